@@ -1,0 +1,28 @@
+//! The glossary as types: every value is parsed once, at the edge, and valid from then on.
+
+mod class;
+mod code;
+mod id;
+mod name;
+mod reference;
+mod time;
+
+pub use class::{Action, AuthMethod, Class, Environment, Kind, Mode, PrincipalKind};
+pub use code::{Code, Exit};
+pub use id::{
+    ArtifactId, DecisionId, EntryId, GrantId, IdError, KeyId, ObjectId, PackId, PrincipalId, ReleaseId, SessionId,
+    VaultId, VersionId, WorkspaceId,
+};
+pub use name::{Name, NameError};
+pub use reference::{Reference, ReferenceError, Selector};
+pub use time::Timestamp;
+
+/// A word that is none of the closed set it was parsed for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{word}` is not one of {allowed}")]
+pub struct WordError {
+    /// What was given, cut to 64 characters.
+    pub word: String,
+    /// What would have been accepted.
+    pub allowed: &'static str,
+}

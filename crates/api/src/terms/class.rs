@@ -1,0 +1,122 @@
+//! Closed sets of words: classifications, environments, kinds, actions.
+
+use super::WordError;
+use std::fmt;
+use std::str::FromStr;
+
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $number:literal $word:literal,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        pub enum $name { $($(#[$vdoc])* #[serde(rename = $word)] $variant = $number,)* }
+
+        impl $name {
+            /// Every member, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+            /// Its word, as users and records write it.
+            pub const fn word(self) -> &'static str { match self { $(Self::$variant => $word,)* } }
+            /// Its number, as binary records write it.
+            pub const fn number(self) -> u8 { self as u8 }
+            /// The member with this number.
+            pub const fn from_number(number: u8) -> Option<Self> {
+                match number { $($number => Some(Self::$variant),)* _ => None }
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(self.word()) }
+        }
+        impl FromStr for $name {
+            type Err = WordError;
+            fn from_str(text: &str) -> Result<Self, WordError> {
+                match text {
+                    $($word => Ok(Self::$variant),)*
+                    other => Err(WordError { word: other.chars().take(64).collect(), allowed: concat!($($word, " ",)*) }),
+                }
+            }
+        }
+    )*};
+}
+
+words! {
+    /// Classification: how sensitive, in rising order. Also a principal's clearance.
+    Class {
+        /// May be published.
+        Public = 0 "public",
+        /// For members of the organisation.
+        Internal = 1 "internal",
+        /// For cleared members of the workspace; the default.
+        Confidential = 2 "confidential",
+        /// For an open task, with approvals for every export.
+        Restricted = 3 "restricted",
+    }
+    /// Environment.
+    Environment {
+        /// Development; the default.
+        Dev = 0 "dev",
+        /// Staging.
+        Staging = 1 "staging",
+        /// Production.
+        Prod = 2 "prod",
+    }
+    /// What an artifact is.
+    Kind {
+        /// A model.
+        Model = 0 "model",
+        /// A dataset.
+        Dataset = 1 "dataset",
+        /// A code bundle.
+        Code = 2 "code",
+        /// Anything else.
+        Other = 3 "other",
+    }
+    /// How a vault is run.
+    Mode {
+        /// One person, one machine; identity is asserted.
+        Solo = 0 "solo",
+        /// Team rules on one machine with asserted identities, for learning and tests.
+        Rehearsal = 1 "rehearsal",
+    }
+    /// What a principal is.
+    PrincipalKind {
+        /// A person.
+        User = 0 "user",
+        /// A long-lived program.
+        Service = 1 "service",
+        /// A job or container.
+        Workload = 2 "workload",
+    }
+    /// How a principal was authenticated. Nothing asserted ever counts as authenticated.
+    AuthMethod {
+        /// The operating-system account vouches.
+        Asserted = 0 "asserted",
+        /// A client certificate.
+        Mtls = 1 "mtls",
+        /// An OpenID Connect provider.
+        Oidc = 2 "oidc",
+        /// A passkey.
+        Passkey = 3 "passkey",
+    }
+    /// What is asked of the policy; each is its own right.
+    Action {
+        /// See names of artifacts, versions and of files inside a version.
+        List = 0 "list",
+        /// Open a version in memory (`cat`, `run`, Python).
+        Read = 1 "read",
+        /// Write plaintext to a disk (`get`).
+        Export = 2 "export",
+        /// Put a new version.
+        Write = 3 "write",
+        /// Move an alias.
+        Alias = 4 "alias",
+        /// Rotate keys.
+        RotateKeys = 5 "rotate-keys",
+        /// Add or change principals and grants.
+        ManagePrincipals = 6 "manage-principals",
+        /// Replace the policy set.
+        ManagePolicy = 7 "manage-policy",
+        /// Read the audit log.
+        Audit = 8 "audit",
+        /// Collect garbage in the depot.
+        Collect = 9 "collect",
+    }
+}

@@ -1,1 +1,195 @@
-//! w
+//! Requests and answers between client and keeper. In process and over a network the same types are used; what hands
+//! out keys is, besides, signed end to end (`spec/keys.md`), so it travels here as opaque bytes.
+
+mod admin;
+mod audit;
+mod problem;
+mod version;
+
+pub use admin::{
+    GrantSpec, KeyItem, KeyList, KeyRotate, KeyRotated, PolicyApplied, PolicyApply, PolicyShown, PrincipalAdd,
+    PrincipalItem, RootItem, Status, VaultInfo,
+};
+pub use audit::{AuditFilter, AuditItem, AuditPage, Explain, Freshness, LogHead, LogVerified, Receipt, StateVerified};
+pub use problem::{NearMiss, Problem, Refusal};
+pub use version::{
+    Begin, Begun, CollectPlan, Collected, Commit, Committed, ListItem, ListPage, ListQuery, ObjectRole, Release,
+    Released, StoredObject, VersionItem,
+};
+
+/// A binary field in JSON: lower-case hexadecimal.
+pub mod hex_bytes {
+    /// Writes hexadecimal.
+    pub fn serialize<S: serde::Serializer>(bytes: &[u8], s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&hex::encode(bytes))
+    }
+    /// Reads hexadecimal.
+    pub fn deserialize<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Vec<u8>, D::Error> {
+        let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(d)?;
+        hex::decode(text.as_bytes()).map_err(serde::de::Error::custom)
+    }
+}
+
+/// One command to the keeper.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case")]
+pub enum Command {
+    /// Open a version for writing: decision, intent entry, minted version key.
+    Begin(Begin),
+    /// Register more depot objects for a version being written, or renew its lease.
+    Extend {
+        /// The version being written.
+        version: crate::terms::VersionId,
+        /// Objects about to be uploaded.
+        objects: Vec<crate::terms::ObjectId>,
+    },
+    /// Make the version exist.
+    Commit(Commit),
+    /// Give a version up that was being written.
+    Abandon {
+        /// The version being written.
+        version: crate::terms::VersionId,
+    },
+    /// Ask for a version's keys.
+    Release(Release),
+    /// List workspaces, artifacts.
+    List(ListQuery),
+    /// One version (metadata only).
+    Show {
+        /// Reference without a path.
+        reference: String,
+    },
+    /// All versions of an artifact, newest first.
+    History {
+        /// Reference; its version is ignored.
+        reference: String,
+        /// Continue below this number.
+        before: Option<u64>,
+        /// At most this many, up to 1,000.
+        limit: u32,
+    },
+    /// What would be decided, without acting.
+    Explain(Explain),
+    /// Vault status.
+    Status,
+    /// Domain keys and signing keys.
+    KeyList,
+    /// Rotate domain keys.
+    KeyRotate(KeyRotate),
+    /// Add a principal, or change one.
+    PrincipalAdd(PrincipalAdd),
+    /// All principals.
+    PrincipalList,
+    /// The policy set in force.
+    PolicyShow,
+    /// Replace the organisation's part of the policy set.
+    PolicyApply(PolicyApply),
+    /// Entries of the log.
+    Audit(AuditFilter),
+    /// One entry.
+    AuditShow {
+        /// By id or by index in the log.
+        entry: String,
+    },
+    /// Inclusion proof for one entry.
+    AuditProve {
+        /// By id or by index in the log.
+        entry: String,
+    },
+    /// Re-derive the whole log.
+    AuditVerify,
+    /// Rebuild the state from the log and compare.
+    StateVerify,
+    /// Write the log out in tlog-tiles layout to a folder on the keeper's machine (solo, rehearsal).
+    AuditExport {
+        /// An empty or absent folder.
+        folder: String,
+    },
+    /// Step one of garbage collection: mark and list what may go.
+    CollectMark {
+        /// Unreferenced objects younger than this stay.
+        grace_secs: u64,
+    },
+    /// Step two: these were deleted.
+    CollectDone {
+        /// Objects deleted from the depot.
+        objects: Vec<crate::terms::ObjectId>,
+    },
+    /// Every object the depot should hold, in order of id.
+    Objects {
+        /// Continue after this one.
+        after: Option<crate::terms::ObjectId>,
+        /// At most this many, up to 10,000.
+        limit: u32,
+    },
+}
+
+/// The keeper's answer to a [`Command`]: the variant of the same name.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Answer {
+    /// To [`Command::Begin`].
+    Begun(Box<Begun>),
+    /// To commands that only succeed.
+    Done,
+    /// To [`Command::Commit`].
+    Committed(Box<Committed>),
+    /// To [`Command::Release`].
+    Released(Box<Released>),
+    /// To [`Command::List`].
+    List(ListPage),
+    /// To [`Command::Show`].
+    Version(Box<VersionItem>),
+    /// To [`Command::History`].
+    Versions {
+        /// Newest first.
+        items: Vec<VersionItem>,
+        /// Where to go on.
+        next: Option<u64>,
+    },
+    /// To [`Command::Explain`].
+    Explained(Box<Refusal>),
+    /// To [`Command::Status`].
+    Status(Box<Status>),
+    /// To [`Command::KeyList`].
+    Keys(KeyList),
+    /// To [`Command::KeyRotate`].
+    Rotated(KeyRotated),
+    /// To [`Command::PrincipalAdd`].
+    Principal(Box<PrincipalItem>),
+    /// To [`Command::PrincipalList`].
+    Principals {
+        /// By name.
+        items: Vec<PrincipalItem>,
+    },
+    /// To [`Command::PolicyShow`].
+    Policy(PolicyShown),
+    /// To [`Command::PolicyApply`].
+    PolicyApplied(PolicyApplied),
+    /// To [`Command::Audit`].
+    Audit(AuditPage),
+    /// To [`Command::AuditShow`].
+    Entry(Box<AuditItem>),
+    /// To [`Command::AuditProve`].
+    Proof {
+        /// The `.tlog-proof` text.
+        proof: String,
+        /// Index in the log.
+        log_index: u64,
+    },
+    /// To [`Command::AuditVerify`].
+    LogVerified(LogVerified),
+    /// To [`Command::StateVerify`].
+    StateVerified(StateVerified),
+    /// To [`Command::CollectMark`].
+    Collect(CollectPlan),
+    /// To [`Command::CollectDone`].
+    Collected(Collected),
+    /// To [`Command::Objects`].
+    Objects {
+        /// In order of id.
+        items: Vec<StoredObject>,
+        /// Where to go on.
+        next: Option<crate::terms::ObjectId>,
+    },
+}

@@ -1,0 +1,193 @@
+//! Vault, keys, principals, policy.
+
+use super::{Freshness, Receipt, hex_bytes};
+use crate::terms::{Class, Environment, KeyId, Mode, Name, PrincipalId, PrincipalKind, Timestamp, VaultId};
+use std::collections::BTreeMap;
+
+/// What a client pins at enrolment.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct VaultInfo {
+    /// The vault.
+    pub vault: VaultId,
+    /// Its mode.
+    pub mode: Mode,
+    /// Ed25519 public key that signs envelopes, 32 bytes.
+    #[serde(with = "hex_bytes")]
+    pub release_key: Vec<u8>,
+    /// C2SP vkeys of the log: Ed25519, ML-DSA-44.
+    pub log_keys: Vec<String>,
+    /// `strongroom/<vault id>/<log number>`.
+    pub origin: String,
+}
+
+/// `status`.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct Status {
+    /// The vault.
+    pub vault: VaultInfo,
+    /// Who is acting.
+    pub principal: String,
+    /// Workspaces, artifacts, versions.
+    pub workspaces: u64,
+    /// Artifacts.
+    pub artifacts: u64,
+    /// Versions.
+    pub versions: u64,
+    /// Entries in the tree.
+    pub log_size: u64,
+    /// Entries not integrated yet.
+    pub log_pending: u64,
+    /// Whether the anchor agrees.
+    pub freshness: Freshness,
+    /// Why the vault is read-only, if it is.
+    pub read_only: Option<String>,
+    /// Domain keys past their cryptoperiod.
+    pub keys_due: u64,
+    /// Versions being written by somebody.
+    pub drafts: u64,
+    /// Roots.
+    pub roots: Vec<RootItem>,
+    /// Policy set hash, hexadecimal.
+    pub policy_set: String,
+}
+
+/// A root.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct RootItem {
+    /// Its id.
+    pub id: KeyId,
+    /// `keyfile` or `passphrase`.
+    pub kind: String,
+}
+
+/// `key ls`, `key show`.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct KeyList {
+    /// In order of purpose, workspace, environment, class, version.
+    pub keys: Vec<KeyItem>,
+}
+
+/// A key, without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct KeyItem {
+    /// Identity.
+    pub id: KeyId,
+    /// `domain`, `log-ed25519`, `log-mldsa44`, `release`, `row-mac`, `field`.
+    pub purpose: String,
+    /// Of a domain key.
+    pub workspace: Option<String>,
+    /// Of a domain key.
+    pub environment: Option<Environment>,
+    /// Of a domain key.
+    pub class: Option<Class>,
+    /// From 1.
+    pub version: u32,
+    /// NIST SP 800-57 state: `active`, `deactivated`, ...
+    pub state: String,
+    /// Hexadecimal fingerprint.
+    pub fingerprint: String,
+    /// Made.
+    pub created: Timestamp,
+    /// Rotation due.
+    pub due: Option<Timestamp>,
+    /// Keys wrapped under it.
+    pub wraps: u64,
+}
+
+/// Which domain keys to rotate: all that match.
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+pub struct KeyRotate {
+    /// Of this workspace.
+    pub workspace: Option<Name>,
+    /// Of this environment.
+    pub environment: Option<Environment>,
+    /// Of this class.
+    pub class: Option<Class>,
+    /// Return when the new version writes; the re-wrap goes on with later commands.
+    pub no_wait: bool,
+}
+
+/// Rotation, so far.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct KeyRotated {
+    /// New key versions.
+    pub keys: Vec<KeyItem>,
+    /// Version keys wrapped again by this call.
+    pub rewrapped: u64,
+    /// Version keys still under an older version.
+    pub remaining: u64,
+    /// Where the log says so.
+    pub receipts: Vec<Receipt>,
+}
+
+/// Add a principal, or change clearance, state and grants of one.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct PrincipalAdd {
+    /// Name.
+    pub name: Name,
+    /// Kind.
+    pub kind: PrincipalKind,
+    /// Clearance.
+    pub clearance: Class,
+    /// Roles in workspaces.
+    pub grants: Vec<GrantSpec>,
+    /// Suspended principals are refused everything.
+    pub suspended: bool,
+    /// The principal exists already and is changed; else an existing name is a conflict.
+    pub change: bool,
+}
+
+/// A role in a workspace, for a time.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct GrantSpec {
+    /// The workspace.
+    pub workspace: Name,
+    /// The role (`spec/policy.md`).
+    pub role: String,
+    /// The end.
+    pub until: Option<Timestamp>,
+}
+
+/// A principal.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct PrincipalItem {
+    /// Identity.
+    pub id: PrincipalId,
+    /// Name.
+    pub name: String,
+    /// Kind.
+    pub kind: PrincipalKind,
+    /// Clearance.
+    pub clearance: Class,
+    /// Suspended.
+    pub suspended: bool,
+    /// Roles.
+    pub grants: Vec<GrantSpec>,
+}
+
+/// The policy set in force.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct PolicyShown {
+    /// Hash of the set, hexadecimal.
+    pub hash: String,
+    /// Sources by file name; `baseline/` ones are pinned.
+    pub sources: BTreeMap<String, String>,
+}
+
+/// Replace the organisation's part of the set.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct PolicyApply {
+    /// Sources by file name, without the baseline.
+    pub sources: BTreeMap<String, String>,
+    /// The hash of the set this change was made against; another one in force is a conflict.
+    pub base: Option<String>,
+}
+
+/// A new set is in force.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct PolicyApplied {
+    /// Its hash.
+    pub hash: String,
+    /// Where the log says so.
+    pub receipt: Receipt,
+}

@@ -1,0 +1,121 @@
+//! The log, seen from outside.
+
+use super::hex_bytes;
+use crate::terms::{Action, EntryId, Name, Timestamp};
+
+/// Where the log says that something happened.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Receipt {
+    /// The entry.
+    pub entry: EntryId,
+    /// SHA-256 leaf hash of the entry, hexadecimal.
+    pub leaf: String,
+    /// Its index in the tree, once integrated.
+    pub log_index: Option<u64>,
+    /// The keeper's signature (release key) over label, vault, entry id and leaf hash.
+    #[serde(with = "hex_bytes")]
+    pub signature: Vec<u8>,
+}
+
+/// What the anchor says of the log's age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Freshness {
+    /// The tree equals or extends what the anchor last saw.
+    Proven,
+    /// There is no anchor to compare with.
+    Unproven,
+}
+
+/// Which entries; all conditions must hold.
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+pub struct AuditFilter {
+    /// By this principal.
+    pub principal: Option<Name>,
+    /// About this artifact (a reference; its version narrows further if given).
+    pub reference: Option<String>,
+    /// Of this act or a prefix of it (`release`, `key.rotate`).
+    pub act: Option<String>,
+    /// At or after.
+    pub since: Option<Timestamp>,
+    /// Before.
+    pub until: Option<Timestamp>,
+    /// Newest first (`audit tail`).
+    pub newest_first: bool,
+    /// Continue after this index (exclusive), in the order asked for.
+    pub after: Option<u64>,
+    /// At most this many, up to 10,000.
+    pub limit: u32,
+}
+
+/// A page of entries.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct AuditPage {
+    /// In the order asked for.
+    pub items: Vec<AuditItem>,
+    /// Where to go on.
+    pub next: Option<u64>,
+}
+
+/// An entry.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct AuditItem {
+    /// Index in the tree; none while pending.
+    pub log_index: Option<u64>,
+    /// The name of the principal, from the sidecar, if it was not erased.
+    pub principal: Option<String>,
+    /// The entry itself, as the log holds it.
+    pub entry: serde_json::Value,
+    /// What its commitments commit to, where known.
+    pub disclosed: serde_json::Value,
+}
+
+/// A signed tree head.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct LogHead {
+    /// Entries.
+    pub size: u64,
+    /// Root hash, hexadecimal.
+    pub root: String,
+    /// The signed note.
+    pub checkpoint: String,
+}
+
+/// `audit verify`.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct LogVerified {
+    /// Everything re-derived and equal.
+    pub ok: bool,
+    /// The head.
+    pub head: LogHead,
+    /// Against the anchor.
+    pub freshness: Freshness,
+    /// What did not hold, in words, with places.
+    pub failures: Vec<String>,
+}
+
+/// `verify --state`.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct StateVerified {
+    /// The tables equal the fold of the log.
+    pub ok: bool,
+    /// Rows compared.
+    pub rows: u64,
+    /// What did not hold: table, row, how.
+    pub failures: Vec<String>,
+}
+
+/// What would be decided.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct Explain {
+    /// As whom; else the caller.
+    pub principal: Option<Name>,
+    /// Which action.
+    pub action: Action,
+    /// On what.
+    pub reference: String,
+    /// With this reason.
+    pub reason: Option<String>,
+    /// With this confirmation.
+    pub confirm: Option<String>,
+}

@@ -1,0 +1,226 @@
+//! Versions: opened for writing, committed, released, listed, collected.
+
+use super::{Freshness, Receipt, hex_bytes};
+use crate::terms::{
+    Action, ArtifactId, Class, DecisionId, EntryId, Environment, Kind, Name, ObjectId, ReleaseId, Timestamp, VersionId,
+};
+use std::collections::BTreeMap;
+
+/// Open a version for writing.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct Begin {
+    /// The workspace; made by an owner's first `put`.
+    pub workspace: Name,
+    /// The artifact; made by the first version.
+    pub artifact: Name,
+    /// The class asked for; else the workspace's default, else confidential.
+    pub class: Option<Class>,
+    /// The environment.
+    pub environment: Environment,
+    /// What it is; on the first version, else must agree.
+    pub kind: Option<Kind>,
+    /// Depot objects the client is about to upload, registered with a lease. At most 1,024.
+    pub objects: Vec<ObjectId>,
+    /// A signed release request (`seal::request`) with action `write` for a version id drawn by the client; a version
+    /// id that is already open for writing by the same principal resumes it.
+    #[serde(with = "hex_bytes")]
+    pub request: Vec<u8>,
+}
+
+/// The version is open for writing.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct Begun {
+    /// Its artifact.
+    pub artifact: ArtifactId,
+    /// The class chosen.
+    pub class: Class,
+    /// Why this class: `asked`, `workspace default`, `default`, `artifact`.
+    pub class_why: String,
+    /// Signed envelope (`seal::envelope`) with the list and map keys of the new version.
+    #[serde(with = "hex_bytes")]
+    pub envelope: Vec<u8>,
+    /// The version record of the latest committed version, if the writer may read it and its packs may be shared.
+    pub previous: Option<Released>,
+    /// Objects stay registered until then unless extended.
+    pub lease_until: Timestamp,
+    /// The intent's entry.
+    pub entry: EntryId,
+}
+
+/// Make a version exist.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct Commit {
+    /// The version.
+    pub version: VersionId,
+    /// Its record, deterministic CBOR (`seal::record`).
+    #[serde(with = "hex_bytes")]
+    pub record: Vec<u8>,
+    /// Salted commitment to the plaintext digest of the whole.
+    #[serde(with = "hex_bytes")]
+    pub plaintext_commitment: Vec<u8>,
+    /// Plaintext bytes.
+    pub bytes: u64,
+    /// Files.
+    pub files: u64,
+    /// Tags: at most 64, keys are names, values at most 1,024 bytes.
+    pub tags: BTreeMap<String, String>,
+    /// An alias to move to it in the same act.
+    pub alias: Option<Name>,
+    /// References of what it was made from.
+    pub from: Vec<String>,
+}
+
+/// The version exists.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct Committed {
+    /// The version.
+    pub version: VersionItem,
+    /// Where the log says so.
+    pub receipt: Receipt,
+}
+
+/// Ask for keys.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct Release {
+    /// The reference as the user wrote it, without the path.
+    pub reference: String,
+    /// What for; must equal the signed request's.
+    pub action: Action,
+    /// A signed release request (`seal::request`). Its version must be what the reference resolves to.
+    #[serde(with = "hex_bytes")]
+    pub request: Vec<u8>,
+    /// Why, for restricted data.
+    pub reason: Option<String>,
+    /// `WORKSPACE/ARTIFACT` typed again, for restricted data in solo mode.
+    pub confirm: Option<String>,
+}
+
+/// Keys, under a decision, in the log.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct Released {
+    /// The release.
+    pub release: ReleaseId,
+    /// The decision.
+    pub decision: DecisionId,
+    /// The version.
+    pub version: VersionItem,
+    /// Its record, deterministic CBOR; its SHA-256 must equal the digest that the envelope signs.
+    #[serde(with = "hex_bytes")]
+    pub record: Vec<u8>,
+    /// Signed envelope with the keys that the action allows: list key, or list and map key.
+    #[serde(with = "hex_bytes")]
+    pub envelope: Vec<u8>,
+    /// The client forgets the keys then.
+    pub expires: Timestamp,
+    /// Where the log says so.
+    pub receipt: Receipt,
+}
+
+/// A version, without secrets.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct VersionItem {
+    /// `workspace/artifact@vN`.
+    pub reference: String,
+    /// Identity.
+    pub id: VersionId,
+    /// Number within the artifact, from 1.
+    pub number: u64,
+    /// The artifact.
+    pub artifact: ArtifactId,
+    /// Classification.
+    pub class: Class,
+    /// Environment.
+    pub environment: Environment,
+    /// Kind.
+    pub kind: Kind,
+    /// SHA-256 of the version record, hexadecimal.
+    pub digest: String,
+    /// The depot object holding list, map and record.
+    pub object: ObjectId,
+    /// Plaintext bytes.
+    pub bytes: u64,
+    /// Files.
+    pub files: u64,
+    /// Commit time.
+    pub created: Timestamp,
+    /// Name of the principal who put it.
+    pub creator: String,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// Aliases that point here.
+    pub aliases: Vec<String>,
+    /// What it was made from, as version ids.
+    pub from: Vec<VersionId>,
+}
+
+/// What to list.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct ListQuery {
+    /// Artifacts of this workspace; else workspaces.
+    pub workspace: Option<Name>,
+    /// Continue after this name.
+    pub after: Option<String>,
+    /// At most this many, up to 1,000.
+    pub limit: u32,
+}
+
+/// A page of names.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct ListPage {
+    /// By name.
+    pub items: Vec<ListItem>,
+    /// Where to go on.
+    pub next: Option<String>,
+}
+
+/// A workspace, or an artifact with its latest version.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct ListItem {
+    /// Name.
+    pub name: String,
+    /// Artifacts in the workspace.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub artifacts: Option<u64>,
+    /// The artifact's latest version.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub latest: Option<Box<VersionItem>>,
+}
+
+/// What an object in the depot is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ObjectRole {
+    /// A segment or version object of a committed version.
+    Committed,
+    /// Registered for a version being written.
+    Leased,
+    /// Marked for deletion.
+    Marked,
+}
+
+/// An object the depot should hold.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct StoredObject {
+    /// The object.
+    pub object: ObjectId,
+    /// What for.
+    pub role: ObjectRole,
+}
+
+/// What garbage collection may delete.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct CollectPlan {
+    /// Marked in a transaction just now or before; no version names them and no lease holds them.
+    pub objects: Vec<ObjectId>,
+    /// The proof that the database is current.
+    pub freshness: Freshness,
+}
+
+/// Garbage was collected.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct Collected {
+    /// How many objects are gone.
+    pub objects: u64,
+    /// Where the log says so.
+    pub receipt: Option<Receipt>,
+}

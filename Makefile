@@ -1,0 +1,36 @@
+# The few commands. `make demo` and `make test` need a Rust toolchain, a C compiler, make, git and network.
+SHELL := /bin/bash
+CARGO ?= cargo
+MODEL ?=
+
+.PHONY: demo test test-deps lint bench fuzz crash vectors build
+
+build:
+	$(CARGO) build -q -p strongroom-cli
+
+demo: build ## the main job, on real input: make demo [MODEL=path of any file or folder]
+	@scripts/demo.sh $(if $(MODEL),"$(MODEL)")
+
+test-deps: ## installs what the tests need (as root), or says which line to run
+	@scripts/test-deps.sh
+
+test: test-deps
+	$(CARGO) test --workspace
+	$(MAKE) --no-print-directory crash ROUNDS=$(or $(ROUNDS),20)
+	$(MAKE) --no-print-directory fuzz SECONDS_EACH=$(or $(SECONDS_EACH),5)
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+bench: ## speeds against peers; writes nothing, prints a table and JSON lines
+	@scripts/bench.sh
+
+fuzz: ## each parser of outside bytes for SECONDS_EACH seconds (60 by default)
+	@scripts/fuzz.sh $(or $(SECONDS_EACH),60)
+
+crash: ## kill -9 at random points, ROUNDS times (200 by default), then reopen and check
+	@CRASH_ROUNDS=$(or $(ROUNDS),200) $(CARGO) test -q -p strongroom-cli --test crash -- --nocapture
+
+vectors: ## writes vectors/ again from the independent Python generator
+	@scripts/vectors.sh

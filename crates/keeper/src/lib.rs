@@ -1,1 +1,22 @@
-//! .
+//! The keeper: the key plane's engine.
+//!
+//! It holds identities, policy, keys, decisions and the log, and never sees data. Commands come in as [`api::wire::Command`]
+//! and are answered with [`api::wire::Answer`] or a [`api::wire::Problem`]; what hands out keys is signed end to end by
+//! `seal::request` and `seal::envelope` besides. The keeper is synchronous; many threads may call it at once, and several
+//! processes may work on one vault.
+//!
+//! # Guarantees
+//! - A key leaves only after a policy said yes and the log durably holds who, what and why.
+//! - Rows that a decision reads carry a MAC under a key that the database does not hold.
+//! - Whatever cannot be decided or logged is refused.
+//!
+//! # Non-guarantees
+//! - In the modes *solo* and *rehearsal* the operating-system account is the trust boundary: identities are asserted.
+
+pub mod vault;
+
+mod keeper;
+mod session;
+
+pub use keeper::Keeper;
+pub use session::Session;

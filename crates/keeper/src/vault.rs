@@ -1,0 +1,126 @@
+//! A vault on disk: made, described, opened.
+
+use api::terms::{Mode, Name, VaultId};
+use api::wire::{Problem, VaultInfo};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// A passphrase, overwritten on drop.
+pub type Passphrase = Zeroizing<Vec<u8>>;
+
+/// How a new vault is made.
+#[derive(Debug)]
+pub struct InitOptions {
+    /// The folder; made if absent, and it must hold no vault.
+    pub dir: PathBuf,
+    /// The id, from [`draw_id`]: the default paths of key file and anchor carry it.
+    pub vault: VaultId,
+    /// How it is run.
+    pub mode: Mode,
+    /// Its first root.
+    pub root: RootChoice,
+    /// Where the last signed tree head is kept, outside the vault.
+    pub anchor: PathBuf,
+    /// The first principal, owner of everything.
+    pub owner: Name,
+}
+
+/// The root of a new vault.
+pub enum RootChoice {
+    /// A random key in a new file (0600) outside the vault; the file must not exist.
+    Keyfile {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Derived from a passphrase by Argon2id.
+    Passphrase {
+        /// The passphrase, at most 1,024 bytes.
+        bytes: Passphrase,
+    },
+}
+
+impl std::fmt::Debug for RootChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Keyfile { path } => f.debug_struct("Keyfile").field("path", path).finish(),
+            Self::Passphrase { .. } => f.write_str("Passphrase(..)"),
+        }
+    }
+}
+
+/// The kind of a root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RootKind {
+    /// A key file outside the vault.
+    Keyfile,
+    /// A passphrase.
+    Passphrase,
+}
+
+/// What `vault.json` says. Nothing here is trusted before a root has opened.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// The vault.
+    pub vault: VaultId,
+    /// Its mode.
+    pub mode: Mode,
+    /// Its roots, in the order in which they are tried.
+    pub roots: Vec<RootKind>,
+}
+
+/// How a vault is opened.
+#[derive(Debug)]
+pub struct OpenOptions {
+    /// The folder.
+    pub dir: PathBuf,
+    /// The root to open with.
+    pub root: RootUnlock,
+    /// The anchor; an absent file means that freshness is unproven.
+    pub anchor: PathBuf,
+}
+
+/// What opens a root.
+pub enum RootUnlock {
+    /// The key file.
+    Keyfile(PathBuf),
+    /// The passphrase.
+    Passphrase(Passphrase),
+}
+
+impl std::fmt::Debug for RootUnlock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Keyfile(path) => f.debug_tuple("Keyfile").field(path).finish(),
+            Self::Passphrase(_) => f.write_str("Passphrase(..)"),
+        }
+    }
+}
+
+/// A fresh vault id.
+///
+/// # Errors
+/// When the operating system gives no randomness.
+pub fn draw_id() -> Result<VaultId, Problem> {
+    Err(not_yet())
+}
+
+/// Makes a vault.
+///
+/// # Errors
+/// `conflict` if one is there or the key file exists; `unavailable`, `unsupported` for folders that cannot carry one.
+pub fn init(_options: &InitOptions) -> Result<VaultInfo, Problem> {
+    Err(not_yet())
+}
+
+/// Reads `vault.json` without any root: which vault, which roots.
+///
+/// # Errors
+/// `no-vault` if there is none.
+pub fn describe(_dir: &Path) -> Result<Description, Problem> {
+    Err(not_yet())
+}
+
+pub(crate) fn not_yet() -> Problem {
+    Problem::new(api::terms::Code::Unsupported, "not built yet", "this part lands today")
+}

@@ -1,7 +1,7 @@
 //! The arrows of ARCHITECTURE.md: which crate may use which, over `cargo metadata`.
 
-use super::root;
-use cargo_metadata::{DependencyKind, MetadataCommand};
+use super::metadata;
+use cargo_metadata::DependencyKind;
 use std::collections::BTreeSet;
 
 const ALLOWED: &[(&str, &[&str])] = &[
@@ -22,7 +22,7 @@ const IMPURE: &[&str] = &["tokio", "hyper", "reqwest", "rusqlite", "tokio-postgr
 
 #[test]
 fn only_the_drawn_arrows_exist() {
-    let metadata = MetadataCommand::new().current_dir(root()).exec().expect("cargo metadata");
+    let metadata = metadata();
     let members = metadata.workspace_packages();
     let mut seen = BTreeSet::new();
     for package in &members {
@@ -43,11 +43,15 @@ fn only_the_drawn_arrows_exist() {
 
 #[test]
 fn pure_crates_reach_no_runtime_network_or_database() {
-    let metadata = MetadataCommand::new().current_dir(root()).exec().expect("cargo metadata");
+    let metadata = metadata();
     let resolve = metadata.resolve.as_ref().expect("a resolved graph");
     for name in PURE {
-        let start = metadata.workspace_packages().iter().find(|p| p.name.as_str() == format!("strongroom-{name}"))
-            .map(|p| p.id.clone()).expect("a member");
+        let start = metadata
+            .workspace_packages()
+            .iter()
+            .find(|p| p.name.as_str() == format!("strongroom-{name}"))
+            .map(|p| p.id.clone())
+            .expect("a member");
         let mut open = vec![start];
         let mut seen = BTreeSet::new();
         while let Some(id) = open.pop() {

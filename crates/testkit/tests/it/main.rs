@@ -41,3 +41,13 @@ fn read(path: &Path) -> String {
 fn shown(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }
+
+/// The dependency graph on the platform we build for.
+fn metadata() -> cargo_metadata::Metadata {
+    let platform = ["--filter-platform".to_owned(), "x86_64-unknown-linux-gnu".to_owned()];
+    cargo_metadata::MetadataCommand::new()
+        .current_dir(root())
+        .other_options(platform.to_vec())
+        .exec()
+        .expect("cargo metadata")
+}

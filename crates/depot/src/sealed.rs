@@ -1,0 +1,1 @@
+//! Sealed segments over a [`crate::Store`].

@@ -1,0 +1,150 @@
+//! The contract of a depot: immutable objects under random names, blocking calls.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use crate::error::{Error, Result};
+use crate::key::{Id, Key};
+
+/// A place for immutable objects. Every method may be called from several threads.
+///
+/// Rules that each implementation keeps (`tests/it/conformance.rs`):
+/// - an object shows whole or not at all, and only after [`Upload::finish`];
+/// - an acknowledged object survives a crash of process and machine;
+/// - an object is never overwritten;
+/// - a read gives exactly the bytes asked for, or an error.
+///
+/// A depot is not trusted: it may return other bytes than were written. [`crate::sealed`] finds that.
+pub trait Store: Send + Sync + fmt::Debug {
+    /// Starts an object. Nothing shows under `key` before [`Upload::finish`].
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] when the key is known to be taken (`finish` finds out otherwise); the environment's errors.
+    fn create(&self, key: &Key) -> Result<Box<dyn Upload>>;
+
+    /// Opens an object for reading, which saves the look-up on repeated reads.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Foreign`] when something else than a file lies there; the environment's errors.
+    fn open(&self, key: &Key) -> Result<Box<dyn Object>>;
+
+    /// Removes an object; one that is not there counts as removed. Open handles may go on reading.
+    ///
+    /// # Errors
+    /// The environment's errors.
+    fn delete(&self, key: &Key) -> Result<()>;
+
+    /// Up to `limit` objects of `vault` in key order, after `after`. Fewer than `limit` means that the end was reached.
+    ///
+    /// A listing may be stale. Only collection of garbage and repair use it, never the reading of a version.
+    ///
+    /// # Errors
+    /// The environment's errors. A vault without objects is an empty list.
+    fn list(&self, vault: &Id, after: Option<&Key>, limit: usize) -> Result<Vec<Entry>>;
+
+    /// Removes unfinished uploads of `vault` that were last written before `before`; answers how many.
+    ///
+    /// Buckets answer 0: a life-cycle rule of the bucket aborts their unfinished uploads.
+    ///
+    /// # Errors
+    /// The environment's errors.
+    fn sweep(&self, vault: &Id, before: SystemTime) -> Result<u64>;
+
+    /// Fills `buf` from `offset`.
+    ///
+    /// # Errors
+    /// As [`Store::open`] and [`Object::read_at`].
+    fn read_at(&self, key: &Key, offset: u64, buf: &mut [u8]) -> Result<()> {
+        self.open(key)?.read_at(offset, buf)
+    }
+
+    /// The object's length.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    fn len_bytes(&self, key: &Key) -> Result<u64> {
+        Ok(self.open(key)?.len_bytes())
+    }
+
+    /// Writes a whole object, durably.
+    ///
+    /// # Errors
+    /// As [`Store::create`] and [`Upload::finish`].
+    fn put_small(&self, key: &Key, bytes: &[u8]) -> Result<()> {
+        let upload = self.create(key)?;
+        upload.write_at(0, bytes)?;
+        upload.finish()
+    }
+}
+
+/// An object that is being written. Dropping it aborts: nothing shows.
+#[must_use = "an upload that is not finished leaves no object"]
+pub trait Upload: Send + Sync {
+    /// Writes bytes at an offset. Calls may come in any order and from several threads; each byte is written exactly once and no hole stays.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] where a broken rule can be seen; [`Error::Full`] and the environment's errors. The upload cannot be finished after that.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()>;
+
+    /// Makes the object durable and lets it show. When this returns `Ok`, a crash does not lose it.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] when the key is taken by an object with other bytes; [`Error::Misuse`] for holes; the environment's errors. After an error
+    /// the outcome is unknown and the key is not used again.
+    fn finish(self: Box<Self>) -> Result<()>;
+}
+
+/// An object that is open for reading.
+pub trait Object: Send + Sync + fmt::Debug {
+    /// Its name.
+    fn key(&self) -> &Key;
+
+    /// Its length when it was opened.
+    fn len_bytes(&self) -> u64;
+
+    /// Fills `buf` from `offset`.
+    ///
+    /// # Errors
+    /// [`Error::PastEnd`] when the object ends before; the environment's errors. `buf` then holds unspecified bytes.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()>;
+}
+
+/// One line of a listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// The object's name.
+    pub key: Key,
+    /// Its length.
+    pub len_bytes: u64,
+}
+
+/// Finishes several uploads at once, so that their flushes to disk or their round trips overlap.
+///
+/// # Errors
+/// The first error; the outcome of the other uploads is then unknown.
+pub fn finish_all(uploads: Vec<Box<dyn Upload>>) -> Result<()> {
+    let mut rest = uploads.into_iter();
+    loop {
+        let batch: Vec<_> = rest.by_ref().take(FINISH_THREADS).collect();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        finish_batch(batch)?;
+    }
+}
+
+fn finish_batch(mut batch: Vec<Box<dyn Upload>>) -> Result<()> {
+    let Some(own) = batch.pop() else { return Ok(()) };
+    std::thread::scope(|scope| {
+        let others: Vec<_> = batch.into_iter().map(|upload| scope.spawn(move || upload.finish())).collect();
+        let mut result = own.finish();
+        for other in others {
+            let outcome = other.join().unwrap_or(Err(Error::Bug { what: "an upload panicked while it was finished" }));
+            result = result.and(outcome);
+        }
+        result
+    })
+}
+
+/// Uploads that [`finish_all`] finishes at a time.
+const FINISH_THREADS: usize = 8;

@@ -15,7 +15,7 @@ pub use id::{
 };
 pub use name::{Name, NameError};
 pub use reference::{Reference, ReferenceError, Selector};
-pub use time::Timestamp;
+pub use time::{TimeError, Timestamp};
 
 /// A word that is none of the closed set it was parsed for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

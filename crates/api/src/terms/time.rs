@@ -39,6 +39,51 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// A text that is no point in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a time is 2026-01-31 or 2026-01-31T12:00:00Z")]
+pub struct TimeError;
+
+impl std::str::FromStr for Timestamp {
+    type Err = TimeError;
+
+    /// A date (midnight UTC), or RFC 3339 in UTC with at most milliseconds.
+    fn from_str(text: &str) -> Result<Self, TimeError> {
+        let number = |digits: &str, len: usize| {
+            let plain = digits.len() == len && digits.bytes().all(|b| b.is_ascii_digit());
+            digits.parse::<u64>().ok().filter(|_| plain).ok_or(TimeError)
+        };
+        let (date, time) = match text.split_once('T') {
+            Some((date, time)) => (date, time.strip_suffix('Z').ok_or(TimeError)?),
+            None => (text, "00:00:00"),
+        };
+        let fields = |text: &str, by: char| -> Result<(String, String, String), TimeError> {
+            let mut parts = text.splitn(3, by).map(str::to_owned);
+            let mut next = || parts.next().ok_or(TimeError);
+            Ok((next()?, next()?, next()?))
+        };
+        let (year, month, day) = fields(date, '-')?;
+        let (year, month, day) = (number(&year, 4)?, number(&month, 2)?, number(&day, 2)?);
+        let (hour, minute, second) = fields(time, ':')?;
+        let (second, millis) = second.split_once('.').unwrap_or((&second, "000"));
+        let (hour, minute) = (number(&hour, 2)?, number(&minute, 2)?);
+        let (second, millis) = (number(second, 2)?, number(millis, 3)?);
+        let days = days_from_civil(year, month, day);
+        if hour > 23 || minute > 59 || second > 59 || civil_from_days(days) != (year, month, day) || year < 1970 {
+            return Err(TimeError);
+        }
+        Ok(Self::from_millis((((days * 24 + hour) * 60 + minute) * 60 + second) * 1000 + millis))
+    }
+}
+
+/// The reverse of [`civil_from_days`], for years from 1970; anything for dates that do not exist.
+const fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
+    let year = if month <= 2 { year.saturating_sub(1) } else { year };
+    let (era, yoe) = (year / 400, year % 400);
+    let doy = (153 * ((month + 9) % 12) + 2) / 5 + day.saturating_sub(1);
+    (era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy).saturating_sub(719_468)
+}
+
 /// Howard Hinnant's `civil_from_days`, for days since 1970-01-01 that are not negative.
 const fn civil_from_days(days: u64) -> (u64, u64, u64) {
     let z = days + 719_468;
@@ -65,5 +110,17 @@ mod tests {
         assert_eq!(at(1_700_000_000_123), "2023-11-14T22:13:20.123Z");
         assert_eq!(Timestamp::MAX.to_string(), "9999-12-31T23:59:59.999Z");
         assert_eq!(at(u64::MAX), Timestamp::MAX.to_string());
+    }
+
+    #[test]
+    fn parses_what_it_prints() {
+        for ms in [0, 951_782_400_000, 1_700_000_000_123, 253_402_300_799_999] {
+            let time = Timestamp::from_millis(ms);
+            assert_eq!(time.to_string().parse(), Ok(time));
+        }
+        assert_eq!("2000-02-29".parse(), Ok(Timestamp::from_millis(951_782_400_000)));
+        for bad in ["", "2001-02-29", "2000-13-01", "2000-1-01", "2000-01-01T24:00:00Z", "2000-01-01T00:00:00", "1969-12-31", "x"] {
+            assert!(bad.parse::<Timestamp>().is_err(), "{bad}");
+        }
     }
 }

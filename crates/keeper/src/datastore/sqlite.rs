@@ -1,0 +1,193 @@
+//! SQLite: one file, write-ahead log, every commit synced, commits shared by those who wait together.
+//!
+//! One connection writes, others read snapshots. Writers need no thread of their own: a caller takes the write connection
+//! under a mutex, runs its transaction as a savepoint, and the last one in the queue commits for all (`group`). Another
+//! process may use the same file: it waits up to [`Options::busy`], then [`Error::Busy`].
+
+mod group;
+mod session;
+
+use super::error::{ConstraintKind, Error, Result};
+use super::{Alteration, Driver, Outcome, Transaction};
+use group::Writer;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
+use session::{Mode, Session};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// How to open the database.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How long to wait for another process before [`Error::Busy`].
+    pub busy: Duration,
+    /// The most pages of 4 KiB the file may have; beyond it [`Error::Full`]. `None`: until the disk is full.
+    pub max_pages: Option<u32>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { busy: Duration::from_secs(5), max_pages: None }
+    }
+}
+
+/// The driver.
+pub struct Sqlite {
+    path: PathBuf,
+    options: Options,
+    writer: Writer,
+    readers: Mutex<Vec<Connection>>,
+}
+
+impl Sqlite {
+    /// Opens or creates the database at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the linked SQLite is too old or the file system refuses the write-ahead log, and
+    /// whatever opening says.
+    pub fn open(path: &Path, options: &Options) -> Result<Self> {
+        let linked = rusqlite::version_number();
+        if linked < OLDEST_SQLITE {
+            let message = format!("SQLite {} is linked, at least 3.51.3 is needed", rusqlite::version());
+            return Err(Error::Unsupported(message));
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(translate)?;
+        harden(&connection, options)?;
+        let mode: String =
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(translate)?;
+        if mode != "wal" {
+            return Err(Error::Unsupported(format!(
+                "the file system refuses a write-ahead log (SQLite chose `{mode}`)"
+            )));
+        }
+        for (pragma, value) in [("synchronous", "FULL"), ("secure_delete", "ON"), ("journal_size_limit", "67108864")] {
+            connection.pragma_update(None, pragma, value).map_err(translate)?;
+        }
+        if let Some(pages) = options.max_pages {
+            connection.pragma_update(None, "max_page_count", pages).map_err(translate)?;
+        }
+        if connection.is_readonly("main").map_err(translate)? {
+            return Err(Error::ReadOnly);
+        }
+        let writer = Writer::new(connection);
+        Ok(Self { path: path.to_owned(), options: options.clone(), writer, readers: Mutex::default() })
+    }
+
+    /// An idle reading connection, or a new one.
+    fn reader(&self) -> Result<Connection> {
+        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        if let Some(connection) = idle {
+            return Ok(connection);
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags).map_err(translate)?;
+        harden(&connection, &self.options)?;
+        connection.pragma_update(None, "query_only", "ON").map_err(translate)?;
+        Ok(connection)
+    }
+
+    fn keep(&self, connection: Connection) {
+        let mut idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_READERS {
+            idle.push(connection);
+        }
+    }
+}
+
+impl Driver for Sqlite {
+    fn read(&self, body: &mut dyn FnMut(&mut dyn Transaction) -> Outcome) -> Result<()> {
+        let connection = self.reader()?;
+        execute(&connection, "BEGIN DEFERRED")?;
+        let mut session = Session::new(&connection, Mode::Read);
+        let outcome = body(&mut session);
+        let failure = session.into_failure();
+        // A reader that cannot end its transaction is dropped, and with it its snapshot.
+        if connection.is_autocommit() || execute(&connection, "ROLLBACK").is_ok() {
+            self.keep(connection);
+        }
+        match (outcome, failure) {
+            (Outcome::Commit, Some(error)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn write(&self, body: &mut dyn FnMut(&mut dyn Transaction) -> Outcome) -> Result<()> {
+        self.writer.run(&mut |session| body(session))
+    }
+
+    fn alter(&self, body: &mut dyn FnMut(&mut dyn Alteration) -> Outcome) -> Result<()> {
+        self.writer.run(&mut |session| body(session))
+    }
+}
+
+/// Settings of every connection: nothing in the file is trusted to run code, nothing is guessed from quotes.
+fn harden(connection: &Connection, options: &Options) -> Result<()> {
+    connection.busy_timeout(options.busy).map_err(translate)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    for (setting, on) in [
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+        (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
+        (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true),
+    ] {
+        connection.set_db_config(setting, on).map_err(translate)?;
+    }
+    connection.pragma_update(None, "cell_size_check", "ON").map_err(translate)
+}
+
+/// Runs a fixed statement that gives no rows.
+fn execute(connection: &Connection, sql: &str) -> Result<()> {
+    let mut statement = connection.prepare_cached(sql).map_err(translate)?;
+    statement.raw_execute().map(|_| ()).map_err(translate)
+}
+
+/// SQLite's failures as ours.
+fn translate(error: rusqlite::Error) -> Error {
+    let (code, message) = match error {
+        rusqlite::Error::SqliteFailure(code, message) => (code, message.unwrap_or_else(|| code.to_string())),
+        rusqlite::Error::SqlInputError { error, msg, .. } => (error, msg),
+        rusqlite::Error::MultipleStatement => return Error::Misuse("a statement is followed by another"),
+        other => return Error::Statement(other.to_string()),
+    };
+    match code.code {
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => Error::Busy,
+        ErrorCode::DiskFull => Error::Full,
+        ErrorCode::ReadOnly => Error::ReadOnly,
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Error::Corrupt(message),
+        ErrorCode::ConstraintViolation => Error::Constraint { kind: constraint(code.extended_code), message },
+        ErrorCode::TooBig => Error::TooLarge { what: "a value", max: super::value::MAX_VALUE_LEN },
+        ErrorCode::SystemIoFailure
+        | ErrorCode::CannotOpen
+        | ErrorCode::PermissionDenied
+        | ErrorCode::NoLargeFileSupport
+        | ErrorCode::OutOfMemory => Error::Unavailable(message),
+        _ => Error::Statement(message),
+    }
+}
+
+fn constraint(extended: i32) -> ConstraintKind {
+    match extended {
+        ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => {
+            ConstraintKind::Unique
+        }
+        ffi::SQLITE_CONSTRAINT_FOREIGNKEY => ConstraintKind::ForeignKey,
+        ffi::SQLITE_CONSTRAINT_NOTNULL => ConstraintKind::NotNull,
+        ffi::SQLITE_CONSTRAINT_CHECK => ConstraintKind::Check,
+        ffi::SQLITE_CONSTRAINT_DATATYPE => ConstraintKind::Type,
+        _ => ConstraintKind::Other,
+    }
+}
+
+/// 3.51.3: the first without the WAL-reset corruption (sqlite.org/wal.html#walresetbug).
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// Prepared statements kept per connection.
+const STATEMENTS: usize = 256;
+
+/// Reading connections kept open.
+const IDLE_READERS: usize = 8;

@@ -38,7 +38,8 @@ fn refused_everywhere(sandbox: &Sandbox, reference: &str, how: &str) {
     let got = sandbox.run(["get", reference, "never"]);
     assert_eq!(got.code, 7, "{how}: get: {}", got.stderr);
     assert!(!sandbox.at("never").exists(), "{how}: something was written");
-    let staged: Vec<_> = std::fs::read_dir(sandbox.path()).expect("a folder").flatten().map(|e| e.file_name()).collect();
+    let staged: Vec<_> =
+        std::fs::read_dir(sandbox.path()).expect("a folder").flatten().map(|e| e.file_name()).collect();
     assert!(!staged.iter().any(|n| n.to_string_lossy().contains("staging")), "{how}: left behind: {staged:?}");
     let cat = sandbox.run(["cat", reference]);
     assert_eq!(cat.code, 7, "{how}: cat: {}", cat.stderr);

@@ -38,12 +38,17 @@ fn one_round(
     round: u64,
 ) -> bool {
     let artifact = format!("crash/a{}", dice.below(3));
-    let content = { let len = 1 + dice.below(600_000) as usize; dice.bytes(len) };
+    let content = {
+        let len = 1 + dice.below(600_000) as usize;
+        dice.bytes(len)
+    };
     let source = sandbox.write(&format!("src/{round}"), &content);
     let policies = sandbox.write("policies/extra.cedar", extra_policy(round));
     let act = ["put", "put", "put", "rotate", "policy", "gc", "get"][dice.below(7) as usize];
     let args: Vec<String> = match act {
-        "put" => vec!["put".into(), source.display().to_string(), artifact.clone(), "--class".into(), "internal".into()],
+        "put" => {
+            vec!["put".into(), source.display().to_string(), artifact.clone(), "--class".into(), "internal".into()]
+        }
         "rotate" => vec!["key".into(), "rotate".into()],
         "policy" => vec!["policy".into(), "apply".into(), policies.display().to_string(), "--yes".into()],
         "gc" => vec!["gc".into(), "--grace".into(), "0s".into(), "--yes".into()],
@@ -100,7 +105,10 @@ fn adopt_unacknowledged(sandbox: &Sandbox, artifact: &str, content: &[u8], known
 fn check(sandbox: &Sandbox, known: &Acknowledged, when: &str) {
     for (artifact, versions) in known.iter().filter(|(_, v)| !v.is_empty()) {
         let history = sandbox.run(["--format", "json", "history", artifact]).exits(0).json();
-        let numbers: Vec<u64> = history["items"].as_array().map(|items| items.iter().filter_map(|i| i["number"].as_u64()).collect()).unwrap_or_default();
+        let numbers: Vec<u64> = history["items"]
+            .as_array()
+            .map(|items| items.iter().filter_map(|i| i["number"].as_u64()).collect())
+            .unwrap_or_default();
         let expected: Vec<u64> = (1..=versions.len() as u64).rev().collect();
         assert_eq!(numbers, expected, "{when}: {artifact}");
         let last = versions.last().expect("not empty");

@@ -8,10 +8,9 @@ use std::process::Command;
 type Needles = BTreeMap<&'static str, Vec<u8>>;
 
 /// Runs the binary and searches its memory when it exits; gives what it printed and what was found.
-fn search_memory(sandbox: &Sandbox, needles: &Needles, args: &[&str]) -> (Ended, serde_json::Value) {
+fn search_memory(sandbox: &Sandbox, needles: &Needles, prepared: &Command) -> (Ended, serde_json::Value) {
     let list: String = needles.iter().map(|(name, bytes)| format!("{name} {}\n", hex::encode(bytes))).collect();
     let list = sandbox.write("needles.txt", list);
-    let prepared = sandbox.command(args);
     // Without root, a user namespace gives the right to trace a process that made itself undumpable.
     let mut command = if rustix::process::geteuid().is_root() {
         Command::new("python3")
@@ -44,7 +43,10 @@ fn canary_text(seed: u64) -> (Vec<u8>, Vec<u8>) {
 
 fn key_file(sandbox: &Sandbox) -> Vec<u8> {
     let folder = sandbox.at("config/strongroom");
-    let file = std::fs::read_dir(folder).expect("the configuration").flatten().find(|e| e.path().extension().is_some_and(|x| x == "key"));
+    let file = std::fs::read_dir(folder)
+        .expect("the configuration")
+        .flatten()
+        .find(|e| e.path().extension().is_some_and(|x| x == "key"));
     std::fs::read(file.expect("a key file").path()).expect("the key file")
 }
 
@@ -62,7 +64,7 @@ fn root_keys(file: &[u8]) -> Vec<u8> {
 fn the_search_finds_what_is_there() {
     let sandbox = Sandbox::solo();
     let needles = BTreeMap::from([("argument", b"lab/visible-argument".to_vec())]);
-    let (_, report) = search_memory(&sandbox, &needles, &["show", "lab/visible-argument"]);
+    let (_, report) = search_memory(&sandbox, &needles, &sandbox.command(["show", "lab/visible-argument"]));
     assert!(report["found"]["argument"].is_array(), "a needle that is in memory is found: {report}");
 }
 
@@ -79,7 +81,7 @@ fn memory_holds_no_key_and_no_plaintext_after_the_work() {
         &["key", "rotate"],
         &["verify", "--all"],
     ] {
-        let (_, report) = search_memory(&sandbox, &needles, args);
+        let (_, report) = search_memory(&sandbox, &needles, &sandbox.command(args));
         assert_eq!(report["exit"], 0, "{args:?}");
         assert_eq!(report["found"], serde_json::json!({}), "{args:?}");
     }
@@ -94,34 +96,12 @@ fn memory_holds_no_passphrase_after_the_work() {
     let mut init = sandbox.command(["init", "--root", "passphrase", "--no-recovery"]);
     init.env("STRONGROOM_PASSPHRASE_FILE", &file);
     end(init).exits(0);
-    // The configuration stands in for the environment variable, which the search would find as what it is.
     let needles = BTreeMap::from([("passphrase", phrase.as_bytes().to_vec())]);
-    let mut with_env = sandbox.command(["ls"]);
-    with_env.env("STRONGROOM_PASSPHRASE_FILE", &file);
-    end(with_env).exits(0);
-    let (_, report) = search_with_env(&sandbox, &needles, &["ls"], ("STRONGROOM_PASSPHRASE_FILE", &file));
+    let mut list = sandbox.command(["ls"]);
+    list.env("STRONGROOM_PASSPHRASE_FILE", &file);
+    let (_, report) = search_memory(&sandbox, &needles, &list);
     assert_eq!(report["exit"], 0);
     assert_eq!(report["found"], serde_json::json!({}));
-}
-
-fn search_with_env(sandbox: &Sandbox, needles: &Needles, args: &[&str], env: (&str, &str)) -> (Ended, serde_json::Value) {
-    let with = [&["env"], &[format!("{}={}", env.0, env.1).as_str()][..]].concat().join(" ");
-    let script = sandbox.write("with-env.sh", format!("exec {with} {} \"$@\"\n", env!("CARGO_BIN_EXE_strongroom")));
-    let list: String = needles.iter().map(|(name, bytes)| format!("{name} {}\n", hex::encode(bytes))).collect();
-    let list = sandbox.write("needles.txt", list);
-    let prepared = sandbox.command(args);
-    let mut command = Command::new("python3");
-    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/memory_at_exit.py"));
-    command.arg(list).args(["/bin/sh"]).arg(script).args(args).current_dir(sandbox.path()).env_clear();
-    for (name, value) in prepared.get_envs() {
-        if let Some(value) = value {
-            command.env(name, value);
-        }
-    }
-    let ended = end(command).exits(0);
-    let last = ended.stderr.lines().last().unwrap_or_default().to_owned();
-    let report = serde_json::from_str(&last).unwrap_or_else(|e| panic!("{e}: {}", ended.stderr));
-    (ended, report)
 }
 
 #[test]
@@ -141,9 +121,12 @@ fn no_file_of_vault_or_depot_holds_plaintext_names_or_the_root_key() {
         }
         let bytes = std::fs::read(&path).expect("a file");
         searched += bytes.len();
-        for (name, needle) in
-            [("plaintext", &middle[..]), ("a file name", b"secret-project-name"), ("the root key", &root), ("its hex", hex::encode(&root).as_bytes())]
-        {
+        for (name, needle) in [
+            ("plaintext", &middle[..]),
+            ("a file name", b"secret-project-name"),
+            ("the root key", &root),
+            ("its hex", hex::encode(&root).as_bytes()),
+        ] {
             let found = bytes.windows(needle.len()).any(|w| w == needle);
             assert!(!found, "{name} is in {}", path.display());
         }
@@ -155,7 +138,8 @@ fn no_file_of_vault_or_depot_holds_plaintext_names_or_the_root_key() {
 fn core_dumps_are_off() {
     let sandbox = Sandbox::solo();
     sandbox.write("big.bin", Dice(5).bytes(1000));
-    let mut child = sandbox.command(["put", "-", "lab/stdin"]).stdin(std::process::Stdio::piped()).spawn().expect("a child");
+    let mut child =
+        sandbox.command(["put", "-", "lab/stdin"]).stdin(std::process::Stdio::piped()).spawn().expect("a child");
     let limits = format!("/proc/{}/limits", child.id());
     let mut line = String::new();
     // The limit is set before anything else is done; wait until exec and that happened, at most a few seconds.

@@ -16,11 +16,28 @@
 //!
 //! `spec/format.md` and `spec/keys.md` are normative.
 
+pub mod derive;
 pub mod entropy;
+pub mod envelope;
+pub mod hpke;
+pub mod label;
+pub mod mac;
+pub mod object;
+pub mod padme;
+pub mod passphrase;
+pub mod record;
+pub mod request;
 pub mod secret;
+pub mod sign;
 
+mod cbor;
 mod fault;
+mod hash;
 mod suite;
 
+pub use cbor::Malformed;
 pub use fault::Fault;
 pub use suite::{Suite, UnknownSuite};
+
+/// A random 16-byte id: of a vault, an artifact, a version, a pack, an object, a key, a principal, a session, a release.
+pub type Id = [u8; 16];

@@ -1,0 +1,19 @@
+//! The fixed hash functions of records and envelopes.
+
+use aws_lc_rs::digest::{Algorithm, Context, SHA3_256, SHA256};
+
+fn hash(algorithm: &'static Algorithm, parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = Context::new(algorithm);
+    parts.iter().for_each(|part| context.update(part));
+    let mut out = [0; 32];
+    out.copy_from_slice(context.finish().as_ref());
+    out
+}
+
+pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    hash(&SHA256, parts)
+}
+
+pub(crate) fn sha3_256(parts: &[&[u8]]) -> [u8; 32] {
+    hash(&SHA3_256, parts)
+}

@@ -7,7 +7,7 @@ mod problem;
 mod version;
 
 pub use admin::{
-    GrantSpec, KeyItem, KeyList, KeyRotate, KeyRotated, PolicyApplied, PolicyApply, PolicyShown, PrincipalAdd,
+    GrantSpec, KeyItem, KeyList, KeyRotate, KeyRotated, PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked, PolicyShown, PrincipalAdd,
     PrincipalItem, RootItem, Status, VaultInfo,
 };
 pub use audit::{AuditFilter, AuditItem, AuditPage, Explain, Freshness, LogHead, LogVerified, Receipt, StateVerified};
@@ -82,6 +82,8 @@ pub enum Command {
     PrincipalList,
     /// The policy set in force.
     PolicyShow,
+    /// Check policy sources without applying them, and run cases.
+    PolicyCheck(PolicyCheck),
     /// Replace the organisation's part of the policy set.
     PolicyApply(PolicyApply),
     /// Entries of the log.
@@ -164,6 +166,8 @@ pub enum Answer {
     },
     /// To [`Command::PolicyShow`].
     Policy(PolicyShown),
+    /// To [`Command::PolicyCheck`].
+    PolicyChecked(PolicyChecked),
     /// To [`Command::PolicyApply`].
     PolicyApplied(PolicyApplied),
     /// To [`Command::Audit`].

@@ -174,6 +174,30 @@ pub struct PolicyShown {
     pub sources: BTreeMap<String, String>,
 }
 
+/// Check a policy set: `policy lint`, `policy test`.
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+pub struct PolicyCheck {
+    /// The organisation's sources by file name; none means the set in force.
+    pub sources: Option<BTreeMap<String, String>>,
+    /// The text of a file of cases (`spec/policy.md`); none means lint only.
+    pub cases: Option<String>,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct PolicyChecked {
+    /// No findings, and every case as expected.
+    pub ok: bool,
+    /// Hash of the set that was checked, hexadecimal.
+    pub hash: String,
+    /// Policies checked, the baseline's included.
+    pub policies: u64,
+    /// Cases run.
+    pub cases: u64,
+    /// Each with its file or case and what is wrong.
+    pub findings: Vec<String>,
+}
+
 /// Replace the organisation's part of the set.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct PolicyApply {

@@ -16,6 +16,7 @@
 //!
 //! `spec/format.md` and `spec/keys.md` are normative.
 
+pub mod chunked;
 pub mod derive;
 pub mod entropy;
 pub mod envelope;
@@ -28,7 +29,9 @@ pub mod passphrase;
 pub mod record;
 pub mod request;
 pub mod secret;
+pub mod segment;
 pub mod sign;
+pub mod tree;
 
 mod cbor;
 mod fault;
@@ -36,7 +39,7 @@ mod hash;
 mod suite;
 
 pub use cbor::Malformed;
-pub use fault::Fault;
+pub use fault::{Corrupt, Fault};
 pub use suite::{Suite, UnknownSuite};
 
 /// A random 16-byte id: of a vault, an artifact, a version, a pack, an object, a key, a principal, a session, a release.

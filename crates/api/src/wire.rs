@@ -7,8 +7,8 @@ mod problem;
 mod version;
 
 pub use admin::{
-    GrantSpec, KeyItem, KeyList, KeyRotate, KeyRotated, PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked, PolicyShown, PrincipalAdd,
-    PrincipalItem, RootItem, Status, VaultInfo,
+    GrantSpec, KeyItem, KeyList, KeyRotate, KeyRotated, PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked,
+    PolicyShown, PrincipalAdd, PrincipalItem, RootItem, Status, VaultInfo,
 };
 pub use audit::{AuditFilter, AuditItem, AuditPage, Explain, Freshness, LogHead, LogVerified, Receipt, StateVerified};
 pub use problem::{NearMiss, Problem, Refusal};

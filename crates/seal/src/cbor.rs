@@ -84,10 +84,6 @@ impl Writer {
         self
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.0
     }

@@ -1,6 +1,8 @@
 //! The version record: what a version is made of, without names or keys (`spec/format.md#version-record`).
 
 use crate::cbor::{Malformed, Reader, Writer, same};
+use crate::segment::{MAX_PLAINTEXT_LEN, SegmentInfo};
+use crate::tree::Digest;
 use crate::{Fault, Id, Suite};
 
 /// The record format this crate writes and reads.
@@ -11,8 +13,6 @@ pub const MAX_LEN: usize = 8 << 20;
 pub const MAX_PACKS: usize = 4_096;
 /// Most segments of all packs together.
 pub const MAX_SEGMENTS: usize = 65_536;
-/// Longest plaintext of a segment, in bytes.
-pub const MAX_SEGMENT_LEN: u64 = 1 << 30;
 /// Longest plaintext of a list or a map, in bytes.
 pub const MAX_MANIFEST_LEN: u64 = 1 << 40;
 
@@ -183,13 +183,16 @@ impl VersionRecord {
         rule(objects.array_windows().all(|[a, b]| a != b), "record: the same object twice")?;
         for segment in self.packs.iter().flat_map(|pack| &pack.segments) {
             let len = segment.plaintext_len;
-            rule((1..=MAX_SEGMENT_LEN).contains(&len), "record: segment length")?;
-            rule(segment.stored_len == stored_len(len), "record: stored length of a segment")?;
+            rule((1..=MAX_PLAINTEXT_LEN).contains(&len), "record: segment length")?;
+            let info = SegmentInfo::new(len, segment.stored_len, Digest::from_bytes(segment.digest));
+            rule(info.is_ok(), "record: stored length of a segment")?;
         }
         for manifest in [&self.list, &self.map] {
             let len = manifest.plaintext_len;
             rule((1..=MAX_MANIFEST_LEN).contains(&len), "record: manifest length")?;
-            rule(manifest.stored_len == stored_len(len), "record: stored length of a manifest")?;
+            let info = SegmentInfo::manifest(len, Digest::from_bytes(manifest.digest));
+            let stored = info.is_ok_and(|info| info.stored_len() == manifest.stored_len);
+            rule(stored, "record: stored length of a manifest")?;
         }
         rule(self.list.offset == 0 && self.map.offset == self.list.stored_len, "record: place of a manifest")
     }
@@ -252,9 +255,4 @@ fn read_manifest(reader: &mut Reader<'_>) -> Result<Manifest, Malformed> {
         stored_len: reader.uint("record: stored length of a manifest")?,
         digest: reader.fixed("record: manifest digest")?,
     })
-}
-
-/// What a stream of this length takes when it is stored (`spec/format.md#segment`).
-fn stored_len(plaintext_len: u64) -> u64 {
-    plaintext_len
 }

@@ -188,6 +188,15 @@ pub enum Error {
     Cipher,
 }
 
+impl From<chunked::Error> for Error {
+    fn from(error: chunked::Error) -> Self {
+        match error {
+            chunked::Error::Entropy(error) => Self::Entropy(error),
+            _ => Self::Cipher,
+        }
+    }
+}
+
 impl Error {
     /// Whose fault this is.
     pub fn fault(self) -> Fault {
@@ -212,7 +221,7 @@ pub fn wrap<'a, S: Wrappable>(
     let key = key.into();
     check::<S>(&key, context)?;
     let (bytes, label) = key.parts();
-    chunked::seal_all(bytes, &context.encode(label), secret.expose()).map_err(|_| Error::Cipher)
+    Ok(chunked::seal_all(bytes, &context.encode(label), secret.expose())?)
 }
 
 /// Opens a wrap.
@@ -231,7 +240,6 @@ pub fn unwrap<'a, S: Wrappable>(
     }
     let (bytes, label) = key.parts();
     let plain = chunked::open_all(bytes, &context.encode(label), wrapped, 32).map_err(|_| Error::Authentication)?;
-    let plain = zeroize::Zeroizing::new(plain);
     S::take(&plain).ok_or(Error::Authentication)
 }
 

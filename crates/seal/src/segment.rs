@@ -43,6 +43,7 @@ use crate::{Corrupt, Fault, Id, Suite, chunked, entropy};
 pub use info::{BadInfo, SegmentInfo};
 pub use opener::SegmentOpener;
 pub use outboard::Outboard;
+pub(crate) use outboard::build;
 pub use sealer::SegmentSealer;
 
 /// Most plaintext bytes of a segment: 1 GiB.

@@ -52,6 +52,14 @@ impl SegmentInfo {
         Ok(info)
     }
 
+    /// A list or a map: laid out like a segment, with a limit of its own.
+    pub(crate) fn manifest(plaintext_len: u64, digest: Digest) -> Result<Self, BadInfo> {
+        if plaintext_len > crate::record::MAX_MANIFEST_LEN {
+            return Err(BadInfo::TooLong(plaintext_len));
+        }
+        Ok(Self { plaintext_len, digest })
+    }
+
     pub(super) fn of(plaintext_len: u64, digest: Digest) -> Result<Self, BadInfo> {
         if plaintext_len > MAX_PLAINTEXT_LEN {
             return Err(BadInfo::TooLong(plaintext_len));

@@ -27,6 +27,11 @@ impl SegmentOpener {
         Ok(Self { opener, outboard })
     }
 
+    /// Opens a list or a map, which is laid out like a segment under a key and a context of its own.
+    pub(crate) fn with_opener(opener: Opener, outboard: Outboard) -> Self {
+        Self { opener, outboard }
+    }
+
     /// The segment's tree, to load blocks into.
     pub fn outboard(&self) -> &Outboard {
         &self.outboard

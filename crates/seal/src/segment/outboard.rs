@@ -133,7 +133,7 @@ impl Outboard {
 }
 
 /// The tail for these leaves, and the digest.
-pub(super) fn build(leaves: &[Digest]) -> (Vec<u8>, Digest) {
+pub(crate) fn build(leaves: &[Digest]) -> (Vec<u8>, Digest) {
     let tops: Vec<Digest> = leaves.chunks(BLOCK_LEAVES as usize).map(tree::root).collect();
     let tail = tops.iter().chain(leaves).flat_map(|digest| *digest.as_bytes()).collect();
     (tail, tree::root(&tops))

@@ -1,0 +1,105 @@
+//! The baseline as data: schema, policies, class table, approval rules and duties, from `baseline/`.
+
+use crate::approval::Rules;
+use crate::role::Conflict;
+use crate::set::Source;
+use api::terms::Class;
+
+/// What a class asks for (DESIGN 7), from `baseline/classes.json`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassRules {
+    /// The person was present at most this many seconds before the session started; `None`: not asked.
+    pub presence_secs: Option<u64>,
+    /// The same for export, share, approve, destroy.
+    pub export_presence_secs: Option<u64>,
+    /// How long a client may hold a version's keys before it renews, in seconds.
+    pub lease_secs: u64,
+    /// The longest unattended run, in seconds.
+    pub longest_unattended_secs: u64,
+    /// Days after which a domain key is due for rotation.
+    pub rotation_days: u32,
+    /// Roots that may wrap its domain keys in `prod`.
+    pub prod_roots: ProdRoots,
+    /// Days between asking for destruction and destruction.
+    pub destroy_wait_days: u32,
+    /// Approvals that destruction wants.
+    pub destroy_approvals: u32,
+    /// A release waits until the anchor holds its entry.
+    pub waits_for_anchor: bool,
+}
+
+/// Roots that a class admits in `prod`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProdRoots {
+    /// Any root.
+    Any,
+    /// Any but a key file.
+    NotKeyFile,
+    /// A hardware module or a cloud KMS, and escrow.
+    HsmOrKmsWithEscrow,
+}
+
+/// The class table.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Classes {
+    public: ClassRules,
+    internal: ClassRules,
+    confidential: ClassRules,
+    restricted: ClassRules,
+}
+
+impl Classes {
+    pub(crate) const fn of(&self, class: Class) -> &ClassRules {
+        match class {
+            Class::Public => &self.public,
+            Class::Internal => &self.internal,
+            Class::Confidential => &self.confidential,
+            Class::Restricted => &self.restricted,
+        }
+    }
+}
+
+/// The tables that go with every set.
+#[derive(Debug, Clone)]
+pub(crate) struct Tables {
+    pub(crate) classes: Classes,
+    pub(crate) approvals: Rules,
+    pub(crate) conflicts: Vec<Conflict>,
+}
+
+impl Tables {
+    pub(crate) fn embedded() -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            classes: serde_json::from_str(include_str!("../../../baseline/classes.json"))?,
+            approvals: serde_json::from_str(include_str!("../../../baseline/approvals.json"))?,
+            conflicts: serde_json::from_str(include_str!("../../../baseline/duties.json"))?,
+        })
+    }
+}
+
+/// The pinned schema, in Cedar's syntax.
+pub(crate) const SCHEMA: &str = include_str!("../../../baseline/schema.cedarschema");
+
+macro_rules! files {
+    ($($name:literal)*) => {
+        &[$(($name, include_str!(concat!("../../../baseline/", $name))),)*]
+    };
+}
+
+/// Guardrails: a set without them is refused.
+pub(crate) const GUARDRAILS: &[(&str, &str)] = files! {
+    "guardrails/principal.cedar" "guardrails/artifact.cedar" "guardrails/restricted.cedar"
+    "guardrails/export.cedar" "guardrails/presence.cedar" "guardrails/duties.cedar"
+};
+
+/// Permits of the roles; an organisation may replace them.
+pub(crate) const PERMITS: &[(&str, &str)] = files! { "permits/roles.cedar" "permits/solo.cedar" };
+
+/// Every source of the baseline, named `baseline/...`.
+pub(crate) fn sources() -> Vec<Source> {
+    let source = |(name, text): &(&str, &str)| Source { name: format!("baseline/{name}"), text: (*text).to_owned() };
+    GUARDRAILS.iter().chain(PERMITS).map(source).collect()
+}

@@ -1,0 +1,280 @@
+//! Policy sets: parsed, validated against the pinned schema, pinned to the baseline's guardrails, hashed, indexed.
+
+mod read;
+mod scope;
+
+pub(crate) use read::{parse_source, position_of, validate};
+
+use crate::Rules;
+use crate::baseline::SCHEMA;
+use crate::baseline::{self, ClassRules, Tables};
+use crate::decide::Advice;
+use crate::digest::{Digest, of_parts};
+use crate::lint::Finding;
+use crate::near_miss::Condition;
+use crate::role::{Conflict, Held, Role, closure};
+use crate::slice::{Names, Target};
+use api::terms::{Action, Class};
+use cedar_policy::{Effect, Policy, PolicySet};
+use scope::Applies;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+/// A text with policies in Cedar's syntax.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Its name in messages, usually a file name.
+    pub name: String,
+    /// The policies.
+    pub text: String,
+}
+
+/// What to do with a set that lacks a guardrail of the baseline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pins {
+    /// Refuse it.
+    Required,
+    /// Take it: a high-risk act that the caller logs as one.
+    Waived,
+}
+
+/// Why sources are no set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// More sources, text or policies than a set may have.
+    #[error(
+        "a policy set has at most {} sources, {} policies and {} bytes, a policy {} bytes",
+        Set::MAX_SOURCES,
+        Set::MAX_POLICIES,
+        Set::MAX_LEN_BYTES,
+        Set::MAX_POLICY_BYTES
+    )]
+    TooLarge,
+    /// Text that does not parse or does not fit the schema, a missing or doubled id: at least one error.
+    #[error("the policy set has errors: {}", .0.first().map(ToString::to_string).unwrap_or_default())]
+    Invalid(Vec<Finding>),
+    /// A guardrail of the baseline is missing, or its text was changed.
+    #[error("the guardrail `{id}` of the baseline is missing or changed")]
+    Pinned {
+        /// The guardrail.
+        id: String,
+    },
+    /// The embedded baseline itself is broken: a defect of ours.
+    #[error("the embedded baseline is broken: {0}")]
+    Baseline(String),
+}
+
+/// A policy set, ready to decide. Immutable; share it behind an `Arc`.
+#[derive(Debug)]
+pub struct Set {
+    pub(crate) names: Names,
+    pub(crate) tables: Tables,
+    /// Sorted by id.
+    entries: Vec<Entry>,
+    /// Positions in `entries`, by the number of the action.
+    by_action: HashMap<Action, Vec<u32>>,
+    hash: Digest,
+    schema_hash: Digest,
+    /// Cedar sets of candidates that were needed before. Only speed depends on it.
+    narrowed: RwLock<HashMap<Vec<u32>, Arc<PolicySet>>>,
+}
+
+/// One policy.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) id: String,
+    pub(crate) effect: Effect,
+    pub(crate) reason: Option<String>,
+    /// What lifts it, if it is a forbid that the caller can lift.
+    pub(crate) advice: Option<Advice>,
+    /// Its refusals say that the thing is gone.
+    pub(crate) gone: bool,
+    /// Exactly as written.
+    pub(crate) text: String,
+    pub(crate) policy: Policy,
+    applies: Applies,
+    conditions: OnceLock<Vec<Condition>>,
+}
+
+impl Set {
+    /// The most sources of a set.
+    pub const MAX_SOURCES: usize = 1_000;
+    /// The most policies of a set.
+    pub const MAX_POLICIES: usize = 10_000;
+    /// The longest set, in bytes.
+    pub const MAX_LEN_BYTES: usize = 4 << 20;
+    /// The longest policy, in bytes: bounds how deep its expressions nest.
+    pub const MAX_POLICY_BYTES: usize = 8 << 10;
+
+    const MAX_NARROWED: usize = 512;
+
+    /// The baseline.
+    ///
+    /// # Errors
+    /// [`LoadError::Baseline`] and others only if the embedded files are broken, which a test excludes.
+    pub fn baseline() -> Result<Self, LoadError> {
+        Self::load(&Self::baseline_sources())
+    }
+
+    /// The baseline's sources, named `baseline/...`: the start of every set.
+    #[must_use]
+    pub fn baseline_sources() -> Vec<Source> {
+        baseline::sources()
+    }
+
+    /// A set of these sources, which must hold every guardrail of the baseline, unchanged.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn load(sources: &[Source]) -> Result<Self, LoadError> {
+        Self::load_with(sources, Pins::Required)
+    }
+
+    /// The same, with guardrails waived if asked.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn load_with(sources: &[Source], pins: Pins) -> Result<Self, LoadError> {
+        let tables = Tables::embedded().map_err(|e| LoadError::Baseline(e.to_string()))?;
+        let policies = read::read(sources, &tables.approvals)?;
+        if pins == Pins::Required {
+            read::check_pins(&policies)?;
+        }
+        let entries: Vec<Entry> = policies.into_iter().map(Entry::of).collect();
+        let on = |action: Action| {
+            let speaks = entries.iter().zip(0_u32..).filter(move |(entry, _)| entry.applies.on(action));
+            speaks.map(|(_, at)| at).collect::<Vec<u32>>()
+        };
+        Ok(Self {
+            names: Names::new().map_err(|e| LoadError::Baseline(e.to_string()))?,
+            by_action: Action::ALL.iter().map(|action| (*action, on(*action))).collect(),
+            hash: set_hash(&entries),
+            schema_hash: of_parts([b"strongroom/v1/policy/schema".as_slice(), SCHEMA.as_bytes()]),
+            narrowed: RwLock::new(HashMap::new()),
+            tables,
+            entries,
+        })
+    }
+
+    /// SHA-256 over id and exact text of every policy, sorted by id; names of sources do not count.
+    pub const fn hash(&self) -> Digest {
+        self.hash
+    }
+
+    /// SHA-256 over the pinned schema.
+    pub const fn schema_hash(&self) -> Digest {
+        self.schema_hash
+    }
+
+    /// The ids of the policies, sorted.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| entry.id.as_str())
+    }
+
+    /// What a class asks for.
+    pub const fn class_rules(&self, class: Class) -> &ClassRules {
+        self.tables.classes.of(class)
+    }
+
+    /// The approval rules by name.
+    pub const fn approval_rules(&self) -> &Rules {
+        &self.tables.approvals
+    }
+
+    /// The duties that these roles would bring together where they should be apart, for when a role is granted outside
+    /// solo. Roles count where they meet: in one workspace, or in it and in the vault.
+    pub fn conflicts(&self, roles: &[Held]) -> Vec<&Conflict> {
+        let together = |a: Role, b: Role| {
+            let holds = |held: &Held, role| closure([held.role]).contains(&role);
+            let meets = |x: &Held, y: &Held| {
+                x.scope == y.scope || x.scope == crate::Scope::Vault || y.scope == crate::Scope::Vault
+            };
+            roles.iter().any(|x| holds(x, a) && roles.iter().any(|y| holds(y, b) && meets(x, y)))
+        };
+        self.tables.conflicts.iter().filter(|conflict| together(conflict.one, conflict.other)).collect()
+    }
+
+    /// Positions of the policies that can match the target, in order.
+    pub(crate) fn candidates(&self, target: &Target<'_>) -> Vec<u32> {
+        let can = |at: &u32| self.at(*at).is_some_and(|entry| entry.applies.matches(target));
+        self.by_action.get(&target.action).into_iter().flatten().copied().filter(can).collect()
+    }
+
+    /// Positions of every policy: what the candidates are tested against.
+    #[cfg(test)]
+    pub(crate) fn all(&self) -> Vec<u32> {
+        (0_u32..).zip(&self.entries).map(|(at, _)| at).collect()
+    }
+
+    /// Permits that a principal in other roles would have had.
+    pub(crate) fn near_permits<'a>(&'a self, target: &'a Target<'_>) -> impl Iterator<Item = &'a Entry> {
+        self.entries.iter().filter(move |entry| {
+            entry.effect == Effect::Permit
+                && entry.applies.could_match(target)
+                && (!entry.applies.is_personal() || entry.applies.matches(target))
+        })
+    }
+
+    pub(crate) fn at(&self, at: u32) -> Option<&Entry> {
+        self.entries.get(usize::try_from(at).ok()?)
+    }
+
+    pub(crate) fn entry(&self, id: &str) -> Option<&Entry> {
+        let at = self.entries.binary_search_by(|entry| entry.id.as_str().cmp(id)).ok()?;
+        self.entries.get(at)
+    }
+
+    /// Cedar's set of these candidates.
+    pub(crate) fn narrowed(&self, candidates: &[u32]) -> Arc<PolicySet> {
+        let known = self.narrowed.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(set) = known.get(candidates) {
+            return Arc::clone(set);
+        }
+        drop(known);
+        let policies = candidates.iter().filter_map(|at| self.at(*at)).map(|entry| entry.policy.clone());
+        // INVARIANT: ids are unique, so the set takes them all; an empty set denies.
+        let set = Arc::new(PolicySet::from_policies(policies).unwrap_or_default());
+        let mut known = self.narrowed.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= Self::MAX_NARROWED {
+            known.clear();
+        }
+        known.insert(candidates.to_vec(), Arc::clone(&set));
+        set
+    }
+}
+
+impl Entry {
+    fn of(policy: Policy) -> Self {
+        let note = |key: &str| policy.annotation(key).map(str::to_owned);
+        let forbid = policy.effect() == Effect::Forbid;
+        let advice = match (note("approval"), note("advice").as_deref()) {
+            (Some(rule), _) => Some(Advice::Request { rule }),
+            (None, Some("confirm")) => Some(Advice::Confirm),
+            (None, Some("present")) => Some(Advice::Present),
+            (None, Some("task")) => Some(Advice::OpenTask),
+            (None, _) => None,
+        };
+        Self {
+            id: AsRef::<str>::as_ref(policy.id()).to_owned(),
+            effect: policy.effect(),
+            reason: note("reason"),
+            advice: advice.filter(|_| forbid),
+            gone: forbid && note("code").as_deref() == Some("gone"),
+            text: read::text_of(&policy),
+            applies: Applies::of(&policy),
+            conditions: OnceLock::new(),
+            policy,
+        }
+    }
+
+    /// Its conditions one by one, split when first asked for.
+    pub(crate) fn conditions(&self) -> &[Condition] {
+        self.conditions.get_or_init(|| Condition::split(&self.policy))
+    }
+}
+
+fn set_hash(entries: &[Entry]) -> Digest {
+    let label: &[u8] = b"strongroom/v1/policy/set";
+    let parts = entries.iter().flat_map(|entry| [entry.id.as_bytes(), entry.text.as_bytes()]);
+    of_parts(std::iter::once(label).chain(parts))
+}

@@ -251,7 +251,6 @@ pub fn entries(bundle: &[u8], width: u64) -> Result<Vec<&[u8]>, TileError> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

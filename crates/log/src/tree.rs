@@ -118,7 +118,6 @@ pub(crate) fn fold_peaks(peaks: &[Hash]) -> Option<Hash> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

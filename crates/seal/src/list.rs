@@ -48,13 +48,15 @@ impl Entry {
     /// A name.
     ///
     /// # Errors
-    /// [`Malformed`] for a path that is empty, longer than [`MAX_PATH_LEN`], absolute, or has an empty, `.` or `..` component or a NUL;
+    /// [`Malformed`] for a path that is empty (except the root folder's: its first entry tells a folder with one file from a
+    /// single file), longer than [`MAX_PATH_LEN`], absolute, or has an empty, `.` or `..` component or a NUL;
     /// for a mode of more than 12 bits; for a target that is empty, too long or has a NUL; for a file longer than [`MAX_FILE_LEN`].
     pub fn new(path: Vec<u8>, mode: u16, node: Node) -> Result<Self, Malformed> {
-        if path.is_empty() || path.len() > MAX_PATH_LEN || path.contains(&0) {
+        let is_root = path.is_empty() && node == Node::Folder;
+        if (path.is_empty() && !is_root) || path.len() > MAX_PATH_LEN || path.contains(&0) {
             return Err(Malformed("list: path"));
         }
-        if path.split(|byte| *byte == b'/').any(|part| matches!(part, b"" | b"." | b"..")) {
+        if !is_root && path.split(|byte| *byte == b'/').any(|part| matches!(part, b"" | b"." | b"..")) {
             return Err(Malformed("list: component of a path"));
         }
         if mode > 0o7777 {
@@ -157,10 +159,10 @@ impl<'a> ListWriter<'a> {
     /// # Errors
     /// [`WriteError::Order`] unless its path is greater than the last one.
     pub fn push(&mut self, entry: &Entry) -> Result<u64, WriteError> {
-        if self.last.as_slice() >= entry.path() {
+        let ordinal = self.blocks.entries();
+        if ordinal > 0 && self.last.as_slice() >= entry.path() {
             return Err(WriteError::Order);
         }
-        let ordinal = self.blocks.entries();
         self.blocks.push(entry, &mut self.sealer)?;
         entry.path().clone_into(&mut self.last);
         self.total = self.total.checked_add(entry.size()).ok_or(WriteError::TooLarge)?;
@@ -233,7 +235,11 @@ impl<S: Source> ListReader<S> {
     /// # Errors
     /// [`Error`].
     pub fn next_entry(&mut self) -> Result<Option<(u64, Entry)>, Error<S::Error>> {
-        self.walker.next(&mut self.opener)
+        let next = self.walker.next(&mut self.opener)?;
+        match &next {
+            Some((ordinal, entry)) if *ordinal > 0 && entry.path().is_empty() => Err(Malformed("list: second root").into()),
+            _ => Ok(next),
+        }
     }
 
     /// The entry with exactly this path. Moves behind it.

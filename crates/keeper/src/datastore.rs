@@ -14,6 +14,7 @@
 
 pub mod error;
 pub mod migrate;
+pub mod postgres;
 pub mod probe;
 pub mod sqlite;
 mod statement;
@@ -131,6 +132,14 @@ impl Datastore {
     /// [`Error::ReadOnly`], [`Error::Busy`], [`Error::Corrupt`], [`Error::Unavailable`], [`Error::Unsupported`].
     pub fn sqlite(path: &Path, options: &sqlite::Options) -> Result<Self> {
         Ok(Self::new(Arc::new(sqlite::Sqlite::open(path, options)?)))
+    }
+
+    /// Connects to a PostgreSQL database.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Unsupported`].
+    pub fn postgres(options: &postgres::Options) -> Result<Self> {
+        Ok(Self::new(Arc::new(postgres::Postgres::connect(options)?)))
     }
 
     /// Runs `body` on one snapshot and returns its answer.

@@ -248,3 +248,6 @@ fn read_payload(bytes: &[u8]) -> Result<Vec<ReleasedKey>, Malformed> {
     same(bytes, &write_payload(&keys))?;
     Ok(keys)
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,7 +120,7 @@ pub(crate) fn seal(
     plaintext: &[u8],
 ) -> Result<(Box<[u8; ENC_LEN]>, Vec<u8>), Failed> {
     let (secret, enc) = encapsulate(public)?;
-    let (key, nonce) = key_schedule(KEM_ID, &secret, info)?;
+    let (key, nonce) = key_schedule(&secret, info)?;
     let mut out = Vec::with_capacity(plaintext.len() + AES_256_GCM.tag_len());
     out.extend_from_slice(plaintext);
     key.seal_in_place_append_tag(nonce, Aad::from(aad), &mut out).map_err(|_| Failed)?;
@@ -136,7 +136,7 @@ pub(crate) fn open(
     ciphertext: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, Failed> {
     let secret = key.decapsulate(enc)?;
-    let (key, nonce) = key_schedule(KEM_ID, &secret, info)?;
+    let (key, nonce) = key_schedule(&secret, info)?;
     let mut out = Zeroizing::new(ciphertext.to_vec());
     let len = key.open_in_place(nonce, Aad::from(aad), &mut out).map_err(|_| Failed)?.len();
     out.truncate(len);
@@ -144,30 +144,32 @@ pub(crate) fn open(
 }
 
 /// RFC 9180, section 5.1, mode base: the key and the nonce of sequence number 0.
-fn key_schedule(kem: u16, secret: &SharedSecret, info: &[u8]) -> Result<(LessSafeKey, Nonce), Failed> {
-    let (key, nonce) = key_schedule_bytes(kem, secret, info)?;
+fn key_schedule(secret: &SharedSecret, info: &[u8]) -> Result<(LessSafeKey, Nonce), Failed> {
+    let mut key = Zeroizing::new([0; 32]);
+    let mut nonce = [0; NONCE_LEN];
+    derive_key_and_nonce(&suite_id(KEM_ID, AEAD_ID), secret, info, key.as_mut_slice(), &mut nonce)?;
     let key = UnboundKey::new(&AES_256_GCM, key.as_slice()).map_err(|_| Failed)?;
     Ok((LessSafeKey::new(key), Nonce::assume_unique_for_key(nonce)))
 }
 
-type KeyAndNonce = (Zeroizing<[u8; 32]>, [u8; NONCE_LEN]);
-
-fn key_schedule_bytes(kem: u16, secret: &SharedSecret, info: &[u8]) -> Result<KeyAndNonce, Failed> {
-    let suite = suite_id(kem);
-    let psk_id_hash = labeled_extract(&suite, &[], b"psk_id_hash", &[]);
-    let info_hash = labeled_extract(&suite, &[], b"info_hash", info);
+fn derive_key_and_nonce(
+    suite: &[u8],
+    secret: &SharedSecret,
+    info: &[u8],
+    key: &mut [u8],
+    nonce: &mut [u8],
+) -> Result<(), Failed> {
+    let psk_id_hash = labeled_extract(suite, &[], b"psk_id_hash", &[]);
+    let info_hash = labeled_extract(suite, &[], b"info_hash", info);
     let mode_base = [0];
     let context = [mode_base.as_slice(), &psk_id_hash, &info_hash].concat();
-    let secret = Salt::new(HKDF_SHA256, secret.expose_bytes()).extract(&labeled_ikm(&suite, b"secret", &[]));
-    let mut key = Zeroizing::new([0; 32]);
-    labeled_expand(&suite, &secret, b"key", &context, key.as_mut_slice())?;
-    let mut nonce = [0; NONCE_LEN];
-    labeled_expand(&suite, &secret, b"base_nonce", &context, &mut nonce)?;
-    Ok((key, nonce))
+    let secret = Salt::new(HKDF_SHA256, secret.expose_bytes()).extract(&labeled_ikm(suite, b"secret", &[]));
+    labeled_expand(suite, &secret, b"key", &context, key)?;
+    labeled_expand(suite, &secret, b"base_nonce", &context, nonce)
 }
 
-fn suite_id(kem: u16) -> Vec<u8> {
-    [b"HPKE".as_slice(), &kem.to_be_bytes(), &KDF_ID.to_be_bytes(), &AEAD_ID.to_be_bytes()].concat()
+fn suite_id(kem: u16, aead: u16) -> Vec<u8> {
+    [b"HPKE".as_slice(), &kem.to_be_bytes(), &KDF_ID.to_be_bytes(), &aead.to_be_bytes()].concat()
 }
 
 fn labeled_ikm(suite: &[u8], label: &[u8], ikm: &[u8]) -> Vec<u8> {

@@ -237,7 +237,9 @@ impl<S: Source> ListReader<S> {
     pub fn next_entry(&mut self) -> Result<Option<(u64, Entry)>, Error<S::Error>> {
         let next = self.walker.next(&mut self.opener)?;
         match &next {
-            Some((ordinal, entry)) if *ordinal > 0 && entry.path().is_empty() => Err(Malformed("list: second root").into()),
+            Some((ordinal, entry)) if *ordinal > 0 && entry.path().is_empty() => {
+                Err(Malformed("list: second root").into())
+            }
             _ => Ok(next),
         }
     }

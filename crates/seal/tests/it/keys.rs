@@ -1,0 +1,220 @@
+//! Wraps, derivations, passphrases, padding.
+
+use proptest::prelude::*;
+use seal::secret::{DomainKey, FieldKey, MacKey, RootKey, SigningSeed, VersionKey};
+use seal::wrap::{Error, Kind, WRAP_LEN, WrapContext, WrappingKey, unwrap, wrap};
+use seal::{Fault, Suite, derive, mac, padme, passphrase};
+
+use crate::case::{Case, cases, unhex};
+
+pub fn context(kind: Kind) -> WrapContext {
+    WrapContext {
+        suite: Suite::Default,
+        vault: [1; 16],
+        kind,
+        workspace: Some([2; 16]),
+        environment: Some(0),
+        class: Some(2),
+        artifact: None,
+        version: None,
+        key_id: [3; 16],
+        wrapping_key_id: [4; 16],
+        wrapping_key_version: 1,
+    }
+}
+
+fn context_of(case: &Case) -> WrapContext {
+    let context = case.value("context");
+    let id = |field: &str| (!context[field].is_null()).then(|| unhex(&context[field]).try_into().unwrap());
+    let number = |field: &str| context[field].as_u64().map(|n| n as u8);
+    WrapContext {
+        suite: Suite::from_number(context["suite"].as_u64().unwrap() as u16).unwrap(),
+        vault: id("vault").unwrap(),
+        kind: Kind::from_number(number("kind").unwrap()).unwrap(),
+        workspace: id("workspace"),
+        environment: number("environment"),
+        class: number("class"),
+        artifact: id("artifact"),
+        version: id("version"),
+        key_id: id("key_id").unwrap(),
+        wrapping_key_id: id("wrapping_key_id").unwrap(),
+        wrapping_key_version: context["wrapping_key_version"].as_u64().unwrap() as u32,
+    }
+}
+
+#[test]
+fn wrap_vectors() {
+    for case in cases(include_str!("../../../../vectors/wrap.json"), 30) {
+        let context = context_of(&case);
+        let (root, domain);
+        let key = if case.value("by") == "root" {
+            root = RootKey::from_slice(&case.bytes("wrapping_key")).unwrap();
+            WrappingKey::from(&root)
+        } else {
+            domain = DomainKey::from_slice(&case.bytes("wrapping_key")).unwrap();
+            WrappingKey::from(&domain)
+        };
+        let wrapped = case.bytes("wrapped");
+        let secret: Result<[u8; 32], Error> = match context.kind {
+            Kind::Version => unwrap::<VersionKey>(key, &context, &wrapped).map(|key| *key.expose_bytes()),
+            Kind::Domain => unwrap::<DomainKey>(key, &context, &wrapped).map(|key| *key.expose_bytes()),
+            _ => unwrap::<SigningSeed>(key, &context, &wrapped).map(|key| *key.expose_bytes()),
+        };
+        if case.ok() {
+            assert_eq!(secret, Ok(case.array("secret")), "{}", case.name());
+        } else {
+            assert_eq!(secret, Err(Error::Authentication), "{}", case.name());
+        }
+    }
+}
+
+#[test]
+fn every_kind_comes_back() {
+    let root = RootKey::generate().unwrap();
+    let domain = DomainKey::generate().unwrap();
+    macro_rules! round {
+        ($type:ident, $kind:ident, $key:expr) => {
+            let secret = $type::generate().unwrap();
+            let context = context(Kind::$kind);
+            let wrapped = wrap($key, &context, &secret).unwrap();
+            assert_eq!(wrapped.len(), WRAP_LEN);
+            assert_ne!(wrapped, wrap($key, &context, &secret).unwrap());
+            let opened: $type = unwrap($key, &context, &wrapped).unwrap();
+            assert_eq!(opened.expose_bytes(), secret.expose_bytes());
+        };
+    }
+    round!(DomainKey, Domain, &root);
+    round!(VersionKey, Version, &domain);
+    round!(SigningSeed, LogEd25519, &root);
+    round!(SigningSeed, LogMlDsa44, &root);
+    round!(SigningSeed, Release, &root);
+    round!(SigningSeed, Session, &root);
+    round!(MacKey, Mac, &root);
+    round!(FieldKey, Field, &root);
+}
+
+#[test]
+fn kinds_and_types_that_do_not_belong_together_are_refused() {
+    let root = RootKey::generate().unwrap();
+    let domain = DomainKey::generate().unwrap();
+    let version = VersionKey::generate().unwrap();
+    let refused = [
+        wrap(&root, &context(Kind::Version), &version).err(),
+        wrap(&domain, &context(Kind::Domain), &domain).err(),
+        wrap(&domain, &context(Kind::Mac), &version).err(),
+        unwrap::<MacKey>(&root, &context(Kind::Field), &[0; WRAP_LEN]).err(),
+    ];
+    assert_eq!(refused, [Some(Error::Kind); 4]);
+    assert_eq!(Error::Kind.fault(), Fault::Misuse);
+}
+
+#[test]
+fn kinds_keep_their_numbers() {
+    for number in 0..=u8::MAX {
+        assert_eq!(Kind::from_number(number).map(Kind::number), (1..=8).contains(&number).then_some(number));
+    }
+}
+
+#[test]
+fn derive_vectors() {
+    for case in cases(include_str!("../../../../vectors/derive.json"), 12) {
+        let (vault, id) = (case.array("vault"), case.array("id"));
+        let key = VersionKey::from_slice(&case.bytes("key")).unwrap();
+        let out = match case.value("label").as_str().unwrap() {
+            "list-key" => derive::list_key(&key, Suite::Default, &vault, &id).unwrap().expose_bytes().to_vec(),
+            "map-key" => derive::map_key(&key, Suite::Default, &vault, &id).unwrap().expose_bytes().to_vec(),
+            _ => derive::fingerprint(key.expose_bytes(), Suite::Default, &vault, &id).unwrap().to_vec(),
+        };
+        assert_eq!(out == case.bytes("out"), case.ok(), "{}", case.name());
+    }
+}
+
+#[test]
+fn padme_vectors() {
+    for case in cases(include_str!("../../../../vectors/padme.json"), 20) {
+        let len = case.value("length").as_u64().unwrap();
+        assert_eq!(padme::padded_len(len), case.value("padded").as_u64().unwrap(), "{len}");
+    }
+}
+
+#[test]
+fn a_row_mac_is_checked() {
+    let (key, other) = (MacKey::generate().unwrap(), MacKey::generate().unwrap());
+    let tag = mac::tag(&key, b"row");
+    assert!(mac::verify(&key, b"row", &tag));
+    assert!(!mac::verify(&key, b"rov", &tag));
+    assert!(!mac::verify(&other, b"row", &tag));
+    assert!(!mac::verify(&key, b"row", &tag[..31]));
+    assert!(!mac::verify(&key, b"row", &[]));
+}
+
+#[test]
+fn a_passphrase_gives_one_root_for_each_salt_and_vault() {
+    let params = passphrase::Params::new(8 << 10, 1, 1, [7; 16]).unwrap();
+    let root =
+        |params: &passphrase::Params, text: &[u8], vault| *params.derive(text, &[vault; 16]).unwrap().expose_bytes();
+    let first = root(&params, b"correct horse", 1);
+    assert_eq!(first, root(&passphrase::Params::decode(&params.encode()).unwrap(), b"correct horse", 1));
+    let salted = passphrase::Params::new(8 << 10, 1, 1, [8; 16]).unwrap();
+    let longer = passphrase::Params::new(8 << 10, 2, 1, [7; 16]).unwrap();
+    assert_ne!(first, root(&params, b"correct hors", 1));
+    assert_ne!(first, root(&params, b"correct horse", 2));
+    assert_ne!(first, root(&salted, b"correct horse", 1));
+    assert_ne!(first, root(&longer, b"correct horse", 1));
+    assert_eq!(params.derive(b"", &[1; 16]).err(), Some(passphrase::Error::Length));
+    assert_eq!(params.derive(&[1; 4_097], &[1; 16]).err(), Some(passphrase::Error::Length));
+}
+
+#[test]
+fn hostile_passphrase_parameters_are_refused() {
+    let bad = [(8 << 10) - 1, (1 << 20) + 1, u32::MAX];
+    for memory in bad {
+        assert!(passphrase::Params::new(memory, 1, 1, [0; 16]).is_err(), "{memory}");
+    }
+    for (passes, lanes) in [(0, 1), (17, 1), (1, 0), (1, 17)] {
+        assert!(passphrase::Params::new(8 << 10, passes, lanes, [0; 16]).is_err(), "{passes} {lanes}");
+    }
+    let good = passphrase::Params::generate().unwrap().encode();
+    let decoded = passphrase::Params::decode(&good).unwrap();
+    assert_eq!(decoded.encode(), good);
+    for cut in 0..good.len() {
+        assert!(passphrase::Params::decode(&good[..cut]).is_err());
+    }
+    // 1 TiB of memory, and the same parameters not in their shortest form.
+    let huge = [&good[..2], &[0x1a, 0x40, 0, 0, 0], &good[7..]].concat();
+    assert!(passphrase::Params::decode(&huge).is_err());
+    assert!(passphrase::Params::decode(&[good.as_slice(), &[0]].concat()).is_err());
+}
+
+proptest! {
+    #[test]
+    fn a_changed_wrap_does_not_open(at in 0..WRAP_LEN, bit in 0u8..8) {
+        let key = DomainKey::from_bytes(Box::new([1; 32]));
+        let context = context(Kind::Version);
+        let mut wrapped = wrap(&key, &context, &VersionKey::from_bytes(Box::new([2; 32]))).unwrap();
+        wrapped[at] ^= 1 << bit;
+        prop_assert_eq!(unwrap::<VersionKey>(&key, &context, &wrapped).err(), Some(Error::Authentication));
+    }
+
+    #[test]
+    fn any_bytes_do_not_open(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let key = DomainKey::from_bytes(Box::new([1; 32]));
+        let opened = unwrap::<VersionKey>(&key, &context(Kind::Version), &bytes);
+        prop_assert_eq!(opened.err(), Some(Error::Authentication));
+    }
+
+    #[test]
+    fn padding_grows_and_costs_at_most_an_eighth(len in 0u64..1 << 50) {
+        let padded = padme::padded_len(len);
+        prop_assert!(padded >= len && padded - len <= len / 8);
+        prop_assert_eq!(padme::padded_len(padded), padded);
+        prop_assert!(padme::padded_len(len + 1) >= padded);
+    }
+
+    #[test]
+    fn any_bytes_are_parameters_or_not(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+        if let Ok(params) = passphrase::Params::decode(&bytes) {
+            prop_assert_eq!(params.encode(), bytes);
+        }
+    }
+}

@@ -56,6 +56,10 @@ labels! {
     Commitment = "commitment";
     /// Context of a sealed database field.
     Field = "field";
+    /// Context of a client's cache of file states.
+    Cache = "cache";
+    /// Context of a client's journal of an unfinished put.
+    Draft = "draft";
 }
 
 /// A field is longer than LP can say.

@@ -141,7 +141,7 @@ def tree():
         for name, digest in (("two leaves swapped", root([leaves[1], leaves[0]] + leaves[2:])),
                              ("the last leaf twice", root(leaves + leaves[-1:])),
                              ("one leaf less", root(leaves[:-1])),
-                             ("leaves hashed flat", blake3(b"\1" + flat).digest()),
+                             ("leaves hashed flat", blake3(b"\1" + flat + flat).digest()),
                              ("an empty leaf more", root(leaves + [leaf(b"")])),
                              ("node without its prefix", blake3(root(leaves[:1]) + root(leaves[1:])).digest()),
                              ("node hashed as a leaf", blake3(b"\0" + root(leaves[:1]) + root(leaves[1:])).digest())):

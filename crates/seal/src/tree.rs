@@ -178,6 +178,3 @@ impl fmt::Debug for Stream {
 
 const LEAF: u8 = 0;
 const NODE: u8 = 1;
-
-#[cfg(test)]
-mod tests;

@@ -82,7 +82,8 @@ impl SegmentSealer {
         let end =
             self.end.load(Ordering::Acquire).checked_sub(1).ok_or(Error::Misuse("the segment has no last block"))?;
         let groups = group_count(end);
-        let none_after = self.sealed.iter().map(|word| u64::from(word.load(Ordering::Acquire).count_ones())).sum::<u64>() == groups;
+        let none_after =
+            self.sealed.iter().map(|word| u64::from(word.load(Ordering::Acquire).count_ones())).sum::<u64>() == groups;
         let all_before = (0..groups).all(|group| self.is_sealed(group));
         if !all_before || !none_after || leaves.len() as u64 != groups {
             return Err(Error::Misuse("the segment lacks groups or leaves"));

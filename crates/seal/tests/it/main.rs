@@ -1,0 +1,13 @@
+//! The sealed format, from outside.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests: a panic is how they fail")]
+
+mod case;
+mod chunked;
+mod keys;
+mod manifest;
+mod record;
+mod release;
+mod segment;
+mod tree;
+mod vectors;
+mod wycheproof;

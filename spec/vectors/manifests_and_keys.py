@@ -1,0 +1,465 @@
+"""Writes xwing, padme, record, list, map, wrap, request and envelope vectors: `python spec/vectors/manifests_and_keys.py`."""
+
+import hashlib
+import json
+import pathlib
+import struct
+
+from reference import (SUITE, Raw, blocks, cbor, chunked_seal, expand, footer, hpke_seal, lp, manifest, padme, public,
+                       seeded, sign, stored_len, stream_seal, tree_digest, xwing_encapsulate, xwing_key)
+
+HERE = pathlib.Path(__file__).parents[2] / "vectors"
+VAULT, ARTIFACT, VERSION, OBJECT = (seeded(n, 16) for n in ("vault", "artifact", "version", "object"))
+LIST_KEY, MAP_KEY = seeded("list key", 32), seeded("map key", 32)
+
+
+def hexed(value):
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, (list, tuple)):
+        return [hexed(v) for v in value]
+    if isinstance(value, dict):
+        return {k: hexed(v) for k, v in value.items()}
+    return value
+
+
+def write(name, comment, cases):
+    bad = sum(case["expect"] == "error" for case in cases)
+    assert name == "padme" or bad * 4 >= len(cases) * 3, (name, bad, len(cases))
+    assert len({case["name"] for case in cases}) == len(cases)
+    text = json.dumps({"comment": comment, "cases": [hexed(case) for case in cases]}, indent=1)
+    (HERE / f"{name}.json").write_text(text + "\n")
+    print(f"{name}: {len(cases)} cases, {bad} negative")
+
+
+def flips(data, places):
+    for at in places:
+        yield f"byte {at} flipped", data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+# X-Wing -----------------------------------------------------------------------------------------------------------------
+
+# Seeds of draft-connolly-cfrg-xwing-kem, appendix C.
+XWING = [
+    ("7f9c2ba4e88f827d616045507605853ed73b8093f6efbc88eb1a6eacfa66ef26",
+     "3cb1eea988004b93103cfb0aeefd2a686e01fa4a58e8a3639ca8a1e3f9ae57e235b8cc873c23dc62b8d260169afa2f75ab916a58d974918835d25e6a435085b2"),
+    ("badfd6dfaac359a5efbb7bcc4b59d538df9a04302e10c8bc1cbf1a0b3a5120ea",
+     "17cda7cfad765f5623474d368ccca8af0007cd9f5e4c849f167a580b14aabdefaee7eef47cb0fca9767be1fda69419dfb927e9df07348b196691abaeb580b32d"),
+    ("ef58538b8d23f87732ea63b02b4fa0f4873360e2841928cd60dd4cee8cc0d4c9",
+     "22a96188d032675c8ac850933c7aff1533b94c834adbb69c6115bad4692d8619f90b0cdf8a7b9c264029ac185b70b83f2801f2f4b3f70c593ea3aeeb613a7f1b"),
+]
+
+
+def xwing():
+    cases = []
+    for n, (seed, eseed) in enumerate(XWING, 1):
+        dk, x, pk = xwing_key(bytes.fromhex(seed))
+        ss, ct = xwing_encapsulate(pk, bytes.fromhex(eseed))
+        base = {"seed": seed, "ml_kem_secret": dk, "x25519_secret": x, "pk": pk, "ct": ct, "ss": ss}
+        cases.append({"name": f"draft {n}", **base, "expect": "ok"})
+        for name, flipped in flips(ct, (0, 1087, 1088)):
+            cases.append({"name": f"draft {n}, ct {name}", **base, "ct": flipped, "expect": "error"})
+        low = ct[:1088] + bytes(32)
+        cases.append({"name": f"draft {n}, x25519 of small order", **base, "ct": low, "expect": "error"})
+    write("xwing", "draft-connolly-cfrg-xwing-kem, appendix C, with the secrets expanded; error: not this shared secret", cases)
+
+
+# Padme ------------------------------------------------------------------------------------------------------------------
+
+
+def padmes():
+    lengths = [0, 1, 2, 3, 7, 8, 9, 10, 63, 64, 65, 100, 1000, 1023, 1024, 1025, 65535, 65536, 65537, 10**6, 2**30 - 1, 2**30 + 1,
+               2**40 - 3, 2**40, 10**15]
+    write("padme", "length and padded length", [{"name": str(n), "length": n, "padded": padme(n), "expect": "ok"} for n in lengths])
+
+
+# Record -----------------------------------------------------------------------------------------------------------------
+
+
+def segment(name, length, stored=None):
+    return [seeded(name, 16), length, stored_len(length) if stored is None else stored, seeded(name + " digest", 32)]
+
+
+def ranged(offset, length, stored=None, digest=None):
+    return [offset, length, stored_len(length) if stored is None else stored, digest or seeded("digest", 32)]
+
+
+def record_fields(**changes):
+    fields = dict(format=1, suite=1, features=0, vault=VAULT, artifact=ARTIFACT, version=VERSION, previous=None, klass=2,
+                  environment=0, packs=[[seeded("pack", 16), VERSION, [segment("segment", 100_000)]]], object=OBJECT,
+                  list=ranged(0, 1024), map=ranged(stored_len(1024), 2048))
+    assert changes.keys() <= fields.keys()
+    return list({**fields, **changes}.values())
+
+
+def records():
+    good = cbor(record_fields())
+    two = [[seeded("p1", 16), seeded("v0", 16), [segment("a", 1 << 30), segment("b", 1)]],
+           [seeded("p2", 16), VERSION, [segment("c", 65536)]]]
+    cases = [
+        {"name": "one pack", "record": good, "expect": "ok"},
+        {"name": "two packs, previous, no environment", "expect": "ok",
+         "record": cbor(record_fields(packs=two, previous=seeded("v0", 16), environment=None, klass=3))},
+        {"name": "no pack", "record": cbor(record_fields(packs=[])), "expect": "ok"},
+    ]
+    for case in cases:
+        case["digest"] = hashlib.sha256(case["record"]).digest()
+    pack = record_fields()[9][0]
+    bad = {
+        "empty": b"",
+        "trailing byte": good + b"\0",
+        "cut by one byte": good[:-1],
+        "indefinite array": b"\x9f" + good[1:] + b"\xff",
+        "array of 12": cbor(record_fields()[:-1]),
+        "array of 14": cbor(record_fields() + [0]),
+        "long integer": good.replace(cbor([1, 1, 0])[1:], b"\x18\x01\x01\x00", 1),
+        "format 2": cbor(record_fields(format=2)),
+        "suite 2": cbor(record_fields(suite=2)),
+        "unknown critical feature": cbor(record_fields(features=1)),
+        "short vault id": cbor(record_fields(vault=VAULT[:15])),
+        "long version id": cbor(record_fields(version=VERSION + b"\0")),
+        "text for an id": cbor(record_fields(artifact="0123456789abcdef")),
+        "class 4": cbor(record_fields(klass=4)),
+        "environment 3": cbor(record_fields(environment=3)),
+        "its own previous version": cbor(record_fields(previous=VERSION)),
+        "pack without segments": cbor(record_fields(packs=[[*pack[:2], []]])),
+        "the same pack twice": cbor(record_fields(packs=[pack, pack])),
+        "the same object twice": cbor(record_fields(packs=[[*pack[:2], [segment("s", 5), segment("s", 5)]]])),
+        "a segment in the version object": cbor(record_fields(packs=[[*pack[:2], [[OBJECT, *segment("s", 5)[1:]]]]])),
+        "empty segment": cbor(record_fields(packs=[[*pack[:2], [segment("s", 0)]]])),
+        "segment over 1 GiB": cbor(record_fields(packs=[[*pack[:2], [segment("s", (1 << 30) + 1)]]])),
+        "wrong stored length": cbor(record_fields(packs=[[*pack[:2], [segment("s", 5, stored_len(5) + 1)]]])),
+        "short digest": cbor(record_fields(packs=[[*pack[:2], [[*segment("s", 5)[:3], b"\0" * 31]]]])),
+        "4,097 packs announced": cbor(record_fields(packs=Raw(b"\x99\x10\x01"))),
+        "2^64 packs announced": cbor(record_fields(packs=Raw(b"\x9b" + b"\xff" * 8))),
+        "list not at 0": cbor(record_fields(list=ranged(1, 1024))),
+        "map overlaps list": cbor(record_fields(map=ranged(stored_len(1024) - 1, 2048))),
+        "wrong stored length of the list": cbor(record_fields(list=ranged(0, 1024, stored_len(1024) - 1))),
+        "empty list stream": cbor(record_fields(list=ranged(0, 0), map=ranged(stored_len(0), 2048))),
+        "list over 1 TiB": cbor(record_fields(list=ranged(0, (1 << 40) + 1), map=ranged(stored_len((1 << 40) + 1), 2048))),
+        "negative class": cbor(record_fields(klass=Raw(b"\x20"))),
+    }
+    cases += [{"name": name, "record": record, "expect": "error"} for name, record in bad.items()]
+    write("record", "a record's bytes and its version digest", cases)
+
+
+# List and map -----------------------------------------------------------------------------------------------------------
+
+
+def entry(path, mode=0o644, kind=0, value=0):
+    return path, cbor([path, mode, kind, value])
+
+
+def list_stream(items, per_block=2, fanout=2, pad=False, magic=b"SRLIST\0\1", total=None, tree=None, content=None, packs=(0, 0),
+                tail=b""):
+    body, found = blocks(items, per_block, fanout)
+    foot = footer(magic, tree or found, total or 0, packs)
+    return manifest(body if content is None else content, foot[: len(foot) - len(tail)] + tail, pad)
+
+
+def version_object(list_plain, map_plain, list_key=LIST_KEY, list_label="list", version=VERSION, packs=None, map_key=MAP_KEY):
+    context = lambda label: lp(label, SUITE, VAULT, version)
+    sealed_list, list_digest = stream_seal(list_key, context(list_label), list_plain, seeded("list salt", 24))
+    sealed_map, map_digest = stream_seal(map_key, context("map"), map_plain, seeded("map salt", 24))
+    record = cbor(record_fields(
+        packs=record_fields()[9] if packs is None else packs,
+        list=ranged(0, len(list_plain), digest=list_digest),
+        map=ranged(len(sealed_list), len(map_plain), digest=map_digest)))
+    return {"list_key": LIST_KEY, "map_key": MAP_KEY, "record": record,
+            "object": sealed_list + sealed_map + record + b"SRV1" + struct.pack(">I", len(record))}
+
+
+NAMES = [entry(b"a", 0o755, 1, None), entry(b"a/b", 0o600, 0, 5), entry(b"a/c\xff", 0o644, 0, 0),
+         entry(b"l", 0o777, 2, b"../a"), entry("z\u00fc".encode(), 0o4755, 0, 7)]
+PLAIN_NAMES = [[p, m, k, v] for p, m, k, v in ((b"a", 0o755, 1, None), (b"a/b", 0o600, 0, 5), (b"a/c\xff", 0o644, 0, 0),
+                                               (b"l", 0o777, 2, b"../a"), ("z\u00fc".encode(), 0o4755, 0, 7))]
+PACKS = [[seeded("pack", 16), seeded("pack key", 32)]]
+
+
+def map_stream(items, packs=PACKS, per_block=2, fanout=2, magic=b"SRMAP\0\0\1", pad=False, raw_packs=None):
+    body, tree = blocks([(b"", item) for item in items], per_block, fanout)
+    table = cbor(packs) if raw_packs is None else raw_packs
+    return manifest(body + table, footer(magic, tree, 0, (len(body), len(table))), pad)
+
+
+DIGEST = tree_digest(b"hello")
+PLACES = [cbor([[], None]), cbor([[[0, 0, 0, 5]], DIGEST]), cbor([[], tree_digest(b"")]), cbor([[], None]),
+          cbor([[[0, 0, 5, 3], [0, 0, 99_996, 4]], DIGEST])]
+
+
+def lists():
+    maps = map_stream(PLACES)
+    good = version_object(list_stream(NAMES), maps)
+    cases = [
+        {"name": "two levels of index", **good, "entries": PLAIN_NAMES, "expect": "ok"},
+        {"name": "padded", **version_object(list_stream(NAMES, pad=True), maps), "entries": PLAIN_NAMES, "expect": "ok"},
+        {"name": "empty", **version_object(list_stream([]), maps), "entries": [], "expect": "ok"},
+    ]
+    plain = list_stream(NAMES)
+    content, tree = blocks(NAMES, 2, 2)
+    one = lambda *item: list_stream([entry(*item)])
+    twice = [NAMES[0], NAMES[0]]
+    up, down = [NAMES[0], NAMES[1]], [NAMES[1], NAMES[0]]
+    bad_plain = {
+        "out of order": list_stream(down),
+        "out of order across blocks": list_stream(down, per_block=1),
+        "the same path twice": list_stream(twice),
+        "empty path": one(b""),
+        "absolute path": one(b"/etc/passwd"),
+        "parent component": one(b"a/../b"),
+        "dot component": one(b"./a"),
+        "empty component": one(b"a//b"),
+        "trailing slash": one(b"a/"),
+        "nul in path": one(b"a\0b"),
+        "path of 4,097 bytes": one(b"p" * 4097),
+        "mode of 13 bits": one(b"a", 0o10000),
+        "unknown kind": one(b"a", 0o644, 3, 0),
+        "folder with a size": one(b"a", 0o755, 1, 5),
+        "link without target": one(b"a", 0o777, 2, b""),
+        "file over 2^46 bytes": one(b"a", 0o644, 0, (1 << 46) + 1),
+        "entry of five items": list_stream([(b"a", cbor([b"a", 0o644, 0, 0, 0]))]),
+        "long integer in an entry": list_stream([(b"a", b"\x84\x41a\x19\x01\xa4\x18\x00\x00")]),
+        "one entry more than the footer says": list_stream(NAMES, tree=(4, *tree[1:])),
+        "one entry less than the footer says": list_stream(NAMES, tree=(6, *tree[1:])),
+        "2^30 + 1 entries": list_stream(NAMES, tree=((1 << 30) + 1, *tree[1:])),
+        "depth 9": list_stream(NAMES, tree=(*tree[:3], 9)),
+        "wrong depth": list_stream(NAMES, tree=(*tree[:3], tree[3] - 1)),
+        "root outside": list_stream(NAMES, tree=(5, 1 << 50, tree[2], tree[3])),
+        "root too long": list_stream(NAMES, tree=(5, 0, 65_537, 0)),
+        "root cut": list_stream(NAMES, tree=(5, tree[1], tree[2] - 1, tree[3])),
+        "index that points at itself": list_stream(
+            [], content=cbor([[b"a", 0, 0, 9]]), tree=(1, 0, len(cbor([[b"a", 0, 0, 9]])), 1)),
+        "index with another first path": list_stream(
+            [], content=cbor([Raw(NAMES[0][1])]) + cbor([[b"b", 0, 0, 1 + len(NAMES[0][1])]]),
+            tree=(1, 1 + len(NAMES[0][1]), len(cbor([[b"b", 0, 0, 1 + len(NAMES[0][1])]])), 1)),
+        "magic of a map": list_stream(NAMES, magic=b"SRMAP\0\0\1"),
+        "a pack table": list_stream(NAMES, packs=(0, 1)),
+        "reserved byte set": list_stream(NAMES, tail=b"\1"),
+        "shorter than a footer": b"\0" * 63,
+    }
+    for name, stream in bad_plain.items():
+        cases.append({"name": f"by a holder of the key: {name}", **version_object(stream, maps), "expect": "error"})
+    cases.append({"name": "another key", **version_object(plain, maps, list_key=seeded("other", 32)), "expect": "error"})
+    cases.append({"name": "sealed as a map", **version_object(plain, maps, list_label="map"), "expect": "error"})
+    cases.append({"name": "of another version", **version_object(plain, maps, version=seeded("v2", 16)), "expect": "error"})
+    places = (0, 23, 24, 55, 56, 60, len(plain) + 56 + 15, len(plain) + 72, stored_len(len(plain)) - 1)
+    for name, flipped in flips(good["object"], places):
+        cases.append({"name": f"object {name}", **good, "object": flipped, "expect": "error"})
+    cases.append({"name": "object cut", **good, "object": good["object"][: stored_len(len(plain)) - 1], "expect": "error"})
+    write("list", "a version object, its record and list key; entries are [path, mode, kind, size | null | target]", cases)
+
+
+def maps():
+    names = list_stream(NAMES)
+    good = version_object(names, map_stream(PLACES))
+    extents = [[[], None], [[[0, 0, 0, 5]], DIGEST], [[], tree_digest(b"")], [[], None], [[[0, 0, 5, 3], [0, 0, 99_996, 4]], DIGEST]]
+    two = [[seeded("pack", 16), VERSION, [segment("segment", 10), segment("second", 10)]]]
+    across = version_object(names, map_stream([cbor([[[0, 0, 5, 15]], DIGEST])]), packs=two)
+    cases = [
+        {"name": "five entries", **good, "entries": extents, "pack_keys": [PACKS[0][1]], "expect": "ok"},
+        {"name": "an extent across segments", **across, "entries": [[[[0, 0, 5, 15]], DIGEST]], "pack_keys": [PACKS[0][1]], "expect": "ok"},
+        {"name": "empty, no packs", **version_object(names, map_stream([], packs=[]), packs=[]), "entries": [], "pack_keys": [],
+         "expect": "ok"},
+    ]
+    one = lambda *extent: map_stream([cbor([[list(extent)], DIGEST])])
+    bad = {
+        "extent in an unknown pack": one(1, 0, 0, 1),
+        "extent in an unknown segment": one(0, 1, 0, 1),
+        "extent behind its pack": one(0, 0, 99_999, 2),
+        "offset behind the segment": one(0, 0, 100_000, 1),
+        "empty extent": one(0, 0, 0, 0),
+        "huge extent": one(0, 0, 0, (1 << 64) - 1),
+        "extents that overflow together": map_stream([cbor([[[0, 0, 0, (1 << 64) - 1], [0, 0, 0, 5]], DIGEST])]),
+        "bytes without digest": map_stream([cbor([[[0, 0, 0, 1]], None])]),
+        "short digest": map_stream([cbor([[[0, 0, 0, 1]], DIGEST[:31]])]),
+        "1,025 extents": map_stream([cbor([[[0, 0, 0, 1]] * 1025, DIGEST])], per_block=1),
+        "entry of one item": map_stream([cbor([[]])]),
+        "pack table of another pack": map_stream(PLACES, packs=[[seeded("other", 16), PACKS[0][1]]]),
+        "pack table too short": map_stream(PLACES, packs=[]),
+        "pack table too long": map_stream(PLACES, packs=PACKS * 2),
+        "short pack key": map_stream(PLACES, packs=[[PACKS[0][0], PACKS[0][1][:31]]]),
+        "trailing byte in the pack table": map_stream(PLACES, raw_packs=cbor(PACKS) + b"\0"),
+        "magic of a list": map_stream(PLACES, magic=b"SRLIST\0\1"),
+    }
+    for name, stream in bad.items():
+        cases.append({"name": f"by a holder of the key: {name}", **version_object(names, stream), "expect": "error"})
+    other = version_object(names, map_stream(PLACES), map_key=seeded("other", 32))
+    cases.append({"name": "another key", **other, "expect": "error"})
+    start, end = stored_len(len(names)), stored_len(len(names)) + stored_len(len(map_stream(PLACES)))
+    for name, flipped in flips(good["object"], (start, start + 24, start + 56, end - 1)):
+        cases.append({"name": f"object {name}", **good, "object": flipped, "expect": "error"})
+    swapped = good["object"][start:end] + good["object"][:start] + good["object"][end:]
+    cases.append({"name": "list and map swapped", **good, "object": swapped, "expect": "error"})
+    write("map", "a version object, its record and map key; entries are [[[pack, segment, offset, length]..], digest]", cases)
+
+
+# Wrap -------------------------------------------------------------------------------------------------------------------
+
+CONTEXT = dict(suite=1, vault=VAULT, kind=2, workspace=seeded("workspace", 16), environment=0, **{"class": 2}, artifact=ARTIFACT,
+               version=VERSION, key_id=seeded("key id", 16), wrapping_key_id=seeded("wrapping id", 16), wrapping_key_version=3)
+
+
+def wrap_context(label, c):
+    number = lambda v: b"" if v is None else bytes([v])
+    return lp(label, SUITE, c["vault"], bytes([c["kind"]]), c["workspace"] or b"", number(c["environment"]), number(c["class"]),
+              c["artifact"] or b"", c["version"] or b"", c["key_id"], c["wrapping_key_id"],
+              struct.pack(">I", c["wrapping_key_version"]))
+
+
+def wraps():
+    key, secret, salt = seeded("wrapping key", 32), seeded("wrapped", 32), seeded("wrap salt", 24)
+    make = lambda by, context, plain=secret: chunked_seal(key, wrap_context(f"wrap/{by}", context), plain, salt)
+    base = {"by": "domain", "wrapping_key": key, "context": CONTEXT, "wrapped": make("domain", CONTEXT), "secret": secret}
+    bare = dict(CONTEXT, kind=1, artifact=None, version=None)
+    vault = dict(CONTEXT, kind=5, workspace=None, environment=None, **{"class": None}, artifact=None, version=None)
+    cases = [
+        {"name": "version key under a domain key", **base, "expect": "ok"},
+        {"name": "domain key under a root", **base, "by": "root", "context": bare, "wrapped": make("root", bare), "expect": "ok"},
+        {"name": "release seed under a root", **base, "by": "root", "context": vault, "wrapped": make("root", vault), "expect": "ok"},
+    ]
+    for field, value in dict(vault=seeded("v", 16), workspace=seeded("w", 16), environment=1, artifact=seeded("a", 16),
+                             version=seeded("x", 16), key_id=seeded("k", 16), wrapping_key_id=seeded("i", 16),
+                             wrapping_key_version=4, **{"class": 1}).items():
+        cases.append({"name": f"another {field}", **base, "context": dict(CONTEXT, **{field: value}), "expect": "error"})
+    for field in ("workspace", "environment", "class", "artifact", "version"):
+        cases.append({"name": f"no {field}", **base, "context": dict(CONTEXT, **{field: None}), "expect": "error"})
+    cases += [
+        {"name": "another key", **base, "wrapping_key": seeded("other", 32), "expect": "error"},
+        {"name": "made under a root", **base, "wrapped": make("root", CONTEXT), "expect": "error"},
+        {"name": "a secret of 31 bytes", **base, "wrapped": make("domain", CONTEXT, secret[:31]), "expect": "error"},
+        {"name": "a secret of 33 bytes", **base, "wrapped": make("domain", CONTEXT, secret + b"\0"), "expect": "error"},
+        {"name": "cut", **base, "wrapped": base["wrapped"][:-1], "expect": "error"},
+        {"name": "longer", **base, "wrapped": base["wrapped"] + b"\0", "expect": "error"},
+        {"name": "empty", **base, "wrapped": b"", "expect": "error"},
+    ]
+    for name, flipped in flips(base["wrapped"], (0, 23, 24, 55, 56, 87, 88, 103)):
+        cases.append({"name": name, **base, "wrapped": flipped, "expect": "error"})
+    write("wrap", "a key wrapped under a domain key or a root", cases)
+
+
+# Request and envelope ---------------------------------------------------------------------------------------------------
+
+SESSION, RELEASE = seeded("session seed", 32), seeded("release seed", 32)
+ML_KEM_SECRET, X25519_SECRET, PUBLIC = xwing_key(seeded("one-time seed", 32))
+
+
+def request_body(**changes):
+    fields = dict(label="strongroom/v1/request", vault=VAULT, principal=seeded("principal", 16), session=seeded("session", 16),
+                  action=1, versions=[VERSION], command=bytes(32), kem=0x647A, key=hashlib.sha256(PUBLIC).digest(),
+                  nonce=seeded("nonce", 16), time=1_795_000_000_000)
+    assert changes.keys() <= fields.keys()
+    return cbor(list({**fields, **changes}.values()))
+
+
+def signed_request(body, key=PUBLIC, seed=SESSION, signature=None):
+    return cbor([Raw(body), key, signature or sign(seed, body)])
+
+
+def requests():
+    good = signed_request(request_body())
+    case = lambda name, request, expect="error": {"name": name, "request": request, "session_key": public(SESSION), "expect": expect}
+    many = [seeded(f"v{n}", 16) for n in range(65)]
+    cases = [case("one version", good, "ok"), case("64 versions", signed_request(request_body(versions=many[:64])), "ok")]
+    for c in cases:
+        body = request_body() if c["name"] == "one version" else request_body(versions=many[:64])
+        c["hash"] = hashlib.sha256(body).digest()
+    _, _, other = xwing_key(seeded("other one-time seed", 32))
+    bad = {
+        "another one-time key": signed_request(request_body(), key=other),
+        "another one-time key with its hash, not signed again": signed_request(
+            request_body(key=hashlib.sha256(other).digest()), key=other, signature=sign(SESSION, request_body())),
+        "signed by another session": signed_request(request_body(), seed=RELEASE),
+        "signature of zeros": signed_request(request_body(), signature=bytes(64)),
+        "signature of 63 bytes": signed_request(request_body(), signature=sign(SESSION, request_body())[:63]),
+        "no version": signed_request(request_body(versions=[])),
+        "65 versions": signed_request(request_body(versions=many)),
+        "the same version twice": signed_request(request_body(versions=[VERSION, VERSION])),
+        "action 256": signed_request(request_body(action=256)),
+        "another KEM": signed_request(request_body(kem=0x20)),
+        "label of an envelope": signed_request(request_body(label="strongroom/v1/envelope")),
+        "short nonce": signed_request(request_body(nonce=bytes(15))),
+        "long time": signed_request(request_body(time=Raw(b"\x1b" + bytes(8)))),
+        "short key": signed_request(request_body(key=hashlib.sha256(PUBLIC[:-1]).digest()), key=PUBLIC[:-1]),
+        "trailing byte": good + b"\0",
+        "cut": good[:-1],
+        "empty": b"",
+        "4,097 bytes": good + bytes(4097 - len(good)),
+    }
+    cases += [case(name, request) for name, request in bad.items()]
+    cases += [case(name, flipped) for name, flipped in flips(good, (0, 1, 2, 30, 60, 100, 200, 230, 300, len(good) - 1))]
+    write("request", "a signed release request and the session's public key", cases)
+
+
+def envelopes():
+    body = request_body(versions=[VERSION, seeded("second", 16)])
+    request = signed_request(body)
+    digest = hashlib.sha256(body).digest()
+    keys = [[VERSION, 1, LIST_KEY], [VERSION, 2, MAP_KEY]]
+    named = [[VERSION, seeded("version digest", 32)]]
+
+    def make(payload=keys, versions=named, answer=digest, seed=RELEASE, pk=PUBLIC, label="envelope/info", aad=None, expiry=5, ct=None):
+        header = cbor([seeded("release id", 16), versions, expiry])
+        payload = payload if isinstance(payload, bytes) else cbor(payload)
+        enc, sealed = hpke_seal(pk, seeded("encapsulation", 64), lp(label, SUITE, answer), header if aad is None else aad, payload)
+        sealed = ct or sealed
+        signature = sign(seed, cbor(["strongroom/v1/envelope", answer, Raw(header), enc, sealed]))
+        return cbor([Raw(header), enc, sealed, signature])
+
+    good = make()
+    base = {"request": request, "ml_kem_secret": ML_KEM_SECRET, "x25519_secret": X25519_SECRET, "release_key": public(RELEASE)}
+    uncommitted = make(versions=[[VERSION, None]])
+    cases = [
+        {"name": "list and map key", **base, "envelope": good, "keys": keys, "expect": "ok"},
+        {"name": "version not committed yet", **base, "envelope": uncommitted, "keys": keys, "expect": "ok"},
+    ]
+    _, _, other = xwing_key(seeded("other one-time seed", 32))
+    stranger = seeded("stranger", 16)
+    bad = {
+        "answer to another request": make(answer=seeded("other request", 32)),
+        "signed by another key": make(seed=SESSION),
+        "sealed to another one-time key": make(pk=other),
+        "another HPKE info": make(label="envelope"),
+        "another associated data": make(aad=b""),
+        "a version that was not asked for": make(versions=[[stranger, None]], payload=[[stranger, 1, LIST_KEY]]),
+        "a key of a version it does not name": make(payload=[[seeded("second", 16), 1, LIST_KEY]]),
+        "the same version named twice": make(versions=named * 2),
+        "the same key twice": make(payload=[keys[0], keys[0]]),
+        "no keys": make(payload=[]),
+        "no version": make(versions=[], payload=[]),
+        "role 0": make(payload=[[VERSION, 0, LIST_KEY]]),
+        "role 3": make(payload=[[VERSION, 3, LIST_KEY]]),
+        "a key of 31 bytes": make(payload=[[VERSION, 1, LIST_KEY[:31]]]),
+        "payload with a trailing byte": make(payload=cbor(keys) + b"\0"),
+        "payload not deterministic": make(payload=b"\x98\x02" + cbor(keys)[1:]),
+        "ciphertext too long": make(ct=bytes(8_192 + 17)),
+        "ciphertext empty": make(ct=b"\0"),
+        "unsigned": cbor([Raw(good[1:])])[:-66] + cbor(b""),
+        "trailing byte": good + b"\0",
+        "cut": good[:-1],
+        "empty": b"",
+    }
+    cases += [{"name": name, **base, "envelope": envelope, "expect": "error"} for name, envelope in bad.items()]
+    places = (0, 1, 3, 20, 25, 40, 80, 200, 1200, 1250, len(good) - 1)
+    cases += [{"name": name, **base, "envelope": flipped, "expect": "error"} for name, flipped in flips(good, places)]
+    write("envelope", "a request, the expanded one-time secrets, the release key and an envelope; keys are [version, role, key]", cases)
+
+
+def derivations():
+    key, id_ = seeded("version key", 32), VERSION
+    made = {name: expand(key, lp(name, SUITE, VAULT, id_), length) for name, length in
+            (("list-key", 32), ("map-key", 32), ("fingerprint", 16))}
+    base = {"key": key, "vault": VAULT, "id": id_}
+    cases = []
+    for name, out in made.items():
+        cases.append({"name": name, "label": name, **base, "out": out, "expect": "ok"})
+        cases.append({"name": f"{name}, another key", "label": name, **base, "key": seeded("o", 32), "out": out, "expect": "error"})
+        cases.append({"name": f"{name}, another vault", "label": name, **base, "vault": id_, "out": out, "expect": "error"})
+        cases.append({"name": f"{name}, another id", "label": name, **base, "id": VAULT, "out": out, "expect": "error"})
+        cases.append({"name": f"{name}, no suite", "label": name, **base, "expect": "error",
+                      "out": expand(key, lp(name, VAULT, id_), len(out))})
+    write("derive", "HKDF-Expand of a key; error: not this output", cases)
+
+
+if __name__ == "__main__":
+    for step in (xwing, padmes, records, lists, maps, wraps, requests, envelopes, derivations):
+        step()

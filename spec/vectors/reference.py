@@ -1,0 +1,200 @@
+"""A second implementation of the sealed format, written from spec/ alone: it makes the vectors and shares no code with the crates.
+
+Needs the Python packages `cryptography` and `blake3`, and `kyber-py` for the X-Wing vectors.
+"""
+
+import hashlib
+import hmac
+import struct
+
+from blake3 import blake3
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+CHUNK, TAG, HEADER, GROUP_CHUNKS = 16384, 16, 56, 4
+SUITE = struct.pack(">H", 1)
+
+
+def seeded(name, length):
+    """Bytes that are always the same, so that the vectors are."""
+    return hashlib.shake_256(b"strongroom vectors " + name.encode()).digest(length)
+
+
+def cbor(value):
+    def head(major, n):
+        for info, limit, fmt in ((24, 1 << 8, ">B"), (25, 1 << 16, ">H"), (26, 1 << 32, ">I"), (27, 1 << 64, ">Q")):
+            if n < 24:
+                return bytes([major << 5 | n])
+            if n < limit:
+                return bytes([major << 5 | info]) + struct.pack(fmt, n)
+        raise ValueError(n)
+
+    if value is None:
+        return b"\xf6"
+    if isinstance(value, int):
+        return head(0, value)
+    if isinstance(value, bytes):
+        return head(2, len(value)) + value
+    if isinstance(value, str):
+        return head(3, len(value.encode())) + value.encode()
+    if isinstance(value, Raw):
+        return value.bytes
+    return head(4, len(value)) + b"".join(map(cbor, value))
+
+
+class Raw:
+    """Bytes that are CBOR already, or are meant to be wrong."""
+
+    def __init__(self, encoded):
+        self.bytes = encoded
+
+
+def lp(label, *fields):
+    return b"".join(struct.pack(">H", len(f)) + f for f in (b"strongroom/v1/" + label.encode(), *fields))
+
+
+def expand(key, info, length):
+    out, block, i = b"", b"", 1
+    while len(out) < length:
+        block = hmac.new(key, block + info + bytes([i]), hashlib.sha256).digest()
+        out, i = out + block, i + 1
+    return out[:length]
+
+
+def chunked_seal(key, context, plaintext, salt):
+    okm = expand(key, b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0" + salt + context, 32 + 12 + 32)
+    aead, base, commitment = AESGCM(okm[:32]), int.from_bytes(okm[32:44], "big"), okm[44:]
+    out = salt + commitment
+    for index in range(len(plaintext) // CHUNK + 1):
+        chunk = plaintext[index * CHUNK : (index + 1) * CHUNK]
+        out += aead.encrypt((base ^ index).to_bytes(12, "big"), chunk, None)
+    return out
+
+
+def leaf(group):
+    return blake3(b"\0" + group).digest()
+
+
+def root(digests):
+    if not digests:
+        return blake3(b"").digest()
+    if len(digests) == 1:
+        return digests[0]
+    split = 1
+    while split * 2 < len(digests):
+        split *= 2
+    return blake3(b"\1" + root(digests[:split]) + root(digests[split:])).digest()
+
+
+def groups(message):
+    """Four chunks each; the header belongs to the first."""
+    step = GROUP_CHUNKS * (CHUNK + TAG)
+    cuts = [0, *range(HEADER + step, len(message), step), len(message)]
+    return [message[a:b] for a, b in zip(cuts, cuts[1:])]
+
+
+def stream_seal(key, context, plaintext, salt):
+    """A segment, list or map: message || tops || leaves, and its digest."""
+    message = chunked_seal(key, context, plaintext, salt)
+    leaves = [leaf(group) for group in groups(message)]
+    tops = [root(leaves[i : i + 256]) for i in range(0, len(leaves), 256)]
+    return message + b"".join(tops) + b"".join(leaves), root(tops)
+
+
+def tree_digest(data):
+    return root([leaf(data[i : i + 65536]) for i in range(0, len(data), 65536)])
+
+
+def padme(length):
+    if length < 2:
+        return length
+    e = length.bit_length() - 1
+    s = e.bit_length()
+    mask = (1 << max(e - s, 0)) - 1
+    return (length + mask) & ~mask
+
+
+def blocks(items, per_block, fanout):
+    """Blocks and index over (key, encoded item); answers content, (entries, root offset, root length, depth)."""
+    content, level = b"", []
+    cut = [items[i : i + per_block] for i in range(0, len(items), per_block)] or [[]]
+    ordinal = 0
+    for block in cut:
+        encoded = cbor([Raw(item) for _, item in block])
+        level.append((block[0][0] if block else b"", ordinal, len(content), len(encoded)))
+        content, ordinal = content + encoded, ordinal + len(block)
+    depth = 0
+    while len(level) > 1:
+        above = []
+        for i in range(0, len(level), fanout):
+            children = level[i : i + fanout]
+            encoded = cbor([list(child) for child in children])
+            above.append((children[0][0], children[0][1], len(content), len(encoded)))
+            content += encoded
+        level, depth = above, depth + 1
+    return content, (len(items), level[0][2], level[0][3], depth)
+
+
+def footer(magic, tree, total, packs=(0, 0)):
+    entries, offset, length, depth = tree
+    fields = struct.pack(">8sQQQQIIB", magic, entries, offset, total, packs[0], length, packs[1], depth)
+    return fields.ljust(64, b"\0")
+
+
+def manifest(content, foot, pad):
+    length = len(content) + 64
+    return content + b"\0" * ((padme(length) if pad else length) - length) + foot
+
+
+def stored_len(plaintext_len):
+    n = plaintext_len // 65536 + 1
+    return HEADER + plaintext_len + (plaintext_len // CHUNK + 1) * TAG + 32 * (n + (n + 255) // 256)
+
+
+def sign(seed, message):
+    return Ed25519PrivateKey.from_private_bytes(seed).sign(message)
+
+
+def public(seed):
+    return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+
+
+def xwing_key(seed):
+    """Expanded X-Wing key pair: ML-KEM secret, X25519 secret, public key."""
+    from kyber_py.ml_kem import ML_KEM_768
+
+    expanded = hashlib.shake_256(seed).digest(96)
+    ek, dk = ML_KEM_768.key_derive(expanded[:64])
+    x = expanded[64:]
+    return dk, x, ek + X25519PrivateKey.from_private_bytes(x).public_key().public_bytes_raw()
+
+
+def xwing_combine(ss_m, ss_x, ct_x, pk_x):
+    return hashlib.sha3_256(ss_m + ss_x + ct_x + pk_x + b"\\.//^\\").digest()
+
+
+def xwing_encapsulate(pk, eseed):
+    from kyber_py.ml_kem import ML_KEM_768
+
+    ss_m, ct_m = ML_KEM_768._encaps_internal(pk[:1184], eseed[:32])
+    eph = X25519PrivateKey.from_private_bytes(eseed[32:])
+    ct_x = eph.public_key().public_bytes_raw()
+    ss_x = eph.exchange(X25519PublicKey.from_public_bytes(pk[1184:]))
+    return xwing_combine(ss_m, ss_x, ct_x, pk[1184:]), ct_m + ct_x
+
+
+def hpke_seal(pk, eseed, info, aad, plaintext):
+    ss, enc = xwing_encapsulate(pk, eseed)
+    suite = b"HPKE" + struct.pack(">HHH", 0x647A, 1, 2)
+
+    def extract(salt, label, ikm):
+        return hmac.new(salt or b"\0" * 32, b"HPKE-v1" + suite + label + ikm, hashlib.sha256).digest()
+
+    def labeled(prk, label, context, length):
+        return expand(prk, struct.pack(">H", length) + b"HPKE-v1" + suite + label + context, length)
+
+    context = b"\0" + extract(b"", b"psk_id_hash", b"") + extract(b"", b"info_hash", info)
+    secret = extract(ss, b"secret", b"")
+    key, nonce = labeled(secret, b"key", context, 32), labeled(secret, b"base_nonce", context, 12)
+    return enc, AESGCM(key).encrypt(nonce, plaintext, aad)

@@ -20,8 +20,10 @@ use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 
+use seal::Id;
+
 use crate::error::{Error, Place, Result};
-use crate::key::{Hex, Id, Key, parse_id};
+use crate::key::{Hex, Key, parse_id};
 use crate::store::{Entry, Object, Store, Upload};
 use event_loop::EventLoop;
 pub use settings::{Credentials, Settings};

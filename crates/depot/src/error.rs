@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::key::{Hex, Id, Key};
+use seal::{Fault, Id};
+
+use crate::key::{Hex, Key};
 
 /// The result of a depot operation.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -123,19 +125,6 @@ impl Error {
     pub const fn is_temporary(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Full { .. })
     }
-}
-
-/// By whose fault an operation failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// Stored bytes or outside text are not what they should be.
-    Hostile,
-    /// The caller broke a rule.
-    Misuse,
-    /// Disk, network or permissions.
-    Environment,
-    /// A defect of this crate.
-    Bug,
 }
 
 /// What an error is about.

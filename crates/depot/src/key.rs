@@ -3,10 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::Error;
+use seal::Id;
 
-/// An id as bytes; vault and object ids are 16 random bytes.
-pub type Id = [u8; ID_LEN];
+use crate::Error;
 
 /// Bytes in an [`Id`].
 pub const ID_LEN: usize = 16;
@@ -103,8 +102,6 @@ const fn hex_digit(digit: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
 
     #[test]

@@ -37,7 +37,8 @@ pub mod sealed;
 pub mod store;
 
 pub use bucket::Bucket;
-pub use error::{Error, Fault, Place, Result};
-pub use key::{Id, Key};
+pub use error::{Error, Place, Result};
+pub use key::Key;
 pub use local::Local;
+pub use seal::{Fault, Id};
 pub use store::{Entry, Object, Store, Upload, finish_all};

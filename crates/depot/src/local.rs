@@ -1,7 +1,7 @@
 //! A depot in a folder.
 //!
 //! ```text
-//! DEPOT/<vault id>/<first byte of the object id>/<object id>     0600
+//! DEPOT/<vault id>/<first digit of the object id>/<object id>    0600
 //! DEPOT/<vault id>/unfinished/<object id>.<process>-<count>      uploads in progress
 //! ```
 //! Folders are 0700. Every step down is an `openat` that follows no symbolic link, and whatever is not a plain file is refused. An object is written
@@ -17,8 +17,10 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, FileType};
 
+use seal::Id;
+
 use crate::error::{Error, Place, Result};
-use crate::key::{Hex, Id, Key, parse_id};
+use crate::key::{Hex, Key, parse_id};
 use crate::store::{Entry, Object, Store, Upload};
 use folder::Folder;
 
@@ -70,7 +72,7 @@ impl Local {
         let name = Hex(vault).to_string();
         self.root.make_child(&name, place)?;
         let folder = self.root.child(&name, place)?;
-        for first in 0..=u8::MAX {
+        for first in 0..FANS {
             folder.make_child(&fan_name(first), place)?;
         }
         folder.make_child(UNFINISHED, place)?;
@@ -123,14 +125,14 @@ impl Store for Local {
             other => other?,
         };
         let after = after.map(|key| *key.object());
-        let first = after.map_or(0, |[first, ..]| first);
+        let first = after.map_or(0, |[first, ..]| first >> 4);
         let mut entries = Vec::new();
-        for fan_byte in first..=u8::MAX {
-            let fan = match folder.child(&fan_name(fan_byte), place) {
+        for fan_digit in first..FANS {
+            let fan = match folder.child(&fan_name(fan_digit), place) {
                 Err(Error::NotFound { .. }) => continue,
                 other => other?,
             };
-            for object in objects_in(&fan, fan_byte, place)? {
+            for object in objects_in(&fan, fan_digit, place)? {
                 if entries.len() == limit {
                     return Ok(entries);
                 }
@@ -179,6 +181,9 @@ impl Object for LocalObject {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
         let len = buf.len() as u64;
+        if offset.checked_add(len).is_none_or(|end| end > self.len_bytes) {
+            return Err(Error::PastEnd { key: self.key, offset, len, object_len: self.len_bytes });
+        }
         self.file.read_exact_at(buf, offset).map_err(|error| match error.kind() {
             std::io::ErrorKind::UnexpectedEof => {
                 let object_len = self.file.metadata().map_or(self.len_bytes, |status| status.size());
@@ -191,8 +196,12 @@ impl Object for LocalObject {
 
 /// The objects of one subfolder in order. Names that are not of our making are passed over.
 fn objects_in(fan: &Folder, first: u8, place: Place) -> Result<Vec<Id>> {
-    let mut objects: Vec<Id> =
-        fan.names(place)?.iter().filter_map(|name| parse_id(name)).filter(|id| id.first() == Some(&first)).collect();
+    let mut objects: Vec<Id> = fan
+        .names(place)?
+        .iter()
+        .filter_map(|name| parse_id(name))
+        .filter(|id| id.first().is_some_and(|byte| byte >> 4 == first))
+        .collect();
     objects.sort_unstable();
     Ok(objects)
 }
@@ -229,12 +238,15 @@ fn object_name(key: &Key) -> String {
 
 fn fan_of(key: &Key) -> String {
     let [first, ..] = key.object();
-    fan_name(*first)
+    fan_name(first >> 4)
 }
 
 fn fan_name(first: u8) -> String {
-    format!("{first:02x}")
+    format!("{first:x}")
 }
+
+/// Subfolders of a vault, one for each first digit.
+const FANS: u8 = 16;
 
 /// The folder of uploads in progress.
 const UNFINISHED: &str = "unfinished";

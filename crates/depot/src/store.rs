@@ -3,8 +3,10 @@
 use std::fmt;
 use std::time::SystemTime;
 
+use seal::Id;
+
 use crate::error::{Error, Result};
-use crate::key::{Id, Key};
+use crate::key::Key;
 
 /// A place for immutable objects. Every method may be called from several threads.
 ///

@@ -165,8 +165,6 @@ const MAX_RETRIES: usize = 6;
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use std::io::Write;
 
     use super::*;

@@ -1,0 +1,195 @@
+//! Reading segments: verified first, decrypted after.
+
+use std::fmt;
+use std::ops::Range;
+
+use seal::secret::PackKey;
+use seal::segment::{GROUP_LEN, Outboard, SegmentContext, SegmentInfo, SegmentOpener};
+
+use super::{Error, Result, Scratch, Unit};
+use crate::error::Error as StoreError;
+use crate::key::Key;
+use crate::store::{Object, Store};
+
+/// A stored segment that is open for reading, by any number of threads.
+///
+/// It keeps the part of the tree that it verified (32 bytes for each 64 KiB once all is loaded), so a repeated read touches only its own groups.
+pub struct SegmentReader {
+    object: Box<dyn Object>,
+    opener: SegmentOpener,
+}
+
+impl SegmentReader {
+    /// Opens a segment. `info` comes from a verified version record.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] for a wrong length, header, key, context or tree; the store's errors.
+    pub fn open(
+        store: &dyn Store,
+        key: &Key,
+        pack_key: &PackKey,
+        context: &SegmentContext,
+        info: SegmentInfo,
+    ) -> Result<Self> {
+        let (object, outboard) = open_tree(store, key, info)?;
+        let mut header = [0; seal::chunked::HEADER_LEN];
+        read(&*object, 0, &mut header)?;
+        let opener =
+            SegmentOpener::new(pack_key, context, outboard, &header).map_err(|e| Error::of_segment(e, key, &info))?;
+        Ok(Self { object, opener })
+    }
+
+    /// The object's name.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        self.object.key()
+    }
+
+    /// The segment's lengths.
+    #[must_use]
+    pub fn info(&self) -> &SegmentInfo {
+        self.opener.info()
+    }
+
+    /// Fills `out` with the plaintext from `offset` on. Every group is verified before it is decrypted; on failure `out` is zero.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] with the place; [`Error::Misuse`] for a range outside the segment; the store's errors.
+    pub fn read(&self, offset: u64, out: &mut [u8], scratch: &mut Scratch) -> Result<()> {
+        let filled = self.fill(offset, out, scratch);
+        if filled.is_err() {
+            out.fill(0);
+        }
+        filled
+    }
+
+    /// Loads the whole tree with one read: worth it before a whole segment is read from a bucket.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn load_tree(&self, scratch: &mut Scratch) -> Result<()> {
+        load_blocks(&*self.object, self.opener.outboard(), &(0..self.info().group_count()), scratch)
+    }
+
+    fn fill(&self, offset: u64, out: &mut [u8], scratch: &mut Scratch) -> Result<()> {
+        let info = *self.info();
+        let end = offset.checked_add(out.len() as u64).filter(|end| *end <= info.plaintext_len());
+        let end = end.ok_or(Error::Misuse("the range is not inside the segment"))?;
+        let (mut start, mut rest) = (offset, out);
+        while start < end {
+            let step_end = end.min((start / GROUP_LEN as u64 + STEP_GROUPS) * GROUP_LEN as u64);
+            let step = usize::try_from(step_end - start).map_err(|_| Error::Misuse("a range longer than memory"))?;
+            let (now, later) =
+                rest.split_at_mut_checked(step).ok_or(Error::Misuse("a range longer than its buffer"))?;
+            self.fill_step(&info, start..step_end, now, scratch)?;
+            (start, rest) = (step_end, later);
+        }
+        Ok(())
+    }
+
+    fn fill_step(&self, info: &SegmentInfo, range: Range<u64>, out: &mut [u8], scratch: &mut Scratch) -> Result<()> {
+        let groups = info.groups_of(&range);
+        load_blocks(&*self.object, self.opener.outboard(), &groups, scratch)?;
+        let sealed = read_range(&*self.object, &info.groups_range(&groups), scratch)?;
+        self.opener.open_range(range, sealed, out).map_err(|e| Error::of_segment(e, self.key(), info))
+    }
+}
+
+impl fmt::Debug for SegmentReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SegmentReader({})", self.key())
+    }
+}
+
+/// A stored segment that is verified against its digest without any key.
+#[derive(Debug)]
+pub struct SegmentCheck {
+    object: Box<dyn Object>,
+    outboard: Outboard,
+}
+
+impl SegmentCheck {
+    /// Opens a segment and verifies the top of its tree.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] for a wrong length or tree; the store's errors.
+    pub fn open(store: &dyn Store, key: &Key, info: SegmentInfo) -> Result<Self> {
+        let (object, outboard) = open_tree(store, key, info)?;
+        Ok(Self { object, outboard })
+    }
+
+    /// Verifies some groups. Threads may share the work; all of a segment is `0..info.group_count()`.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] at the first group that is wrong; [`Error::Misuse`] for groups that it does not have; the store's errors.
+    pub fn verify(&self, groups: Range<u64>, scratch: &mut Scratch) -> Result<()> {
+        let info = self.outboard.info();
+        if groups.end > info.group_count() {
+            return Err(Error::Misuse("the segment has no such group"));
+        }
+        let mut first = groups.start;
+        while first < groups.end {
+            let step = first..groups.end.min(first + STEP_GROUPS);
+            load_blocks(&*self.object, &self.outboard, &step, scratch)?;
+            let sealed = read_range(&*self.object, &info.groups_range(&step), scratch)?;
+            self.outboard.verify_groups(first, sealed).map_err(|e| Error::of_segment(e, self.object.key(), info))?;
+            first = step.end;
+        }
+        Ok(())
+    }
+}
+
+/// Opens the object, checks its length, and verifies the top of its tree.
+fn open_tree(store: &dyn Store, key: &Key, info: SegmentInfo) -> Result<(Box<dyn Object>, Outboard)> {
+    let object = store.open(key)?;
+    if object.len_bytes() != info.stored_len() {
+        return Err(Error::Corrupt {
+            key: *key,
+            offset: info.stored_len().min(object.len_bytes()),
+            what: Unit::Length,
+        });
+    }
+    let mut scratch = Scratch::default();
+    let tops = read_range(&*object, &info.tops_range(), &mut scratch)?;
+    let outboard = Outboard::from_tops(info, tops).map_err(|e| Error::of_segment(e, key, &info))?;
+    Ok((object, outboard))
+}
+
+/// Loads what `groups` need of the tree and what is not loaded yet, neighbours together.
+fn load_blocks(object: &dyn Object, outboard: &Outboard, groups: &Range<u64>, scratch: &mut Scratch) -> Result<()> {
+    let info = outboard.info();
+    let mut missing = outboard.missing_blocks(groups);
+    let Some(first) = missing.next() else { return Ok(()) };
+    let last = missing.last().unwrap_or(first);
+    let range = info.block_range(first).start..info.block_range(last).end;
+    let mut bytes = &*read_range(object, &range, scratch)?;
+    for block in first..=last {
+        let len = info.block_range(block);
+        let (now, later) = usize::try_from(len.end - len.start)
+            .ok()
+            .and_then(|len| bytes.split_at_checked(len))
+            .unwrap_or((bytes, &[]));
+        outboard.load_block(block, now).map_err(|e| Error::of_segment(e, object.key(), info))?;
+        bytes = later;
+    }
+    Ok(())
+}
+
+fn read_range<'a>(object: &dyn Object, range: &Range<u64>, scratch: &'a mut Scratch) -> Result<&'a mut [u8]> {
+    let len = usize::try_from(range.end.saturating_sub(range.start))
+        .map_err(|_| Error::Misuse("a range longer than memory"))?;
+    let bytes = scratch.sized(len);
+    read(object, range.start, bytes)?;
+    Ok(bytes)
+}
+
+/// Reads stored bytes. An object that ends early was cut after it was opened.
+fn read(object: &dyn Object, offset: u64, bytes: &mut [u8]) -> Result<()> {
+    object.read_at(offset, bytes).map_err(|error| match error {
+        StoreError::PastEnd { key, object_len, .. } => Error::Corrupt { key, offset: object_len, what: Unit::Length },
+        other => Error::Store(other),
+    })
+}
+
+/// Groups read at a time.
+const STEP_GROUPS: u64 = 8;

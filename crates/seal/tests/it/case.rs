@@ -1,4 +1,4 @@
-//! One case of the vectors that `vectors/make_manifests_and_keys.py` wrote.
+//! One case of the vectors that `spec/vectors/manifests_and_keys.py` wrote.
 
 use serde_json::Value;
 

@@ -181,10 +181,11 @@ class Manifest:
             yield from self.walk(child, child_len, level - 1, ordinal, child_key, wanted)
 
 
-def check_entry(entry):
+def check_entry(ordinal, entry):
     check(len(entry) == 4 and isinstance(entry[0], bytes), "entry")
     path, mode, kind, x = entry
-    check(len(path) <= 4096 and b"\0" not in path and not {b"", b".", b".."} & set(path.split(b"/")), "path")
+    is_root = ordinal == 0 and path == b"" and kind == 1
+    check(is_root or len(path) <= 4096 and b"\0" not in path and not {b"", b".", b".."} & set(path.split(b"/")), "path")
     good = {0: isinstance(x, int) and x <= 1 << 46, 1: x is None, 2: isinstance(x, bytes) and 0 < len(x) <= 4096 and b"\0" not in x}
     check(mode < 1 << 12 and good.get(kind), "mode or kind")
 
@@ -218,10 +219,10 @@ class Version:
             check(all(len(key) == 32 for key in self.pack_keys), "pack key")
 
     def names(self, wanted=None):
-        last = b""
+        last = None
         for ordinal, entry in self.list.entries(wanted):
-            check_entry(entry)
-            check(last < entry[0], "order of paths")
+            check_entry(ordinal, entry)
+            check(last is None or last < entry[0], "order of paths")
             last = entry[0]
             yield ordinal, entry
 

@@ -171,6 +171,7 @@ def version_object(list_plain, map_plain, list_key=LIST_KEY, list_label="list", 
 
 NAMES = [entry(b"a", 0o755, 1, None), entry(b"a/b", 0o600, 0, 5), entry(b"a/c\xff", 0o644, 0, 0),
          entry(b"l", 0o777, 2, b"../a"), entry("z\u00fc".encode(), 0o4755, 0, 7)]
+ROOT, PLAIN_ROOT = entry(b"", 0o700, 1, None), [b"", 0o700, 1, None]
 PLAIN_NAMES = [[p, m, k, v] for p, m, k, v in ((b"a", 0o755, 1, None), (b"a/b", 0o600, 0, 5), (b"a/c\xff", 0o644, 0, 0),
                                                (b"l", 0o777, 2, b"../a"), ("z\u00fc".encode(), 0o4755, 0, 7))]
 PACKS = [[seeded("pack", 16), seeded("pack key", 32)]]
@@ -194,6 +195,7 @@ def lists():
         {"name": "two levels of index", **good, "entries": PLAIN_NAMES, "expect": "ok"},
         {"name": "padded", **version_object(list_stream(NAMES, pad=True), maps), "entries": PLAIN_NAMES, "expect": "ok"},
         {"name": "empty", **version_object(list_stream([]), maps), "entries": [], "expect": "ok"},
+        {"name": "root folder", **version_object(list_stream([ROOT, *NAMES]), maps), "entries": [PLAIN_ROOT, *PLAIN_NAMES], "expect": "ok"},
     ]
     plain = list_stream(NAMES)
     content, tree = blocks(NAMES, 2, 2)
@@ -204,7 +206,11 @@ def lists():
         "out of order": list_stream(down),
         "out of order across blocks": list_stream(down, per_block=1),
         "the same path twice": list_stream(twice),
-        "empty path": one(b""),
+        "a file with the empty path": one(b""),
+        "a link with the empty path": one(b"", 0o777, 2, b"a"),
+        "two root folders": list_stream([ROOT, ROOT]),
+        "two root folders, each in a block": list_stream([ROOT, ROOT], per_block=1),
+        "root folder at the end": list_stream([NAMES[0], ROOT]),
         "absolute path": one(b"/etc/passwd"),
         "parent component": one(b"a/../b"),
         "dot component": one(b"./a"),

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
 use super::*;
 use ::hpke::aead::AesGcm256;
 use ::hpke::kdf::HkdfSha256;

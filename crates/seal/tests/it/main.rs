@@ -1,10 +1,11 @@
 //! The sealed format, from outside.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests: a panic is how they fail")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests: a panic is how they fail")]
 
 mod case;
 mod chunked;
 mod keys;
 mod manifest;
+mod python;
 mod record;
 mod release;
 mod segment;

@@ -101,7 +101,7 @@ fn too_long(text: &str) -> Option<usize> {
                 _ => {}
             }
         }
-        if at - start >= Set::MAX_POLICY_BYTES || depth > MAX_NESTING {
+        if at >= start + Set::MAX_POLICY_BYTES || depth > MAX_NESTING {
             return Some(start);
         }
     }

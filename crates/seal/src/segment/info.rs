@@ -53,7 +53,10 @@ impl SegmentInfo {
     }
 
     /// A list or a map: laid out like a segment, with a limit of its own.
-    pub(crate) fn manifest(plaintext_len: u64, digest: Digest) -> Result<Self, BadInfo> {
+    ///
+    /// # Errors
+    /// [`BadInfo::TooLong`].
+    pub fn manifest(plaintext_len: u64, digest: Digest) -> Result<Self, BadInfo> {
         if plaintext_len > crate::record::MAX_MANIFEST_LEN {
             return Err(BadInfo::TooLong(plaintext_len));
         }

@@ -76,6 +76,8 @@ impl Postgres {
     pub fn database(&self, collation: Collation) -> Result<String, String> {
         let name = format!("test{}", self.databases.fetch_add(1, Ordering::SeqCst));
         let mut create = self.programs.command("createdb", None);
+        // A server may be set up to wait for a standby that never comes; the creation does not wait.
+        create.env("PGOPTIONS", "-c synchronous_commit=local");
         create.arg("-h").arg(self.dir.path()).args(["-U", "postgres", "-T", "template0"]);
         if collation == Collation::Language {
             create.args(["--locale-provider=icu", "--icu-locale=en"]);

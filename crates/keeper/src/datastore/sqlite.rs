@@ -36,8 +36,9 @@ impl Default for Options {
 pub struct Sqlite {
     path: PathBuf,
     options: Options,
-    writer: Writer,
+    /// Before the writer, so that the writer is closed last and folds the log into the file.
     readers: Mutex<Vec<Connection>>,
+    writer: Writer,
 }
 
 impl Sqlite {
@@ -72,7 +73,7 @@ impl Sqlite {
             return Err(Error::ReadOnly);
         }
         let writer = Writer::new(connection);
-        Ok(Self { path: path.to_owned(), options: options.clone(), writer, readers: Mutex::default() })
+        Ok(Self { path: path.to_owned(), options: options.clone(), readers: Mutex::default(), writer })
     }
 
     /// An idle reading connection, or a new one.

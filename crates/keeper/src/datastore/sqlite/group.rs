@@ -52,6 +52,13 @@ enum Verdict {
     Failed(Error),
 }
 
+/// Whether others may join the group after a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Company {
+    Welcome,
+    Refused,
+}
+
 /// What became of one member when its body had run.
 enum Joined {
     /// Its savepoint is part of the group.
@@ -70,21 +77,25 @@ impl Writer {
 
     /// Runs `body` in a transaction, again if a neighbour's failure took it down.
     pub(super) fn run(&self, body: Body<'_>) -> Result<()> {
-        let mut last = Error::Misuse("a transaction did not run");
-        for _ in 0..ATTEMPTS {
-            match self.attempt(body) {
-                Joined::Over(result) => return result,
-                Joined::Waits(group) => match group.wait() {
-                    Verdict::Committed => return Ok(()),
-                    Verdict::Failed(error) => return Err(error),
-                    Verdict::Lost(error) => last = error,
-                },
-            }
+        match self.attempt(body, Company::Welcome) {
+            Joined::Over(result) => return result,
+            Joined::Waits(group) => match group.wait() {
+                Verdict::Committed => return Ok(()),
+                Verdict::Failed(error) => return Err(error),
+                Verdict::Lost(_) => {}
+            },
         }
-        Err(last)
+        // The second time nobody joins after it, so nobody can take it down again.
+        match self.attempt(body, Company::Refused) {
+            Joined::Over(result) => result,
+            Joined::Waits(group) => match group.wait() {
+                Verdict::Committed => Ok(()),
+                Verdict::Failed(error) | Verdict::Lost(error) => Err(error),
+            },
+        }
     }
 
-    fn attempt(&self, body: Body<'_>) -> Joined {
+    fn attempt(&self, body: Body<'_>, company: Company) -> Joined {
         let arrival = self.arrivals.fetch_add(1, Ordering::SeqCst) + 1;
         self.queue.fetch_add(1, Ordering::SeqCst);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -99,7 +110,7 @@ impl Writer {
             state.leave(None);
         }
         let full = state.open.as_ref().is_some_and(|open| open.members >= MAX_MEMBERS);
-        if full || self.queue.load(Ordering::SeqCst) == 0 {
+        if full || company == Company::Refused || self.queue.load(Ordering::SeqCst) == 0 {
             state.settle();
         }
         drop(state);
@@ -240,6 +251,3 @@ impl Group {
 
 /// The most members of one group: bounds how long the first waits.
 const MAX_MEMBERS: usize = 256;
-
-/// How often a member runs if neighbours keep taking it down.
-const ATTEMPTS: u32 = 4;

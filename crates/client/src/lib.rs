@@ -1,1 +1,45 @@
-//! .
+//! Put, get and open sealed versions: a depot for the bytes, a keeper for the keys.
+//!
+//! The client seals at the source and opens at the destination; neither depot nor network sees plaintext. It is synchronous and uses a
+//! few threads. Keys live in memory for as long as one operation.
+//!
+//! # Guarantees
+//! - Nothing that the keeper answers is used before its signature holds for exactly what was asked.
+//! - No byte is given out before the group it lies in was verified against the version record.
+//! - A destination is whole or not there; links are never followed, in sources or destinations.
+//! - A source that changes while it is read is refused, never mixed.
+//!
+//! # Non-guarantees
+//! - Who may read a version can also copy it: leases and policies end future releases, not memories.
+
+pub mod connection;
+pub mod dest;
+pub mod digest;
+pub mod opened;
+pub mod put;
+pub mod seat;
+pub mod source;
+#[cfg(feature = "embedded")]
+pub mod vault;
+
+mod admin;
+mod cat;
+mod client;
+mod collect;
+mod fault;
+mod get;
+mod ls;
+mod spool;
+mod system;
+mod verify;
+mod watch;
+
+pub use cat::{Bytes, CatReport};
+pub use client::Client;
+pub use collect::{CollectReport, Deletes};
+pub use get::{Get, GetReport};
+pub use ls::{FileItem, FilePage};
+pub use put::{Put, PutReport};
+pub use seat::Why;
+pub use verify::{Checked, Failure, VerifyReport};
+pub use watch::{Unwatched, Watch};

@@ -1,0 +1,205 @@
+//! Commands that go to the keeper and nowhere else.
+
+use crate::Client;
+use crate::seat::unexpected;
+use api::terms::Code;
+use api::terms::Name;
+use api::wire::{
+    Answer, AuditFilter, AuditItem, AuditPage, Command, Explain, KeyItem, KeyList, KeyRotate, KeyRotated, ListPage,
+    ListQuery, LogVerified, PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked, PolicyShown, PrincipalAdd,
+    PrincipalItem, Problem, Refusal, StateVerified, Status, VersionItem,
+};
+use std::path::Path;
+
+/// Calls, and takes the one answer that fits.
+macro_rules! ask {
+    ($self:ident, $command:expr, $pattern:pat => $value:expr) => {
+        match $self.seat().call($command)? {
+            $pattern => Ok($value),
+            other => Err(unexpected(&other)),
+        }
+    };
+}
+
+impl Client {
+    /// The state of the vault.
+    ///
+    /// # Errors
+    /// The keeper's refusal, as for every method here.
+    pub fn status(&self) -> Result<Status, Problem> {
+        ask!(self, Command::Status, Answer::Status(status) => *status)
+    }
+
+    /// A page of workspaces, or of artifacts of one.
+    ///
+    /// # Errors
+    /// `not-found`, `denied`.
+    pub fn names(&self, query: ListQuery) -> Result<ListPage, Problem> {
+        ask!(self, Command::List(query), Answer::List(page) => page)
+    }
+
+    /// The metadata of one version.
+    ///
+    /// # Errors
+    /// `not-found`, `denied`.
+    pub fn show(&self, reference: &str) -> Result<VersionItem, Problem> {
+        self.seat().show(reference)
+    }
+
+    /// Versions of an artifact, newest first, and where to go on.
+    ///
+    /// # Errors
+    /// `not-found`, `denied`.
+    pub fn history(
+        &self,
+        reference: &str,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<(Vec<VersionItem>, Option<u64>), Problem> {
+        let command = Command::History { reference: reference.to_owned(), before, limit };
+        ask!(self, command, Answer::Versions { items, next } => (items, next))
+    }
+
+    /// What would be decided, without acting.
+    ///
+    /// # Errors
+    /// `not-found`, `denied`.
+    pub fn explain(&self, question: Explain) -> Result<Refusal, Problem> {
+        ask!(self, Command::Explain(question), Answer::Explained(refusal) => *refusal)
+    }
+
+    /// All keys.
+    ///
+    /// # Errors
+    /// `denied`.
+    pub fn keys(&self) -> Result<KeyList, Problem> {
+        ask!(self, Command::KeyList, Answer::Keys(keys) => keys)
+    }
+
+    /// The one key whose id begins so.
+    ///
+    /// # Errors
+    /// `not-found`; `conflict` if several do.
+    pub fn key(&self, id: &str) -> Result<KeyItem, Problem> {
+        let what = format!("no key `{}`", id.chars().take(64).collect::<String>());
+        let mut hits = self.keys()?.keys.into_iter().filter(|key| !id.is_empty() && key.id.to_string().starts_with(id));
+        match (hits.next(), hits.next()) {
+            (Some(key), None) => Ok(key),
+            (Some(_), Some(_)) => Err(Problem::new(Code::Conflict, what, "several keys begin so")),
+            _ => Err(Problem::new(Code::NotFound, what, "no key has this id").with_try("strongroom key ls")),
+        }
+    }
+
+    /// Rotates domain keys.
+    ///
+    /// # Errors
+    /// `denied`, `not-found`.
+    pub fn rotate(&self, which: KeyRotate) -> Result<KeyRotated, Problem> {
+        ask!(self, Command::KeyRotate(which), Answer::Rotated(rotated) => rotated)
+    }
+
+    /// Adds or changes a principal.
+    ///
+    /// # Errors
+    /// `denied`, `conflict`, `not-found`.
+    pub fn principal_add(&self, add: PrincipalAdd) -> Result<PrincipalItem, Problem> {
+        ask!(self, Command::PrincipalAdd(add), Answer::Principal(item) => *item)
+    }
+
+    /// All principals.
+    ///
+    /// # Errors
+    /// `denied`.
+    pub fn principals(&self) -> Result<Vec<PrincipalItem>, Problem> {
+        ask!(self, Command::PrincipalList, Answer::Principals { items } => items)
+    }
+
+    /// One principal.
+    ///
+    /// # Errors
+    /// `not-found`, `denied`.
+    pub fn principal(&self, name: &Name) -> Result<PrincipalItem, Problem> {
+        let found = self.principals()?.into_iter().find(|item| item.name == name.as_str());
+        found.ok_or_else(|| {
+            Problem::new(Code::NotFound, format!("no principal `{name}`"), "nobody has this name")
+                .with_try("strongroom principal ls")
+        })
+    }
+
+    /// The policy set in force.
+    ///
+    /// # Errors
+    /// `denied`.
+    pub fn policy(&self) -> Result<PolicyShown, Problem> {
+        ask!(self, Command::PolicyShow, Answer::Policy(shown) => shown)
+    }
+
+    /// Checks policy sources, and runs cases against them.
+    ///
+    /// # Errors
+    /// `denied`, `bad-request`.
+    pub fn policy_check(&self, check: PolicyCheck) -> Result<PolicyChecked, Problem> {
+        ask!(self, Command::PolicyCheck(check), Answer::PolicyChecked(checked) => checked)
+    }
+
+    /// Replaces the organisation's part of the policy set.
+    ///
+    /// # Errors
+    /// `denied`, `conflict`, `bad-request` for sources that do not validate.
+    pub fn policy_apply(&self, apply: PolicyApply) -> Result<PolicyApplied, Problem> {
+        ask!(self, Command::PolicyApply(apply), Answer::PolicyApplied(applied) => applied)
+    }
+
+    /// Entries of the log.
+    ///
+    /// # Errors
+    /// `denied`.
+    pub fn audit(&self, filter: AuditFilter) -> Result<AuditPage, Problem> {
+        ask!(self, Command::Audit(filter), Answer::Audit(page) => page)
+    }
+
+    /// One entry.
+    ///
+    /// # Errors
+    /// `not-found`, `denied`.
+    pub fn audit_entry(&self, entry: &str) -> Result<AuditItem, Problem> {
+        ask!(self, Command::AuditShow { entry: entry.to_owned() }, Answer::Entry(item) => *item)
+    }
+
+    /// The text of a proof that an entry is in the log, and its index.
+    ///
+    /// # Errors
+    /// `not-found`, `denied`.
+    pub fn audit_proof(&self, entry: &str) -> Result<(String, u64), Problem> {
+        let command = Command::AuditProve { entry: entry.to_owned() };
+        ask!(self, command, Answer::Proof { proof, log_index } => (proof, log_index))
+    }
+
+    /// Derives the whole log again.
+    ///
+    /// # Errors
+    /// `denied`; what does not hold is in the answer.
+    pub fn audit_verify(&self) -> Result<LogVerified, Problem> {
+        ask!(self, Command::AuditVerify, Answer::LogVerified(verified) => verified)
+    }
+
+    /// Rebuilds the state from the log and compares.
+    ///
+    /// # Errors
+    /// `denied`; what does not hold is in the answer.
+    pub fn state_verify(&self) -> Result<StateVerified, Problem> {
+        ask!(self, Command::StateVerify, Answer::StateVerified(verified) => verified)
+    }
+
+    /// Writes the log out in the tlog-tiles layout.
+    ///
+    /// # Errors
+    /// `conflict` if the folder holds something.
+    pub fn audit_export(&self, folder: &Path) -> Result<(), Problem> {
+        let folder = folder
+            .to_str()
+            .map(str::to_owned)
+            .ok_or_else(|| Problem::new(Code::BadRequest, "cannot export the log", "the folder's name is not UTF-8"))?;
+        ask!(self, Command::AuditExport { folder }, Answer::Done => ())
+    }
+}

@@ -1,0 +1,131 @@
+//! `cat`: a file of a version, or a range of one, in order.
+
+use crate::opened::Opened;
+use crate::seat::Why;
+use crate::watch::{Watch, check};
+use crate::{Client, fault};
+use api::terms::{Action, Code, Reference, ReleaseId};
+use api::wire::Problem;
+use depot::sealed::Scratch;
+use std::io::Write;
+use std::ops::Range;
+use zeroize::Zeroizing;
+
+/// Which bytes of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bytes {
+    /// All.
+    All,
+    /// First and last, both included; the last may lie beyond the end.
+    Between(u64, u64),
+    /// From here to the end.
+    From(u64),
+    /// This many at the end.
+    Last(u64),
+}
+
+/// What was written out.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct CatReport {
+    /// `workspace/artifact@vN`.
+    pub version: String,
+    /// First byte.
+    pub offset: u64,
+    /// How many.
+    pub bytes: u64,
+    /// Size of the whole file.
+    pub size: u64,
+    /// The release in the log.
+    pub release: ReleaseId,
+}
+
+impl Bytes {
+    /// The range of a file of this size, if it has one.
+    fn of(self, size: u64) -> Option<Range<u64>> {
+        match self {
+            Self::All => Some(0..size),
+            Self::Between(first, last) if first <= last && first < size => {
+                Some(first..last.saturating_add(1).min(size))
+            }
+            Self::From(first) if first < size => Some(first..size),
+            Self::Last(len) if len > 0 && size > 0 => Some(size.saturating_sub(len)..size),
+            _ => None,
+        }
+    }
+}
+
+/// Bytes read at a time.
+const STEP_LEN: u64 = 1 << 20;
+
+impl Client {
+    /// Writes a file of a version to `out`. Every group is verified before it is decrypted, so nothing unauthenticated comes out.
+    ///
+    /// # Errors
+    /// `denied`, `not-found`, `bad-request` for a range outside the file, `integrity` with the place; errors of `out` as `Err(Ok(_))`.
+    pub fn cat(
+        &self,
+        reference: &Reference,
+        bytes: Bytes,
+        why: &Why,
+        out: &mut dyn Write,
+        watch: &dyn Watch,
+    ) -> Result<std::io::Result<CatReport>, Problem> {
+        let grant = self.seat().release(&reference.without_path().to_string(), Action::Read, why)?;
+        let opened = Opened::new(self.store(), &grant);
+        let mut map = opened.map()?;
+        let (entry, place) = opened.file(&mut map, reference.path.as_deref())?;
+        let size = entry.size();
+        let Some(range) = bytes.of(size) else {
+            let what = format!("cannot read `{reference}`");
+            return Err(Problem::new(Code::BadRequest, what, format!("the range lies outside its {size} bytes")));
+        };
+        let mut scratch = Scratch::default();
+        let mut buffer = Zeroizing::new(Vec::new());
+        let mut start = 0;
+        for piece in place.extents.iter().flat_map(|extent| map.pieces(extent)) {
+            let here = start..start + piece.len;
+            start = here.end;
+            let (mut at, end) = (range.start.max(here.start), range.end.min(here.end));
+            if at >= end {
+                continue;
+            }
+            let segment = opened.segment(&map, piece.pack, piece.segment)?;
+            while at < end {
+                check(watch, "cat")?;
+                let in_segment = piece.offset + (at - here.start);
+                let len = (end - at).min(STEP_LEN - in_segment % STEP_LEN);
+                buffer.resize(len as usize, 0);
+                segment
+                    .read(in_segment, &mut buffer, &mut scratch)
+                    .map_err(|e| fault::sealed("cannot read a segment", &e))?;
+                if let Err(error) = out.write_all(&buffer) {
+                    return Ok(Err(error));
+                }
+                at += len;
+            }
+        }
+        let version = grant.version.reference.clone();
+        let report =
+            CatReport { version, offset: range.start, bytes: range.end - range.start, size, release: grant.release };
+        Ok(out.flush().map(|()| report))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Bytes;
+
+    #[test]
+    fn ranges_are_those_of_http() {
+        assert_eq!(Bytes::Between(0, 0).of(5), Some(0..1));
+        assert_eq!(Bytes::Between(4, 100).of(5), Some(4..5));
+        assert_eq!(Bytes::Between(0, u64::MAX).of(5), Some(0..5));
+        assert_eq!(Bytes::Between(5, 6).of(5), None);
+        assert_eq!(Bytes::From(4).of(5), Some(4..5));
+        assert_eq!(Bytes::From(5).of(5), None);
+        assert_eq!(Bytes::Last(2).of(5), Some(3..5));
+        assert_eq!(Bytes::Last(9).of(5), Some(0..5));
+        assert_eq!([Bytes::Last(0).of(5), Bytes::Last(1).of(0)], [None, None]);
+        assert_eq!(Bytes::All.of(0), Some(0..0));
+    }
+}

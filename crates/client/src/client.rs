@@ -1,0 +1,55 @@
+//! An opened vault: the keeper's end, the depot, and a folder for what can be lost.
+
+use crate::seat::Seat;
+use api::terms::VaultId;
+use api::wire::Problem;
+use depot::Store;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Everything one principal can do with one vault.
+#[derive(Debug)]
+pub struct Client {
+    seat: Seat,
+    store: Arc<dyn Store>,
+    /// The vault folder; in it `cache`, `drafts` and `scratch` may be deleted at any time.
+    pub(crate) dir: PathBuf,
+}
+
+impl Client {
+    /// Joins a session, a depot and a folder.
+    pub fn new(seat: Seat, store: Arc<dyn Store>, dir: PathBuf) -> Self {
+        Self { seat, store, dir }
+    }
+
+    /// The session.
+    pub fn seat(&self) -> &Seat {
+        &self.seat
+    }
+
+    /// The depot.
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// The vault.
+    pub fn vault(&self) -> VaultId {
+        self.seat.connection().info().vault
+    }
+
+    /// Ends the session; what is pending in the log is integrated.
+    ///
+    /// # Errors
+    /// When that cannot be done now.
+    pub fn close(self) -> Result<(), Problem> {
+        self.seat.close()
+    }
+
+    pub(crate) fn cache(&self) -> PathBuf {
+        self.dir.join("cache")
+    }
+
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.dir.join("scratch")
+    }
+}

@@ -1,0 +1,63 @@
+//! The way to the keeper.
+
+use api::terms::{PrincipalId, SessionId};
+use api::wire::{Answer, Command, Problem, VaultInfo};
+
+/// A session with a keeper, in process or over a network.
+pub trait Connection: Send + Sync + std::fmt::Debug {
+    /// What was pinned at enrolment.
+    fn info(&self) -> &VaultInfo;
+    /// Who acts.
+    fn principal(&self) -> PrincipalId;
+    /// The session, whose key signs requests.
+    fn session(&self) -> SessionId;
+    /// Answers one command.
+    ///
+    /// # Errors
+    /// The keeper's refusal, or why it could not be reached.
+    fn call(&self, command: Command) -> Result<Answer, Problem>;
+    /// Ends the session: what is pending in the log is integrated.
+    ///
+    /// # Errors
+    /// When that cannot be done now; nothing is lost by it.
+    fn close(self: Box<Self>) -> Result<(), Problem>;
+}
+
+/// A keeper in this process.
+#[cfg(feature = "embedded")]
+pub mod embedded {
+    use super::{Answer, Command, Connection, PrincipalId, Problem, SessionId, VaultInfo};
+    use keeper::{Keeper, Session};
+
+    /// An opened vault and who acts on it.
+    #[derive(Debug)]
+    pub struct Embedded {
+        keeper: Keeper,
+        session: Session,
+    }
+
+    impl Embedded {
+        /// Joins the two; the session must be of this keeper.
+        pub fn new(keeper: Keeper, session: Session) -> Self {
+            Self { keeper, session }
+        }
+    }
+
+    impl Connection for Embedded {
+        fn info(&self) -> &VaultInfo {
+            self.keeper.info()
+        }
+        fn principal(&self) -> PrincipalId {
+            self.session.principal()
+        }
+        fn session(&self) -> SessionId {
+            self.session.id()
+        }
+        fn call(&self, command: Command) -> Result<Answer, Problem> {
+            self.keeper.call(&self.session, command)
+        }
+        fn close(self: Box<Self>) -> Result<(), Problem> {
+            self.keeper.close()
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! A file that is taking shape: written in parts by several threads, digested as its groups come.
+
+use crate::dest::{LastFolder, Stage};
+use crate::digest::Growing;
+use crate::fault;
+use crate::source::as_path;
+use api::terms::Code;
+use api::wire::Problem;
+use seal::list::Entry;
+use seal::map::MapEntry;
+use seal::tree::{self, Digest, GROUP_LEN};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+use std::sync::{Arc, Mutex, PoisonError};
+use zeroize::Zeroize as _;
+
+/// One file of the destination.
+pub(super) struct OutFile {
+    path: Vec<u8>,
+    size: u64,
+    mode: u32,
+    digest: Option<[u8; 32]>,
+    state: Mutex<State>,
+}
+
+struct State {
+    file: Option<Arc<File>>,
+    written: u64,
+    /// Digests of groups that came early.
+    early: BTreeMap<u64, Digest>,
+    next_group: u64,
+    growing: Growing,
+    /// A part did not start at a group: the file is read back for its digest.
+    read_back: bool,
+}
+
+const GROUP: u64 = GROUP_LEN as u64;
+
+impl OutFile {
+    /// A file as list and map tell it; `file` is open already if it is the only one.
+    pub(super) fn new(entry: &Entry, mapped: &MapEntry, file: Option<Arc<File>>) -> Self {
+        let state = State {
+            file,
+            written: 0,
+            early: BTreeMap::new(),
+            next_group: 0,
+            growing: Growing::default(),
+            read_back: false,
+        };
+        let mode = u32::from(entry.mode()) & 0o777;
+        Self { path: entry.path().to_vec(), size: entry.size(), mode, digest: mapped.digest, state: Mutex::new(state) }
+    }
+
+    /// An empty file has no parts.
+    pub(super) fn finish_empty(&self, stage: &Stage) -> Result<(), Problem> {
+        let file = stage.file(&self.path, &mut LastFolder::default())?;
+        self.end(&file, &Growing::default())
+    }
+
+    /// Writes a part and takes note of its digests.
+    pub(super) fn write(
+        &self,
+        offset: u64,
+        bytes: &[u8],
+        stage: Option<&Stage>,
+        last: &mut LastFolder,
+    ) -> Result<(), Problem> {
+        let file = self.open(stage, last)?;
+        file.write_all_at(bytes, offset).map_err(|e| fault::io("cannot write", as_path(&self.path), &e))?;
+        let end = offset + bytes.len() as u64;
+        let aligned = offset.is_multiple_of(GROUP) && (end.is_multiple_of(GROUP) || end == self.size);
+        let leaves: Vec<Digest> = if aligned { tree::leaves(bytes).collect() } else { Vec::new() };
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.read_back |= !aligned;
+        state.early.extend((offset / GROUP..).zip(leaves));
+        while let Some(leaf) = {
+            let next = state.next_group;
+            state.early.remove(&next)
+        } {
+            state.growing.push(leaf);
+            state.next_group += 1;
+        }
+        state.written += bytes.len() as u64;
+        if state.written < self.size {
+            return Ok(());
+        }
+        state.file = None;
+        let growing = if state.read_back { self.read_back(&file)? } else { std::mem::take(&mut state.growing) };
+        self.end(&file, &growing)
+    }
+
+    fn open(&self, stage: Option<&Stage>, last: &mut LastFolder) -> Result<Arc<File>, Problem> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = &state.file {
+            return Ok(Arc::clone(file));
+        }
+        let stage = stage.ok_or_else(|| fault::internal("cannot write a file", "there is no place for it"))?;
+        let file = Arc::new(stage.file(&self.path, last)?);
+        state.file = Some(Arc::clone(&file));
+        Ok(file)
+    }
+
+    fn read_back(&self, file: &File) -> Result<Growing, Problem> {
+        let mut growing = Growing::default();
+        let mut buffer = vec![0; 16 * GROUP_LEN];
+        let mut at = 0;
+        while at < self.size {
+            let len = (self.size - at).min(buffer.len() as u64) as usize;
+            let part = buffer.get_mut(..len).unwrap_or_default();
+            file.read_exact_at(part, at).map_err(|e| fault::io("cannot read back", as_path(&self.path), &e))?;
+            tree::leaves(part).for_each(|leaf| growing.push(leaf));
+            at += len as u64;
+        }
+        buffer.zeroize();
+        Ok(growing)
+    }
+
+    fn end(&self, file: &File, growing: &Growing) -> Result<(), Problem> {
+        if Some(*growing.finish().as_bytes()) != self.digest {
+            let path = String::from_utf8_lossy(&self.path);
+            return Err(Problem::new(
+                Code::Integrity,
+                format!("cannot open `{path}`"),
+                "its bytes are not those that the map names",
+            ));
+        }
+        let mode = std::fs::Permissions::from_mode(self.mode);
+        file.set_permissions(mode).map_err(|e| fault::io("cannot set the mode of", as_path(&self.path), &e))
+    }
+}

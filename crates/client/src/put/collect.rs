@@ -1,0 +1,114 @@
+//! Finished blocks, in order again, become list and map.
+
+use super::cache::CacheWriter;
+use super::feed::{Item, Piece};
+use super::work::Finished;
+use crate::digest::Growing;
+use crate::fault;
+use crate::source::{Found, What};
+use api::wire::Problem;
+use seal::list::{Entry, ListWriter, Node};
+use seal::manifest::WriteError;
+use seal::map::{Extent, MapEntry, MapWriter};
+use seal::tree::Digest;
+use std::collections::BTreeMap;
+
+/// Puts blocks back into order.
+#[derive(Default)]
+pub(super) struct Order {
+    next: u64,
+    waiting: BTreeMap<u64, Finished>,
+}
+
+impl Order {
+    pub(super) fn push(&mut self, block: Finished) {
+        self.waiting.insert(block.seq, block);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Finished> {
+        let block = self.waiting.remove(&self.next)?;
+        self.next += 1;
+        Some(block)
+    }
+}
+
+/// Writes list, map and cache.
+pub(super) struct Collector<'a> {
+    pub(super) list: ListWriter<'a>,
+    pub(super) map: MapWriter<'a>,
+    pub(super) cache: Option<CacheWriter>,
+    pub(super) files: u64,
+    pub(super) bytes: u64,
+    /// Digests of all files, in order: what the commitment covers.
+    pub(super) whole: Growing,
+    growing: Growing,
+}
+
+impl<'a> Collector<'a> {
+    pub(super) fn new(list: ListWriter<'a>, map: MapWriter<'a>, cache: Option<CacheWriter>) -> Self {
+        Self { list, map, cache, files: 0, bytes: 0, whole: Growing::default(), growing: Growing::default() }
+    }
+
+    /// Takes one item of a block and the digests of the groups that begin in it.
+    pub(super) fn take(&mut self, item: Item, leaves: Vec<Digest>) -> Result<(), Problem> {
+        match item {
+            Item::Ready(found, map) => {
+                let size = found.identity.size;
+                self.entry(&found, size, &map)
+            }
+            Item::Piece(piece) => {
+                leaves.into_iter().for_each(|leaf| self.growing.push(leaf));
+                match piece.ends {
+                    None => Ok(()),
+                    Some(size) => self.end(&piece, size),
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, piece: &Piece, size: u64) -> Result<(), Problem> {
+        let digest = std::mem::take(&mut self.growing).finish();
+        let file = &piece.file;
+        let extent = Extent { pack: file.pack, segment: file.segment, offset: file.offset, len: size };
+        self.entry(&file.found, size, &MapEntry { extents: vec![extent], digest: Some(*digest.as_bytes()) })
+    }
+
+    fn entry(&mut self, found: &Found, size: u64, map: &MapEntry) -> Result<(), Problem> {
+        let node = match &found.what {
+            What::File => Node::File { size },
+            What::Folder => Node::Folder,
+            What::Link(target) => Node::Symlink { target: target.clone() },
+        };
+        if found.what == What::File {
+            self.files += 1;
+            self.bytes += size;
+            if let Some(digest) = map.digest {
+                self.whole.push(Digest::from_bytes(digest));
+            }
+            let noted = self.cache.as_mut().map(|cache| cache.push(&found.path, &found.identity));
+            if noted == Some(None) {
+                self.cache.take().into_iter().for_each(CacheWriter::discard);
+            }
+        }
+        let entry =
+            Entry::new(found.path.clone(), (found.mode & 0o7777) as u16, node).map_err(|e| unstorable(found, &e))?;
+        self.list.push(&entry).map_err(|e| failed(&e))?;
+        self.map.push(map).map_err(|e| failed(&e))?;
+        Ok(())
+    }
+}
+
+fn unstorable(found: &Found, error: &seal::Malformed) -> Problem {
+    let path = String::from_utf8_lossy(&found.path);
+    Problem::new(api::terms::Code::Unsupported, format!("cannot store `{path}`"), error.to_string())
+}
+
+/// A list or map that cannot be written. What the sink failed with is told by whoever gave it.
+pub(super) fn failed(error: &WriteError) -> Problem {
+    let code = match error {
+        WriteError::Sink(_) => api::terms::Code::Unavailable,
+        WriteError::TooMany | WriteError::TooLarge => api::terms::Code::Unsupported,
+        _ => api::terms::Code::Internal,
+    };
+    Problem::new(code, "cannot write list and map", fault::chain(error))
+}

@@ -1,0 +1,147 @@
+//! What the previous version holds already: unchanged files keep their place in its packs.
+//!
+//! List and map of the previous version, the cache of file states and the walk are all sorted by path, so they are read side by side
+//! and never held whole.
+
+use super::cache::CacheReader;
+use crate::digest::Growing;
+use crate::fault;
+use crate::opened::{List, Map};
+use crate::source::{Found, LastFolder, Tree};
+use api::wire::Problem;
+use seal::list::{Entry, Node};
+use seal::map::{Extent, MapEntry};
+use seal::record::{Pack, VersionRecord};
+use seal::secret::PackKey;
+use seal::tree::{self, GROUP_LEN};
+use std::cmp::Ordering;
+use std::os::unix::fs::FileExt as _;
+
+/// The table of packs of the new version: those of the previous one that are used again, and the new one.
+#[derive(Default)]
+pub(super) struct Packs {
+    /// In the order of the version record; `None` is the new pack.
+    pub(super) order: Vec<Option<u32>>,
+}
+
+impl Packs {
+    /// The number of a pack in the new record, given at first use.
+    pub(super) fn number(&mut self, pack: Option<u32>) -> u32 {
+        let known = self.order.iter().position(|held| *held == pack);
+        let number = known.unwrap_or_else(|| {
+            self.order.push(pack);
+            self.order.len() - 1
+        });
+        number as u32
+    }
+}
+
+/// The previous version, read along.
+#[derive(Default)]
+pub(super) struct Known {
+    previous: Option<Previous>,
+    /// Most packs of earlier versions that a new one names; beyond it files are put anew.
+    pub(super) packs: Packs,
+    /// Plaintext bytes that were not uploaded again.
+    pub(super) reused: u64,
+}
+
+struct Previous {
+    list: List,
+    map: Map,
+    record: VersionRecord,
+    cache: Option<CacheReader>,
+    ahead: Option<(Entry, MapEntry)>,
+    over: bool,
+}
+
+/// Most packs of earlier versions.
+const MAX_OLD_PACKS: usize = 1_000;
+
+impl Known {
+    /// Reads along with a previous version.
+    pub(super) fn new(list: List, map: Map, record: VersionRecord, cache: Option<CacheReader>) -> Self {
+        let previous = Previous { list, map, record, cache, ahead: None, over: false };
+        Self { previous: Some(previous), ..Self::default() }
+    }
+
+    /// Where a found file is already, if its bytes have not changed. Asked in the order of paths.
+    pub(super) fn unchanged(&mut self, tree: &Tree, found: &Found) -> Result<Option<MapEntry>, Problem> {
+        let Some(previous) = &mut self.previous else { return Ok(None) };
+        let Some((entry, map)) = previous.at(&found.path)? else { return Ok(None) };
+        let same_size = matches!(entry.node(), Node::File { size } if *size == found.identity.size);
+        let Some(digest) = map.digest.filter(|_| same_size) else { return Ok(None) };
+        let cached = previous.cache.as_mut().and_then(|cache| cache.at(&found.path));
+        if cached != Some(found.identity) && digest_of(tree, found)? != digest {
+            return Ok(None);
+        }
+        let packs: Vec<u32> = map.extents.iter().map(|extent| extent.pack).collect();
+        let new = packs.iter().filter(|pack| !self.packs.order.contains(&Some(**pack))).count();
+        if self.packs.order.len() + new > MAX_OLD_PACKS {
+            return Ok(None);
+        }
+        self.reused += found.identity.size;
+        let renumber = |extent: &Extent| Extent { pack: self.packs.number(Some(extent.pack)), ..*extent };
+        let extents = map.extents.iter().map(renumber).collect();
+        Ok(Some(MapEntry { extents, digest: Some(digest) }))
+    }
+
+    /// The packs of the new record and their keys, in its order. `new` is the pack of this put, if it has any segment.
+    pub(super) fn finish(self, new: Option<(Pack, PackKey)>) -> Result<(Vec<Pack>, Vec<([u8; 16], PackKey)>), Problem> {
+        let lost = || fault::internal("cannot name the packs of the version", "a pack is not known");
+        let mut new = new;
+        let (mut packs, mut keys) = (Vec::new(), Vec::new());
+        for number in self.packs.order {
+            let (pack, key) = match (number, &self.previous) {
+                (None, _) => new.take().ok_or_else(lost)?,
+                (Some(number), Some(previous)) => {
+                    let pack = previous.record.packs.get(number as usize).ok_or_else(lost)?.clone();
+                    let key = previous.map.pack_key(number).ok_or_else(lost)?;
+                    (pack, PackKey::from_slice(key.expose_bytes()).map_err(|_| lost())?)
+                }
+                (Some(_), None) => return Err(lost()),
+            };
+            keys.push((pack.id, key));
+            packs.push(pack);
+        }
+        Ok((packs, keys))
+    }
+}
+
+impl Previous {
+    /// The entry at `path`, moving past smaller ones.
+    fn at(&mut self, path: &[u8]) -> Result<Option<(Entry, MapEntry)>, Problem> {
+        loop {
+            if self.ahead.is_none() && !self.over {
+                let what = "cannot read the previous version";
+                let entry = self.list.next_entry().map_err(|e| fault::manifest(what, &e))?;
+                let map = self.map.next_entry().map_err(|e| fault::manifest(what, &e))?;
+                self.ahead = entry.zip(map).map(|((_, entry), (_, map))| (entry, map));
+                self.over = self.ahead.is_none();
+            }
+            let Some((entry, _)) = &self.ahead else { return Ok(None) };
+            match entry.path().cmp(path) {
+                Ordering::Less => self.ahead = None,
+                Ordering::Equal => return Ok(self.ahead.take()),
+                Ordering::Greater => return Ok(None),
+            }
+        }
+    }
+}
+
+/// The digest of a file of the source.
+fn digest_of(tree: &Tree, found: &Found) -> Result<[u8; 32], Problem> {
+    let file = tree.file(&found.path, &found.identity, &mut LastFolder::default())?;
+    let mut buffer = vec![0; 16 * GROUP_LEN];
+    let mut growing = Growing::default();
+    let mut at = 0;
+    while at < found.identity.size {
+        let len = (found.identity.size - at).min(buffer.len() as u64) as usize;
+        let part = buffer.get_mut(..len).unwrap_or_default();
+        file.read_exact_at(part, at).map_err(|e| super::work::short_read(tree, &found.path, e))?;
+        tree::leaves(part).for_each(|leaf| growing.push(leaf));
+        at += len as u64;
+    }
+    tree.unchanged(&found.path, &file, &found.identity)?;
+    Ok(*growing.finish().as_bytes())
+}

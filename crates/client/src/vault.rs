@@ -1,0 +1,128 @@
+//! Finding, making and opening a vault folder.
+
+use crate::Client;
+use crate::connection::embedded::Embedded;
+use crate::seat::{Seat, SessionKey};
+use api::terms::{Code, Mode, Name, VaultId};
+use api::wire::{Problem, VaultInfo};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+pub use keeper::vault::{Description, RootKind};
+
+/// A passphrase, overwritten on drop.
+pub type Passphrase = Zeroizing<Vec<u8>>;
+
+/// The name of a vault's folder.
+pub const FOLDER: &str = ".strongroom";
+
+/// The nearest vault folder, from here upwards.
+pub fn find(from: &Path) -> Option<PathBuf> {
+    from.ancestors().map(|dir| dir.join(FOLDER)).find(|dir| dir.is_dir())
+}
+
+/// A fresh vault id, which the default paths of key file and anchor carry.
+///
+/// # Errors
+/// `unavailable` without randomness.
+pub fn draw_id() -> Result<VaultId, Problem> {
+    keeper::vault::draw_id()
+}
+
+/// Which vault this is and what opens it; unproven before a root has opened.
+///
+/// # Errors
+/// `no-vault`.
+pub fn describe(dir: &Path) -> Result<Description, Problem> {
+    keeper::vault::describe(dir)
+}
+
+/// How a vault is opened.
+#[derive(Debug)]
+pub enum Root {
+    /// With a key file.
+    Keyfile(PathBuf),
+    /// With a passphrase.
+    Passphrase(Passphrase),
+}
+
+/// How a new vault is made.
+#[derive(Debug)]
+pub struct Init {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Its id.
+    pub vault: VaultId,
+    /// How it is run.
+    pub mode: Mode,
+    /// What opens it.
+    pub root: Root,
+    /// Where the last signed tree head is kept.
+    pub anchor: PathBuf,
+    /// The first principal.
+    pub owner: Name,
+}
+
+/// Makes a vault with a local depot, and has git ignore it.
+///
+/// # Errors
+/// `conflict` if there is one; `unsupported` for a file system that cannot carry one; `unavailable`.
+pub fn init(options: Init) -> Result<VaultInfo, Problem> {
+    for parent in
+        [Some(options.anchor.as_path()), keyfile(&options.root)].into_iter().flatten().filter_map(Path::parent)
+    {
+        private_folder(parent)?;
+    }
+    let depot = options.dir.join("depot");
+    let ignore = options.dir.join(".gitignore");
+    let root = match options.root {
+        Root::Keyfile(path) => keeper::vault::RootChoice::Keyfile { path },
+        Root::Passphrase(bytes) => keeper::vault::RootChoice::Passphrase { bytes },
+    };
+    let info = keeper::vault::init(&keeper::vault::InitOptions {
+        dir: options.dir,
+        vault: options.vault,
+        mode: options.mode,
+        root,
+        anchor: options.anchor,
+        owner: options.owner,
+    })?;
+    depot::Local::create(&depot).map_err(|e| crate::fault::depot("cannot make the depot", &e))?;
+    std::fs::write(&ignore, "*\n").map_err(|e| crate::fault::io("cannot write", &ignore, &e))?;
+    Ok(info)
+}
+
+/// Opens a vault and sits down as its owner, or as a named principal of a rehearsal vault.
+///
+/// # Errors
+/// `no-vault`, `root-refused`, `bad-signature`, `clock-back`, `unavailable`.
+pub fn open(dir: &Path, root: Root, anchor: PathBuf, principal: Option<&Name>) -> Result<Client, Problem> {
+    let root = match root {
+        Root::Keyfile(path) => keeper::vault::RootUnlock::Keyfile(path),
+        Root::Passphrase(bytes) => keeper::vault::RootUnlock::Passphrase(bytes),
+    };
+    let keeper = keeper::Keeper::open(&keeper::vault::OpenOptions { dir: dir.to_owned(), root, anchor })?;
+    let key = SessionKey::generate()?;
+    let session = keeper.session(principal, key.public())?;
+    let seat = Seat::new(Box::new(Embedded::new(keeper, session)), key)?;
+    let store = depot::Local::open(&dir.join("depot")).map_err(|e| crate::fault::depot("cannot open the depot", &e))?;
+    Ok(Client::new(seat, Arc::new(store), dir.to_owned()))
+}
+
+fn keyfile(root: &Root) -> Option<&Path> {
+    match root {
+        Root::Keyfile(path) => Some(path),
+        Root::Passphrase(_) => None,
+    }
+}
+
+/// Makes a folder that only its owner can enter.
+fn private_folder(path: &Path) -> Result<(), Problem> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|e| Problem::new(Code::Unavailable, format!("cannot make `{}`", path.display()), e.to_string()))
+}

@@ -1,0 +1,274 @@
+//! `verify`: the depot against the version digests, without a key and without plaintext.
+//!
+//! The keeper names each version's digest; from it follow the record, the digests of list, map and every segment, and from those every
+//! byte. What several versions share is read once.
+
+use crate::watch::{Watch, check};
+use crate::{Client, fault};
+use api::terms::{Name, ObjectId};
+use api::wire::{Freshness, ListQuery, Problem, VersionItem};
+use depot::sealed::{Scratch, SegmentCheck, VersionObject};
+use depot::{Key, Store};
+use seal::manifest::Source as _;
+use seal::record::{Manifest, Segment, VersionRecord};
+use seal::segment::{Outboard, SegmentInfo};
+use seal::tree::Digest;
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Something in the depot that is not what was put.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Failure {
+    /// The version.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// The depot object.
+    pub object: String,
+    /// Where in the object.
+    pub offset: u64,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// How much was checked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Checked {
+    /// Versions.
+    pub versions: u64,
+    /// Depot objects.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// What a verification found.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct VerifyReport {
+    /// Everything is as it was put.
+    pub ok: bool,
+    /// How much was checked.
+    pub checked: Checked,
+    /// Whether the log is proven current.
+    pub freshness: Freshness,
+    /// What is wrong.
+    pub failures: Vec<Failure>,
+}
+
+/// Groups verified at a time by one thread.
+const STEP_GROUPS: u64 = 64;
+const THREADS: usize = 2;
+/// Damage that is listed; more is only counted as not ok.
+const MAX_FAILURES: usize = 1_000;
+
+impl Client {
+    /// Checks these versions, or the log and the anchor only if there are none.
+    ///
+    /// # Errors
+    /// `not-found`, `denied`, `unavailable`. Damage is in the report.
+    pub fn verify(&self, references: &[String], watch: &dyn Watch) -> Result<VerifyReport, Problem> {
+        let mut run = Run::new(self, watch);
+        for reference in references {
+            let item = self.seat().show(reference)?;
+            run.version(&item)?;
+        }
+        run.finish()
+    }
+
+    /// Checks every version of every artifact that the caller may see.
+    ///
+    /// # Errors
+    /// As [`Self::verify`].
+    pub fn verify_all(&self, watch: &dyn Watch) -> Result<VerifyReport, Problem> {
+        let mut run = Run::new(self, watch);
+        self.each_name(None, &mut |workspace| {
+            let parsed: Name = workspace.parse().map_err(|e| fault::internal("cannot list", e))?;
+            self.each_name(Some(&parsed), &mut |artifact| {
+                let reference = format!("{workspace}/{artifact}");
+                let mut before = None;
+                loop {
+                    let (items, next) = self.history(&reference, before, 1_000)?;
+                    items.iter().try_for_each(|item| run.version(item))?;
+                    match next {
+                        Some(next) => before = Some(next),
+                        None => return Ok(()),
+                    }
+                }
+            })
+        })?;
+        run.finish()
+    }
+
+    fn each_name(
+        &self,
+        workspace: Option<&Name>,
+        act: &mut dyn FnMut(&str) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
+        let mut after = None;
+        loop {
+            let page = self.names(ListQuery { workspace: workspace.cloned(), after, limit: 1_000 })?;
+            page.items.iter().try_for_each(|item| act(&item.name))?;
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+}
+
+struct Run<'a> {
+    client: &'a Client,
+    watch: &'a dyn Watch,
+    vault: [u8; 16],
+    seen: HashSet<[u8; 16]>,
+    checked: Checked,
+    failures: Vec<Failure>,
+}
+
+impl<'a> Run<'a> {
+    fn new(client: &'a Client, watch: &'a dyn Watch) -> Self {
+        let vault = *client.vault().as_bytes();
+        Self { client, watch, vault, seen: HashSet::new(), checked: Checked::default(), failures: Vec::new() }
+    }
+
+    fn finish(mut self) -> Result<VerifyReport, Problem> {
+        let log = self.client.audit_verify()?;
+        for what in log.failures.iter().take(MAX_FAILURES) {
+            let what = what.clone();
+            self.failures.push(Failure { reference: String::new(), object: "log".to_owned(), offset: 0, what });
+        }
+        let ok = log.ok && self.failures.is_empty();
+        Ok(VerifyReport { ok, checked: self.checked, freshness: log.freshness, failures: self.failures })
+    }
+
+    fn version(&mut self, item: &VersionItem) -> Result<(), Problem> {
+        check(self.watch, "verify")?;
+        self.checked.versions += 1;
+        if !self.seen.insert(*item.object.as_bytes()) {
+            return Ok(());
+        }
+        self.checked.objects += 1;
+        let record = match self.record(item) {
+            Ok(record) => record,
+            Err(error) => return self.failed(item, Key::new(self.vault, *item.object.as_bytes()), &error),
+        };
+        for (name, manifest) in [("list", &record.list), ("map", &record.map)] {
+            if let Err((offset, what)) = self.manifest(&record, manifest) {
+                self.fail(item, &record.object, offset, format!("{name}: {what}"));
+            }
+            self.checked.bytes += manifest.stored_len;
+        }
+        for segment in record.packs.iter().flat_map(|pack| &pack.segments) {
+            self.segment(item, segment)?;
+        }
+        Ok(())
+    }
+
+    /// The record, which must be exactly the one that the keeper names.
+    fn record(&self, item: &VersionItem) -> depot::sealed::Result<VersionRecord> {
+        let key = Key::new(self.vault, *item.object.as_bytes());
+        let mut digest = [0; 32];
+        // A digest that is none matches nothing.
+        let _ = hex::decode_to_slice(&item.digest, &mut digest);
+        VersionObject::open(self.client.store(), &key)?.record(&digest)
+    }
+
+    fn segment(&mut self, item: &VersionItem, segment: &Segment) -> Result<(), Problem> {
+        if !self.seen.insert(segment.object) {
+            return Ok(());
+        }
+        check(self.watch, "verify")?;
+        self.checked.objects += 1;
+        self.checked.bytes += segment.stored_len;
+        let key = Key::new(self.vault, segment.object);
+        let info = SegmentInfo::new(segment.plaintext_len, segment.stored_len, Digest::from_bytes(segment.digest));
+        let Ok(info) = info else {
+            self.fail(item, &segment.object, 0, "the record's lengths do not agree".to_owned());
+            return Ok(());
+        };
+        let checked =
+            SegmentCheck::open(self.client.store(), &key, info).and_then(|check| groups(&check, &info, self.watch));
+        match checked {
+            Ok(()) => Ok(()),
+            Err(error) => self.failed(item, key, &error),
+        }
+    }
+
+    /// Damage is noted; a depot that cannot be read ends the run.
+    fn failed(&mut self, item: &VersionItem, key: Key, error: &depot::sealed::Error) -> Result<(), Problem> {
+        if !error.is_integrity() {
+            return Err(fault::sealed(&format!("cannot verify {}", item.reference), error));
+        }
+        let (key, offset) = error.place().unwrap_or((key, 0));
+        self.fail(item, key.object(), offset, error.to_string());
+        Ok(())
+    }
+
+    fn fail(&mut self, item: &VersionItem, object: &[u8; 16], offset: u64, what: String) {
+        if self.failures.len() < MAX_FAILURES {
+            let object = ObjectId::from_bytes(*object).to_string();
+            self.failures.push(Failure { reference: item.reference.clone(), object, offset, what });
+        }
+    }
+
+    /// Every group of a list or map, against the record; the place is in the version object.
+    fn manifest(&self, record: &VersionRecord, manifest: &Manifest) -> Result<(), (u64, String)> {
+        let base = manifest.offset;
+        let key = Key::new(self.vault, record.object);
+        let store: &dyn Store = self.client.store();
+        let stored = |e: depot::sealed::Error| (e.place().map_or(base, |(_, offset)| offset), e.to_string());
+        let wrong = |e: seal::segment::Error| (base + e.corrupt_offset().unwrap_or(0), "damaged or forged".to_owned());
+        let object = VersionObject::open(store, &key).map_err(stored)?;
+        let object = &object;
+        let read = |range: Range<u64>| {
+            let mut bytes = vec![0; (range.end - range.start) as usize];
+            object.read_at(base + range.start, &mut bytes).map(|()| bytes).map_err(stored)
+        };
+        let info = SegmentInfo::manifest(manifest.plaintext_len, Digest::from_bytes(manifest.digest));
+        let info = info.map_err(|e| (base, e.to_string()))?;
+        let outboard = Outboard::from_tops(info, &read(info.tops_range())?).map_err(wrong)?;
+        for first in (0..info.group_count()).step_by(STEP_GROUPS as usize) {
+            let step = first..info.group_count().min(first + STEP_GROUPS);
+            let missing: Vec<u64> = outboard.missing_blocks(&step).collect();
+            for block in missing {
+                outboard.load_block(block, &read(info.block_range(block))?).map_err(wrong)?;
+            }
+            outboard.verify_groups(first, &read(info.groups_range(&step))?).map_err(wrong)?;
+        }
+        Ok(())
+    }
+}
+
+/// Verifies a segment with all threads; answers the first damage by place.
+fn groups(check: &SegmentCheck, info: &SegmentInfo, watch: &dyn Watch) -> depot::sealed::Result<()> {
+    let next = AtomicU64::new(0);
+    let work = || {
+        let mut scratch = Scratch::default();
+        loop {
+            let first = next.fetch_add(STEP_GROUPS, Ordering::Relaxed);
+            if first >= info.group_count() || watch.interrupted() {
+                return Ok(());
+            }
+            let step = first..info.group_count().min(first + STEP_GROUPS);
+            watch.advance(info.groups_range(&step).end - info.groups_range(&step).start);
+            check.verify(step, &mut scratch)?;
+        }
+    };
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..THREADS).map(|_| scope.spawn(work)).collect();
+        let mut result = work();
+        for other in others {
+            let outcome: depot::sealed::Result<()> = other.join().unwrap_or(Ok(()));
+            result = match (result, outcome) {
+                (Err(one), Err(two)) if place(&two) < place(&one) => Err(two),
+                (Ok(()), outcome) => outcome,
+                (first, _) => first,
+            };
+        }
+        result
+    })
+}
+
+fn place(error: &depot::sealed::Error) -> u64 {
+    error.place().map_or(0, |(_, offset)| offset)
+}

@@ -96,6 +96,10 @@ pub fn decide(set: &Set, query: &Query) -> Answer {
 
 /// Decides on facts that were put together, for [`decide`] and [`replay`].
 fn answer(set: &Set, facts: &Facts, slice: &Slice, record: Record) -> Answer {
+    if !facts.action_applies() {
+        let error = format!("`{}` is no act on such a resource", facts.action);
+        return broken(set, record, vec![error], facts.visible());
+    }
     let entries = set.candidates(&facts.target());
     let outcome = evaluate(set, &entries, slice);
     let mut answer = Answer::blank(set, record, facts.visible());
@@ -203,3 +207,6 @@ fn code(answer: &Answer, determining: &[&Entry]) -> Code {
         Code::Denied
     }
 }
+
+#[cfg(test)]
+mod tests;

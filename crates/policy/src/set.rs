@@ -3,6 +3,8 @@
 mod read;
 mod scope;
 
+#[cfg(test)]
+pub(crate) use read::schema;
 pub(crate) use read::{parse_source, position_of, validate};
 
 use crate::Rules;

@@ -103,6 +103,19 @@ impl Facts {
         })
     }
 
+    /// Whether the action is one on such a resource (the schema's `appliesTo`). Requests are not checked against the
+    /// schema one by one, and a permit for any resource would otherwise speak for resources that make no sense.
+    pub(crate) fn action_applies(&self) -> bool {
+        use Action::{Alias, Audit, Collect, Export, List, ManagePolicy, ManagePrincipals, Read, RotateKeys, Write};
+        match (self.action, &self.resource) {
+            (List, _) | (Read | Export | Write | Alias, ResourceFacts::Artifact(_)) => true,
+            (RotateKeys | ManagePrincipals | Audit, ResourceFacts::Vault | ResourceFacts::Workspace(_)) => true,
+            (ManagePolicy | Collect, ResourceFacts::Vault) => true,
+            (Read | Export | Write | Alias, _) => false,
+            (RotateKeys | ManagePrincipals | Audit | ManagePolicy | Collect, _) => false,
+        }
+    }
+
     /// Whether the principal may know that the resource exists: it holds a role there.
     pub(crate) fn visible(&self) -> bool {
         !self.principal.roles.is_empty()

@@ -55,7 +55,10 @@ pub(super) fn read(sources: &[Source], rules: &Rules) -> Result<Vec<Policy>, Loa
 /// The policies of one source. What is wrong with them goes to `findings`.
 pub(crate) fn parse_source(source: &Source, findings: &mut Vec<Finding>) -> Vec<Policy> {
     if let Some(at) = too_long(&source.text) {
-        let message = format!("a policy has at most {} bytes and {MAX_NESTING} nested brackets", Set::MAX_POLICY_BYTES);
+        let message = format!(
+            "a policy has at most {} bytes, a weight of {MAX_WEIGHT} and {MAX_NESTING} nested brackets",
+            Set::MAX_POLICY_BYTES
+        );
         findings.push(Finding::error("parse", source, Some(at), message));
         return Vec::new();
     }
@@ -81,10 +84,16 @@ pub(crate) fn parse_source(source: &Source, findings: &mut Vec<Finding>) -> Vec<
 /// Brackets nest at most this deep; the parser is recursive.
 const MAX_NESTING: usize = 64;
 
-/// Where a policy is too long, or nests too deep, if one is. Counts from one `;` outside strings and comments to the
-/// next, which is at least what a policy takes.
+/// A policy weighs at most this much: two for each operator and bracket, one for each dot. Each may be one level of its
+/// tree, and Cedar walks trees by recursion; a test holds this to a stack of 8 MiB with Cedar unoptimised.
+const MAX_WEIGHT: usize = 128;
+
+/// Where a policy is too long or too deep, if one is. Looks at bytes alone, so that no hostile text reaches the parser;
+/// counts from one `;` outside strings and comments to the next, which is at least what a policy takes.
 fn too_long(text: &str) -> Option<usize> {
-    let (mut start, mut depth, mut quoted, mut comment, mut escaped) = (0, 0_usize, false, false, false);
+    let (mut start, mut depth, mut weight) = (0, 0_usize, 0_usize);
+    let (mut quoted, mut comment, mut escaped) = (false, false, false);
+    let bytes = text.as_bytes();
     for (at, byte) in text.bytes().enumerate() {
         if comment {
             comment = byte != b'\n';
@@ -94,14 +103,19 @@ fn too_long(text: &str) -> Option<usize> {
         } else {
             match byte {
                 b'"' => quoted = true,
-                b'/' => comment = text.as_bytes().get(at + 1) == Some(&b'/'),
-                b'(' | b'[' | b'{' => depth += 1,
+                b'/' => comment = bytes.get(at + 1) == Some(&b'/'),
+                b'(' | b'[' | b'{' => (depth, weight) = (depth + 1, weight + 2),
                 b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-                b';' => start = at + 1,
+                b'.' => weight += 1,
+                b'+' | b'-' | b'*' | b'!' => weight += 2,
+                // Both bytes of `&&` and `||` are one operator; `e` as in `else`.
+                b'&' | b'|' => weight += 2 * usize::from(bytes.get(at + 1) == Some(&byte)),
+                b'e' if bytes.get(at..).is_some_and(|rest| rest.starts_with(b"else")) => weight += 2,
+                b';' => (start, weight) = (at + 1, 0),
                 _ => {}
             }
         }
-        if at >= start + Set::MAX_POLICY_BYTES || depth > MAX_NESTING {
+        if at >= start + Set::MAX_POLICY_BYTES || depth > MAX_NESTING || weight > MAX_WEIGHT {
             return Some(start);
         }
     }
@@ -147,7 +161,10 @@ pub(crate) fn validate(named: &BTreeMap<String, (Policy, &Source)>) -> Result<Ve
         result.validation_errors().map(|e| finding(e.policy_id(), Severity::Error, offset_of(e), e.to_string()));
     let warnings =
         result.validation_warnings().map(|w| finding(w.policy_id(), Severity::Warning, offset_of(w), w.to_string()));
-    Ok(errors.chain(warnings).collect())
+    let mut findings: Vec<Finding> = errors.chain(warnings).collect();
+    // Cedar says it once for every type of principal and resource.
+    findings.dedup_by(|b, a| (&a.policy, a.position, a.severity) == (&b.policy, b.position, b.severity));
+    Ok(findings)
 }
 
 /// The first byte that a diagnostic points at.

@@ -1,0 +1,12 @@
+//! What the crate promises, from outside.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod cases;
+mod explain;
+mod facts;
+mod fails_closed;
+mod linting;
+mod loading;
+mod matrix;
+mod replaying;
+mod tables;

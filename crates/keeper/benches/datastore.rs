@@ -79,10 +79,8 @@ fn report(name: &str, store: &Datastore) {
     let sql = format!("INSERT INTO entry (ticket, position, body) VALUES {}", tuples(BATCH, 3));
     let insert = "INSERT INTO fact (id, value) VALUES ($1, 1) ON CONFLICT (id) DO NOTHING";
     store.write(|tx| tx.query(insert, &[(&id).into()])).unwrap();
-    let mut shapes: Vec<(&str, usize, usize, Vec<f64>, Vec<f64>)> =
-        [("single", 1, 1), ("single", 8, 1), ("single", 64, 1), ("batch of 64", 1, BATCH)]
-            .map(|(shape, callers, size)| (shape, callers, size, Vec::new(), Vec::new()))
-            .into();
+    let mut shapes = [("single", 1, 1), ("single", 8, 1), ("single", 64, 1), ("batch of 64", 1, BATCH)]
+        .map(|(shape, callers, size)| (shape, callers, size, Vec::new(), Vec::new()));
     // Interleaved, so that a slow minute of the machine meets all.
     for _ in 0..ROUNDS {
         for (_, callers, size, rates, times) in &mut shapes {

@@ -13,6 +13,8 @@ use group::Writer;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use session::{Mode, Session};
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -53,9 +55,15 @@ impl Sqlite {
             let message = format!("SQLite {} is linked, at least 3.51.3 is needed", rusqlite::version());
             return Err(Error::Unsupported(message));
         }
+        // A new file is its owner's alone, and so are its log and its index, which SQLite gives the same mode. An old one is
+        // not opened here: closing it would drop the locks that other connections of this process hold on it.
+        let _ = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(translate)?;
         harden(&connection, options)?;
+        if connection.is_readonly("main").map_err(translate)? {
+            return Err(Error::ReadOnly);
+        }
         let mode: String =
             connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(translate)?;
         if mode != "wal" {
@@ -68,9 +76,6 @@ impl Sqlite {
         }
         if let Some(pages) = options.max_pages {
             connection.pragma_update(None, "max_page_count", pages).map_err(translate)?;
-        }
-        if connection.is_readonly("main").map_err(translate)? {
-            return Err(Error::ReadOnly);
         }
         let writer = Writer::new(connection);
         Ok(Self { path: path.to_owned(), options: options.clone(), readers: Mutex::default(), writer })

@@ -74,6 +74,10 @@ fn parameters(sql: &str, count: usize) -> Result<Vec<u16>> {
     while let Some(&byte) = bytes.get(at) {
         let next = bytes.get(at + 1).copied();
         match (byte, next) {
+            // E'', X'' and B'' mean different things, or nothing.
+            (b'\'', _) if at > 0 && bytes.get(at - 1).is_some_and(u8::is_ascii_alphanumeric) => {
+                return Err(Error::Misuse("a statement is outside the common dialect"));
+            }
             (b'\'', _) => {
                 let len = bytes.get(at + 1..).unwrap_or_default().iter().position(|b| *b == b'\'');
                 at += len.ok_or(Error::Misuse("a statement has an open quote"))? + 1;
@@ -134,6 +138,7 @@ mod tests {
             "select 1",
             "ATTACH 'x' AS y",
             "SELECT E'\\x00'",
+            "SELECT X'00'",
         ] {
             assert!(scan(sql, &[]).is_err(), "{sql}");
         }

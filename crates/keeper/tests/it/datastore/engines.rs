@@ -2,6 +2,7 @@
 
 use super::{Fixture, Outcome, Place, SCHEMA, file};
 use keeper::datastore::{Datastore, Error, Lock, postgres, sqlite};
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::mpsc;
 use std::time::Duration;
 use testkit::postgres::{Collation, Postgres};
@@ -31,6 +32,31 @@ fn the_sqlite_file_is_in_wal_mode_and_its_tables_are_strict() -> Outcome {
     let sql =
         "SELECT COUNT(*) FROM pragma_table_list WHERE schema = 'main' AND name NOT LIKE 'sqlite_%' AND strict = 0";
     assert_eq!(other.query_row(sql, [], |row| row.get::<_, i64>(0))?, 0);
+    Ok(())
+}
+
+#[test]
+fn the_sqlite_files_are_their_owners_alone() -> Outcome {
+    let fixture = Fixture::sqlite();
+    fixture.store.write(|tx| tx.query(INSERT, &[b"a".into()]))?;
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder(&fixture))? {
+        let mode = entry?.metadata()?.permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        count += 1;
+    }
+    assert_eq!(count, 3, "the file, its log and its index");
+    Ok(())
+}
+
+#[test]
+fn a_closed_sqlite_store_is_one_file() -> Outcome {
+    let Fixture { store, place } = Fixture::sqlite();
+    store.write(|tx| tx.query(INSERT, &[b"a".into()]))?;
+    store.read(|tx| tx.query("SELECT key FROM command", &[]))?;
+    drop(store);
+    let Place::Sqlite { dir } = &place else { panic!("not SQLite") };
+    assert_eq!(std::fs::read_dir(dir)?.count(), 1);
     Ok(())
 }
 

@@ -81,7 +81,7 @@ fn imagine(model: &mut Model, step: &Step) -> Answer {
             let mut found: Vec<_> = model.iter().filter(|(_, value)| **value < below).map(|(k, v)| (*k, *v)).collect();
             found.sort_by_key(|(key, value)| (*value, *key));
             found.truncate(count.into());
-            found.iter().for_each(|(key, _)| drop(model.remove(key)));
+            model.retain(|key, _| !found.iter().any(|(gone, _)| gone == key));
             found.sort_unstable();
             Ok(found)
         }

@@ -186,6 +186,15 @@ fn hostile_passphrase_parameters_are_refused() {
     assert!(passphrase::Params::decode(&[good.as_slice(), &[0]].concat()).is_err());
 }
 
+#[test]
+fn the_specification_lists_every_label() {
+    let spec = include_str!("../../../../spec/keys.md");
+    for label in seal::label::Label::ALL {
+        let name = label.text().strip_prefix("strongroom/v1/").unwrap();
+        assert!(spec.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
 proptest! {
     #[test]
     fn a_changed_wrap_does_not_open(at in 0..WRAP_LEN, bit in 0u8..8) {

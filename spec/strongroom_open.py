@@ -21,6 +21,8 @@ from blake3 import blake3
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+LEAF, NODE = "strongroom/v1/tree-leaf", "strongroom/v1/tree-node"
+
 CHUNK, TAG, HEADER, GROUP = 16384, 16, 56, 65536
 
 
@@ -49,7 +51,7 @@ def root(digests):
     level = list(digests) or [blake3(b"").digest()]
     while len(level) > 1:
         pairs = [level[i : i + 2] for i in range(0, len(level), 2)]
-        level = [blake3(b"\1" + p[0] + p[1]).digest() if len(p) == 2 else p[0] for p in pairs]
+        level = [blake3(p[0] + p[1], derive_key_context=NODE).digest() if len(p) == 2 else p[0] for p in pairs]
     return level[0]
 
 
@@ -123,7 +125,7 @@ class Stream:
             step = 4 * (CHUNK + TAG)
             start, end = group * step + (HEADER if group else 0), min(HEADER + (group + 1) * step, self.sealed)
             data = self.read_stored(start, end - start)
-            check(blake3(b"\0" + data).digest() == self.leaf(group), f"group {group}")
+            check(blake3(data, derive_key_context=LEAF).digest() == self.leaf(group), f"group {group}")
             body, out = data[HEADER if group == 0 else 0 :], b""
             for i in range(0, len(body), CHUNK + TAG):
                 nonce = (self.nonce ^ (4 * group + i // (CHUNK + TAG))).to_bytes(12, "big")
@@ -266,11 +268,11 @@ class Version:
         for part in self.data(place, 0, entry[3]):
             held, size = held + part, size + len(part)
             while len(held) >= GROUP:
-                leaves.append(blake3(b"\0" + held[:GROUP]).digest())
+                leaves.append(blake3(held[:GROUP], derive_key_context=LEAF).digest())
                 held = held[GROUP:]
             yield part
         if held:
-            leaves.append(blake3(b"\0" + held).digest())
+            leaves.append(blake3(held, derive_key_context=LEAF).digest())
         check(size == entry[3] == sum(e[3] for e in place[0]) and root(leaves) == place[1], "plaintext digest")
 
 

@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+LEAF, NODE = "strongroom/v1/tree-leaf", "strongroom/v1/tree-node"
+
 CHUNK, TAG, HEADER, GROUP_CHUNKS = 16384, 16, 56, 4
 SUITE = struct.pack(">H", 1)
 
@@ -73,7 +75,7 @@ def chunked_seal(key, context, plaintext, salt):
 
 
 def leaf(group):
-    return blake3(b"\0" + group).digest()
+    return blake3(group, derive_key_context=LEAF).digest()
 
 
 def root(digests):
@@ -84,7 +86,7 @@ def root(digests):
     split = 1
     while split * 2 < len(digests):
         split *= 2
-    return blake3(b"\1" + root(digests[:split]) + root(digests[split:])).digest()
+    return blake3(root(digests[:split]) + root(digests[split:]), derive_key_context=NODE).digest()
 
 
 def groups(message):

@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
+LEAF, NODE = "strongroom/v1/tree-leaf", "strongroom/v1/tree-node"
+
 CHUNK, TAG, HEADER, GROUP, BLOCK = 16_384, 16, 56, 65_536, 256
 SEALED_CHUNK, SEALED_GROUP = CHUNK + TAG, 4 * (CHUNK + TAG)
 
@@ -50,11 +52,11 @@ def seal(key, context, salt, plaintext, last_may_be_full=False):
 
 
 def leaf(group):
-    return blake3(b"\0" + group).digest()
+    return blake3(group, derive_key_context=LEAF).digest()
 
 
 def node(left, right):
-    return blake3(b"\1" + left + right).digest()
+    return blake3(left + right, derive_key_context=NODE).digest()
 
 
 def root(digests):
@@ -141,16 +143,16 @@ def tree():
         for name, digest in (("two leaves swapped", root([leaves[1], leaves[0]] + leaves[2:])),
                              ("the last leaf twice", root(leaves + leaves[-1:])),
                              ("one leaf less", root(leaves[:-1])),
-                             ("leaves hashed flat", blake3(b"\1" + flat + flat).digest()),
+                             ("leaves hashed flat", blake3(flat + flat, derive_key_context=NODE).digest()),
                              ("an empty leaf more", root(leaves + [leaf(b"")])),
-                             ("node without its prefix", blake3(root(leaves[:1]) + root(leaves[1:])).digest()),
-                             ("node hashed as a leaf", blake3(b"\0" + root(leaves[:1]) + root(leaves[1:])).digest())):
+                             ("node in plain mode", blake3(root(leaves[:1]) + root(leaves[1:])).digest()),
+                             ("node hashed as a leaf", blake3(root(leaves[:1]) + root(leaves[1:]), derive_key_context=LEAF).digest())):
             wrong.append({"name": name, "leaves": n, "root": digest.hex()})
     for n in (1, 65_536, 65_537, 200_000):
         data = pattern(n, n % 7)
         whole = [data[i : i + GROUP] for i in range(0, n, GROUP)]
-        for name, digest in (("leaf without its prefix", root([blake3(g).digest() for g in whole])),
-                             ("plain BLAKE3", blake3(data).digest()), ("leaf with a node's prefix", root([blake3(b"\1" + g).digest() for g in whole])),
+        for name, digest in (("leaf in plain mode", root([blake3(g).digest() for g in whole])),
+                             ("plain BLAKE3", blake3(data).digest()), ("leaf with a node's context", root([blake3(g, derive_key_context=NODE).digest() for g in whole])),
                              ("groups of 32 KiB", root([leaf(data[i : i + 32_768]) for i in range(0, n, 32_768)]) if n > 32_768 else root([])),
                              ("empty group at the end", root([leaf(g) for g in whole] + [leaf(b"")]))):
             wrong.append({"name": name, "len": n, "seed": n % 7, "root": digest.hex()})

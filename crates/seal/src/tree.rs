@@ -11,7 +11,9 @@
 //! assert_eq!(stream.finish(), node(&leaf(&[1; 65_536]), &leaf(b"tail")));
 //! ```
 
+use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
 use std::fmt;
+use std::sync::LazyLock;
 
 /// Plaintext bytes of every group but the last.
 pub const GROUP_LEN: usize = 65_536;
@@ -59,28 +61,31 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// The digest of one group: `BLAKE3(0x00 || group)`.
+/// The digest of one group: BLAKE3 in `derive_key` mode, which keeps it apart from a node's and leaves the group aligned.
 pub fn leaf(group: &[u8]) -> Digest {
     leaf_of(&[group])
 }
 
 /// [`leaf`] of a group that lies in parts.
 pub(crate) fn leaf_of(parts: &[&[u8]]) -> Digest {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&[LEAF]);
+    let mut hasher = leaf_hasher();
     for part in parts {
         hasher.update(part);
     }
     Digest(*hasher.finalize().as_bytes())
 }
 
-/// The digest of two neighbours: `BLAKE3(0x01 || left || right)`.
+fn leaf_hasher() -> blake3::Hasher {
+    static KEY: LazyLock<ContextKey> = LazyLock::new(|| hash_derive_key_context("strongroom/v1/tree-leaf"));
+    blake3::Hasher::new_from_context_key(&KEY)
+}
+
+/// The digest of two neighbours: BLAKE3 in `derive_key` mode over both.
 pub fn node(left: &Digest, right: &Digest) -> Digest {
-    let mut input = [NODE; 1 + 2 * DIGEST_LEN];
-    for (to, from) in input.iter_mut().skip(1).zip(left.0.iter().chain(&right.0)) {
-        *to = *from;
-    }
-    Digest(*blake3::hash(&input).as_bytes())
+    static KEY: LazyLock<ContextKey> = LazyLock::new(|| hash_derive_key_context("strongroom/v1/tree-node"));
+    let mut hasher = blake3::Hasher::new_from_context_key(&KEY);
+    hasher.update(&left.0).update(&right.0);
+    Digest(*hasher.finalize().as_bytes())
 }
 
 /// The root over digests that stand side by side at one height; of none, `BLAKE3("")`.
@@ -115,7 +120,7 @@ pub fn digest(data: &[u8]) -> Digest {
 }
 
 /// Digests a stream that arrives in pieces of any size. It holds 32 bytes for each 64 KiB seen.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Stream {
     leaves: Vec<Digest>,
     hasher: blake3::Hasher,
@@ -125,7 +130,7 @@ pub struct Stream {
 impl Stream {
     /// A stream of no bytes.
     pub fn new() -> Self {
-        Self::default()
+        Self { leaves: Vec::new(), hasher: leaf_hasher(), filled: 0 }
     }
 
     /// Appends bytes.
@@ -148,9 +153,6 @@ impl Stream {
     }
 
     fn append(&mut self, part: &[u8]) {
-        if self.filled == 0 {
-            self.hasher.update(&[LEAF]);
-        }
         self.hasher.update(part);
         self.filled += part.len();
         if self.filled == GROUP_LEN {
@@ -167,6 +169,12 @@ impl Stream {
     }
 }
 
+impl Default for Stream {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stream")
@@ -175,6 +183,3 @@ impl fmt::Debug for Stream {
             .finish_non_exhaustive()
     }
 }
-
-const LEAF: u8 = 0;
-const NODE: u8 = 1;

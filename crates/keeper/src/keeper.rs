@@ -1,14 +1,17 @@
-//! The engine behind one vault.
+//! The engine behind one vault, as clients see it.
 
-use crate::session::Session;
-use crate::vault::{OpenOptions, not_yet};
-use api::terms::Name;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::session::{Presence, Session};
+use crate::vault::{OpenOptions, open};
+use crate::{facts, release, show, write};
+use api::terms::{AuthMethod, Mode, Name, PrincipalId, SessionId};
 use api::wire::{Answer, Command, Problem, VaultInfo};
 
 /// One opened vault. `&self` everywhere: share it between threads.
 #[derive(Debug)]
 pub struct Keeper {
-    info: VaultInfo,
+    engine: Engine,
 }
 
 impl Keeper {
@@ -16,36 +19,83 @@ impl Keeper {
     ///
     /// # Errors
     /// `no-vault`, `root-refused`, `bad-signature` for altered state, `clock-back`, `unavailable`.
-    pub fn open(_options: &OpenOptions) -> Result<Self, Problem> {
-        Err(not_yet())
+    pub fn open(options: &OpenOptions) -> std::result::Result<Self, Problem> {
+        Ok(Self { engine: open::open(options)? })
     }
 
     /// What a client pins.
     pub fn info(&self) -> &VaultInfo {
-        &self.info
+        &self.engine.info
     }
 
     /// Starts a session as the owner (solo), or as a named principal (rehearsal), bound to an Ed25519 public key.
     ///
     /// # Errors
     /// `bad-request` when a principal is named in solo mode; `not-found` for an unknown one.
-    pub fn session(&self, _principal: Option<&Name>, _public_key: [u8; 32]) -> Result<Session, Problem> {
-        Err(not_yet())
+    pub fn session(&self, principal: Option<&Name>, public_key: [u8; 32]) -> std::result::Result<Session, Problem> {
+        Ok(self.start(principal, public_key)?)
+    }
+
+    fn start(&self, principal: Option<&Name>, public_key: [u8; 32]) -> Result<Session> {
+        let engine = &self.engine;
+        if principal.is_some() && engine.mode == Mode::Solo {
+            return Err(Error::bad("--as", "a solo vault has one principal: its owner"));
+        }
+        let (id, name): (PrincipalId, String) = engine.store.read(|tx| {
+            let row = match principal {
+                None => engine.keys.guard.expect(tx, engine.owner.as_bytes())?,
+                Some(name) => facts::principal_named(engine, tx, name)?
+                    .ok_or_else(|| Error::NotFound(format!("the principal {name}")))?,
+            };
+            Ok::<_, Error>((row.id, facts::name_of(engine, &row)?))
+        })?;
+        Ok(Session {
+            id: SessionId::from_bytes(crate::system::random()?),
+            principal: id,
+            name: name.parse().map_err(|_| Error::Internal("a principal's name is no name"))?,
+            public_key,
+            method: AuthMethod::Asserted,
+            presence: Presence::default(),
+        })
     }
 
     /// Answers one command.
     ///
     /// # Errors
     /// Whatever the command's own rules refuse; the problem names what, why and what to try.
-    pub fn call(&self, _session: &Session, _command: Command) -> Result<Answer, Problem> {
-        Err(not_yet())
+    pub fn call(&self, session: &Session, command: Command) -> std::result::Result<Answer, Problem> {
+        Ok(self.dispatch(session, command)?)
+    }
+
+    fn dispatch(&self, session: &Session, command: Command) -> Result<Answer> {
+        let engine = &self.engine;
+        Ok(match command {
+            Command::Begin(begin) => Answer::Begun(Box::new(write::begin(engine, session, &begin)?)),
+            Command::Extend { version, objects } => {
+                write::extend(engine, session, version, &objects)?;
+                Answer::Done
+            }
+            Command::Commit(commit) => Answer::Committed(Box::new(write::commit(engine, session, &commit)?)),
+            Command::Abandon { version } => {
+                write::abandon(engine, session, version)?;
+                Answer::Done
+            }
+            Command::Release(ask) => Answer::Released(Box::new(release::release(engine, session, &ask)?)),
+            Command::List(query) => Answer::List(show::list(engine, session, &query)?),
+            Command::Show { reference } => Answer::Version(Box::new(show::show(engine, session, &reference)?)),
+            Command::History { reference, before, limit } => {
+                let (items, next) = show::history(engine, session, &reference, before, limit)?;
+                Answer::Versions { items, next }
+            }
+            _ => return Err(Error::Unsupported("this command lands later today".into())),
+        })
     }
 
     /// Integrates what the log has pending and closes the store. Dropping a keeper loses nothing; the next one integrates.
     ///
     /// # Errors
     /// When tiles or the anchor cannot be written.
-    pub fn close(self) -> Result<(), Problem> {
+    pub fn close(self) -> std::result::Result<(), Problem> {
         Ok(())
     }
 }

@@ -14,10 +14,29 @@
 //! - In the modes *solo* and *rehearsal* the operating-system account is the trust boundary: identities are asserted.
 
 pub mod datastore;
+pub mod ledger;
+pub mod system;
 pub mod vault;
 
+mod cache;
+mod clock;
+mod decide;
+mod engine;
+mod epochs;
+mod error;
+mod facts;
+mod field;
+mod hash;
+mod journal;
 mod keeper;
+mod keys;
+mod release;
+mod roots;
+mod rows;
+mod schema;
 mod session;
+mod show;
+mod write;
 
 pub use keeper::Keeper;
-pub use session::Session;
+pub use session::{Presence, Session};

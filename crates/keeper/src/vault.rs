@@ -1,8 +1,14 @@
 //! A vault on disk: made, described, opened.
 
+pub(crate) mod file;
+pub(crate) mod make;
+pub(crate) mod open;
+
+use crate::system::{Clock, SystemClock};
 use api::terms::{Mode, Name, VaultId};
 use api::wire::{Problem, VaultInfo};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// A passphrase, overwritten on drop.
@@ -78,6 +84,15 @@ pub struct OpenOptions {
     pub root: RootUnlock,
     /// The anchor; an absent file means that freshness is unproven.
     pub anchor: PathBuf,
+    /// Time; tests put their own in.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl OpenOptions {
+    /// With the operating system's clock.
+    pub fn new(dir: PathBuf, root: RootUnlock, anchor: PathBuf) -> Self {
+        Self { dir, root, anchor, clock: Arc::new(SystemClock) }
+    }
 }
 
 /// What opens a root.
@@ -102,25 +117,23 @@ impl std::fmt::Debug for RootUnlock {
 /// # Errors
 /// When the operating system gives no randomness.
 pub fn draw_id() -> Result<VaultId, Problem> {
-    Err(not_yet())
+    Ok(VaultId::from_bytes(crate::system::random()?))
 }
 
 /// Makes a vault.
 ///
 /// # Errors
 /// `conflict` if one is there or the key file exists; `unavailable`, `unsupported` for folders that cannot carry one.
-pub fn init(_options: &InitOptions) -> Result<VaultInfo, Problem> {
-    Err(not_yet())
+pub fn init(options: &InitOptions) -> Result<VaultInfo, Problem> {
+    Ok(make::init(options)?)
 }
 
 /// Reads `vault.json` without any root: which vault, which roots.
 ///
 /// # Errors
 /// `no-vault` if there is none.
-pub fn describe(_dir: &Path) -> Result<Description, Problem> {
-    Err(not_yet())
-}
-
-pub(crate) fn not_yet() -> Problem {
-    Problem::new(api::terms::Code::Unsupported, "not built yet", "this part lands today")
+pub fn describe(dir: &Path) -> Result<Description, Problem> {
+    let file = file::VaultFile::read(dir)?;
+    let roots = file.roots.iter().map(|root| root.kind).collect();
+    Ok(Description { vault: file.vault, mode: file.mode, roots })
 }

@@ -1,0 +1,56 @@
+//! Facts of recent releases, kept in memory. Only speed depends on them: the transaction that logs a release compares their
+//! epochs again, so what another thread or process changed is decided again.
+
+use crate::epochs::{Epochs, Subject};
+use crate::facts::{Actor, Found};
+use crate::rows::Wrap;
+use api::terms::{PrincipalId, Reference};
+use seal::secret::DomainKey;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// The most facts kept.
+const MAX_KEPT: usize = 4096;
+
+/// Everything a release needs to know, as of some epochs.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) found: Found,
+    pub(crate) actor: Actor,
+    pub(crate) rules: Arc<policy::Set>,
+    pub(crate) wrap: Wrap,
+    pub(crate) domain_key: Arc<DomainKey>,
+    pub(crate) epochs: Epochs,
+    pub(crate) creator: String,
+    pub(crate) record: Vec<u8>,
+    pub(crate) aliases: Vec<String>,
+}
+
+/// The facts by who asks about what.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    kept: RwLock<HashMap<(PrincipalId, Reference), Arc<Known>>>,
+}
+
+impl Facts {
+    /// What is remembered.
+    pub(crate) fn find(&self, principal: PrincipalId, reference: &Reference) -> Option<Arc<Known>> {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        kept.get(&(principal, reference.clone())).cloned()
+    }
+
+    /// Remembers.
+    pub(crate) fn keep(&self, principal: PrincipalId, reference: &Reference, known: &Arc<Known>) {
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= MAX_KEPT {
+            kept.clear();
+        }
+        kept.insert((principal, reference.clone()), Arc::clone(known));
+    }
+
+    /// Forgets what depends on any of these subjects.
+    pub(crate) fn forget(&self, subjects: &[Subject]) {
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|_, known| !subjects.iter().any(|subject| known.epochs.contains_key(subject)));
+    }
+}

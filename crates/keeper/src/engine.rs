@@ -1,0 +1,109 @@
+//! What every command works with: the store, the keys, the policy in force, the clock.
+
+use crate::cache::Facts;
+use crate::clock::Watch;
+use crate::datastore::{Datastore, Transaction};
+use crate::epochs;
+use crate::error::{Error, Result};
+use crate::keys::{Domains, VaultKeys};
+use crate::release::Queue;
+use crate::rows::{PolicySet, PolicySource};
+use crate::session::Nonces;
+use api::terms::{Mode, PrincipalId, Timestamp, VaultId};
+use api::wire::VaultInfo;
+use policy::{Pins, Set, Source};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// One opened vault.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) vault: VaultId,
+    pub(crate) mode: Mode,
+    pub(crate) owner: PrincipalId,
+    pub(crate) info: VaultInfo,
+    pub(crate) store: Datastore,
+    pub(crate) keys: VaultKeys,
+    pub(crate) domains: Domains,
+    pub(crate) watch: Watch,
+    pub(crate) nonces: Nonces,
+    pub(crate) rules: Rules,
+    pub(crate) facts: Facts,
+    pub(crate) releases: Queue,
+    /// Why nothing may be written, if so.
+    pub(crate) read_only: Option<String>,
+}
+
+/// The policy set in force, as of an epoch.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    loaded: RwLock<(i64, Arc<Set>)>,
+}
+
+impl Rules {
+    /// With a set that was read at an epoch.
+    pub(crate) fn new(epoch: i64, set: Arc<Set>) -> Self {
+        Self { loaded: RwLock::new((epoch, set)) }
+    }
+
+    /// The set in memory and its epoch, which the transaction must check.
+    pub(crate) fn loaded(&self) -> (i64, Arc<Set>) {
+        let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
+        (loaded.0, Arc::clone(&loaded.1))
+    }
+
+    fn replace(&self, epoch: i64, set: &Arc<Set>) {
+        let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
+        if loaded.0 < epoch {
+            *loaded = (epoch, Arc::clone(set));
+        }
+    }
+}
+
+impl Engine {
+    /// Now.
+    pub(crate) fn now(&self) -> Result<Timestamp> {
+        self.watch.now()
+    }
+
+    /// The policy set in force in this transaction: from memory if its epoch still stands.
+    pub(crate) fn rules(&self, tx: &mut dyn Transaction) -> Result<(i64, Arc<Set>)> {
+        let subject = PolicySet::row_id();
+        let stands = epochs::read(tx, &[subject])?.get(&subject).copied().unwrap_or(0);
+        let (epoch, set) = self.rules.loaded();
+        if epoch == stands {
+            return Ok((epoch, set));
+        }
+        let set = Arc::new(load_rules(&self.keys, tx)?);
+        self.rules.replace(stands, &set);
+        Ok((stands, set))
+    }
+}
+
+/// Reads the policy set from its rows and checks that it is the one that was applied.
+pub(crate) fn load_rules(keys: &VaultKeys, tx: &mut dyn Transaction) -> Result<Set> {
+    let row: PolicySet = keys.guard.expect(tx, &PolicySet::row_id())?;
+    let sources = rule_sources(keys, tx, &row)?;
+    let set = assemble_rules(&sources)?;
+    if set.hash().to_string() == row.hash {
+        return Ok(set);
+    }
+    // A program with another baseline: its guardrails differ from those that were in force.
+    Err(Error::Unsupported("the policy set was applied with another baseline; apply it again with this program".into()))
+}
+
+/// The organisation's sources of a set; one that is missing is an altered table.
+pub(crate) fn rule_sources(keys: &VaultKeys, tx: &mut dyn Transaction, row: &PolicySet) -> Result<Vec<PolicySource>> {
+    let sources: Vec<PolicySource> = keys.guard.select(tx, "ORDER BY name", &[])?;
+    let names: Vec<&String> = sources.iter().map(|source| &source.name).collect();
+    if names == row.sources.iter().collect::<Vec<_>>() {
+        return Ok(sources);
+    }
+    Err(Error::Altered { table: "policy_source", row: "a source is missing or was added".into() })
+}
+
+/// The baseline and the organisation's sources as one set.
+pub(crate) fn assemble_rules(sources: &[PolicySource]) -> Result<Set> {
+    let own = sources.iter().map(|source| Source { name: source.name.clone(), text: source.text.clone() });
+    let all: Vec<Source> = Set::baseline_sources().into_iter().chain(own).collect();
+    Set::load_with(&all, Pins::Required).map_err(|error| Error::Policy(error.to_string()))
+}

@@ -1,0 +1,154 @@
+//! What can go wrong inside, and how each is told outside.
+
+use crate::datastore;
+use api::terms::Code;
+use api::wire::{Problem, Refusal};
+use std::path::PathBuf;
+
+/// The keeper's result.
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+/// Every way to fail. Messages hold no secrets.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("{0}")]
+    Store(#[from] datastore::Error),
+    #[error("row `{row}` of `{table}` is not what the keeper wrote")]
+    Altered { table: &'static str, row: String },
+    #[error("the wrap of key `{key}` does not open in its place")]
+    Wrap { key: String },
+    #[error("`{0}` was not found")]
+    NotFound(String),
+    #[error("no vault in `{}`", .0.display())]
+    NoVault(PathBuf),
+    #[error("`{}` holds a vault already", .0.display())]
+    VaultExists(PathBuf),
+    #[error("`vault.json` is not readable: {0}")]
+    VaultFile(&'static str),
+    #[error("the root does not open: {0}")]
+    RootRefused(&'static str),
+    #[error("`{}` exists already", .0.display())]
+    FileExists(PathBuf),
+    #[error("{what} `{}`: {why}", .path.display())]
+    Io { what: &'static str, path: PathBuf, why: std::io::ErrorKind },
+    #[error("the operating system gives no randomness")]
+    Random,
+    #[error("{what}: {why}")]
+    BadRequest { what: &'static str, why: String },
+    #[error("the session is not valid: {0}")]
+    BadSession(&'static str),
+    #[error("refused")]
+    Refused { what: String, code: Code, refusal: Box<Refusal> },
+    #[error("{what}: {why}")]
+    Conflict { what: &'static str, why: String, hint: Option<String> },
+    #[error("{what}: {why}")]
+    Gone { what: &'static str, why: String },
+    #[error("the clock went back by {by_secs} s")]
+    ClockBack { by_secs: u64 },
+    #[error("the vault is read-only: {0}")]
+    ReadOnly(String),
+    #[error("the log: {why}")]
+    Log { code: Code, why: String },
+    #[error("the policy set: {0}")]
+    Policy(String),
+    #[error("{0}")]
+    Unsupported(String),
+    #[error("a defect: {0}")]
+    Internal(&'static str),
+    /// A look at something that policy refuses; logged before it is told.
+    #[error("not visible")]
+    Unseen(Box<crate::decide::Verdict>),
+    /// Facts changed while a decision was made; the command is decided again and this never leaves the keeper.
+    #[error("facts changed while the decision was made")]
+    Stale,
+}
+
+impl Error {
+    pub(crate) fn bad(what: &'static str, why: impl Into<String>) -> Self {
+        Self::BadRequest { what, why: why.into() }
+    }
+
+    pub(crate) fn conflict(what: &'static str, why: impl Into<String>) -> Self {
+        Self::Conflict { what, why: why.into(), hint: None }
+    }
+
+    pub(crate) fn io(what: &'static str, path: &std::path::Path, error: &std::io::Error) -> Self {
+        Self::Io { what, path: path.to_owned(), why: error.kind() }
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let why = error.to_string();
+        match error {
+            Error::Store(store) => of_store(&store),
+            Error::Altered { .. } => {
+                Self::new(Code::BadSignature, "the database was altered", why).with_try("strongroom verify --state")
+            }
+            Error::Wrap { .. } => Self::new(Code::BadSignature, "a wrapped key was altered or moved", why)
+                .with_try("strongroom verify --state"),
+            Error::NotFound(_) => Self::new(Code::NotFound, "not found", why).with_try("strongroom ls"),
+            Error::NoVault(_) => Self::new(Code::NoVault, "no vault", why).with_try("strongroom init"),
+            Error::VaultExists(_) => Self::new(Code::Conflict, "a vault cannot be made here", why)
+                .with_try("choose another folder with --vault"),
+            Error::VaultFile(_) => Self::new(Code::Integrity, "the vault cannot be opened", why),
+            Error::RootRefused(_) => Self::new(Code::RootRefused, "the vault stays locked", why)
+                .with_try("check the passphrase, or the key file with --keyfile"),
+            Error::FileExists(_) => Self::new(Code::Conflict, "a file is in the way", why),
+            Error::Io { why: kind, .. } => of_io(kind, why),
+            Error::Random => Self::new(Code::Unavailable, "no randomness", why),
+            Error::BadRequest { what, why } => Self::new(Code::BadRequest, what, why),
+            Error::BadSession(_) => {
+                Self::new(Code::BadSession, "the session was refused", why).with_try("start a new session")
+            }
+            Error::Refused { what, code, refusal } => refused(what, code, refusal),
+            Error::Conflict { what, why, hint } => Self { try_: hint, ..Self::new(Code::Conflict, what, why) },
+            Error::Gone { what, why } => Self::new(Code::Gone, what, why),
+            Error::ClockBack { .. } => Self::new(Code::ClockBack, "the clock cannot be trusted", why)
+                .with_try("set the clock and run the command again"),
+            Error::ReadOnly(_) => Self::new(Code::BehindAnchor, "the vault is read-only", why)
+                .with_try("restore a newer copy of the vault, or compare the anchor with `strongroom status`"),
+            Error::Log { code, .. } => Self::new(code, "the log refused", why).with_try("strongroom audit verify"),
+            Error::Policy(_) => {
+                Self::new(Code::BadRequest, "the policy set is not valid", why).with_try("strongroom policy lint")
+            }
+            Error::Unsupported(_) => Self::new(Code::Unsupported, "not supported", why),
+            Error::Internal(_) => Self::new(Code::Internal, "the keeper failed", why),
+            Error::Unseen(_) => Self::new(Code::NotFound, "not found", why),
+            Error::Stale => Self::new(Code::Busy, "the decision kept changing", why).with_try("run the command again"),
+        }
+    }
+}
+
+fn refused(what: String, code: Code, refusal: Box<Refusal>) -> Problem {
+    let why = match refusal.reasons.first() {
+        Some(reason) => reason.clone(),
+        None => "no policy permits it".to_owned(),
+    };
+    Problem { try_: refusal.try_.clone(), refusal: Some(refusal), ..Problem::new(code, what, why) }
+}
+
+fn of_io(kind: std::io::ErrorKind, why: String) -> Problem {
+    use std::io::ErrorKind;
+    let code = match kind {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Code::DiskFull,
+        _ => Code::Unavailable,
+    };
+    Problem::new(code, "a file could not be used", why)
+}
+
+fn of_store(error: &datastore::Error) -> Problem {
+    use datastore::Error as Store;
+    let code = match error {
+        Store::Busy | Store::Contended { .. } => Code::Busy,
+        Store::Full => Code::DiskFull,
+        Store::ReadOnly | Store::Unavailable(_) => Code::Unavailable,
+        Store::OutcomeUnknown(_) => Code::OutcomeUnknown,
+        Store::Constraint { .. } => Code::Conflict,
+        Store::Corrupt(_) => Code::Integrity,
+        Store::SchemaNewer { .. } | Store::Unsupported(_) => Code::Unsupported,
+        Store::SchemaChanged { .. } | Store::Statement(_) | Store::Misuse(_) | Store::TooLarge { .. } => Code::Internal,
+    };
+    let problem = Problem::new(code, "the database", error.to_string());
+    if error.is_temporary() { problem.with_try("run the command again") } else { problem }
+}

@@ -1,0 +1,242 @@
+//! What happened, on its way into the log: events of a transaction become entries of it.
+
+use crate::datastore::{Transaction, Value, tuples};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::field::{Place, SealedText};
+use crate::hash;
+use crate::rows::Change;
+use crate::session::Session;
+use crate::system;
+use api::terms::{AuthMethod, EntryId, PrincipalId, Timestamp};
+use api::wire::Receipt;
+use log::entry::{self, Entry, Id, Kind, StateChange};
+use log::tree::{self, Hash};
+use std::collections::BTreeMap;
+
+/// The number of the log that is written to.
+pub(crate) const LOG_NUMBER: u64 = 1;
+/// Table of the sidecar for values that entries commit to.
+pub(crate) const SIDECAR: &str = "sidecar";
+
+/// Something to be logged, before its ticket is drawn.
+#[derive(Debug, Clone)]
+pub(crate) struct Event {
+    /// Drawn when the entry is written, unless something else has to name it before.
+    pub(crate) id: Option<EntryId>,
+    pub(crate) kind: Kind,
+    pub(crate) act: &'static str,
+    pub(crate) decision: Option<entry::Decision>,
+    pub(crate) subject: BTreeMap<String, String>,
+    pub(crate) detail: BTreeMap<String, String>,
+    pub(crate) private: Vec<Private>,
+    pub(crate) state: Vec<Change>,
+}
+
+/// A value that may have to be erased: the entry commits to it, the sidecar holds it sealed.
+#[derive(Debug, Clone)]
+pub(crate) struct Private {
+    pub(crate) field: &'static str,
+    pub(crate) value: String,
+    pub(crate) salt: [u8; 32],
+}
+
+/// Who is behind an event, and when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct By {
+    pub(crate) principal: PrincipalId,
+    pub(crate) auth: entry::AuthMethod,
+    pub(crate) at: Timestamp,
+}
+
+impl By {
+    /// The principal of a session.
+    pub(crate) fn session(session: &Session, at: Timestamp) -> Self {
+        let auth = match session.method {
+            AuthMethod::Asserted => entry::AuthMethod::Asserted,
+            AuthMethod::Mtls => entry::AuthMethod::Mtls,
+            AuthMethod::Oidc => entry::AuthMethod::Oidc,
+            AuthMethod::Passkey => entry::AuthMethod::Passkey,
+        };
+        Self { principal: session.principal, auth, at }
+    }
+}
+
+/// An entry that stands in the transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Logged {
+    pub(crate) id: EntryId,
+    pub(crate) leaf: Hash,
+}
+
+impl Event {
+    /// An event; its id is drawn when it is written unless one was set before.
+    pub(crate) fn new(kind: Kind, act: &'static str) -> Self {
+        Self {
+            id: None,
+            kind,
+            act,
+            decision: None,
+            subject: BTreeMap::new(),
+            detail: BTreeMap::new(),
+            private: Vec::new(),
+            state: Vec::new(),
+        }
+    }
+
+    /// With an id or digest of what was acted on.
+    #[must_use]
+    pub(crate) fn on(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+        self.subject.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    /// With a parameter that is neither personal nor secret.
+    #[must_use]
+    pub(crate) fn with(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+        self.detail.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    /// With rows that the transaction writes.
+    #[must_use]
+    pub(crate) fn changing(mut self, changes: Vec<Change>) -> Self {
+        self.state.extend(changes);
+        self
+    }
+
+    /// With a value that only the sidecar holds.
+    pub(crate) fn hiding(mut self, field: &'static str, value: &str) -> Result<Self> {
+        self.private.push(Private { field, value: value.to_owned(), salt: system::random()? });
+        Ok(self)
+    }
+
+    /// The entry's bytes under a ticket.
+    fn entry(&self, engine: &Engine, by: &By, id: EntryId, ticket: i64) -> Result<Vec<u8>> {
+        let commitments = self.private.iter().map(|p| (p.field.to_owned(), p.commitment())).collect();
+        let state = |change: &Change| StateChange {
+            table: change.table.to_owned(),
+            id: change.id.to_vec(),
+            commitment: change.commitment.map(Hash::from_bytes),
+        };
+        let entry = Entry {
+            vault: Id(*engine.vault.as_bytes()),
+            log: LOG_NUMBER,
+            id: Id(*id.as_bytes()),
+            ticket: u64::try_from(ticket).map_err(|_| Error::Internal("a ticket below zero"))?,
+            kind: self.kind,
+            time: by.at.to_string(),
+            auth: by.auth,
+            principal: Id(*by.principal.as_bytes()),
+            act: self.act.to_owned(),
+            decision: self.decision.clone(),
+            subject: self.subject.clone(),
+            detail: self.detail.clone(),
+            commitments,
+            state: self.state.iter().map(state).collect(),
+        };
+        entry.encode().map_err(|error| Error::bad("the log entry", error.to_string()))
+    }
+}
+
+impl Private {
+    /// SHA-256(LP("strongroom/v1/commitment", field, salt) || value after a u32).
+    fn commitment(&self) -> Hash {
+        let mut bytes = hash::lp(&[b"strongroom/v1/commitment", self.field.as_bytes(), &self.salt]);
+        hash::push_long(&mut bytes, self.value.as_bytes());
+        Hash::from_bytes(hash::sha256(&bytes))
+    }
+}
+
+impl Engine {
+    /// Writes events as entries of the transaction, in their order. Nothing happens that is not written here first.
+    pub(crate) fn log(&self, tx: &mut dyn Transaction, ticket: i64, by: &By, events: &[Event]) -> Result<Vec<Logged>> {
+        let items: Vec<(&By, &Event)> = events.iter().map(|event| (by, event)).collect();
+        self.log_all(tx, ticket, &items)
+    }
+
+    /// The same for events of several principals, as a batch of releases has.
+    pub(crate) fn log_all(
+        &self,
+        tx: &mut dyn Transaction,
+        ticket: i64,
+        events: &[(&By, &Event)],
+    ) -> Result<Vec<Logged>> {
+        if let Some(why) = &self.read_only {
+            return Err(Error::ReadOnly(why.clone()));
+        }
+        let mut encoded = Vec::with_capacity(events.len());
+        for (by, event) in events {
+            let id = match event.id {
+                Some(id) => id,
+                None => EntryId::from_bytes(system::random()?),
+            };
+            encoded.push((id, event.entry(self, by, id, ticket)?));
+            self.hide(tx, id, &event.private)?;
+        }
+        append(tx, ticket, &encoded)?;
+        Ok(encoded.iter().map(|(id, bytes)| Logged { id: *id, leaf: tree::leaf(bytes) }).collect())
+    }
+
+    /// The keeper's word that an entry is in the log.
+    pub(crate) fn receipt(&self, logged: &Logged) -> Result<Receipt> {
+        let leaf = logged.leaf;
+        let message =
+            hash::lp(&[b"strongroom/v1/receipt", self.vault.as_bytes(), logged.id.as_bytes(), leaf.as_bytes()]);
+        let signature =
+            self.keys.release.sign(&message).map_err(|_| Error::Internal("a receipt could not be signed"))?;
+        Ok(Receipt { entry: logged.id, leaf: leaf.to_string(), log_index: None, signature: signature.to_vec() })
+    }
+
+    /// Puts private values into the sidecar.
+    fn hide(&self, tx: &mut dyn Transaction, owner: EntryId, private: &[Private]) -> Result<()> {
+        for Private { field, value, salt } in private {
+            let place = Place { table: SIDECAR, column: field, row: owner.as_bytes() };
+            let text = serde_json::json!({ "salt": hex::encode(salt), "value": value }).to_string();
+            let SealedText(sealed) = self.keys.fields.seal(place, &text)?;
+            tx.query(
+                "INSERT INTO sidecar (owner, field, sealed) VALUES ($1, $2, $3)",
+                &[owner.as_bytes().into(), (*field).into(), sealed.as_bytes().into()],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Keeps what replays decisions.
+    pub(crate) fn keep_blobs(&self, tx: &mut dyn Transaction, blobs: &[([u8; 32], Vec<u8>)]) -> Result<()> {
+        in_sizes(blobs, |page| {
+            let values: Vec<Value<'_>> = page.iter().flat_map(|(hash, bytes)| [hash.into(), bytes.into()]).collect();
+            let sql =
+                format!("INSERT INTO cas (hash, bytes) VALUES {} ON CONFLICT (hash) DO NOTHING", tuples(page.len(), 2));
+            tx.query(&sql, &values)?;
+            Ok(())
+        })
+    }
+}
+
+/// Pages of 64, 8 and 1: a handful of statement texts serve every batch.
+pub(crate) fn in_sizes<T>(items: &[T], mut each: impl FnMut(&[T]) -> Result<()>) -> Result<()> {
+    let mut rest = items;
+    for size in [64, 8, 1] {
+        while let Some((page, tail)) = rest.split_at_checked(size) {
+            each(page)?;
+            rest = tail;
+        }
+    }
+    Ok(())
+}
+
+/// The seam to the ledger.
+fn append(tx: &mut dyn Transaction, ticket: i64, entries: &[(EntryId, Vec<u8>)]) -> Result<()> {
+    let numbered: Vec<(usize, &(EntryId, Vec<u8>))> = entries.iter().enumerate().collect();
+    in_sizes(&numbered, |page| {
+        let mut values: Vec<Value<'_>> = Vec::with_capacity(page.len() * 4);
+        for (position, (id, bytes)) in page {
+            let position = i64::try_from(*position).unwrap_or(i64::MAX);
+            values.extend([Value::from(id.as_bytes()), ticket.into(), position.into(), bytes.into()]);
+        }
+        let sql = format!("INSERT INTO journal_entry (id, ticket, position, bytes) VALUES {}", tuples(page.len(), 4));
+        tx.query(&sql, &values)?;
+        Ok(())
+    })
+}

@@ -1,0 +1,38 @@
+//! Keys: made, wrapped, found, opened.
+
+pub(crate) mod domains;
+pub(crate) mod vault;
+
+pub(crate) use domains::{Domains, Minted};
+pub(crate) use vault::VaultKeys;
+
+use crate::error::{Error, Result};
+use crate::rows::Purpose;
+use api::terms::{KeyId, VaultId};
+use seal::wrap::Kind;
+
+impl Purpose {
+    /// The kind of its wraps.
+    pub(crate) const fn kind(self) -> Kind {
+        match self {
+            Self::Domain => Kind::Domain,
+            Self::LogEd25519 => Kind::LogEd25519,
+            Self::LogMldsa44 => Kind::LogMlDsa44,
+            Self::Release => Kind::Release,
+            Self::RowMac => Kind::Mac,
+            Self::Field => Kind::Field,
+        }
+    }
+}
+
+/// A key's public name, hexadecimal.
+pub(crate) fn fingerprint(vault: VaultId, id: KeyId, bytes: &[u8; 32]) -> Result<String> {
+    seal::derive::fingerprint(bytes, seal::Suite::Default, vault.as_bytes(), id.as_bytes())
+        .map(hex::encode)
+        .map_err(|_| Error::Internal("a fingerprint could not be derived"))
+}
+
+/// Checks a key that was unwrapped against the fingerprint of its row.
+pub(crate) fn check_fingerprint(vault: VaultId, id: KeyId, bytes: &[u8; 32], expected: &str) -> Result<()> {
+    if fingerprint(vault, id, bytes)? == expected { Ok(()) } else { Err(Error::Wrap { key: id.to_string() }) }
+}

@@ -1,0 +1,237 @@
+//! Domain keys, and the version keys that they wrap.
+
+use super::{check_fingerprint, fingerprint};
+use crate::datastore::Transaction;
+use crate::error::{Error, Result};
+use crate::roots::{RootProvider, Secret};
+use crate::rows::{Change, Domain, Guard, Key, KeyState, Purpose, Version, Wrap, WrapKind};
+use crate::{epochs, system};
+use api::terms::{ArtifactId, Environment, KeyId, Timestamp, VaultId, VersionId};
+use seal::secret::{DomainKey, VersionKey};
+use seal::wrap::{self, Kind, WrapContext};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// The most opened domain keys kept in memory.
+const MAX_OPEN: usize = 1024;
+
+/// Opens, makes and remembers domain keys.
+#[derive(Debug)]
+pub(crate) struct Domains {
+    vault: VaultId,
+    roots: Vec<Box<dyn RootProvider>>,
+    open: RwLock<HashMap<KeyId, Arc<DomainKey>>>,
+}
+
+/// A version key that was just made.
+#[derive(Debug)]
+pub(crate) struct Minted {
+    pub(crate) id: KeyId,
+    pub(crate) key: VersionKey,
+    pub(crate) wrap: Wrap,
+}
+
+/// Where a version key belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Belongs {
+    pub(crate) domain: Domain,
+    pub(crate) artifact: ArtifactId,
+    pub(crate) version: VersionId,
+    pub(crate) key: KeyId,
+}
+
+impl From<&Version> for Belongs {
+    fn from(version: &Version) -> Self {
+        let domain = Domain { workspace: version.workspace, environment: version.environment, class: version.class };
+        Self { domain, artifact: version.artifact, version: version.id, key: version.key }
+    }
+}
+
+impl Domains {
+    /// Over the roots that are unlocked.
+    pub(crate) fn new(vault: VaultId, roots: Vec<Box<dyn RootProvider>>) -> Self {
+        Self { vault, roots, open: RwLock::new(HashMap::new()) }
+    }
+
+    /// The roots that are unlocked.
+    pub(crate) fn roots(&self) -> impl Iterator<Item = &dyn RootProvider> {
+        self.roots.iter().map(AsRef::as_ref)
+    }
+
+    /// The active key of a domain, if it has one.
+    pub(crate) fn active(tx: &mut dyn Transaction, guard: &Guard, domain: &Domain) -> Result<Option<Key>> {
+        let mut keys: Vec<Key> = guard.select(
+            tx,
+            "WHERE workspace = $1 AND environment = $2 AND class = $3 ORDER BY number DESC LIMIT 1",
+            &[
+                domain.workspace.as_bytes().into(),
+                i64::from(domain.environment.number()).into(),
+                i64::from(domain.class.number()).into(),
+            ],
+        )?;
+        Ok(keys.pop().filter(|key| key.state == KeyState::Active && key.purpose == Purpose::Domain))
+    }
+
+    /// Makes the next version of a domain's key and wraps it under every root.
+    pub(crate) fn make(
+        &self,
+        tx: &mut dyn Transaction,
+        guard: &Guard,
+        new: &NewDomainKey,
+        ticket: i64,
+    ) -> Result<(Key, Vec<Change>)> {
+        let id = KeyId::from_bytes(system::random()?);
+        let secret = Secret::generate(Kind::Domain)?;
+        let key = Key {
+            id,
+            purpose: Purpose::Domain,
+            domain: Some(new.domain),
+            version: new.version,
+            state: KeyState::Active,
+            fingerprint: fingerprint(self.vault, id, secret.expose_bytes())?,
+            created: new.now,
+            due: Some(new.now.plus_millis(u64::from(new.rotation_days) * 86_400_000)),
+        };
+        let mut changes = vec![guard.insert(tx, &key, ticket)?];
+        for root in &self.roots {
+            let sealed = root.wrap(&self.root_context(&new.domain, id, root.id()), &secret)?;
+            let wrap = Wrap {
+                id: KeyId::from_bytes(system::random()?),
+                kind: WrapKind::Domain,
+                key: id,
+                purpose: Some(Purpose::Domain),
+                domain: Some(new.domain),
+                artifact: None,
+                version: None,
+                under: root.id(),
+                under_version: 1,
+                sealed: hex::encode(sealed),
+                fingerprint: key.fingerprint.clone(),
+            };
+            changes.push(guard.insert(tx, &wrap, ticket)?);
+        }
+        epochs::create(tx, id.as_bytes(), "key")?;
+        Ok((key, changes))
+    }
+
+    /// The bytes of a domain key, from memory or from its wrap.
+    pub(crate) fn open(&self, tx: &mut dyn Transaction, guard: &Guard, id: KeyId) -> Result<Arc<DomainKey>> {
+        if let Some(key) = self.remembered(id) {
+            return Ok(key);
+        }
+        let key: Key = guard.expect(tx, id.as_bytes())?;
+        let refuse = || Error::Wrap { key: id.to_string() };
+        let domain = key.domain.ok_or_else(refuse)?;
+        let wraps: Vec<Wrap> = guard.select(tx, "WHERE wrapped = $1 ORDER BY id", &[id.as_bytes().into()])?;
+        for root in &self.roots {
+            let Some(wrap) = wraps.iter().find(|wrap| wrap.under == root.id()) else { continue };
+            if wrap.kind != WrapKind::Domain || wrap.domain != Some(domain) {
+                return Err(refuse());
+            }
+            let sealed = hex::decode(&wrap.sealed).map_err(|_| refuse())?;
+            let Secret::Domain(opened) = root.unwrap(&self.root_context(&domain, id, root.id()), &sealed)? else {
+                return Err(refuse());
+            };
+            check_fingerprint(self.vault, id, opened.expose_bytes(), &key.fingerprint)?;
+            return Ok(self.remember(id, opened));
+        }
+        Err(refuse())
+    }
+
+    /// An opened domain key, if it is in memory.
+    pub(crate) fn remembered(&self, id: KeyId) -> Option<Arc<DomainKey>> {
+        self.open.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    fn remember(&self, id: KeyId, key: DomainKey) -> Arc<DomainKey> {
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        if open.len() >= MAX_OPEN {
+            open.clear();
+        }
+        Arc::clone(open.entry(id).or_insert_with(|| Arc::new(key)))
+    }
+
+    /// Draws a version key and wraps it under its domain's key.
+    pub(crate) fn mint(&self, belongs: &Belongs, under: &Key, with: &DomainKey) -> Result<Minted> {
+        let key = VersionKey::generate().map_err(|_| Error::Random)?;
+        let wrap = self.wrap(belongs, under, with, &key)?;
+        Ok(Minted { id: belongs.key, key, wrap })
+    }
+
+    /// Wraps a version key under a domain key.
+    pub(crate) fn wrap(&self, belongs: &Belongs, under: &Key, with: &DomainKey, key: &VersionKey) -> Result<Wrap> {
+        let context = self.version_context(belongs, under.id, under.version);
+        let sealed =
+            wrap::wrap(with, &context, key).map_err(|_| Error::Internal("a version key could not be wrapped"))?;
+        Ok(Wrap {
+            id: KeyId::from_bytes(system::random()?),
+            kind: WrapKind::Version,
+            key: belongs.key,
+            purpose: None,
+            domain: Some(belongs.domain),
+            artifact: Some(belongs.artifact),
+            version: Some(belongs.version),
+            under: under.id,
+            under_version: under.version,
+            sealed: hex::encode(sealed),
+            fingerprint: fingerprint(self.vault, belongs.key, key.expose_bytes())?,
+        })
+    }
+
+    /// Opens a version key. The wrap must stand where the version's row says it belongs.
+    pub(crate) fn unwrap(&self, belongs: &Belongs, wrap: &Wrap, with: &DomainKey) -> Result<VersionKey> {
+        let refuse = || Error::Wrap { key: belongs.key.to_string() };
+        let in_place = wrap.kind == WrapKind::Version
+            && wrap.key == belongs.key
+            && wrap.domain == Some(belongs.domain)
+            && wrap.artifact == Some(belongs.artifact)
+            && wrap.version == Some(belongs.version);
+        if !in_place {
+            return Err(refuse());
+        }
+        let sealed = hex::decode(&wrap.sealed).map_err(|_| refuse())?;
+        let context = self.version_context(belongs, wrap.under, wrap.under_version);
+        let key: VersionKey = wrap::unwrap(with, &context, &sealed).map_err(|_| refuse())?;
+        check_fingerprint(self.vault, belongs.key, key.expose_bytes(), &wrap.fingerprint)?;
+        Ok(key)
+    }
+
+    fn root_context(&self, domain: &Domain, key: KeyId, root: KeyId) -> WrapContext {
+        WrapContext {
+            workspace: Some(*domain.workspace.as_bytes()),
+            environment: Some(domain.environment.number()),
+            class: Some(domain.class.number()),
+            ..crate::roots::context(self.vault, Kind::Domain, key, root)
+        }
+    }
+
+    fn version_context(&self, belongs: &Belongs, under: KeyId, under_version: u32) -> WrapContext {
+        WrapContext {
+            workspace: Some(*belongs.domain.workspace.as_bytes()),
+            environment: Some(belongs.domain.environment.number()),
+            class: Some(belongs.domain.class.number()),
+            artifact: Some(*belongs.artifact.as_bytes()),
+            version: Some(*belongs.version.as_bytes()),
+            wrapping_key_version: under_version,
+            ..crate::roots::context(self.vault, Kind::Version, belongs.key, under)
+        }
+    }
+}
+
+/// What a new domain key is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewDomainKey {
+    pub(crate) domain: Domain,
+    pub(crate) version: u32,
+    pub(crate) rotation_days: u32,
+    pub(crate) now: Timestamp,
+}
+
+/// The wrap of a version's key.
+pub(crate) fn wrap_of(tx: &mut dyn Transaction, guard: &Guard, key: KeyId) -> Result<Wrap> {
+    let mut wraps: Vec<Wrap> = guard.select(tx, "WHERE wrapped = $1", &[key.as_bytes().into()])?;
+    match (wraps.pop(), wraps.is_empty()) {
+        (Some(wrap), true) => Ok(wrap),
+        _ => Err(Error::Altered { table: "wrap", row: key.to_string() }),
+    }
+}

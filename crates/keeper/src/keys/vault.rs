@@ -1,0 +1,155 @@
+//! The vault's own keys: log, releases, row MACs, fields. Each is random and wrapped by every root.
+
+use super::{check_fingerprint, fingerprint};
+use crate::datastore::Transaction;
+use crate::error::{Error, Result};
+use crate::field::Fields;
+use crate::roots::{self, RootProvider, Secret};
+use crate::rows::{Guard, Key, KeyState, Purpose, Wrap, WrapKind};
+use crate::system;
+use api::terms::{KeyId, Timestamp, VaultId};
+use seal::secret::SigningSeed;
+use seal::sign::SigningKey;
+
+/// The purposes of the vault's own keys.
+const PURPOSES: [Purpose; 5] =
+    [Purpose::RowMac, Purpose::Field, Purpose::Release, Purpose::LogEd25519, Purpose::LogMldsa44];
+
+/// The vault's own keys, opened.
+#[derive(Debug)]
+pub(crate) struct VaultKeys {
+    pub(crate) guard: Guard,
+    pub(crate) fields: Fields,
+    pub(crate) release: SigningKey,
+    pub(crate) log_ed25519: SigningSeed,
+    pub(crate) log_mldsa44: SigningSeed,
+}
+
+/// A new key with its wraps.
+#[derive(Debug)]
+pub(crate) struct NewKey {
+    pub(crate) key: Key,
+    pub(crate) wraps: Vec<Wrap>,
+    pub(crate) secret: Secret,
+}
+
+/// Draws a key of the vault and wraps it under every root.
+pub(crate) fn draw(vault: VaultId, purpose: Purpose, roots: &[&dyn RootProvider], now: Timestamp) -> Result<NewKey> {
+    let id = KeyId::from_bytes(system::random()?);
+    let secret = Secret::generate(purpose.kind())?;
+    let fingerprint = fingerprint(vault, id, secret.expose_bytes())?;
+    let wraps = roots
+        .iter()
+        .map(|root| {
+            let sealed = root.wrap(&roots::context(vault, purpose.kind(), id, root.id()), &secret)?;
+            Ok(Wrap {
+                id: KeyId::from_bytes(system::random()?),
+                kind: WrapKind::Vault,
+                key: id,
+                purpose: Some(purpose),
+                domain: None,
+                artifact: None,
+                version: None,
+                under: root.id(),
+                under_version: 1,
+                sealed: hex::encode(sealed),
+                fingerprint: fingerprint.clone(),
+            })
+        })
+        .collect::<Result<_>>()?;
+    let key =
+        Key { id, purpose, domain: None, version: 1, state: KeyState::Active, fingerprint, created: now, due: None };
+    Ok(NewKey { key, wraps, secret })
+}
+
+/// Draws all of the vault's own keys.
+pub(crate) fn draw_all(vault: VaultId, roots: &[&dyn RootProvider], now: Timestamp) -> Result<Vec<NewKey>> {
+    PURPOSES.iter().map(|purpose| draw(vault, *purpose, roots, now)).collect()
+}
+
+impl VaultKeys {
+    /// Puts opened secrets into their places.
+    pub(crate) fn assemble(vault: VaultId, secrets: Vec<(Purpose, Secret)>) -> Result<Self> {
+        let (mut guard, mut fields, mut release, mut ed25519, mut mldsa44) = (None, None, None, None, None);
+        for (purpose, secret) in secrets {
+            match (purpose, secret) {
+                (Purpose::RowMac, Secret::Mac(key)) => guard = Some(Guard::new(&key)),
+                (Purpose::Field, Secret::Field(key)) => fields = Some(Fields::new(vault, key)),
+                (Purpose::Release, Secret::Seed(seed)) => {
+                    let key = SigningKey::from_seed(&seed);
+                    release = Some(key.map_err(|_| Error::Internal("the release key is no key"))?);
+                }
+                (Purpose::LogEd25519, Secret::Seed(seed)) => ed25519 = Some(seed),
+                (Purpose::LogMldsa44, Secret::Seed(seed)) => mldsa44 = Some(seed),
+                _ => return Err(Error::Internal("a key of the vault has the wrong type")),
+            }
+        }
+        let missing = || Error::Altered { table: "crypto_key", row: "a key of the vault is missing".into() };
+        Ok(Self {
+            guard: guard.ok_or_else(missing)?,
+            fields: fields.ok_or_else(missing)?,
+            release: release.ok_or_else(missing)?,
+            log_ed25519: ed25519.ok_or_else(missing)?,
+            log_mldsa44: mldsa44.ok_or_else(missing)?,
+        })
+    }
+
+    /// Opens the vault's keys from the database with one root.
+    ///
+    /// The row-MAC key comes first: its own wrap is proven by the root alone. Every row is then checked under it.
+    pub(crate) fn open(tx: &mut dyn Transaction, vault: VaultId, root: &dyn RootProvider) -> Result<Self> {
+        let guard = Guard::new(&bootstrap_mac_key(tx, vault, root)?);
+        let mut secrets = Vec::with_capacity(PURPOSES.len());
+        for purpose in PURPOSES {
+            let keys: Vec<Key> = guard.select(
+                tx,
+                "WHERE purpose = $1 AND state = $2",
+                &[purpose.word().into(), KeyState::Active.word().into()],
+            )?;
+            let missing = || Error::Altered { table: "crypto_key", row: purpose.word().into() };
+            let key = keys.into_iter().next().ok_or_else(missing)?;
+            let wraps: Vec<Wrap> = guard.select(
+                tx,
+                "WHERE wrapped = $1 AND under = $2",
+                &[key.id.as_bytes().into(), root.id().as_bytes().into()],
+            )?;
+            let wrap = wraps.first().ok_or_else(missing)?;
+            secrets.push((purpose, opened(vault, root, &key, wrap)?));
+        }
+        Self::assemble(vault, secrets)
+    }
+}
+
+/// Opens one of the vault's keys; the wrap must stand where its context says.
+fn opened(vault: VaultId, root: &dyn RootProvider, key: &Key, wrap: &Wrap) -> Result<Secret> {
+    let refuse = || Error::Wrap { key: key.id.to_string() };
+    if wrap.kind != WrapKind::Vault || wrap.purpose != Some(key.purpose) || wrap.key != key.id {
+        return Err(refuse());
+    }
+    let sealed = hex::decode(&wrap.sealed).map_err(|_| refuse())?;
+    let secret = root.unwrap(&roots::context(vault, key.purpose.kind(), key.id, root.id()), &sealed)?;
+    check_fingerprint(vault, key.id, secret.expose_bytes(), &key.fingerprint)?;
+    Ok(secret)
+}
+
+/// Finds the row-MAC key before any MAC can be checked: the wrap that opens as one is it.
+fn bootstrap_mac_key(
+    tx: &mut dyn Transaction,
+    vault: VaultId,
+    root: &dyn RootProvider,
+) -> Result<seal::secret::MacKey> {
+    let rows = tx.query(
+        "SELECT k.id, w.body FROM crypto_key k JOIN wrap w ON w.wrapped = k.id \
+         WHERE k.purpose = $1 AND k.state = $2 AND w.under = $3",
+        &[Purpose::RowMac.word().into(), KeyState::Active.word().into(), root.id().as_bytes().into()],
+    )?;
+    let refuse = || Error::Wrap { key: Purpose::RowMac.word().into() };
+    let row = rows.optional()?.ok_or_else(refuse)?;
+    let id = KeyId::from_bytes(row.array(0)?);
+    let wrap: Wrap = serde_json::from_slice(row.bytes(1)?).map_err(|_| refuse())?;
+    let sealed = hex::decode(&wrap.sealed).map_err(|_| refuse())?;
+    match root.unwrap(&roots::context(vault, Purpose::RowMac.kind(), id, root.id()), &sealed)? {
+        Secret::Mac(key) => Ok(key),
+        _ => Err(refuse()),
+    }
+}

@@ -1,0 +1,63 @@
+//! Releases: keys leave only here.
+//!
+//! One release is: *prepare* (facts, decision; in parallel), *commit* (a batch of up to 64 in one transaction: epochs held and
+//! compared, entries written), *seal* (unwrap, derive, envelope; in parallel, only after the commit). A single call is a batch
+//! of one.
+
+mod commit;
+mod prepare;
+mod queue;
+mod seal;
+
+pub(crate) use commit::{Decided, Fate};
+pub(crate) use prepare::Prepared;
+pub(crate) use queue::Queue;
+pub(crate) use seal::{Sealing, envelope};
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::session::{Asked, Session, verified};
+use api::terms::{Action, Reference};
+use api::wire::{Command, Release, Released};
+
+/// How often a release is decided again when its facts change under it.
+const MAX_ATTEMPTS: u32 = 8;
+
+/// The longest reason, in bytes.
+const MAX_REASON_LEN: usize = 1024;
+
+/// Answers a request for keys.
+pub(crate) fn release(engine: &Engine, session: &Session, command: &Release) -> Result<Released> {
+    let reference: Reference =
+        command.reference.parse().map_err(|error: api::terms::ReferenceError| bad(error.to_string()))?;
+    if command.reason.as_ref().is_some_and(|reason| reason.len() > MAX_REASON_LEN) {
+        return Err(bad("a reason has at most 1024 bytes"));
+    }
+    let now = engine.now()?;
+    let wrapped = Command::Release(command.clone());
+    let asked = verified(engine.vault, session, &engine.nonces, &command.request, &wrapped, now)?;
+    check_action(command, &asked)?;
+    for _ in 0..MAX_ATTEMPTS {
+        let prepared = prepare::prepare(engine, session, command, &reference, &asked)?;
+        match engine.releases.submit(engine, prepared)? {
+            (prepared, Fate::Released(logged)) => return seal::finish(engine, &asked, &prepared, &logged),
+            (prepared, Fate::Denied) => return Err(prepared.decided.verdict.error(&prepared.about)),
+            (prepared, Fate::Stale) => engine.facts.forget(&prepared.subjects),
+        }
+    }
+    Err(Error::Stale)
+}
+
+fn check_action(command: &Release, asked: &Asked) -> Result<()> {
+    if !matches!(command.action, Action::List | Action::Read | Action::Export) {
+        return Err(bad("keys are released for list, read and export"));
+    }
+    if asked.action != command.action {
+        return Err(bad("the signed request is for another action"));
+    }
+    if asked.versions.len() != 1 { Err(bad("the signed request must name one version")) } else { Ok(()) }
+}
+
+fn bad(why: impl Into<String>) -> Error {
+    Error::bad("the release", why)
+}

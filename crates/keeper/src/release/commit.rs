@@ -1,0 +1,65 @@
+//! The batch: up to 64 decisions, one transaction, one ticket.
+
+use crate::datastore::Transaction;
+use crate::decide::Verdict;
+use crate::engine::Engine;
+use crate::epochs::{self, Epochs, Subject};
+use crate::error::Result;
+use crate::journal::{By, Event, Logged};
+use std::collections::BTreeSet;
+
+/// A decision with its entry, not yet in the log.
+#[derive(Debug)]
+pub(crate) struct Decided {
+    pub(crate) by: By,
+    /// What the decision saw.
+    pub(crate) epochs: Epochs,
+    pub(crate) blobs: Vec<([u8; 32], Vec<u8>)>,
+    pub(crate) event: Event,
+    pub(crate) verdict: Verdict,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Logged: the keys may leave.
+    Released(Logged),
+    /// Logged as a denial.
+    Denied,
+    /// Its facts changed: decide again. Nothing was logged.
+    Stale,
+}
+
+/// Logs a batch. When this returns, what was not stale is durable.
+pub(crate) fn commit(engine: &Engine, batch: &[&Decided]) -> Result<Vec<Fate>> {
+    engine.store.write(|tx| run(engine, tx, batch))
+}
+
+fn run(engine: &Engine, tx: &mut dyn Transaction, batch: &[&Decided]) -> Result<Vec<Fate>> {
+    let union: BTreeSet<Subject> = batch.iter().flat_map(|decided| decided.epochs.keys().copied()).collect();
+    let union: Vec<Subject> = union.into_iter().collect();
+    let stands = epochs::hold(tx, &union)?;
+    let closing = epochs::closing(tx, &union)?;
+    // A denial stays one: a revocation under way takes rights away only. What it would allow is decided again.
+    let fresh = |decided: &Decided| {
+        let same = decided.epochs.iter().all(|(subject, value)| stands.get(subject) == Some(value));
+        same && (!decided.verdict.answer.allowed || !closing.iter().any(|s| decided.epochs.contains_key(s)))
+    };
+    let mut fates = vec![Fate::Stale; batch.len()];
+    let kept: Vec<(usize, &&Decided)> = batch.iter().enumerate().filter(|(_, decided)| fresh(decided)).collect();
+    if kept.is_empty() {
+        return Ok(fates);
+    }
+    let ticket = tx.ticket()?;
+    engine.watch.mark(tx)?;
+    let blobs: Vec<([u8; 32], Vec<u8>)> = kept.iter().flat_map(|(_, decided)| decided.blobs.clone()).collect();
+    engine.keep_blobs(tx, &blobs)?;
+    let events: Vec<(&By, &Event)> = kept.iter().map(|(_, decided)| (&decided.by, &decided.event)).collect();
+    let logged = engine.log_all(tx, ticket, &events)?;
+    for ((at, decided), logged) in kept.into_iter().zip(logged) {
+        if let Some(fate) = fates.get_mut(at) {
+            *fate = if decided.verdict.answer.allowed { Fate::Released(logged) } else { Fate::Denied };
+        }
+    }
+    Ok(fates)
+}

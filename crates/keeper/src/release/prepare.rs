@@ -1,0 +1,149 @@
+//! Facts and decision of one release, from a snapshot whose epochs are compared again when it commits.
+
+use super::commit::Decided;
+use crate::cache::Known;
+use crate::datastore::Transaction;
+use crate::decide::{About, judge};
+use crate::engine::Engine;
+use crate::epochs::{self, Epochs, Subject};
+use crate::error::{Error, Result};
+use crate::facts::{self, Circumstances, Stated};
+use crate::journal::{By, Event};
+use crate::keys::domains::wrap_of;
+use crate::rows::PolicySet;
+use crate::session::{Asked, Session};
+use api::terms::{Action, DecisionId, EntryId, Reference, ReleaseId};
+use api::wire::Release;
+use log::entry::Kind;
+use std::sync::Arc;
+
+/// A release that was decided and waits for its commit.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) known: Arc<Known>,
+    pub(crate) subjects: Vec<Subject>,
+    pub(crate) decided: Decided,
+    pub(crate) about: About,
+    pub(crate) release: ReleaseId,
+    pub(crate) action: Action,
+}
+
+/// Reads (or remembers) the facts and decides.
+pub(crate) fn prepare(
+    engine: &Engine,
+    session: &Session,
+    command: &Release,
+    reference: &Reference,
+    asked: &Asked,
+) -> Result<Prepared> {
+    let now = engine.now()?;
+    let known = match engine.facts.find(session.principal, reference) {
+        Some(known) => known,
+        None => {
+            let known = Arc::new(engine.store.read(|tx| read(engine, tx, session, reference))?);
+            engine.facts.keep(session.principal, reference, &known);
+            known
+        }
+    };
+    let found = &known.found;
+    let path = found.path();
+    let stated = Stated { reason: command.reason.as_deref(), confirm: command.confirm.as_deref() };
+    let circumstances = Circumstances::stated(now, &stated, &path)?;
+    let query = facts::query(engine, session, &known.actor, command.action, found.resource(), &circumstances);
+    let verdict = judge(&known.rules, DecisionId::from_bytes(crate::system::random()?), &query);
+    let about = About { path: path.clone(), who: session.name.to_string() };
+    if verdict.answer.allowed && asked.versions != [found.version.id] {
+        return Err(Error::Conflict {
+            what: "the release",
+            why: format!("`{}` names another version than the signed request", command.reference),
+            hint: Some("run the command again".into()),
+        });
+    }
+    let release = ReleaseId::from_bytes(crate::system::random()?);
+    let event = event(engine, command, &known, &verdict, release)?;
+    let subjects: Vec<Subject> = known.epochs.keys().copied().collect();
+    let decided = Decided {
+        by: By::session(session, now),
+        epochs: known.epochs.clone(),
+        blobs: verdict.blobs().to_vec(),
+        event,
+        verdict,
+    };
+    Ok(Prepared { known, subjects, decided, about, release, action: command.action })
+}
+
+/// The decisive entry.
+fn event(
+    engine: &Engine,
+    command: &Release,
+    known: &Known,
+    verdict: &crate::decide::Verdict,
+    release: ReleaseId,
+) -> Result<Event> {
+    let act = act(command.action);
+    let found = &known.found;
+    let mut event = if verdict.answer.allowed {
+        let event = Event { decision: Some(verdict.logged()), ..Event::new(Kind::Release, act) };
+        event.on("release", release).on("digest", &found.version.digest)
+    } else {
+        verdict.denial(act)
+    };
+    event.id = Some(EntryId::from_bytes(crate::system::random()?));
+    event = event
+        .on("workspace", found.workspace.id)
+        .on("artifact", found.artifact.id)
+        .on("version", found.version.id)
+        .with("class", found.version.class);
+    if engine.mode == api::terms::Mode::Solo && found.version.class == api::terms::Class::Restricted {
+        event = event.with("approval", "none (solo)");
+    }
+    match &command.reason {
+        Some(reason) => event.hiding("reason", reason),
+        None => Ok(event),
+    }
+}
+
+/// The act's name in the log.
+pub(crate) const fn act(action: Action) -> &'static str {
+    match action {
+        Action::List => "release.list",
+        Action::Read => "release.read",
+        Action::Export => "release.export",
+        Action::Write
+        | Action::Alias
+        | Action::RotateKeys
+        | Action::ManagePrincipals
+        | Action::ManagePolicy
+        | Action::Audit
+        | Action::Collect => "release",
+    }
+}
+
+fn read(engine: &Engine, tx: &mut dyn Transaction, session: &Session, reference: &Reference) -> Result<Known> {
+    let not_found = || Error::NotFound(reference.to_string());
+    let found = facts::resolve(engine, tx, reference)?.ok_or_else(not_found)?;
+    facts::coherent(&found)?;
+    let actor = facts::actor(engine, tx, session.principal)?;
+    let (_, rules) = engine.rules(tx)?;
+    let guard = &engine.keys.guard;
+    let wrap = wrap_of(tx, guard, found.version.key)?;
+    let domain_key = engine.domains.open(tx, guard, wrap.under)?;
+    let subjects = [
+        *found.workspace.id.as_bytes(),
+        *found.artifact.id.as_bytes(),
+        *actor.row.id.as_bytes(),
+        *wrap.under.as_bytes(),
+        PolicySet::row_id(),
+    ];
+    let epochs: Epochs = epochs::read(tx, &subjects)?;
+    if epochs.len() != subjects.len() {
+        return Err(Error::Altered { table: "epoch", row: found.version.id.to_string() });
+    }
+    let creator = match guard.find(tx, found.version.creator.as_bytes())? {
+        Some(row) => facts::name_of(engine, &row)?,
+        None => found.version.creator.to_string(),
+    };
+    let record = crate::show::record_of(tx, &found.version)?;
+    let aliases = crate::show::aliases_of(engine, tx, found.version.id)?;
+    Ok(Known { found, actor, rules, wrap, domain_key, epochs, creator, record, aliases })
+}

@@ -1,0 +1,120 @@
+//! Roots: what wraps domain keys and the vault's own keys (`spec/keys.md#roots`).
+//!
+//! A provider never shows its key; what it wraps is opaque. Hardware and cloud providers implement the same trait.
+
+mod keyfile;
+mod passphrase;
+
+pub(crate) use keyfile::{KeyfileRoot, make_private_folder};
+pub(crate) use passphrase::PassphraseRoot;
+
+use crate::error::{Error, Result};
+use crate::vault::RootKind;
+use api::terms::{KeyId, VaultId};
+use seal::secret::{DomainKey, FieldKey, MacKey, RootKey, SigningSeed};
+use seal::wrap::{self, Kind, WrapContext};
+
+/// A secret that a root wraps.
+#[derive(Debug)]
+pub(crate) enum Secret {
+    Domain(DomainKey),
+    Seed(SigningSeed),
+    Mac(MacKey),
+    Field(FieldKey),
+}
+
+impl Secret {
+    /// A fresh secret of the type that a kind wants.
+    pub(crate) fn generate(kind: Kind) -> Result<Self> {
+        let random = |_| Error::Random;
+        Ok(match kind {
+            Kind::Domain => Self::Domain(DomainKey::generate().map_err(random)?),
+            Kind::Mac => Self::Mac(MacKey::generate().map_err(random)?),
+            Kind::Field => Self::Field(FieldKey::generate().map_err(random)?),
+            Kind::LogEd25519 | Kind::LogMlDsa44 | Kind::Release | Kind::Session => {
+                Self::Seed(SigningSeed::generate().map_err(random)?)
+            }
+            Kind::Version => return Err(Error::Internal("roots do not wrap version keys")),
+        })
+    }
+
+    /// The bytes, for a fingerprint.
+    pub(crate) fn expose_bytes(&self) -> &[u8; 32] {
+        match self {
+            Self::Domain(key) => key.expose_bytes(),
+            Self::Seed(key) => key.expose_bytes(),
+            Self::Mac(key) => key.expose_bytes(),
+            Self::Field(key) => key.expose_bytes(),
+        }
+    }
+}
+
+/// A root of one vault, unlocked.
+pub(crate) trait RootProvider: Send + Sync + std::fmt::Debug {
+    /// Its id; wraps name it.
+    fn id(&self) -> KeyId;
+    /// Its kind.
+    fn kind(&self) -> RootKind;
+    /// Wraps a secret for one place.
+    fn wrap(&self, context: &WrapContext, secret: &Secret) -> Result<Vec<u8>>;
+    /// Opens what it wrapped for that place.
+    fn unwrap(&self, context: &WrapContext, wrapped: &[u8]) -> Result<Secret>;
+    /// A tag over public bytes that only this root can make.
+    fn tag(&self, message: &[u8]) -> [u8; 32];
+}
+
+/// What providers that hold their key in memory share.
+struct Software {
+    id: KeyId,
+    key: RootKey,
+}
+
+impl Software {
+    fn wrap(&self, context: &WrapContext, secret: &Secret) -> Result<Vec<u8>> {
+        let wrapped = match secret {
+            Secret::Domain(key) => wrap::wrap(&self.key, context, key),
+            Secret::Seed(key) => wrap::wrap(&self.key, context, key),
+            Secret::Mac(key) => wrap::wrap(&self.key, context, key),
+            Secret::Field(key) => wrap::wrap(&self.key, context, key),
+        };
+        wrapped.map_err(|_| Error::Internal("a key could not be wrapped"))
+    }
+
+    fn unwrap(&self, context: &WrapContext, wrapped: &[u8]) -> Result<Secret> {
+        let opened = match context.kind {
+            Kind::Domain => wrap::unwrap(&self.key, context, wrapped).map(Secret::Domain),
+            Kind::Mac => wrap::unwrap(&self.key, context, wrapped).map(Secret::Mac),
+            Kind::Field => wrap::unwrap(&self.key, context, wrapped).map(Secret::Field),
+            Kind::LogEd25519 | Kind::LogMlDsa44 | Kind::Release | Kind::Session => {
+                wrap::unwrap(&self.key, context, wrapped).map(Secret::Seed)
+            }
+            Kind::Version => Err(wrap::Error::Kind),
+        };
+        opened.map_err(|_| Error::Wrap { key: hex::encode(context.key_id) })
+    }
+
+    fn tag(&self, message: &[u8]) -> [u8; 32] {
+        use aws_lc_rs::hmac;
+        let master = hmac::Key::new(hmac::HMAC_SHA256, self.key.expose_bytes());
+        let derived = hmac::sign(&master, b"strongroom/v1/vault-file");
+        let key = hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref());
+        hmac::sign(&key, message).as_ref().first_chunk::<32>().copied().unwrap_or_default()
+    }
+}
+
+/// The context of a wrap under a root, for a key that belongs to the vault as a whole.
+pub(crate) fn context(vault: VaultId, kind: Kind, key: KeyId, root: KeyId) -> WrapContext {
+    WrapContext {
+        suite: seal::Suite::Default,
+        vault: *vault.as_bytes(),
+        kind,
+        workspace: None,
+        environment: None,
+        class: None,
+        artifact: None,
+        version: None,
+        key_id: *key.as_bytes(),
+        wrapping_key_id: *root.as_bytes(),
+        wrapping_key_version: 1,
+    }
+}

@@ -1,0 +1,206 @@
+//! State rows: what policy reads, each under a MAC that the database cannot make (`spec/keys.md#rows`).
+//!
+//! A table holds `id`, a few index columns, and the row itself as canonical JSON in `body`, with `salt`, `ticket` and `mac`.
+//! Index columns only find rows; every one must equal what the body says when the row is read.
+
+mod catalog;
+mod keyring;
+mod people;
+mod rules;
+
+pub(crate) use catalog::{Alias, Artifact, Draft, Version, Workspace};
+pub(crate) use keyring::{Domain, Key, KeyState, Purpose, Root, Wrap, WrapKind};
+pub(crate) use people::{Grant, Principal};
+pub(crate) use rules::{PolicySet, PolicySource, Setting};
+
+use crate::datastore::{Row, Transaction, Value};
+use crate::error::{Error, Result};
+use crate::hash;
+use aws_lc_rs::hmac;
+use seal::secret::MacKey;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A row's id; names hash to one where a row has no random id.
+pub(crate) type RowId = [u8; 16];
+
+/// A typed row of one table.
+pub(crate) trait Table: Serialize + DeserializeOwned {
+    /// The table.
+    const NAME: &'static str;
+    /// Its index columns.
+    const INDEX: &'static [&'static str];
+    /// The row's id.
+    fn id(&self) -> RowId;
+    /// The values of [`Self::INDEX`].
+    fn index(&self) -> Vec<Value<'_>>;
+}
+
+/// A row that was written or removed, as the log entry of the same transaction says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// The table.
+    pub(crate) table: &'static str,
+    /// The row.
+    pub(crate) id: RowId,
+    /// The salted commitment to the row; none if it was removed.
+    pub(crate) commitment: Option<[u8; 32]>,
+}
+
+/// Makes and checks the MACs of rows.
+pub(crate) struct Guard {
+    key: hmac::Key,
+}
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Guard(..)")
+    }
+}
+
+impl Guard {
+    /// With the vault's row-MAC key.
+    pub(crate) fn new(key: &MacKey) -> Self {
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, key.expose_bytes()) }
+    }
+
+    /// Writes a new row.
+    pub(crate) fn insert<T: Table>(&self, tx: &mut dyn Transaction, row: &T, ticket: i64) -> Result<Change> {
+        let sealed = self.sealed(row, ticket)?;
+        let count = 5 + T::INDEX.len();
+        let sql = format!(
+            "INSERT INTO {} (id, body, salt, ticket, mac{}) VALUES {}",
+            T::NAME,
+            columns::<T>(""),
+            crate::datastore::tuples(1, count),
+        );
+        tx.query(&sql, &sealed.values(row))?;
+        Ok(sealed.change::<T>())
+    }
+
+    /// Replaces a row that exists.
+    pub(crate) fn update<T: Table>(&self, tx: &mut dyn Transaction, row: &T, ticket: i64) -> Result<Change> {
+        let sealed = self.sealed(row, ticket)?;
+        let sets: String = T::INDEX.iter().enumerate().map(|(at, name)| format!(", {name} = ${}", at + 6)).collect();
+        let sql = format!("UPDATE {} SET body = $2, salt = $3, ticket = $4, mac = $5{sets} WHERE id = $1", T::NAME);
+        if tx.query(&sql, &sealed.values(row))?.changed() != 1 {
+            return Err(Error::Altered { table: T::NAME, row: hex::encode(sealed.id) });
+        }
+        Ok(sealed.change::<T>())
+    }
+
+    /// Removes a row.
+    pub(crate) fn remove<T: Table>(&self, tx: &mut dyn Transaction, id: &RowId) -> Result<Change> {
+        tx.query(&format!("DELETE FROM {} WHERE id = $1", T::NAME), &[id.into()])?;
+        Ok(Change { table: T::NAME, id: *id, commitment: None })
+    }
+
+    /// The row with this id.
+    pub(crate) fn find<T: Table>(&self, tx: &mut dyn Transaction, id: &RowId) -> Result<Option<T>> {
+        Ok(self.select(tx, "WHERE id = $1", &[id.into()])?.pop())
+    }
+
+    /// The row with this id, which must be there because another row names it.
+    pub(crate) fn expect<T: Table>(&self, tx: &mut dyn Transaction, id: &RowId) -> Result<T> {
+        self.find(tx, id)?.ok_or_else(|| Error::Altered { table: T::NAME, row: hex::encode(id) })
+    }
+
+    /// The rows that a `WHERE ... ORDER BY ... LIMIT` finds.
+    ///
+    /// # Errors
+    /// [`Error::Altered`] if the MAC of one does not verify, or an index column differs from its body.
+    pub(crate) fn select<T: Table>(
+        &self,
+        tx: &mut dyn Transaction,
+        tail: &str,
+        values: &[Value<'_>],
+    ) -> Result<Vec<T>> {
+        let sql = format!("SELECT id, body, salt, ticket, mac{} FROM {} {tail}", columns::<T>(""), T::NAME);
+        tx.query(&sql, values)?.iter().map(|row| self.hydrated(row)).collect()
+    }
+
+    /// A row as it stands in the table, checked.
+    fn hydrated<T: Table>(&self, row: &Row) -> Result<T> {
+        let (id, body, salt) = (row.bytes(0)?, row.bytes(1)?, row.bytes(2)?);
+        let altered = || Error::Altered { table: T::NAME, row: hex::encode(id) };
+        let tag = row.bytes(4)?;
+        hmac::verify(&self.key, &mac_input(T::NAME, id, body, salt, row.integer(3)?), tag).map_err(|_| altered())?;
+        let typed: T = serde_json::from_slice(body).map_err(|_| altered())?;
+        let same = |at: usize, value: &Value<'_>| -> Result<bool> {
+            Ok(match value {
+                Value::Integer(v) => row.integer_or_null(at)? == *v,
+                Value::Text(v) => row.text_or_null(at)? == *v,
+                Value::Bytes(v) => row.bytes_or_null(at)? == *v,
+            })
+        };
+        for (at, value) in typed.index().iter().enumerate() {
+            if !same(at + 5, value)? {
+                return Err(altered());
+            }
+        }
+        if typed.id() != id { Err(altered()) } else { Ok(typed) }
+    }
+
+    fn sealed<T: Table>(&self, row: &T, ticket: i64) -> Result<SealedRow> {
+        let body = canonical(row)?;
+        let salt: [u8; 16] = crate::system::random()?;
+        let id = row.id();
+        let tag = hmac::sign(&self.key, &mac_input(T::NAME, &id, &body, &salt, ticket));
+        Ok(SealedRow { id, body, salt, ticket, mac: tag.as_ref().to_vec() })
+    }
+}
+
+/// A row ready for its table.
+struct SealedRow {
+    id: RowId,
+    body: Vec<u8>,
+    salt: [u8; 16],
+    ticket: i64,
+    mac: Vec<u8>,
+}
+
+impl SealedRow {
+    fn values<'a, T: Table>(&'a self, row: &'a T) -> Vec<Value<'a>> {
+        let mut values: Vec<Value<'a>> =
+            vec![(&self.id).into(), (&self.body).into(), (&self.salt).into(), self.ticket.into(), (&self.mac).into()];
+        values.extend(row.index());
+        values
+    }
+
+    fn change<T: Table>(&self) -> Change {
+        Change { table: T::NAME, id: self.id, commitment: Some(commitment(T::NAME, &self.id, &self.salt, &self.body)) }
+    }
+}
+
+/// SHA-256(LP("strongroom/v1/row", table, id, salt, body)), the body after a u32 (`spec/log.md#entry`).
+pub(crate) fn commitment(table: &str, id: &[u8], salt: &[u8], body: &[u8]) -> [u8; 32] {
+    let mut bytes = hash::lp(&[b"strongroom/v1/row", table.as_bytes(), id, salt]);
+    hash::push_long(&mut bytes, body);
+    hash::sha256(&bytes)
+}
+
+fn mac_input(table: &str, id: &[u8], body: &[u8], salt: &[u8], ticket: i64) -> Vec<u8> {
+    let mut bytes = hash::lp(&[b"strongroom/v1/row-mac", table.as_bytes(), id, salt, &ticket.to_be_bytes()]);
+    hash::push_long(&mut bytes, body);
+    bytes
+}
+
+fn columns<T: Table>(before: &str) -> String {
+    T::INDEX.iter().map(|name| format!(", {before}{name}")).collect()
+}
+
+/// A row as canonical JSON.
+fn canonical<T: Serialize>(row: &T) -> Result<Vec<u8>> {
+    let value = serde_json::to_value(row).map_err(|_| Error::Internal("a row is not JSON"))?;
+    crate::hash::canonical_json(&value)
+}
+
+/// The id of a row that is found by its name: the first 16 bytes of a hash.
+pub(crate) fn named_id(table: &str, parts: &[&[u8]]) -> RowId {
+    let mut fields: Vec<&[u8]> = vec![b"strongroom/v1/row-id", table.as_bytes()];
+    fields.extend_from_slice(parts);
+    let digest = hash::sha256(&hash::lp(&fields));
+    let mut id = [0; 16];
+    id.copy_from_slice(digest.first_chunk::<16>().unwrap_or(&[0; 16]));
+    id
+}

@@ -1,0 +1,154 @@
+//! What is kept: workspaces, artifacts, versions, aliases, and versions being written.
+
+use super::{RowId, Table, named_id};
+use crate::datastore::Value;
+use api::terms::{
+    ArtifactId, Class, Environment, KeyId, Kind, Name, ObjectId, PrincipalId, Timestamp, VersionId, WorkspaceId,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A boundary of people and artifacts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Workspace {
+    pub(crate) id: WorkspaceId,
+    pub(crate) name: Name,
+    pub(crate) default_class: Option<Class>,
+    pub(crate) created: Timestamp,
+    pub(crate) creator: PrincipalId,
+}
+
+impl Table for Workspace {
+    const NAME: &'static str = "workspace";
+    const INDEX: &'static [&'static str] = &["name"];
+    fn id(&self) -> RowId {
+        *self.id.as_bytes()
+    }
+    fn index(&self) -> Vec<Value<'_>> {
+        vec![self.name.as_str().into()]
+    }
+}
+
+/// A named model, dataset, code bundle or other thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Artifact {
+    pub(crate) id: ArtifactId,
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) name: Name,
+    pub(crate) kind: Kind,
+    pub(crate) class: Class,
+    pub(crate) created: Timestamp,
+    pub(crate) creator: PrincipalId,
+    /// Number of the highest committed version; 0 before the first.
+    pub(crate) latest: u64,
+}
+
+impl Table for Artifact {
+    const NAME: &'static str = "artifact";
+    const INDEX: &'static [&'static str] = &["workspace", "name", "latest"];
+    fn id(&self) -> RowId {
+        *self.id.as_bytes()
+    }
+    fn index(&self) -> Vec<Value<'_>> {
+        vec![self.workspace.as_bytes().into(), self.name.as_str().into(), integer(self.latest)]
+    }
+}
+
+/// An immutable sealed snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Version {
+    pub(crate) id: VersionId,
+    pub(crate) artifact: ArtifactId,
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) number: u64,
+    pub(crate) class: Class,
+    pub(crate) environment: Environment,
+    /// The version key.
+    pub(crate) key: KeyId,
+    /// SHA-256 of the version record, hexadecimal.
+    pub(crate) digest: String,
+    /// The depot object with list, map and record.
+    pub(crate) object: ObjectId,
+    /// Salted commitment to the plaintext digest, hexadecimal.
+    pub(crate) plaintext: String,
+    pub(crate) bytes: u64,
+    pub(crate) files: u64,
+    pub(crate) created: Timestamp,
+    pub(crate) creator: PrincipalId,
+    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) from: Vec<VersionId>,
+}
+
+impl Table for Version {
+    const NAME: &'static str = "version";
+    const INDEX: &'static [&'static str] = &["artifact", "number"];
+    fn id(&self) -> RowId {
+        *self.id.as_bytes()
+    }
+    fn index(&self) -> Vec<Value<'_>> {
+        vec![self.artifact.as_bytes().into(), integer(self.number)]
+    }
+}
+
+/// A movable name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Alias {
+    pub(crate) artifact: ArtifactId,
+    pub(crate) name: Name,
+    pub(crate) version: VersionId,
+}
+
+impl Alias {
+    /// The row of an artifact's alias.
+    pub(crate) fn id_of(artifact: ArtifactId, name: &Name) -> RowId {
+        named_id(Self::NAME, &[artifact.as_bytes(), name.as_str().as_bytes()])
+    }
+}
+
+impl Table for Alias {
+    const NAME: &'static str = "alias";
+    const INDEX: &'static [&'static str] = &["artifact", "version"];
+    fn id(&self) -> RowId {
+        Self::id_of(self.artifact, &self.name)
+    }
+    fn index(&self) -> Vec<Value<'_>> {
+        vec![self.artifact.as_bytes().into(), self.version.as_bytes().into()]
+    }
+}
+
+/// A version being written. Under a MAC, but no part of the logged state: it ends with a commit or is given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Draft {
+    pub(crate) version: VersionId,
+    pub(crate) artifact: ArtifactId,
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) principal: PrincipalId,
+    pub(crate) class: Class,
+    pub(crate) class_why: String,
+    pub(crate) environment: Environment,
+    pub(crate) key: KeyId,
+    pub(crate) intent: api::terms::EntryId,
+    pub(crate) begun: Timestamp,
+    pub(crate) lease_until: Timestamp,
+}
+
+impl Table for Draft {
+    const NAME: &'static str = "draft";
+    const INDEX: &'static [&'static str] = &["artifact", "lease_until"];
+    fn id(&self) -> RowId {
+        *self.version.as_bytes()
+    }
+    fn index(&self) -> Vec<Value<'_>> {
+        vec![self.artifact.as_bytes().into(), integer(self.lease_until.as_millis())]
+    }
+}
+
+/// Numbers here are versions and milliseconds, far below 2^63.
+fn integer(number: u64) -> Value<'static> {
+    Value::Integer(Some(i64::try_from(number).unwrap_or(i64::MAX)))
+}

@@ -1,0 +1,166 @@
+//! Keys without their bytes, the wraps that hold them, and the roots above.
+
+use super::{RowId, Table};
+use crate::datastore::Value;
+use api::terms::{ArtifactId, Class, Environment, KeyId, Timestamp, VersionId, WorkspaceId};
+use serde::{Deserialize, Serialize};
+
+/// What a key is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Purpose {
+    /// Wraps version keys of one domain.
+    Domain,
+    /// Seed of the log's Ed25519 key.
+    LogEd25519,
+    /// Seed of the log's ML-DSA-44 key.
+    LogMldsa44,
+    /// Seed of the Ed25519 key that signs envelopes and receipts.
+    Release,
+    /// Authenticates rows.
+    RowMac,
+    /// Seals personal fields.
+    Field,
+}
+
+impl Purpose {
+    /// Its word in answers.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Domain => "domain",
+            Self::LogEd25519 => "log-ed25519",
+            Self::LogMldsa44 => "log-mldsa44",
+            Self::Release => "release",
+            Self::RowMac => "row-mac",
+            Self::Field => "field",
+        }
+    }
+}
+
+/// NIST SP 800-57 states in use here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum KeyState {
+    /// Wraps and unwraps.
+    Active,
+    /// Unwraps only.
+    Deactivated,
+}
+
+impl KeyState {
+    /// Its word in answers.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Deactivated => "deactivated",
+        }
+    }
+}
+
+/// The domain of a domain key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Domain {
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) environment: Environment,
+    pub(crate) class: Class,
+}
+
+/// A domain key or one of the vault's own keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Key {
+    pub(crate) id: KeyId,
+    pub(crate) purpose: Purpose,
+    pub(crate) domain: Option<Domain>,
+    /// From 1.
+    pub(crate) version: u32,
+    pub(crate) state: KeyState,
+    /// Hexadecimal.
+    pub(crate) fingerprint: String,
+    pub(crate) created: Timestamp,
+    pub(crate) due: Option<Timestamp>,
+}
+
+impl Table for Key {
+    const NAME: &'static str = "crypto_key";
+    const INDEX: &'static [&'static str] = &["purpose", "workspace", "environment", "class", "number", "state"];
+    fn id(&self) -> RowId {
+        *self.id.as_bytes()
+    }
+    fn index(&self) -> Vec<Value<'_>> {
+        let number = |n: u8| i64::from(n);
+        vec![
+            self.purpose.word().into(),
+            self.domain.as_ref().map(|d| d.workspace.as_bytes().as_slice()).into(),
+            self.domain.map(|d| number(d.environment.number())).into(),
+            self.domain.map(|d| number(d.class.number())).into(),
+            i64::from(self.version).into(),
+            self.state.word().into(),
+        ]
+    }
+}
+
+/// What kind of key a wrap holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum WrapKind {
+    /// A version key under a domain key.
+    Version,
+    /// A domain key under a root.
+    Domain,
+    /// One of the vault's own keys under a root.
+    Vault,
+}
+
+/// A key sealed under another one, for one place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wrap {
+    pub(crate) id: KeyId,
+    pub(crate) kind: WrapKind,
+    /// The wrapped key.
+    pub(crate) key: KeyId,
+    pub(crate) purpose: Option<Purpose>,
+    pub(crate) domain: Option<Domain>,
+    pub(crate) artifact: Option<ArtifactId>,
+    pub(crate) version: Option<VersionId>,
+    /// A root or a domain key.
+    pub(crate) under: KeyId,
+    pub(crate) under_version: u32,
+    /// Hexadecimal.
+    pub(crate) sealed: String,
+    /// Of the wrapped key, hexadecimal.
+    pub(crate) fingerprint: String,
+}
+
+impl Table for Wrap {
+    const NAME: &'static str = "wrap";
+    const INDEX: &'static [&'static str] = &["wrapped", "under"];
+    fn id(&self) -> RowId {
+        *self.id.as_bytes()
+    }
+    fn index(&self) -> Vec<Value<'_>> {
+        vec![self.key.as_bytes().into(), self.under.as_bytes().into()]
+    }
+}
+
+/// A root that wraps keys of this vault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Root {
+    pub(crate) id: KeyId,
+    pub(crate) kind: crate::vault::RootKind,
+    pub(crate) created: Timestamp,
+}
+
+impl Table for Root {
+    const NAME: &'static str = "root";
+    const INDEX: &'static [&'static str] = &[];
+    fn id(&self) -> RowId {
+        *self.id.as_bytes()
+    }
+    fn index(&self) -> Vec<Value<'_>> {
+        Vec::new()
+    }
+}

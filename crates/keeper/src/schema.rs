@@ -1,0 +1,79 @@
+//! The tables of the engine (the log's own are in the ledger).
+
+use crate::datastore::Migration;
+
+/// A MACed table: its index columns, then what every state row has.
+macro_rules! state {
+    ($name:literal, $columns:literal) => {
+        concat!(
+            "CREATE TABLE ",
+            $name,
+            " (id BYTEA PRIMARY KEY, ",
+            $columns,
+            "body BYTEA NOT NULL, salt BYTEA NOT NULL, ticket BIGINT NOT NULL, mac BYTEA NOT NULL)"
+        )
+    };
+}
+
+/// The first schema.
+pub(crate) const ENGINE: Migration = Migration {
+    number: 1,
+    name: "engine",
+    statements: &[
+        state!("principal", "name_index TEXT NOT NULL UNIQUE, "),
+        state!("role_grant", "principal BYTEA NOT NULL, workspace BYTEA, "),
+        "CREATE INDEX role_grant_principal ON role_grant (principal, workspace)",
+        state!("workspace", "name TEXT NOT NULL UNIQUE, "),
+        state!("artifact", "workspace BYTEA NOT NULL, name TEXT NOT NULL, latest BIGINT NOT NULL, "),
+        "CREATE UNIQUE INDEX artifact_name ON artifact (workspace, name)",
+        state!("version", "artifact BYTEA NOT NULL, number BIGINT NOT NULL, "),
+        "CREATE UNIQUE INDEX version_number ON version (artifact, number)",
+        state!("alias", "artifact BYTEA NOT NULL, version BYTEA NOT NULL, "),
+        "CREATE INDEX alias_version ON alias (version)",
+        state!("draft", "artifact BYTEA NOT NULL, lease_until BIGINT NOT NULL, "),
+        "CREATE INDEX draft_lease ON draft (lease_until)",
+        state!(
+            "crypto_key",
+            "purpose TEXT NOT NULL, workspace BYTEA, environment BIGINT, class BIGINT, number BIGINT NOT NULL, \
+             state TEXT NOT NULL, "
+        ),
+        "CREATE INDEX crypto_key_domain ON crypto_key (workspace, environment, class, number)",
+        "CREATE INDEX crypto_key_purpose ON crypto_key (purpose, state)",
+        state!("wrap", "wrapped BYTEA NOT NULL, under BYTEA NOT NULL, "),
+        "CREATE INDEX wrap_wrapped ON wrap (wrapped)",
+        "CREATE INDEX wrap_under ON wrap (under)",
+        state!("root", ""),
+        state!("policy_source", "name TEXT NOT NULL UNIQUE, "),
+        state!("policy_set", ""),
+        state!("setting", "name TEXT NOT NULL UNIQUE, "),
+        // Not under a MAC: what no decision trusts.
+        "CREATE TABLE record (version BYTEA PRIMARY KEY, bytes BYTEA NOT NULL)",
+        "CREATE TABLE object (id BYTEA PRIMARY KEY, version BYTEA NOT NULL, state BIGINT NOT NULL, at BIGINT NOT NULL)",
+        "CREATE INDEX object_version ON object (version)",
+        "CREATE INDEX object_state ON object (state, at)",
+        "CREATE TABLE epoch (subject BYTEA PRIMARY KEY, kind TEXT NOT NULL, value BIGINT NOT NULL)",
+        "CREATE TABLE closing (subject BYTEA PRIMARY KEY, at BIGINT NOT NULL)",
+        "CREATE TABLE command (key BYTEA PRIMARY KEY, answer BYTEA NOT NULL, at BIGINT NOT NULL)",
+        "CREATE INDEX command_at ON command (at)",
+        "CREATE TABLE cas (hash BYTEA PRIMARY KEY, bytes BYTEA NOT NULL)",
+        "CREATE TABLE sidecar (owner BYTEA NOT NULL, field TEXT NOT NULL, sealed BYTEA NOT NULL, \
+         PRIMARY KEY (owner, field))",
+        "CREATE TABLE clock (id BIGINT PRIMARY KEY, high BIGINT NOT NULL)",
+        "INSERT INTO clock (id, high) VALUES (0, 0)",
+        "CREATE TABLE tally (name TEXT PRIMARY KEY, value BIGINT NOT NULL)",
+        "INSERT INTO tally (name, value) VALUES ('workspaces', 0), ('artifacts', 0), ('versions', 0)",
+    ],
+};
+
+/// Where entries wait for the log.
+const JOURNAL: Migration = Migration {
+    number: 2,
+    name: "journal",
+    statements: &[
+        "CREATE TABLE journal_entry (id BYTEA PRIMARY KEY, ticket BIGINT NOT NULL, position BIGINT NOT NULL, \
+                   bytes BYTEA NOT NULL)",
+    ],
+};
+
+/// Every migration, in order.
+pub(crate) const ALL: [Migration; 2] = [ENGINE, JOURNAL];

@@ -1,0 +1,43 @@
+//! The only file that touches the operating system's clock and random generator, and hardens the process.
+
+use crate::error::{Error, Result};
+use api::terms::Timestamp;
+
+/// Now, as the operating system believes.
+#[expect(clippy::disallowed_methods, reason = "this file is the one place that reads the clock")]
+pub(crate) fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Uniform random bytes: ids, salts, nonces. Keys come from [`seal::secret`].
+pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
+    seal::entropy::array().map_err(|_| Error::Random)
+}
+
+/// A source of time. Tests put their own in.
+pub trait Clock: Send + Sync + std::fmt::Debug {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// The operating system's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        now()
+    }
+}
+
+/// Makes the process harder to look into: no core dumps, no attaching by other processes of the same account.
+///
+/// # Errors
+/// A sentence for a warning; the caller decides whether to go on.
+pub fn harden_process() -> std::result::Result<(), &'static str> {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    setrlimit(Resource::Core, none).map_err(|_| "core dumps could not be turned off")?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|_| "the process could not be made undumpable")
+}

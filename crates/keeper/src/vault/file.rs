@@ -1,0 +1,147 @@
+//! `vault.json`: which vault this is and how its roots are unlocked. Public and untrusted: each root tags it.
+
+use crate::error::{Error, Result};
+use crate::roots::RootProvider;
+use crate::vault::RootKind;
+use api::terms::{KeyId, Mode, VaultId};
+use serde::{Deserialize, Serialize};
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+use subtle::ConstantTimeEq;
+
+/// Its name in the vault's folder.
+pub(crate) const NAME: &str = "vault.json";
+const FORMAT: u32 = 1;
+const MAX_LEN: u64 = 65_536;
+/// The most roots of a vault.
+const MAX_ROOTS: usize = 16;
+
+/// The file's content.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct VaultFile {
+    pub(crate) strongroom: u32,
+    pub(crate) vault: VaultId,
+    pub(crate) mode: Mode,
+    pub(crate) roots: Vec<RootEntry>,
+}
+
+/// One root.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RootEntry {
+    pub(crate) id: KeyId,
+    pub(crate) kind: RootKind,
+    /// Public parameters, hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) params: Option<String>,
+    /// The root's tag over vault, mode and its own entry, hexadecimal.
+    pub(crate) tag: String,
+}
+
+impl VaultFile {
+    /// For a new vault.
+    pub(crate) fn new(vault: VaultId, mode: Mode) -> Self {
+        Self { strongroom: FORMAT, vault, mode, roots: Vec::new() }
+    }
+
+    /// Adds a root.
+    pub(crate) fn add(&mut self, root: &dyn RootProvider, params: Option<Vec<u8>>) {
+        let params = params.map(hex::encode);
+        let tag = hex::encode(root.tag(&self.tagged(root.id(), root.kind(), params.as_deref())));
+        self.roots.push(RootEntry { id: root.id(), kind: root.kind(), params, tag });
+    }
+
+    /// Checks a root's tag: the root is the right one, and the file says what it said.
+    pub(crate) fn check(&self, entry: &RootEntry, root: &dyn RootProvider) -> Result<()> {
+        let expected = root.tag(&self.tagged(root.id(), root.kind(), entry.params.as_deref()));
+        let found = hex::decode(&entry.tag).unwrap_or_default();
+        if entry.id == root.id() && bool::from(found.as_slice().ct_eq(&expected)) {
+            return Ok(());
+        }
+        Err(Error::RootRefused(match entry.kind {
+            RootKind::Keyfile => "the key file is not this vault's, or vault.json was altered",
+            RootKind::Passphrase => "the passphrase is wrong, or vault.json was altered",
+        }))
+    }
+
+    fn tagged(&self, id: KeyId, kind: RootKind, params: Option<&str>) -> Vec<u8> {
+        let kind = [kind as u8];
+        crate::hash::lp(&[
+            b"strongroom/v1/vault-file",
+            &self.strongroom.to_be_bytes(),
+            self.vault.as_bytes(),
+            &[self.mode.number()],
+            id.as_bytes(),
+            &kind,
+            params.unwrap_or_default().as_bytes(),
+        ])
+    }
+
+    /// Reads the file of a vault.
+    pub(crate) fn read(dir: &Path) -> Result<Self> {
+        use std::io::Read;
+        let path = dir.join(NAME);
+        let file = std::fs::File::open(&path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => Error::NoVault(dir.to_owned()),
+            _ => Error::io("the vault cannot be read", &path, &error),
+        })?;
+        let mut text = Vec::new();
+        file.take(MAX_LEN + 1)
+            .read_to_end(&mut text)
+            .map_err(|error| Error::io("the vault cannot be read", &path, &error))?;
+        if text.len() as u64 > MAX_LEN {
+            return Err(Error::VaultFile("it is too long"));
+        }
+        Self::parse(&text)
+    }
+
+    fn parse(text: &[u8]) -> Result<Self> {
+        let parsed: Self = serde_json::from_slice(text).map_err(|_| Error::VaultFile("it is not of its form"))?;
+        if parsed.strongroom != FORMAT {
+            return Err(Error::Unsupported("the vault was made by a newer strongroom".into()));
+        }
+        if parsed.roots.is_empty() || parsed.roots.len() > MAX_ROOTS {
+            return Err(Error::VaultFile("it names no root, or too many"));
+        }
+        Ok(parsed)
+    }
+
+    /// Writes the file of a new vault, last of all: a folder with it is a vault.
+    pub(crate) fn write(&self, dir: &Path) -> Result<()> {
+        let mut text = serde_json::to_vec_pretty(self).map_err(|_| Error::Internal("vault.json cannot be written"))?;
+        text.push(b'\n');
+        let (path, partial) = (dir.join(NAME), dir.join("vault.json.partial"));
+        let io = |error: std::io::Error| Error::io("the vault cannot be written", &path, &error);
+        let mut file = std::fs::File::create(&partial).map_err(io)?;
+        file.write_all(&text).and_then(|()| file.sync_all()).map_err(io)?;
+        std::fs::rename(&partial, &path).map_err(io)?;
+        std::fs::File::open(dir).and_then(|folder| folder.sync_all()).map_err(io)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::VaultFile;
+
+    #[test]
+    fn what_is_not_a_vault_file_is_refused() {
+        let id = "000102030405060708090a0b0c0d0e0f";
+        let root = format!(r#"{{"id":"{id}","kind":"keyfile","tag":"00"}}"#);
+        let file = |n: u32, roots: &str, more: &str| {
+            format!(r#"{{"strongroom":{n},"vault":"{id}","mode":"solo","roots":[{roots}]{more}}}"#)
+        };
+        assert!(VaultFile::parse(file(1, &root, "").as_bytes()).is_ok());
+        let many = vec![root.as_str(); 17].join(",");
+        for bad in [
+            "".into(),
+            "{}".into(),
+            file(2, &root, ""),
+            file(1, "", ""),
+            file(1, &many, ""),
+            file(1, &root, ",\"x\":1"),
+        ] {
+            assert!(VaultFile::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+}

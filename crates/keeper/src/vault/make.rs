@@ -1,0 +1,169 @@
+//! Making a vault: folders, root, keys, owner, policy, and the log's first entry.
+
+use super::file::VaultFile;
+use super::{InitOptions, RootChoice, open};
+use crate::cache::Facts;
+use crate::clock::Watch;
+use crate::datastore::Transaction;
+use crate::engine::{Engine, Rules};
+use crate::epochs;
+use crate::error::{Error, Result};
+use crate::field::Place;
+use crate::journal::{By, Event};
+use crate::keys::{Domains, VaultKeys, vault as vault_keys};
+use crate::release::Queue;
+use crate::roots::{KeyfileRoot, PassphraseRoot, RootProvider};
+use crate::rows::{Change, Grant, PolicySet, Principal, Root, Setting, Table};
+use crate::session::Nonces;
+use crate::system::{self, SystemClock};
+use api::terms::{Class, GrantId, KeyId, PrincipalId, PrincipalKind, Timestamp};
+use api::wire::VaultInfo;
+use log::entry::{AuthMethod, Kind};
+use policy::{Role, Set};
+use seal::passphrase::Params;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Folders of a vault.
+const FOLDERS: [&str; 3] = ["log", "depot", "drafts"];
+
+/// Makes a vault; `vault.json` comes last, so that a folder with one is a whole vault.
+pub(crate) fn init(options: &InitOptions) -> Result<VaultInfo> {
+    refuse_existing(&options.dir)?;
+    make_folders(&options.dir)?;
+    let now = system::now();
+    let mut file = VaultFile::new(options.vault, options.mode);
+    let root = make_root(options, &mut file)?;
+    let drawn = vault_keys::draw_all(options.vault, &[root.as_ref()], now)?;
+    let (mut rows, mut secrets) = (Vec::new(), Vec::new());
+    for new in drawn {
+        secrets.push((new.key.purpose, new.secret));
+        rows.push((new.key, new.wraps));
+    }
+    let keys = VaultKeys::assemble(options.vault, secrets)?;
+    let set = Arc::new(Set::baseline().map_err(|error| Error::Policy(error.to_string()))?);
+    let store = open::store(&options.dir)?;
+    let owner = PrincipalId::from_bytes(system::random()?);
+    let engine = Engine {
+        vault: options.vault,
+        mode: options.mode,
+        owner,
+        info: open::info(options.vault, options.mode, &keys)?,
+        store,
+        domains: Domains::new(options.vault, vec![root]),
+        watch: Watch::new(Arc::new(SystemClock), now),
+        nonces: Nonces::default(),
+        rules: Rules::new(1, Arc::clone(&set)),
+        facts: Facts::default(),
+        releases: Queue::default(),
+        read_only: None,
+        keys,
+    };
+    let first = First { owner: &owner_row(&engine, options, now)?, rows: &rows, set: &set, now };
+    engine.store.write(|tx| first.write(&engine, tx))?;
+    file.write(&options.dir)?;
+    Ok(engine.info)
+}
+
+fn refuse_existing(dir: &Path) -> Result<()> {
+    match VaultFile::read(dir) {
+        Err(Error::NoVault(_)) if dir.join(open::DATABASE).exists() => Err(Error::Conflict {
+            what: "a vault cannot be made here",
+            why: format!("`{}` holds the rest of an `init` that did not finish", dir.display()),
+            hint: Some(format!("rm -r {}", dir.display())),
+        }),
+        Err(Error::NoVault(_)) => Ok(()),
+        Err(error @ Error::Io { .. }) => Err(error),
+        Ok(_) | Err(_) => Err(Error::VaultExists(dir.to_owned())),
+    }
+}
+
+fn make_folders(dir: &Path) -> Result<()> {
+    crate::roots::make_private_folder(dir)?;
+    for name in FOLDERS {
+        crate::roots::make_private_folder(&dir.join(name))?;
+    }
+    let ignore = dir.join(".gitignore");
+    std::fs::write(&ignore, "*\n").map_err(|error| Error::io("the vault cannot be made", &ignore, &error))
+}
+
+fn make_root(options: &InitOptions, file: &mut VaultFile) -> Result<Box<dyn RootProvider>> {
+    let id = KeyId::from_bytes(system::random()?);
+    match &options.root {
+        RootChoice::Keyfile { path } => {
+            let root = KeyfileRoot::create(path, options.vault, id)?;
+            file.add(&root, None);
+            Ok(Box::new(root))
+        }
+        RootChoice::Passphrase { bytes } => {
+            let params = Params::generate().map_err(|_| Error::Random)?;
+            let root = PassphraseRoot::derive(&params, bytes, options.vault, id)?;
+            file.add(&root, Some(params.encode()));
+            Ok(Box::new(root))
+        }
+    }
+}
+
+fn owner_row(engine: &Engine, options: &InitOptions, now: Timestamp) -> Result<Principal> {
+    let fields = &engine.keys.fields;
+    let place = Place { table: Principal::NAME, column: "name", row: engine.owner.as_bytes() };
+    Ok(Principal {
+        id: engine.owner,
+        name_index: fields.blind_index(Principal::NAME, "name", options.owner.as_str()),
+        name: fields.seal(place, options.owner.as_str())?,
+        kind: PrincipalKind::User,
+        clearance: Class::Restricted,
+        suspended: false,
+        created: now,
+    })
+}
+
+/// The first transaction.
+struct First<'a> {
+    owner: &'a Principal,
+    rows: &'a [(crate::rows::Key, Vec<crate::rows::Wrap>)],
+    set: &'a Set,
+    now: Timestamp,
+}
+
+impl First<'_> {
+    fn write(&self, engine: &Engine, tx: &mut dyn Transaction) -> Result<()> {
+        let ticket = tx.ticket()?;
+        let guard = &engine.keys.guard;
+        let mut changes: Vec<Change> = Vec::new();
+        for root in engine.domains.roots() {
+            let row = Root { id: root.id(), kind: root.kind(), created: self.now };
+            changes.push(guard.insert(tx, &row, ticket)?);
+        }
+        for (key, wraps) in self.rows {
+            changes.push(guard.insert(tx, key, ticket)?);
+            for wrap in wraps {
+                changes.push(guard.insert(tx, wrap, ticket)?);
+            }
+        }
+        changes.push(guard.insert(tx, self.owner, ticket)?);
+        let grant = Grant {
+            id: GrantId::from_bytes(system::random()?),
+            principal: self.owner.id,
+            workspace: None,
+            role: Role::Owner.word().to_owned(),
+            until: None,
+            created: self.now,
+        };
+        changes.push(guard.insert(tx, &grant, ticket)?);
+        let rules = PolicySet { hash: self.set.hash().to_string(), sources: Vec::new(), applied: self.now };
+        changes.push(guard.insert(tx, &rules, ticket)?);
+        for (name, value) in [("mode", engine.mode.word().to_owned()), ("owner", engine.owner.to_string())] {
+            changes.push(guard.insert(tx, &Setting { name: name.to_owned(), value }, ticket)?);
+        }
+        epochs::create(tx, self.owner.id.as_bytes(), "principal")?;
+        epochs::create(tx, &PolicySet::row_id(), "policy")?;
+        let by = By { principal: self.owner.id, auth: AuthMethod::Asserted, at: self.now };
+        let event = Event::new(Kind::Genesis, "vault.init")
+            .with("mode", engine.mode)
+            .with("policy_set", self.set.hash())
+            .changing(changes);
+        engine.log(tx, ticket, &by, &[event])?;
+        Ok(())
+    }
+}

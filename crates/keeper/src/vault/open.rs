@@ -1,0 +1,132 @@
+//! Opening a vault.
+
+use super::file::{RootEntry, VaultFile};
+use super::{OpenOptions, RootKind, RootUnlock};
+use crate::cache::Facts;
+use crate::clock::{Watch, stored_mark};
+use crate::datastore::{Datastore, Transaction, sqlite};
+use crate::engine::{Engine, Rules, load_rules};
+use crate::epochs;
+use crate::error::{Error, Result};
+use crate::journal::LOG_NUMBER;
+use crate::keys::{Domains, VaultKeys};
+use crate::release::Queue;
+use crate::roots::{KeyfileRoot, PassphraseRoot, RootProvider};
+use crate::rows::{PolicySet, Setting};
+use crate::schema;
+use crate::session::Nonces;
+use api::terms::{Mode, PrincipalId, VaultId};
+use api::wire::VaultInfo;
+use log::keys::Signers;
+use seal::passphrase::Params;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The database in the vault's folder.
+pub(crate) const DATABASE: &str = "keeper.db";
+
+/// Opens the store of a vault and brings its schema up.
+pub(crate) fn store(dir: &Path) -> Result<Datastore> {
+    let store = Datastore::sqlite(&dir.join(DATABASE), &sqlite::Options::default())?;
+    store.migrate(&schema::ALL)?;
+    Ok(store)
+}
+
+/// Opens a vault with one of its roots.
+pub(crate) fn open(options: &OpenOptions) -> Result<Engine> {
+    let file = VaultFile::read(&options.dir)?;
+    let root = unlock(&file, &options.root)?;
+    if !options.dir.join(DATABASE).exists() {
+        return Err(Error::VaultFile("its database is missing"));
+    }
+    let store = store(&options.dir)?;
+    let loaded = store.read(|tx| Loaded::read(tx, &file, root.as_ref()))?;
+    let watch = Watch::new(Arc::clone(&options.clock), loaded.mark);
+    watch.now()?;
+    Ok(Engine {
+        vault: file.vault,
+        mode: file.mode,
+        owner: loaded.owner,
+        info: info(file.vault, file.mode, &loaded.keys)?,
+        store,
+        domains: Domains::new(file.vault, vec![root]),
+        watch,
+        nonces: Nonces::default(),
+        rules: loaded.rules,
+        facts: Facts::default(),
+        releases: Queue::default(),
+        read_only: None,
+        keys: loaded.keys,
+    })
+}
+
+/// What the database says, checked.
+struct Loaded {
+    keys: VaultKeys,
+    owner: PrincipalId,
+    rules: Rules,
+    mark: api::terms::Timestamp,
+}
+
+impl Loaded {
+    fn read(tx: &mut dyn Transaction, file: &VaultFile, root: &dyn RootProvider) -> Result<Self> {
+        let keys = VaultKeys::open(tx, file.vault, root)?;
+        let setting = |tx: &mut dyn Transaction, name: &str| -> Result<String> {
+            Ok(keys.guard.expect::<Setting>(tx, &Setting::id_of(name))?.value)
+        };
+        if setting(tx, "mode")? != file.mode.word() {
+            return Err(Error::VaultFile("its mode is not the vault's"));
+        }
+        let owner = setting(tx, "owner")?.parse().map_err(|_| Error::Internal("the owner is no id"))?;
+        let subject = PolicySet::row_id();
+        let epoch = epochs::read(tx, &[subject])?.get(&subject).copied().unwrap_or(0);
+        let rules = Rules::new(epoch, Arc::new(load_rules(&keys, tx)?));
+        Ok(Self { owner, rules, mark: stored_mark(tx)?, keys })
+    }
+}
+
+fn unlock(file: &VaultFile, with: &RootUnlock) -> Result<Box<dyn RootProvider>> {
+    let of = |kind: RootKind| file.roots.iter().filter(move |entry| entry.kind == kind);
+    let mut refused = Error::RootRefused("the vault has no root of this kind");
+    match with {
+        RootUnlock::Keyfile(path) => {
+            let root = KeyfileRoot::read(path, file.vault)?;
+            for entry in of(RootKind::Keyfile) {
+                match file.check(entry, &root) {
+                    Ok(()) => return Ok(Box::new(root)),
+                    Err(error) => refused = error,
+                }
+            }
+        }
+        RootUnlock::Passphrase(phrase) => {
+            for entry in of(RootKind::Passphrase) {
+                let root = PassphraseRoot::derive(&params(entry)?, phrase, file.vault, entry.id)?;
+                match file.check(entry, &root) {
+                    Ok(()) => return Ok(Box::new(root)),
+                    Err(error) => refused = error,
+                }
+            }
+        }
+    }
+    Err(refused)
+}
+
+fn params(entry: &RootEntry) -> Result<Params> {
+    let bad = Error::VaultFile("its passphrase parameters are not of their form");
+    let Some(Ok(bytes)) = entry.params.as_ref().map(hex::decode) else { return Err(bad) };
+    Params::decode(&bytes).map_err(|_| bad)
+}
+
+/// What a client pins.
+pub(crate) fn info(vault: VaultId, mode: Mode, keys: &VaultKeys) -> Result<VaultInfo> {
+    let origin = format!("strongroom/{vault}/{LOG_NUMBER}");
+    let signers = Signers::from_seeds(&origin, keys.log_ed25519.expose_bytes(), keys.log_mldsa44.expose_bytes())
+        .map_err(|_| Error::Internal("the log's keys are no keys"))?;
+    Ok(VaultInfo {
+        vault,
+        mode,
+        release_key: keys.release.verifying_key().as_bytes().to_vec(),
+        log_keys: vec![signers.keys().ed25519().to_string(), signers.keys().mldsa().to_string()],
+        origin,
+    })
+}

@@ -1,0 +1,418 @@
+//! Opening a version for writing.
+
+use super::{LEASE_MILLIS, Outcome, denied, objects, renew};
+use crate::datastore::Transaction;
+use crate::decide::{About, Verdict, judge};
+use crate::engine::Engine;
+use crate::epochs;
+use crate::error::{Error, Result};
+use crate::facts::{self, Actor, Circumstances, Found};
+use crate::journal::{By, Event, Logged};
+use crate::keys::domains::{Belongs, NewDomainKey, wrap_of};
+use crate::keys::{Domains, Minted};
+use crate::release::{Sealing, envelope};
+use crate::rows::{Artifact, Change, Domain, Draft, PolicySet, Workspace};
+use crate::session::{Asked, Session, verified};
+use crate::show;
+use api::terms::{
+    Action, ArtifactId, Class, DecisionId, EntryId, KeyId, Kind, ReleaseId, Timestamp, VersionId, WorkspaceId,
+};
+use api::wire::{Begin, Begun, Command, Released};
+use log::entry::Kind as Entry;
+use seal::secret::VersionKey;
+use std::sync::Arc;
+
+/// Opens a version for writing, or takes up one that the same principal left.
+pub(crate) fn begin(engine: &Engine, session: &Session, command: &Begin) -> Result<Begun> {
+    objects::check_count(&command.objects)?;
+    let now = engine.now()?;
+    let wrapped = Command::Begin(command.clone());
+    let asked = verified(engine.vault, session, &engine.nonces, &command.request, &wrapped, now)?;
+    let (version, previous) = match asked.versions.as_slice() {
+        _ if asked.action != Action::Write => return Err(bad("the signed request is for another action")),
+        [version] => (*version, None),
+        [version, previous] => (*version, Some(*previous)),
+        _ => return Err(bad("the signed request names the new version, and the one before it or none")),
+    };
+    let call = Call { engine, session, command, now, version, previous, ids: Ids::draw()? };
+    let opened = engine.store.write(|tx| call.run(tx))?.told(&call.about())?;
+    call.answer(&asked, opened)
+}
+
+fn bad(why: &str) -> Error {
+    Error::bad("the new version", why)
+}
+
+/// Ids that the transaction may need, drawn outside because it may run again.
+struct Ids {
+    workspace: WorkspaceId,
+    artifact: ArtifactId,
+    key: KeyId,
+    intent: EntryId,
+    decision: DecisionId,
+    release: ReleaseId,
+}
+
+impl Ids {
+    fn draw() -> Result<Self> {
+        use crate::system::random;
+        Ok(Self {
+            workspace: WorkspaceId::from_bytes(random()?),
+            artifact: ArtifactId::from_bytes(random()?),
+            key: KeyId::from_bytes(random()?),
+            intent: EntryId::from_bytes(random()?),
+            decision: DecisionId::from_bytes(random()?),
+            release: ReleaseId::from_bytes(random()?),
+        })
+    }
+}
+
+struct Call<'a> {
+    engine: &'a Engine,
+    session: &'a Session,
+    command: &'a Begin,
+    now: Timestamp,
+    version: VersionId,
+    previous: Option<VersionId>,
+    ids: Ids,
+}
+
+/// Where the version goes; rows that are new are written once it is allowed.
+struct Site {
+    workspace: Workspace,
+    artifact: Artifact,
+    new_workspace: bool,
+    new_artifact: bool,
+    class: Class,
+    class_why: &'static str,
+}
+
+/// What the transaction made.
+struct Opened {
+    draft: Draft,
+    key: VersionKey,
+    previous: Option<Previous>,
+    lease_secs: u64,
+}
+
+struct Previous {
+    found: Found,
+    key: VersionKey,
+    decision: DecisionId,
+    release: ReleaseId,
+    logged: Logged,
+    record: Vec<u8>,
+    creator_and_aliases: (String, Vec<String>),
+    lease_secs: u64,
+}
+
+impl Call<'_> {
+    fn about(&self) -> About {
+        let Begin { workspace, artifact, .. } = self.command;
+        About { path: format!("{workspace}/{artifact}"), who: self.session.name.to_string() }
+    }
+
+    fn run(&self, tx: &mut dyn Transaction) -> Result<Outcome<Opened>> {
+        let engine = self.engine;
+        let guard = &engine.keys.guard;
+        if guard.find::<crate::rows::Version>(tx, self.version.as_bytes())?.is_some() {
+            return Err(Error::conflict("the new version", "it is committed already"));
+        }
+        let existing: Option<Draft> = guard.find(tx, self.version.as_bytes())?;
+        let site = self.site(tx, existing.as_ref())?;
+        let mut subjects = vec![*self.session.principal.as_bytes(), PolicySet::row_id()];
+        subjects.extend((!site.new_workspace).then_some(*site.workspace.id.as_bytes()));
+        subjects.extend((!site.new_artifact).then_some(*site.artifact.id.as_bytes()));
+        epochs::hold(tx, &subjects)?;
+        if !epochs::closing(tx, &subjects)?.is_empty() {
+            return Err(Error::Stale);
+        }
+        let actor = facts::actor(engine, tx, self.session.principal)?;
+        let (_, rules) = engine.rules(tx)?;
+        let verdict = self.decide(&rules, &actor, &site)?;
+        let by = By::session(self.session, self.now);
+        if !verdict.answer.allowed {
+            return denied(engine, tx, &by, verdict, "version.begin");
+        }
+        let ticket = tx.ticket()?;
+        engine.watch.mark(tx)?;
+        let lease_secs = rules.class_rules(site.class).lease_secs;
+        let until = self.now.plus_millis(LEASE_MILLIS);
+        let (draft, key) = match existing {
+            Some(draft) => {
+                let key = self.reopen(tx, &draft)?;
+                renew(engine, tx, draft.clone(), until)?;
+                (draft, key)
+            }
+            None => self.open(tx, &site, &rules, &verdict, &by, ticket)?,
+        };
+        objects::register(tx, self.version, &self.command.objects, until)?;
+        let previous = self.release_previous(tx, &actor, &rules, &site, &by, ticket)?;
+        Ok(Outcome::Done(Opened { draft: Draft { lease_until: until, ..draft }, key, previous, lease_secs }))
+    }
+
+    fn site(&self, tx: &mut dyn Transaction, existing: Option<&Draft>) -> Result<Site> {
+        let (engine, command) = (self.engine, self.command);
+        let found = facts::workspace_named(engine, tx, &command.workspace)?;
+        let new_workspace = found.is_none();
+        let workspace = found.unwrap_or_else(|| Workspace {
+            id: self.ids.workspace,
+            name: command.workspace.clone(),
+            default_class: None,
+            created: self.now,
+            creator: self.session.principal,
+        });
+        let found =
+            if new_workspace { None } else { facts::artifact_named(engine, tx, &workspace, &command.artifact)? };
+        let (class, class_why) = self.class(&workspace, found.as_ref())?;
+        let new_artifact = found.is_none();
+        let artifact = found.unwrap_or_else(|| Artifact {
+            id: self.ids.artifact,
+            workspace: workspace.id,
+            name: command.artifact.clone(),
+            kind: command.kind.unwrap_or(Kind::Other),
+            class,
+            created: self.now,
+            creator: self.session.principal,
+            latest: 0,
+        });
+        if artifact.latest > 0 && command.kind.is_some_and(|kind| kind != artifact.kind) {
+            return Err(Error::conflict("the new version", format!("the artifact is a {}", artifact.kind)));
+        }
+        let site = Site { workspace, artifact, new_workspace, new_artifact, class, class_why };
+        match existing {
+            None => Ok(site),
+            Some(draft) => self.resumed(site, draft),
+        }
+    }
+
+    /// A draft is taken up by its principal, for the same artifact and class.
+    fn resumed(&self, site: Site, draft: &Draft) -> Result<Site> {
+        if draft.principal != self.session.principal {
+            return Err(Error::conflict("the new version", "its id is taken"));
+        }
+        let same = draft.artifact == site.artifact.id
+            && draft.environment == self.command.environment
+            && self.command.class.is_none_or(|class| class == draft.class);
+        if !same {
+            return Err(Error::conflict("the new version", "it was begun for another artifact, class or environment"));
+        }
+        Ok(Site { class: draft.class, class_why: "resumed", ..site })
+    }
+
+    fn class(&self, workspace: &Workspace, artifact: Option<&Artifact>) -> Result<(Class, &'static str)> {
+        let settled = artifact.filter(|artifact| artifact.latest > 0);
+        match (self.command.class, settled) {
+            (Some(asked), Some(artifact)) if asked < artifact.class => Err(Error::conflict(
+                "the new version",
+                format!("the artifact is {}; a lower class is an act of its own", artifact.class),
+            )),
+            (Some(asked), _) => Ok((asked, "asked")),
+            (None, Some(artifact)) => Ok((artifact.class, "artifact")),
+            (None, None) => {
+                let why = if workspace.default_class.is_some() { "workspace default" } else { "default" };
+                Ok((policy::default_class(workspace.default_class), why))
+            }
+        }
+    }
+
+    fn decide(&self, rules: &Arc<policy::Set>, actor: &Actor, site: &Site) -> Result<Verdict> {
+        let resource = facts::resource_of(&site.artifact, site.class, self.command.environment);
+        let circumstances = Circumstances::plain(self.now)?;
+        let query = facts::query(self.engine, self.session, actor, Action::Write, resource, &circumstances);
+        Ok(judge(rules, self.ids.decision, &query))
+    }
+
+    /// Writes the rows of a new draft, and the intent.
+    fn open(
+        &self,
+        tx: &mut dyn Transaction,
+        site: &Site,
+        rules: &policy::Set,
+        verdict: &Verdict,
+        by: &By,
+        ticket: i64,
+    ) -> Result<(Draft, VersionKey)> {
+        let engine = self.engine;
+        let guard = &engine.keys.guard;
+        let mut changes = self.place(tx, site, ticket)?;
+        let domain = Domain { workspace: site.workspace.id, environment: self.command.environment, class: site.class };
+        let minted = self.mint(tx, domain, site, rules, ticket, &mut changes)?;
+        changes.push(guard.insert(tx, &minted.wrap, ticket)?);
+        let draft = Draft {
+            version: self.version,
+            artifact: site.artifact.id,
+            workspace: site.workspace.id,
+            principal: self.session.principal,
+            class: site.class,
+            class_why: site.class_why.to_owned(),
+            environment: self.command.environment,
+            key: minted.id,
+            intent: self.ids.intent,
+            begun: self.now,
+            lease_until: self.now.plus_millis(LEASE_MILLIS),
+        };
+        guard.insert(tx, &draft, ticket)?;
+        engine.keep_blobs(tx, &verdict.blobs())?;
+        let event = Event {
+            id: Some(self.ids.intent),
+            decision: Some(verdict.logged()),
+            ..Event::new(Entry::Intent, "version.begin")
+        };
+        let event = event
+            .on("workspace", site.workspace.id)
+            .on("artifact", site.artifact.id)
+            .on("version", self.version)
+            .with("class", site.class)
+            .with("class_why", site.class_why)
+            .with("environment", self.command.environment)
+            .changing(changes);
+        engine.log(tx, ticket, by, &[event])?;
+        Ok((draft, minted.key))
+    }
+
+    /// Makes workspace and artifact if they are new.
+    fn place(&self, tx: &mut dyn Transaction, site: &Site, ticket: i64) -> Result<Vec<Change>> {
+        let guard = &self.engine.keys.guard;
+        let mut changes = Vec::new();
+        if site.new_workspace {
+            changes.push(guard.insert(tx, &site.workspace, ticket)?);
+            epochs::create(tx, site.workspace.id.as_bytes(), "workspace")?;
+            show::count(tx, "workspaces")?;
+        }
+        if site.new_artifact {
+            changes.push(guard.insert(tx, &site.artifact, ticket)?);
+            epochs::create(tx, site.artifact.id.as_bytes(), "artifact")?;
+        }
+        Ok(changes)
+    }
+
+    fn mint(
+        &self,
+        tx: &mut dyn Transaction,
+        domain: Domain,
+        site: &Site,
+        rules: &policy::Set,
+        ticket: i64,
+        changes: &mut Vec<Change>,
+    ) -> Result<Minted> {
+        let engine = self.engine;
+        let guard = &engine.keys.guard;
+        let under = match Domains::active(tx, guard, &domain)? {
+            Some(key) => key,
+            None => {
+                let rotation_days = rules.class_rules(site.class).rotation_days;
+                let new = NewDomainKey { domain, version: 1, rotation_days, now: self.now };
+                let (key, made) = engine.domains.make(tx, guard, &new, ticket)?;
+                changes.extend(made);
+                key
+            }
+        };
+        epochs::hold(tx, &[*under.id.as_bytes()])?;
+        let with = engine.domains.open(tx, guard, under.id)?;
+        let belongs = Belongs { domain, artifact: site.artifact.id, version: self.version, key: self.ids.key };
+        engine.domains.mint(&belongs, &under, &with)
+    }
+
+    /// The key of a draft that was begun before.
+    fn reopen(&self, tx: &mut dyn Transaction, draft: &Draft) -> Result<VersionKey> {
+        let guard = &self.engine.keys.guard;
+        let wrap = wrap_of(tx, guard, draft.key)?;
+        let with = self.engine.domains.open(tx, guard, wrap.under)?;
+        self.engine.domains.unwrap(&Belongs::from(draft), &wrap, &with)
+    }
+
+    /// The version before, for a writer that named it, may read it, and may share its packs.
+    fn release_previous(
+        &self,
+        tx: &mut dyn Transaction,
+        actor: &Actor,
+        rules: &policy::Set,
+        site: &Site,
+        by: &By,
+        ticket: i64,
+    ) -> Result<Option<Previous>> {
+        let (engine, Some(id)) = (self.engine, self.previous) else { return Ok(None) };
+        if site.class == Class::Restricted || site.artifact.latest == 0 {
+            return Ok(None);
+        }
+        let latest = facts::numbered(engine, tx, &site.artifact, site.artifact.latest)?;
+        let Some(version) = latest.filter(|version| version.id == id && version.class != Class::Restricted) else {
+            return Ok(None);
+        };
+        let found = Found { workspace: site.workspace.clone(), artifact: site.artifact.clone(), version };
+        facts::coherent(&found)?;
+        let circumstances = Circumstances::plain(self.now)?;
+        let query = facts::query(engine, self.session, actor, Action::Read, found.resource(), &circumstances);
+        let decision = DecisionId::from_bytes(crate::system::random()?);
+        let verdict = judge(rules, decision, &query);
+        engine.keep_blobs(tx, &verdict.blobs())?;
+        let about = |event: Event| {
+            event
+                .on("workspace", found.workspace.id)
+                .on("artifact", found.artifact.id)
+                .on("version", found.version.id)
+                .with("for", self.version)
+        };
+        if !verdict.answer.allowed {
+            engine.log(tx, ticket, by, &[about(verdict.denial("release.read"))])?;
+            return Ok(None);
+        }
+        let event = Event { decision: Some(verdict.logged()), ..Event::new(Entry::Release, "release.read") };
+        let event = about(event).on("release", self.ids.release).on("digest", &found.version.digest);
+        let logged = engine.log(tx, ticket, by, &[event])?;
+        let logged = *logged.first().ok_or(Error::Internal("an entry was lost"))?;
+        let guard = &engine.keys.guard;
+        let wrap = wrap_of(tx, guard, found.version.key)?;
+        let with = engine.domains.open(tx, guard, wrap.under)?;
+        let key = engine.domains.unwrap(&Belongs::from(&found.version), &wrap, &with)?;
+        let record = show::record_of(tx, &found.version)?;
+        let item = show::described(engine, tx, found.clone())?;
+        let lease_secs = rules.class_rules(found.version.class).lease_secs;
+        let creator_and_aliases = (item.creator, item.aliases);
+        let release = self.ids.release;
+        Ok(Some(Previous { found, key, decision, release, logged, record, creator_and_aliases, lease_secs }))
+    }
+
+    /// Seals one envelope for both versions, after the commit.
+    fn answer(&self, asked: &Asked, opened: Opened) -> Result<Begun> {
+        let Opened { draft, key, previous, lease_secs } = opened;
+        let lease_secs = previous.as_ref().map_or(lease_secs, |p| p.lease_secs.min(lease_secs));
+        let expires = self.now.plus_millis(lease_secs.saturating_mul(1000));
+        let mut versions = vec![Sealing { version: self.version, digest: None, key: &key, action: Action::Write }];
+        if let Some(previous) = &previous {
+            let version = &previous.found.version;
+            let digest = Some(show::digest_bytes(version)?);
+            versions.push(Sealing { version: version.id, digest, key: &previous.key, action: Action::Read });
+        }
+        let envelope = envelope(self.engine, asked, self.ids.release, expires, &versions)?;
+        let previous = previous.map(|previous| {
+            let (creator, aliases) = previous.creator_and_aliases;
+            Ok::<_, Error>(Released {
+                release: previous.release,
+                decision: previous.decision,
+                version: show::item(&previous.found, creator, aliases),
+                record: previous.record,
+                envelope: Vec::new(),
+                expires,
+                receipt: self.engine.receipt(&previous.logged)?,
+            })
+        });
+        Ok(Begun {
+            artifact: draft.artifact,
+            class: draft.class,
+            class_why: draft.class_why,
+            envelope,
+            previous: previous.transpose()?,
+            lease_until: draft.lease_until,
+            entry: draft.intent,
+        })
+    }
+}
+
+impl From<&Draft> for Belongs {
+    fn from(draft: &Draft) -> Self {
+        let domain = Domain { workspace: draft.workspace, environment: draft.environment, class: draft.class };
+        Self { domain, artifact: draft.artifact, version: draft.version, key: draft.key }
+    }
+}

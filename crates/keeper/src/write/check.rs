@@ -1,0 +1,127 @@
+//! A version record against its draft: nothing is believed that can be checked.
+
+use super::objects;
+use crate::datastore::Transaction;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::rows::{Draft, Version};
+use crate::show;
+use api::terms::{Class, Name, ObjectId, Reference, Selector, VersionId};
+use api::wire::Commit;
+use seal::record::{Pack, VersionRecord};
+use std::collections::BTreeMap;
+
+/// The most tags.
+const MAX_TAGS: usize = 64;
+/// The longest tag, in bytes.
+const MAX_TAG_LEN: usize = 1024;
+/// The most lineage references.
+const MAX_FROM: usize = 256;
+
+/// What the tables need from a record.
+pub(super) struct Checked {
+    /// The object with list, map and record.
+    pub(super) object: ObjectId,
+    /// Every object of this version, itself included.
+    pub(super) own: Vec<ObjectId>,
+}
+
+/// Checks everything that needs no table.
+pub(super) fn form(command: &Commit) -> Result<()> {
+    let bad = |why: &str| Err(Error::bad("the commit", why));
+    if command.tags.len() > MAX_TAGS {
+        return bad("at most 64 tags");
+    }
+    for (key, value) in &command.tags {
+        if key.parse::<Name>().is_err() || value.len() > MAX_TAG_LEN {
+            return bad("a tag is a name with a value of at most 1,024 bytes");
+        }
+    }
+    if command.plaintext_commitment.len() != 32 {
+        return bad("the commitment to the plaintext is 32 bytes");
+    }
+    if command.from.len() > MAX_FROM {
+        return bad("at most 256 sources");
+    }
+    if command.bytes > 1 << 53 || command.files > 1 << 53 {
+        return bad("more than 2^53 bytes or files");
+    }
+    match &command.alias {
+        Some(alias) if !is_alias(alias) => bad("`latest` and `v1`, `v2`, ... are no aliases"),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a name can be told from `latest` and version numbers.
+fn is_alias(name: &Name) -> bool {
+    let parsed: std::result::Result<Reference, _> = format!("w/a@{name}").parse();
+    parsed.is_ok_and(|reference| reference.selector == Selector::Alias(name.clone()))
+}
+
+/// Checks a record against its draft and the objects and packs it names.
+pub(super) fn record(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    draft: &Draft,
+    record: &VersionRecord,
+) -> Result<Checked> {
+    let bad = |why: &str| Err(Error::bad("the version record", why));
+    if record.vault != *engine.vault.as_bytes() || record.version != *draft.version.as_bytes() {
+        return bad("it is of another vault or version");
+    }
+    if record.artifact != *draft.artifact.as_bytes() {
+        return bad("it is of another artifact");
+    }
+    if record.class != draft.class.number() || record.environment != Some(draft.environment.number()) {
+        return bad("it has another class or environment");
+    }
+    if let Some(previous) = record.previous {
+        let previous = VersionId::from_bytes(previous);
+        let found: Option<Version> = engine.keys.guard.find(tx, previous.as_bytes())?;
+        if found.is_none_or(|version| version.artifact != draft.artifact) {
+            return bad("the version before it is not one of this artifact");
+        }
+    }
+    let leased = objects::leased(tx, draft.version)?;
+    let object = ObjectId::from_bytes(record.object);
+    let mut own = vec![object];
+    let mut borrowed: BTreeMap<VersionId, Vec<&Pack>> = BTreeMap::new();
+    for pack in &record.packs {
+        let owner = VersionId::from_bytes(pack.owner);
+        if owner == draft.version {
+            own.extend(pack.segments.iter().map(|segment| ObjectId::from_bytes(segment.object)));
+        } else {
+            borrowed.entry(owner).or_default().push(pack);
+        }
+    }
+    if !own.iter().all(|object| leased.contains(object)) {
+        return bad("it names an object that is not registered for it");
+    }
+    if !borrowed.is_empty() && draft.class == Class::Restricted {
+        return bad("restricted versions share no packs");
+    }
+    for (owner, packs) in borrowed {
+        check_borrowed(engine, tx, draft, owner, &packs)?;
+    }
+    Ok(Checked { object, own })
+}
+
+/// Packs of an earlier version must be exactly those that it wrote.
+fn check_borrowed(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    draft: &Draft,
+    owner: VersionId,
+    packs: &[&Pack],
+) -> Result<()> {
+    let bad = || Error::bad("the version record", "it names a pack that no earlier version of the artifact wrote");
+    let version: Version = engine.keys.guard.find(tx, owner.as_bytes())?.ok_or_else(bad)?;
+    if version.artifact != draft.artifact || version.class == Class::Restricted {
+        return Err(bad());
+    }
+    let bytes = show::record_of(tx, &version)?;
+    let record = VersionRecord::decode(&bytes).map_err(|_| bad())?;
+    let written: BTreeMap<_, &Pack> = record.packs.iter().map(|pack| (pack.id, pack)).collect();
+    let same = packs.iter().all(|pack| written.get(&pack.id).is_some_and(|known| known == pack));
+    if same { Ok(()) } else { Err(bad()) }
+}

@@ -1,0 +1,272 @@
+//! Making a version exist.
+
+use super::check::{self, Checked};
+use super::{Outcome, denied, objects, own_draft};
+use crate::datastore::Transaction;
+use crate::decide::{About, Verdict, judge};
+use crate::engine::Engine;
+use crate::epochs;
+use crate::error::{Error, Result};
+use crate::facts::{self, Actor, Circumstances, Found};
+use crate::hash;
+use crate::journal::{By, Event, Logged};
+use crate::rows::{Alias, Artifact, Change, Draft, PolicySet, Table, Version, Workspace};
+use crate::session::Session;
+use crate::show;
+use api::terms::{Action, DecisionId, EntryId, Timestamp, VersionId};
+use api::wire::{Commit, Committed};
+use log::entry::Kind;
+use seal::record::VersionRecord;
+
+/// Makes a version exist. The same commit again gives the same answer: its outcome may have been unknown.
+pub(crate) fn commit(engine: &Engine, session: &Session, command: &Commit) -> Result<Committed> {
+    check::form(command)?;
+    let record =
+        VersionRecord::decode(&command.record).map_err(|error| Error::bad("the version record", error.to_string()))?;
+    let now = engine.now()?;
+    let call = Call {
+        engine,
+        session,
+        command,
+        record,
+        digest: hex::encode(hash::sha256(&command.record)),
+        now,
+        entry: EntryId::from_bytes(crate::system::random()?),
+        decisions: [DecisionId::from_bytes(crate::system::random()?), DecisionId::from_bytes(crate::system::random()?)],
+    };
+    let (about, outcome) = engine.store.write(|tx| call.run(tx))?;
+    let done = outcome.told(&about)?;
+    Ok(Committed { receipt: engine.receipt(&done.logged)?, version: done.item })
+}
+
+struct Call<'a> {
+    engine: &'a Engine,
+    session: &'a Session,
+    command: &'a Commit,
+    record: VersionRecord,
+    digest: String,
+    now: Timestamp,
+    entry: EntryId,
+    decisions: [DecisionId; 2],
+}
+
+struct Done {
+    logged: Logged,
+    item: api::wire::VersionItem,
+}
+
+/// What a repeated commit is answered from.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Remembered {
+    entry: EntryId,
+    leaf: String,
+}
+
+impl Call<'_> {
+    fn run(&self, tx: &mut dyn Transaction) -> Result<(About, Outcome<Done>)> {
+        let engine = self.engine;
+        let guard = &engine.keys.guard;
+        if let Some(done) = self.done_before(tx)? {
+            return Ok((About { path: String::new(), who: String::new() }, Outcome::Done(done)));
+        }
+        let draft = own_draft(engine, tx, self.session, self.command.version)?;
+        let subjects = [*self.session.principal.as_bytes(), *draft.workspace.as_bytes(), PolicySet::row_id()];
+        epochs::hold(tx, &subjects)?;
+        epochs::seize(tx, &[*draft.artifact.as_bytes()])?;
+        if !epochs::closing(tx, &[subjects.as_slice(), &[*draft.artifact.as_bytes()]].concat())?.is_empty() {
+            return Err(Error::Stale);
+        }
+        let workspace: Workspace = guard.expect(tx, draft.workspace.as_bytes())?;
+        let artifact: Artifact = guard.expect(tx, draft.artifact.as_bytes())?;
+        let about = About { path: format!("{}/{}", workspace.name, artifact.name), who: self.session.name.to_string() };
+        let actor = facts::actor(engine, tx, self.session.principal)?;
+        let by = By::session(self.session, self.now);
+        let verdicts = self.decide(tx, &actor, &artifact, &draft)?;
+        if let Some(refused) = verdicts.iter().find(|verdict| !verdict.answer.allowed) {
+            return Ok((about, denied(engine, tx, &by, refused.clone(), "version.commit")?));
+        }
+        let checked = check::record(engine, tx, &draft, &self.record)?;
+        let from = self.lineage(tx, &actor)?;
+        let done = self.write(tx, draft, workspace, artifact, &checked, from, &by, &verdicts)?;
+        Ok((about, Outcome::Done(done)))
+    }
+
+    /// The right to write may have gone since the version was begun; an alias is a right of its own.
+    fn decide(
+        &self,
+        tx: &mut dyn Transaction,
+        actor: &Actor,
+        artifact: &Artifact,
+        draft: &Draft,
+    ) -> Result<Vec<Verdict>> {
+        let (_, rules) = self.engine.rules(tx)?;
+        let mut verdicts = Vec::with_capacity(2);
+        let wanted = std::iter::once(Action::Write).chain(self.command.alias.as_ref().map(|_| Action::Alias));
+        for (action, id) in wanted.zip(self.decisions) {
+            let resource = facts::resource_of(artifact, draft.class, draft.environment);
+            let circumstances = Circumstances::plain(self.now)?;
+            let query = facts::query(self.engine, self.session, actor, action, resource, &circumstances);
+            verdicts.push(judge(&rules, id, &query));
+        }
+        Ok(verdicts)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one commit, each read by another step")]
+    fn write(
+        &self,
+        tx: &mut dyn Transaction,
+        draft: Draft,
+        workspace: Workspace,
+        artifact: Artifact,
+        checked: &Checked,
+        from: Vec<VersionId>,
+        by: &By,
+        verdicts: &[Verdict],
+    ) -> Result<Done> {
+        let (engine, command) = (self.engine, self.command);
+        let guard = &engine.keys.guard;
+        let ticket = tx.ticket()?;
+        engine.watch.mark(tx)?;
+        let version = self.version(&draft, artifact.latest + 1, checked, from);
+        let first = artifact.latest == 0;
+        let artifact = Artifact {
+            latest: version.number,
+            class: if first { draft.class } else { artifact.class.max(draft.class) },
+            ..artifact
+        };
+        let mut changes = vec![guard.insert(tx, &version, ticket)?, guard.update(tx, &artifact, ticket)?];
+        changes.extend(self.move_alias(tx, &version, ticket)?);
+        tx.query(
+            "INSERT INTO record (version, bytes) VALUES ($1, $2)",
+            &[version.id.as_bytes().into(), (&command.record).into()],
+        )?;
+        objects::commit(tx, version.id, &checked.own, self.now)?;
+        guard.remove::<Draft>(tx, draft.version.as_bytes())?;
+        epochs::bump(tx, artifact.id.as_bytes())?;
+        show::count(tx, "versions")?;
+        if first {
+            show::count(tx, "artifacts")?;
+        }
+        for verdict in verdicts {
+            engine.keep_blobs(tx, &verdict.blobs())?;
+        }
+        let event = self.event(&version, &draft, verdicts, changes);
+        let logged = engine.log(tx, ticket, by, &[event])?;
+        let logged = *logged.first().ok_or(Error::Internal("an entry was lost"))?;
+        self.remember(tx, &logged)?;
+        let item = show::described(engine, tx, Found { workspace, artifact, version })?;
+        Ok(Done { logged, item })
+    }
+
+    fn version(&self, draft: &Draft, number: u64, checked: &Checked, from: Vec<VersionId>) -> Version {
+        let command = self.command;
+        Version {
+            id: draft.version,
+            artifact: draft.artifact,
+            workspace: draft.workspace,
+            number,
+            class: draft.class,
+            environment: draft.environment,
+            key: draft.key,
+            digest: self.digest.clone(),
+            object: checked.object,
+            plaintext: hex::encode(&command.plaintext_commitment),
+            bytes: command.bytes,
+            files: command.files,
+            created: self.now,
+            creator: self.session.principal,
+            tags: command.tags.clone(),
+            from,
+        }
+    }
+
+    fn event(&self, version: &Version, draft: &Draft, verdicts: &[Verdict], changes: Vec<Change>) -> Event {
+        let event = Event {
+            id: Some(self.entry),
+            decision: verdicts.first().map(Verdict::logged),
+            ..Event::new(Kind::State, "version.commit")
+        };
+        let mut event = event
+            .on("workspace", version.workspace)
+            .on("artifact", version.artifact)
+            .on("version", version.id)
+            .on("digest", &version.digest)
+            .on("intent", draft.intent)
+            .with("number", version.number)
+            .with("class", version.class)
+            .with("environment", version.environment)
+            .changing(changes);
+        for (at, source) in version.from.iter().enumerate().take(32) {
+            event = event.on(&format!("from.{at}"), source);
+        }
+        match &self.command.alias {
+            Some(alias) => event.with("alias", alias),
+            None => event,
+        }
+    }
+
+    fn move_alias(&self, tx: &mut dyn Transaction, version: &Version, ticket: i64) -> Result<Option<Change>> {
+        let Some(name) = &self.command.alias else { return Ok(None) };
+        let guard = &self.engine.keys.guard;
+        let alias = Alias { artifact: version.artifact, name: name.clone(), version: version.id };
+        let change = match guard.find::<Alias>(tx, &alias.id())? {
+            Some(_) => guard.update(tx, &alias, ticket)?,
+            None => guard.insert(tx, &alias, ticket)?,
+        };
+        Ok(Some(change))
+    }
+
+    /// What it was made from; each must be visible to the writer.
+    fn lineage(&self, tx: &mut dyn Transaction, actor: &Actor) -> Result<Vec<VersionId>> {
+        let (_, rules) = self.engine.rules(tx)?;
+        let mut ids = Vec::with_capacity(self.command.from.len());
+        for reference in &self.command.from {
+            let not_found = || Error::NotFound(reference.clone());
+            let found = facts::resolve(self.engine, tx, &show::parsed(reference)?)?.ok_or_else(not_found)?;
+            let circumstances = Circumstances::plain(self.now)?;
+            let query = facts::query(self.engine, self.session, actor, Action::List, found.resource(), &circumstances);
+            if !judge(&rules, DecisionId::from_bytes([0; 16]), &query).answer.allowed {
+                return Err(not_found());
+            }
+            if !ids.contains(&found.version.id) {
+                ids.push(found.version.id);
+            }
+        }
+        Ok(ids)
+    }
+
+    fn command_key(&self) -> [u8; 32] {
+        hash::sha256(&hash::lp(&[
+            b"strongroom/v1/command/commit",
+            self.session.principal.as_bytes(),
+            self.command.version.as_bytes(),
+            self.digest.as_bytes(),
+        ]))
+    }
+
+    fn remember(&self, tx: &mut dyn Transaction, logged: &Logged) -> Result<()> {
+        let answer = Remembered { entry: logged.id, leaf: logged.leaf.to_string() };
+        let answer = serde_json::to_vec(&answer).map_err(|_| Error::Internal("an answer is not JSON"))?;
+        tx.query(
+            "INSERT INTO command (key, answer, at) VALUES ($1, $2, $3)",
+            &[(&self.command_key()).into(), (&answer).into(), objects::millis(self.now).into()],
+        )?;
+        Ok(())
+    }
+
+    /// The answer that was given before, if this very commit was made.
+    fn done_before(&self, tx: &mut dyn Transaction) -> Result<Option<Done>> {
+        let Some(found) = facts::found_by_id(self.engine, tx, self.command.version)? else { return Ok(None) };
+        let rows = tx.query("SELECT answer FROM command WHERE key = $1", &[(&self.command_key()).into()])?;
+        let same = found.version.creator == self.session.principal && found.version.digest == self.digest;
+        let Some(row) = rows.optional()?.filter(|_| same) else {
+            return Err(Error::conflict("the commit", "the version exists with another record"));
+        };
+        let remembered: Remembered = serde_json::from_slice(row.bytes(0)?)
+            .map_err(|_| Error::Altered { table: "command", row: self.command.version.to_string() })?;
+        let leaf = log::tree::Hash::from_hex(&remembered.leaf)
+            .ok_or_else(|| Error::Altered { table: "command", row: self.command.version.to_string() })?;
+        let item = show::described(self.engine, tx, found)?;
+        Ok(Some(Done { logged: Logged { id: remembered.entry, leaf }, item }))
+    }
+}

@@ -1,0 +1,100 @@
+//! Depot objects as the keeper knows them: leased to a version being written, committed, or marked for deletion.
+
+use crate::datastore::{Transaction, Value, tuples};
+use crate::error::{Error, Result};
+use crate::journal::in_sizes;
+use api::terms::{ObjectId, Timestamp, VersionId};
+use std::collections::HashSet;
+
+/// The most objects in one command.
+pub(crate) const MAX_OBJECTS: usize = 1024;
+
+/// Registered for a version being written; `at` is the end of the lease.
+pub(crate) const LEASED: i64 = 0;
+/// Part of a committed version; `at` is the commit.
+pub(crate) const COMMITTED: i64 = 1;
+/// To be deleted from the depot; `at` is the mark.
+pub(crate) const MARKED: i64 = 2;
+
+/// Refuses too many objects, and one twice.
+pub(crate) fn check_count(objects: &[ObjectId]) -> Result<()> {
+    if objects.len() > MAX_OBJECTS {
+        return Err(Error::bad("the objects", "at most 1,024 at once"));
+    }
+    let distinct: HashSet<&ObjectId> = objects.iter().collect();
+    if distinct.len() == objects.len() { Ok(()) } else { Err(Error::bad("the objects", "one is named twice")) }
+}
+
+/// Registers objects for a version being written. Naming one again that is this version's is fine.
+pub(crate) fn register(
+    tx: &mut dyn Transaction,
+    version: VersionId,
+    objects: &[ObjectId],
+    until: Timestamp,
+) -> Result<()> {
+    let at = millis(until);
+    let mut taken = 0_usize;
+    in_sizes(objects, |page| {
+        let mut values: Vec<Value<'_>> = Vec::with_capacity(page.len() * 4);
+        for object in page {
+            values.extend([
+                Value::from(object.as_bytes()),
+                Value::from(version.as_bytes()),
+                Value::from(LEASED),
+                Value::from(at),
+            ]);
+        }
+        let sql = format!(
+            "INSERT INTO object (id, version, state, at) VALUES {} ON CONFLICT (id) DO UPDATE SET at = excluded.at \
+             WHERE object.version = excluded.version AND object.state = 0 RETURNING id",
+            tuples(page.len(), 4)
+        );
+        taken += tx.query(&sql, &values)?.len();
+        Ok(())
+    })?;
+    if taken == objects.len() { Ok(()) } else { Err(Error::conflict("the objects", "one is in use already")) }
+}
+
+/// Moves the lease of every object of a version being written.
+pub(crate) fn renew(tx: &mut dyn Transaction, version: VersionId, until: Timestamp) -> Result<()> {
+    let sql = "UPDATE object SET at = $2 WHERE version = $1 AND state = 0";
+    tx.query(sql, &[version.as_bytes().into(), millis(until).into()])?;
+    Ok(())
+}
+
+/// Ends the leases of a version's objects.
+pub(crate) fn release(tx: &mut dyn Transaction, version: VersionId) -> Result<()> {
+    tx.query("UPDATE object SET at = 0 WHERE version = $1 AND state = 0", &[version.as_bytes().into()])?;
+    Ok(())
+}
+
+/// The objects leased to a version.
+pub(crate) fn leased(tx: &mut dyn Transaction, version: VersionId) -> Result<HashSet<ObjectId>> {
+    let rows = tx.query("SELECT id FROM object WHERE version = $1 AND state = 0", &[version.as_bytes().into()])?;
+    rows.iter().map(|row| Ok(ObjectId::from_bytes(row.array(0)?))).collect()
+}
+
+/// Makes objects part of a committed version; what else was leased to it becomes garbage.
+pub(crate) fn commit(tx: &mut dyn Transaction, version: VersionId, used: &[ObjectId], now: Timestamp) -> Result<()> {
+    let at = millis(now);
+    let mut changed = 0;
+    in_sizes(used, |page| {
+        let marks: Vec<String> = (3..page.len() + 3).map(|n| format!("${n}")).collect();
+        let mut values: Vec<Value<'_>> = vec![version.as_bytes().into(), at.into()];
+        values.extend(page.iter().map(|object| Value::from(object.as_bytes())));
+        let sql = format!(
+            "UPDATE object SET state = 1, at = $2 WHERE version = $1 AND state = 0 AND id IN ({})",
+            marks.join(", ")
+        );
+        changed += tx.query(&sql, &values)?.changed();
+        Ok(())
+    })?;
+    if changed != used.len() as u64 {
+        return Err(Error::conflict("the version", "one of its objects is not leased to it any more"));
+    }
+    release(tx, version)
+}
+
+pub(crate) fn millis(at: Timestamp) -> i64 {
+    i64::try_from(at.as_millis()).unwrap_or(i64::MAX)
+}

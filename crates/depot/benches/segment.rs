@@ -2,7 +2,7 @@
 //!
 //! *Warm* overwrites files that are there; *fresh* makes new ones through the local depot, as `put` does. Five interleaved runs, medians; the round
 //! trip is compared byte for byte. `STRONGROOM_BENCH_MIB` bounds the size (default and most: 1024).
-#![expect(clippy::expect_used, clippy::indexing_slicing, missing_docs, reason = "a bench stops at any failure")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a bench stops at any failure")]
 
 mod bench;
 
@@ -10,7 +10,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use bench::{BLOCK, Shared, Warm, copy, median, over_blocks};
+use bench::{BLOCK, Shared, Warm, copy, cpu_seconds, median, over_blocks};
 use depot::sealed::{SegmentReader, SegmentWriter};
 use depot::{Key, Local, Store};
 use seal::secret::PackKey;
@@ -23,7 +23,9 @@ const GROUPS: u64 = (BLOCK / GROUP_LEN) as u64;
 
 fn main() {
     let most = std::env::var("STRONGROOM_BENCH_MIB").ok().and_then(|mib| mib.parse().ok()).unwrap_or(1024);
-    println!("GB/s of plaintext, 2 threads, memory to memory, medians of {RUNS}; ratios to the copy of the same kind");
+    println!(
+        "GB/s of plaintext, 2 threads, memory to memory, medians of {RUNS}; ratios to the copy of the same kind; below, CPU seconds for a GB"
+    );
     println!(
         "{:>6} | {:>6} {:>13} {:>13} {:>13} | {:>6} {:>13}",
         "MiB", "copy", "seal", "seal+plain", "open", "copy", "seal"
@@ -44,18 +46,29 @@ fn measure(mib: u64) {
     copy(&plain, &out, len);
     seal(&warm, 0, &pack_key, &plain, len, false);
     let mut times = [const { Vec::new() }; 6];
+    let mut cpu = [const { Vec::new() }; 6];
+    let mut timed = |which: usize, work: &mut dyn FnMut() -> f64| {
+        let before = cpu_seconds();
+        times[which].push(work());
+        cpu[which].push(cpu_seconds() - before);
+    };
     for run in 0..RUNS {
-        times[0].push(copy(&plain, &out, len));
-        times[1].push(seal(&warm, 0, &pack_key, &plain, len, false).0);
-        let (seconds, info) = seal(&warm, 0, &pack_key, &plain, len, true);
-        times[2].push(seconds);
+        timed(0, &mut || copy(&plain, &out, len));
+        timed(1, &mut || seal(&warm, 0, &pack_key, &plain, len, false).0);
+        let mut info = None;
+        timed(2, &mut || {
+            let (seconds, sealed) = seal(&warm, 0, &pack_key, &plain, len, true);
+            info = Some(sealed);
+            seconds
+        });
+        let info = info.expect("sealed");
         out.write_all_at(&[0; BLOCK], 0).expect("write");
-        times[3].push(open(&Warm { len: info.stored_len(), ..warm.clone() }, &pack_key, info, &out, len));
+        timed(3, &mut || open(&Warm { len: info.stored_len(), ..warm.clone() }, &pack_key, info, &out, len));
         assert!(equal(&plain, &out, len), "the round trip differs");
         std::fs::remove_file(folder.0.join("fresh")).unwrap_or_default();
-        times[4].push(copy(&plain, &folder.file("fresh"), len));
+        timed(4, &mut || copy(&plain, &folder.file("fresh"), len));
         let local = Local::create(&folder.0.join(format!("depot-{run}"))).expect("depot");
-        times[5].push(seal(&local, run as u8, &pack_key, &plain, len, true).0);
+        timed(5, &mut || seal(&local, run as u8, &pack_key, &plain, len, true).0);
         std::fs::remove_dir_all(folder.0.join(format!("depot-{run}"))).expect("remove");
     }
     let [copied, sealing, both, opening, fresh_copy, fresh] =
@@ -66,6 +79,15 @@ fn measure(mib: u64) {
         both / copied,
         opening / copied,
         fresh / fresh_copy,
+    );
+    let [copied, sealing, both, opening, fresh_copy, fresh] = cpu.map(|mut cpu| median(&mut cpu) / (len as f64 / 1e9));
+    println!(
+        "{:>6} | {copied:>6.2} {sealing:>6.2} ({:.2}) {both:>6.2} ({:.2}) {opening:>6.2} ({:.2}) | {fresh_copy:>6.2} {fresh:>6.2} ({:.2})",
+        "cpu-s",
+        copied / sealing,
+        copied / both,
+        copied / opening,
+        fresh_copy / fresh,
     );
 }
 

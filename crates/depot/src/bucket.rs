@@ -202,6 +202,10 @@ impl Object for BucketObject {
         self.len_bytes
     }
 
+    fn step_bytes(&self) -> usize {
+        STEP_BYTES
+    }
+
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
         let len = buf.len() as u64;
         if offset.checked_add(len).is_none_or(|end| end > self.len_bytes) {
@@ -253,3 +257,6 @@ fn map(error: object_store::Error, place: Place) -> Error {
 
 /// Bytes in each part of a multipart upload but the last. Services allow 10,000 parts, so an object may have 78 GiB.
 pub const PART_LEN_BYTES: usize = 8 << 20;
+
+/// Bytes asked for at a time in a long read: a round trip costs as much as 1 or 2 MiB.
+const STEP_BYTES: usize = 4 << 20;

@@ -170,6 +170,10 @@ impl Object for FaultObject {
         self.object.len_bytes()
     }
 
+    fn step_bytes(&self) -> usize {
+        self.object.step_bytes()
+    }
+
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
         let key = *self.object.key();
         refuse(&*self.script, key.into())?;

@@ -6,8 +6,8 @@
 //! - [`SegmentCheck`] verifies a stored segment without any key.
 //! - [`VersionObject`] reads a version's record, list and map; [`Appender`] writes them.
 //!
-//! Threads share one writer or reader and bring a [`Scratch`] each, so memory does not grow with the data: about half a MiB a thread, plus 32 bytes for
-//! each 64 KiB of the segment.
+//! Threads share one writer or reader and bring a [`Scratch`] each, so memory does not grow with the data: about a quarter of a MiB a thread (4 MiB over a bucket),
+//! plus 32 bytes for each 64 KiB of the segment.
 //!
 //! ```
 //! use depot::sealed::{Scratch, SegmentReader, SegmentWriter};

@@ -109,6 +109,11 @@ pub trait Object: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Error::PastEnd`] when the object ends before; the environment's errors. `buf` then holds unspecified bytes.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()>;
+
+    /// How many bytes a long read takes at a time: what fits into a core's cache, or more where each call is a round trip.
+    fn step_bytes(&self) -> usize {
+        LOCAL_STEP_BYTES
+    }
 }
 
 /// One line of a listing.
@@ -147,6 +152,9 @@ fn finish_batch(mut batch: Vec<Box<dyn Upload>>) -> Result<()> {
         result
     })
 }
+
+/// With as much plaintext beside it, it stays inside 1 MiB of cache.
+const LOCAL_STEP_BYTES: usize = 256 << 10;
 
 /// Uploads that [`finish_all`] finishes at a time.
 const FINISH_THREADS: usize = 8;

@@ -140,6 +140,12 @@ pub fn copy(from: &File, to: &File, len: u64) -> f64 {
     })
 }
 
+/// Seconds of CPU that this process has used: what a busy machine does not blur.
+pub fn cpu_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
 pub fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use seal::secret::PackKey;
-use seal::segment::{GROUP_LEN, Outboard, SegmentContext, SegmentInfo, SegmentOpener};
+use seal::segment::{GROUP_LEN, Outboard, SEALED_GROUP_LEN, SegmentContext, SegmentInfo, SegmentOpener};
 
 use super::{Error, Result, Scratch, Unit};
 use crate::error::Error as StoreError;
@@ -77,7 +77,7 @@ impl SegmentReader {
         let end = end.ok_or(Error::Misuse("the range is not inside the segment"))?;
         let (mut start, mut rest) = (offset, out);
         while start < end {
-            let step_end = end.min((start / GROUP_LEN as u64 + STEP_GROUPS) * GROUP_LEN as u64);
+            let step_end = end.min((start / GROUP_LEN as u64 + step_groups(&*self.object)) * GROUP_LEN as u64);
             let step = usize::try_from(step_end - start).map_err(|_| Error::Misuse("a range longer than memory"))?;
             let (now, later) =
                 rest.split_at_mut_checked(step).ok_or(Error::Misuse("a range longer than its buffer"))?;
@@ -129,7 +129,7 @@ impl SegmentCheck {
         }
         let mut first = groups.start;
         while first < groups.end {
-            let step = first..groups.end.min(first + STEP_GROUPS);
+            let step = first..groups.end.min(first + step_groups(&*self.object));
             load_blocks(&*self.object, &self.outboard, &step, scratch)?;
             let sealed = read_range(&*self.object, &info.groups_range(&step), scratch)?;
             self.outboard.verify_groups(first, sealed).map_err(|e| Error::of_segment(e, self.object.key(), info))?;
@@ -192,4 +192,8 @@ fn read(object: &dyn Object, offset: u64, bytes: &mut [u8]) -> Result<()> {
 }
 
 /// Groups read at a time.
-const STEP_GROUPS: u64 = 8;
+fn step_groups(object: &dyn Object) -> u64 {
+    (object.step_bytes() / SEALED_GROUP_LEN).max(MIN_STEP_GROUPS) as u64
+}
+
+const MIN_STEP_GROUPS: usize = 4;

@@ -1,0 +1,437 @@
+//! The log of a vault: entries wait in the database, one sequencer integrates them into the tree (`spec/log.md`).
+//!
+//! A pass takes the visible, unintegrated entries by (ticket, position), makes full bundles and tiles durable, signs the new
+//! head, compares-and-swaps (fence, size, root) in the database, moves the anchor and publishes the checkpoint, in this order.
+//! The newest partial bundle stays in the database, so that a pass for one entry costs one commit and the anchor.
+//!
+//! A tree behind its anchor, or inconsistent with it or with the published checkpoint, opens read-only: nothing is signed.
+
+mod anchor;
+mod error;
+mod export;
+mod files;
+mod rows;
+mod schema;
+mod search;
+mod snapshot;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use error::{Error, Result};
+pub use rows::{EntryMac, append};
+pub use schema::SCHEMA;
+pub use search::{Filter, Found, Page};
+pub use state::StateRow;
+
+use crate::datastore::{Datastore, Transaction};
+use anchor::Anchor;
+use api::terms::EntryId;
+use api::wire::Freshness;
+use files::Folder;
+use log::checkpoint::Checkpoint;
+use log::edge::Edge;
+use log::keys::{LogKeys, Signers};
+use log::note;
+use log::proof::{self, Head};
+use log::receipt::Receipt;
+use log::source::{HashReader, TileSource};
+use log::tile::{CHECKPOINT_PATH, Level};
+use log::verify::{self, Failure, Report};
+use rows::State;
+use snapshot::{Snapshot, tail_start};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What a ledger works with.
+#[derive(Debug)]
+pub struct Options {
+    /// The database, migrated.
+    pub store: Datastore,
+    /// The vault's `log` folder; it exists.
+    pub folder: PathBuf,
+    /// The anchor's file, outside the vault.
+    pub anchor: PathBuf,
+    /// The log's signing keys.
+    pub signers: Signers,
+    /// The key under which entries wait.
+    pub mac: EntryMac,
+}
+
+/// The log of one vault. `&self` everywhere: share it between threads; several processes may work on one vault.
+#[derive(Debug)]
+pub struct Ledger {
+    store: Datastore,
+    folder: Folder,
+    anchor: Anchor,
+    signers: Signers,
+    mac: EntryMac,
+    sequencer: Mutex<Sequencer>,
+}
+
+/// What the sequencer remembers between passes.
+#[derive(Debug, Default)]
+struct Sequencer {
+    /// The right edge of the tree of this state; reloaded when the database says something else.
+    edge: Option<(State, Edge)>,
+    /// The size up to which anchor and published checkpoint are known to be moved.
+    anchored: Option<u64>,
+    /// Why nothing may be signed.
+    read_only: Option<String>,
+}
+
+/// A signed head of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedHead {
+    /// Entries and root.
+    pub head: Head,
+    /// The signed note; empty before the first entry is integrated.
+    pub checkpoint: String,
+}
+
+/// What a full verification found.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// The head that was verified.
+    pub head: SignedHead,
+    /// Against the anchor.
+    pub freshness: Freshness,
+    /// Entries re-derived.
+    pub entries: u64,
+    /// Tiles re-derived.
+    pub tiles: u64,
+    /// What did not hold, with places.
+    pub failures: Vec<String>,
+}
+
+impl Ledger {
+    /// Opens the log and checks it against its anchor, its published checkpoint, its own signatures and its right edge.
+    ///
+    /// A log that fails a check opens read-only: see [`Self::read_only`].
+    ///
+    /// # Errors
+    /// When the database or a file cannot be read.
+    pub fn open(options: Options) -> Result<Self> {
+        let Options { store, folder, anchor, signers, mac } = options;
+        let ledger = Self {
+            store,
+            folder: Folder::new(folder),
+            anchor: Anchor::new(anchor),
+            signers,
+            mac,
+            sequencer: Mutex::default(),
+        };
+        let mut sequencer = ledger.sequencer();
+        match ledger.reload(&mut sequencer) {
+            Ok(()) => {}
+            Err(Error::ReadOnly(why) | Error::Damaged(why)) => sequencer.read_only = Some(why),
+            Err(error) => return Err(error),
+        }
+        drop(sequencer);
+        Ok(ledger)
+    }
+
+    /// Why nothing may be signed, if so.
+    pub fn read_only(&self) -> Option<String> {
+        self.sequencer().read_only.clone()
+    }
+
+    /// The public keys of the log.
+    pub fn keys(&self) -> &LogKeys {
+        self.signers.keys()
+    }
+
+    /// Integrates everything that was committed before; `now` in POSIX seconds goes into the signature.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`], [`Error::Busy`], [`Error::Damaged`], and whatever database and files say. Entries are safe in any
+    /// case: the next pass takes them.
+    pub fn integrate(&self, now: u64) -> Result<SignedHead> {
+        let mut sequencer = self.sequencer();
+        let lock = self.folder.lock()?;
+        for _ in 0..MAX_PASSES {
+            if let Some(why) = &sequencer.read_only {
+                return Err(Error::ReadOnly(why.clone()));
+            }
+            match self.pass(&mut sequencer, now) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    if let Error::ReadOnly(why) = &error {
+                        sequencer.read_only = Some(why.clone());
+                    }
+                    // What the database says now is read again.
+                    sequencer.edge = None;
+                    return Err(error);
+                }
+            }
+        }
+        drop(lock);
+        match &sequencer.edge {
+            Some((state, _)) => Ok(signed_head(state)),
+            None => Err(Error::Internal("a pass without an edge")),
+        }
+    }
+
+    /// The head in the lock state.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub fn head(&self) -> Result<SignedHead> {
+        self.store.read(|tx| State::read(tx)).map(|state| signed_head(&state))
+    }
+
+    /// How many entries are not in the tree yet.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub fn pending(&self) -> Result<u64> {
+        self.store.read(rows::pending_count)
+    }
+
+    /// Whether the anchor shows that the log is not older than what was last signed.
+    ///
+    /// # Errors
+    /// When the anchor cannot be read. A log behind its anchor is not "unproven" but [`Error::ReadOnly`].
+    pub fn freshness(&self) -> Result<Freshness> {
+        if let Some(why) = self.read_only() {
+            return Err(Error::ReadOnly(why));
+        }
+        Ok(if self.anchor.read(self.keys())?.is_some() { Freshness::Proven } else { Freshness::Unproven })
+    }
+
+    /// The offline proof that an entry is in the tree, and the entry's bytes.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Pending`], [`Error::Damaged`].
+    pub fn receipt(&self, entry: &EntryId) -> Result<(Receipt, Vec<u8>)> {
+        let index = self.find(entry)?.index.ok_or(Error::Pending)?;
+        self.receipt_at(index)
+    }
+
+    /// The same by index.
+    ///
+    /// # Errors
+    /// As [`Self::receipt`].
+    pub fn receipt_at(&self, index: u64) -> Result<(Receipt, Vec<u8>)> {
+        let snapshot = self.snapshot()?;
+        let size = snapshot.state.size;
+        if index >= size {
+            return Err(Error::NotFound);
+        }
+        let body = search::body(&snapshot.files, size, index)?;
+        let path = proof::inclusion(&mut HashReader::new(&snapshot.files, size), index)?;
+        let receipt = Receipt { extra: None, index, path, checkpoint: snapshot.state.checkpoint.into_bytes() };
+        receipt.verify(&body, self.keys()).map_err(|error| Error::Damaged(format!("entry {index}: {error}")))?;
+        Ok((receipt, body))
+    }
+
+    /// Re-derives the whole log: signatures, every entry, every tile, the root, and consistency with the anchor and the
+    /// published checkpoint.
+    ///
+    /// # Errors
+    /// When it cannot be read at all; what does not hold is in the answer.
+    pub fn verify(&self) -> Result<Verified> {
+        let mut older = Vec::new();
+        let mut failures = Vec::new();
+        let anchored = match self.anchor.read(self.keys()) {
+            Ok(anchored) => anchored,
+            Err(Error::ReadOnly(why)) => {
+                failures.push(why);
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        older.extend(anchored.iter().chain(&self.published()?).map(Checkpoint::head));
+        let snapshot = match self.snapshot() {
+            Err(Error::Damaged(why)) => {
+                failures.push(why);
+                return Ok(self.unverified(failures));
+            }
+            other => other?,
+        };
+        let state = &snapshot.state;
+        let mut verified = Verified {
+            head: signed_head(state),
+            freshness: if anchored.is_some() { Freshness::Proven } else { Freshness::Unproven },
+            entries: 0,
+            tiles: 0,
+            failures,
+        };
+        if *state == State::unsigned(state.fence) {
+            let behind = older.iter().max_by_key(|head| head.size).filter(|head| head.size > 0);
+            verified.failures.extend(behind.map(|head| Failure::Behind { size: 0, known: head.size }.to_string()));
+            return Ok(verified);
+        }
+        let options = verify::Options { keys: self.keys(), older: &older, threads: THREADS };
+        let report = verify::run(&snapshot.files, &options, None);
+        verified.failures.extend(state_mismatch(state, &report));
+        verified.entries = report.entries;
+        verified.tiles = report.tiles;
+        verified.failures.extend(report.failures.iter().map(Failure::to_string));
+        Ok(verified)
+    }
+
+    fn unverified(&self, failures: Vec<String>) -> Verified {
+        let head = self.head().unwrap_or_else(|_| signed_head(&State::unsigned(0)));
+        Verified { head, freshness: Freshness::Unproven, entries: 0, tiles: 0, failures }
+    }
+
+    /// One pass; false when nothing was left to do.
+    fn pass(&self, sequencer: &mut Sequencer, now: u64) -> Result<bool> {
+        let (state, pending) =
+            self.store.read(|tx| Ok::<_, Error>((State::read(tx)?, rows::pending(tx, &self.mac, rows::PASS)?)))?;
+        if sequencer.edge.as_ref().is_none_or(|(known, _)| *known != state) {
+            self.reload(sequencer)?;
+        }
+        let Some((state, edge)) = &sequencer.edge else { return Err(Error::Internal("no edge after loading")) };
+        if pending.is_empty() {
+            if sequencer.anchored != Some(state.size) && state.size > 0 {
+                self.publish(state)?;
+                sequencer.anchored = Some(state.size);
+            }
+            return Ok(false);
+        }
+        let extension = edge.extend(pending.iter().map(|entry| &entry.body))?;
+        let (bundles, written): (Vec<_>, Vec<_>) = {
+            let keep = |level: Level, full: bool| full || matches!(level, Level::Hashes(1..));
+            let files = extension.files.into_iter().filter(|(tile, _)| keep(tile.level, tile.is_full()));
+            files.partition(|(tile, _)| tile.level == Level::Entries)
+        };
+        self.folder.write(&bundles)?;
+        self.folder.write(&written)?;
+        let (size, root) = (extension.edge.size(), extension.edge.root());
+        let signed = self.signers.sign(size, &root, now).map_err(|_| Error::Internal("a head could not be signed"))?;
+        let checkpoint = String::from_utf8(signed).map_err(|_| Error::Internal("a note that is no text"))?;
+        let new = State { fence: state.fence + 1, size, root, checkpoint };
+        let full = tail_start(size);
+        // Those that stay in the database, and those that are in bundles already.
+        let bundled = usize::try_from(full.saturating_sub(state.size)).unwrap_or(usize::MAX).min(pending.len());
+        let (gone, stay) = pending.split_at(bundled);
+        self.store.write(|tx| {
+            if !state.swap(tx, &new)? {
+                return Err(Error::Busy);
+            }
+            rows::drop_bundled(tx, full, gone)?;
+            rows::number(tx, full.max(state.size), stay)?;
+            search::index(tx, &bundles)
+        })?;
+        sequencer.anchored = None;
+        sequencer.edge = Some((new.clone(), extension.edge));
+        self.publish(&new)?;
+        sequencer.anchored = Some(size);
+        self.folder.tidy(&written);
+        Ok(true)
+    }
+
+    /// Moves the anchor, then publishes.
+    fn publish(&self, state: &State) -> Result<()> {
+        self.anchor.write(&state.checkpoint)?;
+        self.folder.publish(&state.checkpoint)
+    }
+
+    /// Reads state and edge, and checks them against everything that was signed before.
+    fn reload(&self, sequencer: &mut Sequencer) -> Result<()> {
+        sequencer.edge = None;
+        sequencer.anchored = None;
+        let snapshot = self.snapshot()?;
+        let state = &snapshot.state;
+        let head = Head { size: state.size, root: state.root };
+        self.check_signature(state)?;
+        let anchored = self.anchor.read(self.keys())?;
+        let published = self.published()?;
+        let known = [("anchor", &anchored), ("published checkpoint", &published)];
+        for (what, older) in known.into_iter().filter_map(|(what, older)| Some((what, older.as_ref()?))) {
+            continues(&snapshot.files, what, &older.head(), &head)?;
+        }
+        let edge = Edge::load(&snapshot.files, state.size, &state.root)?;
+        let moved = |known: &Option<Checkpoint>| known.as_ref().is_some_and(|known| known.head() == head);
+        if moved(&anchored) && moved(&published) {
+            sequencer.anchored = Some(state.size);
+        }
+        sequencer.edge = Some((snapshot.state, edge));
+        Ok(())
+    }
+
+    /// The lock state must be what this log signed.
+    fn check_signature(&self, state: &State) -> Result<()> {
+        if *state == State::unsigned(state.fence) {
+            return Ok(());
+        }
+        let checkpoint = self.keys().open(state.checkpoint.as_bytes());
+        match checkpoint {
+            Ok(checkpoint) if (checkpoint.size, checkpoint.root) == (state.size, state.root) => Ok(()),
+            _ => Err(Error::Damaged("the stored head is not what was signed".into())),
+        }
+    }
+
+    /// The published checkpoint, if there is one that this log signed: a torn or foreign file proves nothing.
+    fn published(&self) -> Result<Option<Checkpoint>> {
+        match self.folder.read(CHECKPOINT_PATH, note::MAX_LEN) {
+            Ok(bytes) => Ok(self.keys().open(&bytes).ok()),
+            Err(log::source::SourceError::Io { .. }) => {
+                Err(Error::Damaged("the published checkpoint cannot be read".into()))
+            }
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn snapshot(&self) -> Result<Snapshot> {
+        self.snapshot_with(|_| Ok(())).map(|(snapshot, ())| snapshot)
+    }
+
+    /// The log at one moment, and what else is read in the same transaction.
+    fn snapshot_with<T>(&self, more: impl Fn(&mut dyn Transaction) -> Result<T>) -> Result<(Snapshot, T)> {
+        let read = || self.store.read(|tx| Ok::<_, Error>((Snapshot::read(tx, &self.folder)?, more(tx)?)));
+        let mut found = read()?;
+        for _ in 0..SNAPSHOT_TRIES {
+            if found.0.whole {
+                break;
+            }
+            found = read()?;
+        }
+        Ok(found)
+    }
+
+    fn sequencer(&self) -> MutexGuard<'_, Sequencer> {
+        self.sequencer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Before the first pass.
+    fn unsigned(fence: i64) -> Self {
+        Self { fence, size: 0, root: log::tree::empty_root(), checkpoint: String::new() }
+    }
+}
+
+fn signed_head(state: &State) -> SignedHead {
+    SignedHead { head: Head { size: state.size, root: state.root }, checkpoint: state.checkpoint.clone() }
+}
+
+fn continues(files: &dyn TileSource, what: &str, older: &Head, head: &Head) -> Result<()> {
+    match verify::continues(files, older, head) {
+        Ok(()) => Ok(()),
+        Err(Failure::Behind { size, known }) => Err(Error::ReadOnly(format!(
+            "it has {size} entries, but its {what} has {known}: an older copy was restored"
+        ))),
+        Err(Failure::Fork { known }) => {
+            Err(Error::ReadOnly(format!("it does not continue its {what} of {known} entries")))
+        }
+        Err(failure) => Err(Error::Damaged(failure.to_string())),
+    }
+}
+
+/// A checkpoint whose signatures hold, but which is not the head in the database.
+fn state_mismatch(state: &State, report: &Report) -> Option<String> {
+    let checkpoint = report.checkpoint.as_ref()?;
+    let same = (checkpoint.size, checkpoint.root) == (state.size, state.root);
+    (!same).then(|| "the stored head is not what was signed".to_owned())
+}
+
+/// Passes in one call; what comes later is left to the next.
+const MAX_PASSES: u32 = 256;
+/// How often a snapshot is read again when a pass replaced files meanwhile.
+const SNAPSHOT_TRIES: u32 = 3;
+/// Threads of a full verification.
+const THREADS: usize = 2;

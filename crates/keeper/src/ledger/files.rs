@@ -1,0 +1,145 @@
+//! The log's folder: full bundles and tiles, and the upper partial tiles; durable before a head over them is signed.
+
+use super::error::{Error, Result};
+use log::source::{MemoryTiles, SourceError, TileSource};
+use log::tile::{CHECKPOINT_PATH, Level, Tile};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The folder of one log.
+#[derive(Debug, Clone)]
+pub(super) struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Keeps other processes out until the file is dropped.
+    pub(super) fn lock(&self) -> Result<File> {
+        let path = self.path.join("lock");
+        let io = |error: std::io::Error| Error::io("the log cannot be locked", &path, &error);
+        let file = File::options().write(true).create(true).truncate(false).open(&path).map_err(io)?;
+        for _ in 0..LOCK_TRIES {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(std::fs::TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+                Err(std::fs::TryLockError::Error(error)) => return Err(io(error)),
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    /// Writes tiles and makes them durable, folders included. What a pass left behind that was never signed is replaced.
+    pub(super) fn write(&self, files: &[(Tile, Vec<u8>)]) -> Result<()> {
+        let mut folders = BTreeSet::new();
+        for (tile, bytes) in files {
+            let path = self.path.join(tile.path());
+            let parent = path.parent().ok_or(Error::Internal("a tile without a folder"))?;
+            self.make_folder(parent, &mut folders)?;
+            write_durably(&path, bytes)?;
+            folders.insert(parent.to_owned());
+        }
+        folders.iter().try_for_each(|folder| sync_folder(folder))
+    }
+
+    /// Makes a folder and notes the parents that must be synced for it to last.
+    fn make_folder(&self, folder: &Path, changed: &mut BTreeSet<PathBuf>) -> Result<()> {
+        if folder.is_dir() || folder == self.path {
+            return Ok(());
+        }
+        let parent = folder.parent().ok_or(Error::Internal("a folder outside the log"))?;
+        self.make_folder(parent, changed)?;
+        changed.insert(parent.to_owned());
+        match std::fs::create_dir(folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                Err(Error::io("a folder of the log cannot be made", folder, &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Publishes a signed checkpoint. A crash may lose it: the lock state has it.
+    pub(super) fn publish(&self, checkpoint: &str) -> Result<()> {
+        let path = self.path.join(CHECKPOINT_PATH);
+        let partial = self.path.join("checkpoint.partial");
+        let io = |error: std::io::Error| Error::io("the checkpoint cannot be published", &path, &error);
+        std::fs::write(&partial, checkpoint).map_err(io)?;
+        std::fs::rename(&partial, &path).map_err(io)
+    }
+
+    /// Removes the partial tiles that newer ones have replaced; they are not needed any more, so that failures do not matter.
+    pub(super) fn tidy(&self, written: &[(Tile, Vec<u8>)]) {
+        for (tile, _) in written.iter().filter(|(tile, _)| tile.level != Level::Entries) {
+            let keep = (!tile.is_full()).then(|| self.path.join(tile.path()));
+            let partials = self.path.join(format!("{}.p", tile.full().path()));
+            let Ok(listing) = std::fs::read_dir(&partials) else { continue };
+            for file in listing.flatten().map(|file| file.path()).filter(|file| Some(file) != keep.as_ref()) {
+                let _ = std::fs::remove_file(file);
+            }
+            if keep.is_none() {
+                let _ = std::fs::remove_dir(&partials);
+            }
+        }
+    }
+}
+
+impl TileSource for Folder {
+    fn read(&self, path: &str, max: usize) -> std::result::Result<Vec<u8>, SourceError> {
+        read_bounded(&self.path.join(path), max).map_err(|error| match error {
+            None => SourceError::TooLong { path: path.to_owned() },
+            Some(error) if error.kind() == ErrorKind::NotFound => SourceError::Missing { path: path.to_owned() },
+            Some(error) => SourceError::Io { path: path.to_owned(), why: error.kind().to_string() },
+        })
+    }
+}
+
+/// The files of a log with what is not in its folder: the tail and the checkpoint of one moment.
+#[derive(Debug)]
+pub(super) struct Overlay {
+    pub(super) folder: Folder,
+    pub(super) memory: MemoryTiles,
+}
+
+impl TileSource for Overlay {
+    fn read(&self, path: &str, max: usize) -> std::result::Result<Vec<u8>, SourceError> {
+        match self.memory.read(path, max) {
+            Err(SourceError::Missing { .. }) => self.folder.read(path, max),
+            other => other,
+        }
+    }
+}
+
+/// Reads a file of at most `max` bytes; `None` as the error when it is longer.
+pub(super) fn read_bounded(path: &Path, max: usize) -> std::result::Result<Vec<u8>, Option<std::io::Error>> {
+    let file = File::open(path).map_err(Some)?;
+    let mut bytes = Vec::new();
+    file.take(max as u64 + 1).read_to_end(&mut bytes).map_err(Some)?;
+    if bytes.len() > max { Err(None) } else { Ok(bytes) }
+}
+
+/// Writes a file beside its place, syncs it and moves it there. The folder still has to be synced.
+pub(super) fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".partial");
+    let partial = path.with_file_name(name);
+    let io = |error: std::io::Error| Error::io("a file of the log cannot be written", path, &error);
+    let mut file = File::create(&partial).map_err(io)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io)?;
+    std::fs::rename(&partial, path).map_err(io)
+}
+
+/// Makes the names in a folder durable.
+pub(super) fn sync_folder(folder: &Path) -> Result<()> {
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| Error::io("a folder of the log cannot be synced", folder, &error))
+}
+
+/// How often and with what pauses a lock is tried: ten seconds in all.
+const LOCK_TRIES: u32 = 10_000;
+const LOCK_PAUSE: Duration = Duration::from_millis(1);

@@ -1,0 +1,196 @@
+//! The log's rows: appending entries, the pending ones, the tail, the lock state.
+
+use super::error::{Error, Result};
+use crate::datastore::{self, Row, Transaction, Value, tuples};
+use crate::hash;
+use api::terms::EntryId;
+use aws_lc_rs::hmac;
+use log::tree::Hash;
+
+/// The most entries that one pass integrates.
+pub(super) const PASS: i64 = 2048;
+
+/// The MAC under which entries wait in the database, so that only the keeper's own get signed.
+#[derive(Clone)]
+pub struct EntryMac(hmac::Key);
+
+impl std::fmt::Debug for EntryMac {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("EntryMac(..)")
+    }
+}
+
+impl EntryMac {
+    /// With the vault's row-MAC key; the label keeps its uses apart.
+    pub fn new(key: &[u8; 32]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+    }
+
+    fn sign(&self, ticket: i64, position: i64, body: &[u8]) -> hmac::Tag {
+        hmac::sign(&self.0, &mac_input(ticket, position, body))
+    }
+}
+
+/// LP("strongroom/v1/entry-mac", ticket, position), then the body after a u32.
+fn mac_input(ticket: i64, position: i64, body: &[u8]) -> Vec<u8> {
+    let mut bytes = hash::lp(&[b"strongroom/v1/entry-mac", &ticket.to_be_bytes(), &position.to_be_bytes()]);
+    hash::push_long(&mut bytes, body);
+    bytes
+}
+
+/// Adds entries, already encoded under this ticket, to the transaction. They are in the log when it commits.
+///
+/// # Errors
+/// Whatever the database says.
+pub fn append(
+    tx: &mut dyn Transaction,
+    mac: &EntryMac,
+    ticket: i64,
+    entries: &[(EntryId, Vec<u8>)],
+) -> datastore::Result<()> {
+    let sql = "SELECT CAST(COALESCE(MAX(position), -1) AS BIGINT) FROM entry WHERE ticket = $1";
+    let last = tx.query(sql, &[ticket.into()])?.one()?.integer(0)?;
+    let rows: Vec<_> = (last + 1..)
+        .zip(entries)
+        .map(|(position, (id, body))| (position, id, body, mac.sign(ticket, position, body)))
+        .collect();
+    in_sizes(&rows, |page| {
+        let mut values: Vec<Value<'_>> = Vec::with_capacity(page.len() * 5);
+        for (position, id, body, tag) in page {
+            values.extend([Value::from(ticket), (*position).into(), id.as_bytes().into()]);
+            values.extend([Value::from(*body), tag.as_ref().into()]);
+        }
+        let sql = format!("INSERT INTO entry (ticket, position, id, body, mac) VALUES {}", tuples(page.len(), 5));
+        tx.query(&sql, &values).map(|_| ())
+    })
+}
+
+/// Pages of 64, 8 and 1: a handful of statement texts serve every batch.
+pub(super) fn in_sizes<T, E>(
+    items: &[T],
+    mut each: impl FnMut(&[T]) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
+    let mut rest = items;
+    for size in [64, 8, 1] {
+        while let Some((page, tail)) = rest.split_at_checked(size) {
+            each(page)?;
+            rest = tail;
+        }
+    }
+    Ok(())
+}
+
+/// An entry that is not in a full bundle.
+#[derive(Debug, Clone)]
+pub(super) struct Recent {
+    pub(super) ticket: i64,
+    pub(super) position: i64,
+    pub(super) body: Vec<u8>,
+}
+
+/// The pending entries, in the order in which they enter the tree, each checked to be the keeper's own.
+pub(super) fn pending(tx: &mut dyn Transaction, mac: &EntryMac, limit: i64) -> Result<Vec<Recent>> {
+    let sql = "SELECT ticket, position, body, mac FROM entry WHERE idx IS NULL ORDER BY ticket, position LIMIT $1";
+    let checked = |row: Row| {
+        let input = mac_input(row.integer(0)?, row.integer(1)?, row.bytes(2)?);
+        hmac::verify(&mac.0, &input, row.bytes(3)?)
+            .map_err(|_| Error::Damaged("a pending entry is not the keeper's".into()))?;
+        recent(row)
+    };
+    tx.query(sql, &[limit.into()])?.into_iter().map(checked).collect()
+}
+
+/// How many entries are pending.
+pub(super) fn pending_count(tx: &mut dyn Transaction) -> Result<u64> {
+    let row = tx.query("SELECT CAST(COUNT(*) AS BIGINT) FROM entry WHERE idx IS NULL", &[])?.one()?;
+    unsigned(row.integer(0)?)
+}
+
+/// The entries of the partial bundle, which must be those from `from` up to `size`.
+pub(super) fn tail(tx: &mut dyn Transaction, from: u64, size: u64) -> Result<Vec<Recent>> {
+    let sql = "SELECT ticket, position, body, idx FROM entry WHERE idx IS NOT NULL ORDER BY idx LIMIT 512";
+    let rows = tx.query(sql, &[])?;
+    let mut next = from;
+    for row in &rows {
+        if unsigned(row.integer(3)?)? != next {
+            return Err(Error::Damaged(format!("entry {next} is not in the database")));
+        }
+        next += 1;
+    }
+    if next != size {
+        return Err(Error::Damaged(format!("the database holds entries up to {next} of {size}")));
+    }
+    rows.into_iter().map(recent).collect()
+}
+
+fn recent(mut row: Row) -> Result<Recent> {
+    Ok(Recent { ticket: row.integer(0)?, position: row.integer(1)?, body: row.take_bytes(2)? })
+}
+
+/// The lock state: the last head that was signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct State {
+    pub(super) fence: i64,
+    pub(super) size: u64,
+    pub(super) root: Hash,
+    /// The signed note; empty before the first.
+    pub(super) checkpoint: String,
+}
+
+impl State {
+    pub(super) fn read(tx: &mut dyn Transaction) -> Result<Self> {
+        let mut row = tx.query("SELECT fence, size, root, checkpoint FROM logstate WHERE id = 0", &[])?.one()?;
+        let root = Hash::from_hex(row.text(2)?).ok_or_else(|| Error::Damaged("the stored root is no hash".into()))?;
+        Ok(Self { fence: row.integer(0)?, size: unsigned(row.integer(1)?)?, root, checkpoint: row.take_text(3)? })
+    }
+
+    /// Compares-and-swaps (fence, size, root): false when another sequencer was here.
+    pub(super) fn swap(&self, tx: &mut dyn Transaction, new: &Self) -> Result<bool> {
+        let sql = "UPDATE logstate SET fence = $1, size = $2, root = $3, checkpoint = $4 \
+                   WHERE id = 0 AND fence = $5 AND size = $6 AND root = $7";
+        let (root, old_root) = (new.root.to_string(), self.root.to_string());
+        let values = [
+            new.fence.into(),
+            signed(new.size)?.into(),
+            root.as_str().into(),
+            new.checkpoint.as_str().into(),
+            self.fence.into(),
+            signed(self.size)?.into(),
+            old_root.as_str().into(),
+        ];
+        Ok(tx.query(sql, &values)?.changed() == 1)
+    }
+}
+
+/// Gives indexes to entries that stay in the tail.
+pub(super) fn number(tx: &mut dyn Transaction, from: u64, entries: &[Recent]) -> Result<()> {
+    let sql = "UPDATE entry SET idx = $1 WHERE ticket = $2 AND position = $3 AND idx IS NULL";
+    for (at, entry) in (from..).zip(entries) {
+        let changed = tx.query(sql, &[signed(at)?.into(), entry.ticket.into(), entry.position.into()])?.changed();
+        if changed != 1 {
+            return Err(Error::Damaged("a pending entry went away".into()));
+        }
+    }
+    Ok(())
+}
+
+/// Removes entries that are in full bundles now: the old tail, and those that came straight from pending.
+pub(super) fn drop_bundled(tx: &mut dyn Transaction, below: u64, entries: &[Recent]) -> Result<()> {
+    tx.query("DELETE FROM entry WHERE idx < $1", &[signed(below)?.into()])?;
+    in_sizes(entries, |page| {
+        let values: Vec<Value<'_>> = page.iter().flat_map(|e| [e.ticket.into(), e.position.into()]).collect();
+        let sql = format!("DELETE FROM entry WHERE (ticket, position) IN (VALUES {})", tuples(page.len(), 2));
+        match tx.query(&sql, &values)?.changed() {
+            changed if changed == page.len() as u64 => Ok(()),
+            _ => Err(Error::Damaged("a pending entry went away".into())),
+        }
+    })
+}
+
+pub(super) fn signed(value: u64) -> Result<i64> {
+    i64::try_from(value).map_err(|_| Error::Internal("a number above 2^63"))
+}
+
+pub(super) fn unsigned(value: i64) -> Result<u64> {
+    u64::try_from(value).map_err(|_| Error::Damaged("a number below zero".into()))
+}

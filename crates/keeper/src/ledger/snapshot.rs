@@ -1,0 +1,62 @@
+//! The whole log at one moment: files, tail, checkpoint; readable like any log in tlog-tiles layout.
+
+use super::error::{Error, Result};
+use super::files::{Folder, Overlay};
+use super::rows::{self, Recent, State};
+use crate::datastore::Transaction;
+use log::source::{self, MemoryTiles, SourceError};
+use log::tile::{self, CHECKPOINT_PATH, Level, Tile, WIDTH};
+use log::tree;
+
+/// The log at one moment.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    pub(super) state: State,
+    pub(super) files: Overlay,
+    /// False when an upper partial tile was missing: a pass may have replaced it meanwhile.
+    pub(super) whole: bool,
+}
+
+impl Snapshot {
+    /// Reads it in a transaction, so that state and tail belong together.
+    pub(super) fn read(tx: &mut dyn Transaction, folder: &Folder) -> Result<Self> {
+        let state = State::read(tx)?;
+        let tail = rows::tail(tx, tail_start(state.size), state.size)?;
+        Self::assemble(folder, state, &tail)
+    }
+
+    fn assemble(folder: &Folder, state: State, tail: &[Recent]) -> Result<Self> {
+        let mut memory = MemoryTiles::default();
+        memory.0.insert(CHECKPOINT_PATH.to_owned(), state.checkpoint.clone().into_bytes());
+        let (mut bundle, mut leaves) = (Vec::new(), Vec::new());
+        for entry in tail {
+            tile::push_entry(&mut bundle, &entry.body).map_err(|error| Error::Damaged(error.to_string()))?;
+            leaves.push(tree::leaf(&entry.body));
+        }
+        if let Some(partial) = Tile::bundle(state.size / WIDTH, state.size) {
+            let hashes = Tile { level: Level::Hashes(0), ..partial };
+            memory.insert_all([(partial, bundle), (hashes, tile::to_bytes(&leaves))]);
+        }
+        let mut whole = true;
+        // A pass may replace upper partial tiles at any time: keep those of this size.
+        for level in 1..tile::MAX_LEVELS {
+            let count = state.size.checked_shr(8 * u32::from(level)).unwrap_or(0);
+            if let Some(partial) = Tile::of(level, count / WIDTH, state.size).filter(|tile| !tile.is_full()) {
+                match source::hashes(folder, &partial) {
+                    Ok(hashes) => memory.insert_all([(partial, tile::to_bytes(&hashes))]),
+                    // Whoever needs it finds that it is missing, and says where.
+                    Err(SourceError::Missing { .. } | SourceError::Malformed { .. } | SourceError::TooLong { .. }) => {
+                        whole = false;
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(Self { state, files: Overlay { folder: folder.clone(), memory }, whole })
+    }
+}
+
+/// The index of the first entry of the partial bundle.
+pub(super) fn tail_start(size: u64) -> u64 {
+    size - size % WIDTH
+}

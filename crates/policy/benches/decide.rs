@@ -28,14 +28,14 @@ fn main() {
     report("500 policies, none sliced", &flat, &query(Action::Read, 3), rounds / 10);
 }
 
-/// The baseline with permits of other workspaces up to `policies`; one in eight is of the workspace asked about.
+/// The baseline with permits of other workspaces up to `policies`; one in 32 is of the workspace asked about.
 fn grown(policies: usize, scope: &str) -> Set {
     let mut sources = Set::baseline_sources();
     let start = Instant::now();
     let base = Set::load(&sources).unwrap().ids().count();
     let mut text = String::new();
     for n in 0..policies.saturating_sub(base) {
-        let place = format!("{:02x}", if n % 8 == 0 { 0x1a } else { n % 200 }).repeat(16);
+        let place = format!("{:02x}", if n % 32 == 0 { 0x1a } else { 0x20 + n % 200 }).repeat(16);
         let scope = scope.replace("{place}", &place);
         let action = ["read", "export", "write", "alias"].get(n % 4).unwrap_or(&"read");
         text += &format!(

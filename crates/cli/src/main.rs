@@ -1,2 +1,101 @@
-//! .
-fn main() {}
+//! The `strongroom` command: arguments, prompts, rendering. What things do is in the client.
+
+mod args;
+mod config;
+mod output;
+mod progress;
+mod run;
+mod suggest;
+mod unlock;
+
+use args::Cli;
+use clap::Parser as _;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use output::Failure;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let hardened = harden();
+    let json = wants_json();
+    let code = match Cli::try_parse() {
+        Err(error) => usage(&error, json),
+        Ok(cli) => {
+            if hardened.is_none() {
+                output::stderr("warning: core dumps could not be turned off");
+            }
+            match run::run(cli) {
+                Ok(code) => code,
+                Err((failure, json)) => failure.report(json),
+            }
+        }
+    };
+    ExitCode::from(code)
+}
+
+/// No core dumps, and no look into this process by others of the same account.
+fn harden() -> Option<()> {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).ok()?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).ok()
+}
+
+/// Whether errors are JSON, found before the arguments are known to be right.
+fn wants_json() -> bool {
+    let mut args = std::env::args_os().skip(1);
+    let mut found = std::env::var("STRONGROOM_FORMAT").unwrap_or_default();
+    while let Some(arg) = args.next() {
+        let text = arg.to_string_lossy().into_owned();
+        if text == "--" {
+            break;
+        }
+        if text == "--format" {
+            found = args.next().unwrap_or_default().to_string_lossy().into_owned();
+        } else if let Some(value) = text.strip_prefix("--format=") {
+            value.clone_into(&mut found);
+        }
+    }
+    matches!(found.as_str(), "json" | "jsonl")
+}
+
+/// Prints help, version, or what is wrong with the arguments.
+fn usage(error: &clap::Error, json: bool) -> u8 {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            return match output::print(error.render().to_string().as_bytes()) {
+                Ok(()) => 0,
+                Err(failure) => failure.report(json),
+            };
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand if !json => {
+            output::stderr(error.render().to_string().trim_end());
+            return api::terms::Exit::Usage as u8;
+        }
+        _ => {}
+    }
+    let text = error.render().to_string();
+    let why = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    let mut problem = api::wire::Problem::new(api::terms::Code::BadRequest, "wrong usage", why);
+    problem.try_ = Some(hint(error).unwrap_or_else(|| "strongroom --help".to_owned()));
+    Failure::from(problem).report(json)
+}
+
+fn hint(error: &clap::Error) -> Option<String> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => texts.first().cloned(),
+        _ => None,
+    };
+    if let Some(word) = text(ContextKind::InvalidSubcommand) {
+        let known = suggest::for_word(&word).map(str::to_owned);
+        return known.or_else(|| text(ContextKind::SuggestedSubcommand).map(|near| format!("strongroom {near}")));
+    }
+    if let Some(flag) = text(ContextKind::SuggestedArg) {
+        return Some(flag);
+    }
+    match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => {
+            usage.to_string().lines().next().map(|line| line.trim_start_matches("Usage: ").trim().to_owned())
+        }
+        _ => None,
+    }
+}

@@ -102,7 +102,7 @@ pub fn open(dir: &Path, root: Root, anchor: PathBuf, principal: Option<&Name>) -
         Root::Keyfile(path) => keeper::vault::RootUnlock::Keyfile(path),
         Root::Passphrase(bytes) => keeper::vault::RootUnlock::Passphrase(bytes),
     };
-    let keeper = keeper::Keeper::open(&keeper::vault::OpenOptions { dir: dir.to_owned(), root, anchor })?;
+    let keeper = keeper::Keeper::open(&keeper::vault::OpenOptions::new(dir.to_owned(), root, anchor))?;
     let key = SessionKey::generate()?;
     let session = keeper.session(principal, key.public())?;
     let seat = Seat::new(Box::new(Embedded::new(keeper, session)), key)?;

@@ -1,0 +1,152 @@
+//! Commands on the vault, keys, principals and policy.
+
+use super::Duration;
+use api::terms::{Action, Class, Environment, Mode, PrincipalKind};
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// `init`
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// How the vault is run: solo (one person) or rehearsal (team rules on one machine, for learning and tests)
+    #[arg(long, default_value = "solo", env = "STRONGROOM_MODE", hide_env = true)]
+    pub mode: Mode,
+    /// What opens it
+    #[arg(long, value_enum, default_value = "keyfile", env = "STRONGROOM_ROOT", hide_env = true)]
+    pub root: RootKindArg,
+    /// Make no recovery code
+    #[arg(long, conflicts_with = "recovery_file", env = "STRONGROOM_NO_RECOVERY", hide_env = true)]
+    pub no_recovery: bool,
+    /// Where the recovery code goes
+    #[arg(long, value_name = "FILE", env = "STRONGROOM_RECOVERY_FILE", hide_env = true)]
+    pub recovery_file: Option<PathBuf>,
+    /// Name of the first principal [default: the user's name]
+    #[arg(long, value_name = "NAME", env = "STRONGROOM_OWNER", hide_env = true)]
+    pub owner: Option<String>,
+}
+
+/// What opens a vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RootKindArg {
+    /// A key file outside the vault.
+    Keyfile,
+    /// A passphrase.
+    Passphrase,
+}
+
+/// `key`
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// List keys
+    Ls,
+    /// Show one key
+    Show {
+        /// Its id, or the beginning of it
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Give domain keys a new version and wrap everything again; the depot is not touched
+    Rotate {
+        /// Only of this workspace
+        #[arg(long, value_name = "NAME", env = "STRONGROOM_WORKSPACE", hide_env = true)]
+        workspace: Option<String>,
+        /// Only of this environment
+        #[arg(long = "env", value_name = "ENVIRONMENT", env = "STRONGROOM_ENV", hide_env = true)]
+        environment: Option<Environment>,
+        /// Only of this classification
+        #[arg(long, env = "STRONGROOM_CLASS", hide_env = true)]
+        class: Option<Class>,
+        /// Return when the new version writes; later commands go on wrapping
+        #[arg(long, env = "STRONGROOM_NO_WAIT", hide_env = true)]
+        no_wait: bool,
+    },
+}
+
+/// `principal`
+#[derive(Debug, Subcommand)]
+pub enum PrincipalCommand {
+    /// Add a principal, or change one
+    Add(PrincipalAddArgs),
+    /// List principals
+    Ls,
+    /// Show one principal
+    Show {
+        /// Its name
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}
+
+/// `principal add`
+#[derive(Debug, Args)]
+pub struct PrincipalAddArgs {
+    /// Its name
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// user, service or workload
+    #[arg(long, default_value = "user", env = "STRONGROOM_KIND", hide_env = true)]
+    pub kind: PrincipalKind,
+    /// The highest classification it may see: public, internal, confidential or restricted
+    #[arg(long, default_value = "internal", value_name = "CLASS", env = "STRONGROOM_CLEARANCE", hide_env = true)]
+    pub clearance: Class,
+    /// A role in a workspace, as lab=reader or lab=reader:2027-01-31; may be repeated
+    #[arg(long = "grant", value_name = "WORKSPACE=ROLE[:UNTIL]")]
+    pub grants: Vec<String>,
+    /// Refuse it everything
+    #[arg(long, env = "STRONGROOM_SUSPENDED", hide_env = true)]
+    pub suspended: bool,
+    /// It exists already: set clearance, state and grants anew
+    #[arg(long, env = "STRONGROOM_CHANGE", hide_env = true)]
+    pub change: bool,
+}
+
+/// `policy`
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Show the policy set in force
+    Show,
+    /// Check policy files without applying them
+    Lint {
+        /// Cedar files or folders of them [default: the set in force]
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Run cases against the set in force, or against files
+    Test {
+        /// A file of cases
+        #[arg(value_name = "CASES")]
+        cases: PathBuf,
+        /// Cedar files or folders instead of the set in force
+        #[arg(long = "policies", value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Say what would be decided and why, without acting
+    Explain {
+        /// list, read, export, write, alias, rotate-keys, manage-principals, manage-policy, audit or collect
+        #[arg(value_name = "ACTION")]
+        action: Action,
+        /// On what
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// Why.
+        #[command(flatten)]
+        why: super::ReasonArgs,
+    },
+    /// Replace the organisation's part of the policy set
+    Apply {
+        /// Cedar files or folders of them
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+        /// The hash of the set this change was made against
+        #[arg(long, value_name = "HASH", env = "STRONGROOM_BASE", hide_env = true)]
+        base: Option<String>,
+    },
+}
+
+/// `gc`
+#[derive(Debug, Args)]
+pub struct GcArgs {
+    /// What is younger stays
+    #[arg(long, default_value = "24h", value_name = "TIME", env = "STRONGROOM_GRACE", hide_env = true)]
+    pub grace: Duration,
+}

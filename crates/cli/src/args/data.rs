@@ -1,0 +1,132 @@
+//! Commands on data.
+
+use super::{ByteRange, Tag};
+use api::terms::{Class, Environment, Kind};
+use clap::Args;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// `put`
+#[derive(Debug, Args)]
+pub struct PutArgs {
+    /// A file, a folder, or - for standard input
+    #[arg(value_name = "SRC")]
+    pub source: PathBuf,
+    /// Where it goes
+    #[arg(value_name = "WORKSPACE/ARTIFACT")]
+    pub target: String,
+    /// Classification: public, internal, confidential or restricted [default: the workspace's, else confidential]
+    #[arg(long, env = "STRONGROOM_CLASS", hide_env = true)]
+    pub class: Option<Class>,
+    /// Environment: dev, staging or prod [default: dev]
+    #[arg(long = "env", value_name = "ENVIRONMENT", env = "STRONGROOM_ENV", hide_env = true)]
+    pub environment: Option<Environment>,
+    /// What it is: model, dataset, code or other
+    #[arg(long, env = "STRONGROOM_KIND", hide_env = true)]
+    pub kind: Option<Kind>,
+    /// Attach a tag; may be repeated
+    #[arg(long = "tag", value_name = "KEY=VALUE")]
+    pub tags: Vec<Tag>,
+    /// Move this alias to the new version
+    #[arg(long, value_name = "NAME")]
+    pub alias: Option<String>,
+    /// What it was made from; may be repeated
+    #[arg(long = "from", value_name = "REF")]
+    pub from: Vec<String>,
+    /// Put only what matches; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    pub include: Vec<String>,
+    /// Leave out what matches; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+}
+
+/// Why, for restricted data.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ReasonArgs {
+    /// Why you need it (restricted data)
+    #[arg(long, value_name = "TEXT", env = "STRONGROOM_REASON", hide_env = true)]
+    pub reason: Option<String>,
+    /// WORKSPACE/ARTIFACT again (restricted data in a solo vault)
+    #[arg(long, value_name = "WORKSPACE/ARTIFACT", env = "STRONGROOM_CONFIRM", hide_env = true)]
+    pub confirm: Option<String>,
+}
+
+/// `get`
+#[derive(Debug, Args)]
+pub struct GetArgs {
+    /// The version, or a file or folder in it
+    #[arg(value_name = "REF")]
+    pub reference: OsString,
+    /// Where it goes; it must not exist yet, except a folder that a single file goes into
+    #[arg(value_name = "DEST")]
+    pub dest: PathBuf,
+    /// Replace what is there
+    #[arg(long, env = "STRONGROOM_FORCE", hide_env = true)]
+    pub force: bool,
+    /// Why.
+    #[command(flatten)]
+    pub why: ReasonArgs,
+}
+
+/// `cat`
+#[derive(Debug, Args)]
+pub struct CatArgs {
+    /// The file
+    #[arg(value_name = "REF[/PATH]")]
+    pub reference: OsString,
+    /// Only these bytes: A-B (both included), A- or -N
+    #[arg(long, value_name = "A-B", env = "STRONGROOM_BYTES", hide_env = true, allow_hyphen_values = true)]
+    pub bytes: Option<ByteRange>,
+    /// Why.
+    #[command(flatten)]
+    pub why: ReasonArgs,
+}
+
+/// `ls`
+#[derive(Debug, Args)]
+pub struct LsArgs {
+    /// Nothing for workspaces, a workspace for artifacts, a version for files
+    #[arg(value_name = "WORKSPACE|REF[/PREFIX]")]
+    pub what: Option<OsString>,
+    /// At most this many
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1000), env = "STRONGROOM_LIMIT", hide_env = true)]
+    pub limit: u32,
+    /// Continue after this one (`next` of the page before)
+    #[arg(long, value_name = "NEXT", env = "STRONGROOM_AFTER", hide_env = true)]
+    pub after: Option<String>,
+    /// Why.
+    #[command(flatten)]
+    pub why: ReasonArgs,
+}
+
+/// `history`
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// The artifact
+    #[arg(value_name = "REF")]
+    pub reference: String,
+    /// At most this many
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000), env = "STRONGROOM_LIMIT", hide_env = true)]
+    pub limit: u32,
+    /// Continue below this version number
+    #[arg(long, value_name = "N", env = "STRONGROOM_BEFORE", hide_env = true)]
+    pub before: Option<u64>,
+}
+
+/// `verify`
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// These versions [default: the log and the anchor only]
+    #[arg(value_name = "REF")]
+    pub references: Vec<String>,
+    /// Every version of every artifact
+    #[arg(long, conflicts_with = "references", env = "STRONGROOM_ALL", hide_env = true)]
+    pub all: bool,
+    /// Rebuild the state from the log and compare it with the tables
+    #[arg(long, env = "STRONGROOM_STATE", hide_env = true)]
+    pub state: bool,
+    /// Why.
+    #[command(flatten)]
+    pub why: ReasonArgs,
+}

@@ -1,0 +1,113 @@
+//! Values of flags that are parsed at the edge.
+
+use std::str::FromStr;
+
+/// `--bytes A-B`: first and last byte, both included, as in HTTP; `A-` runs to the end, `-N` is the last N bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ByteRange {
+    /// From the first to the last, both included.
+    Between(u64, u64),
+    /// From here to the end.
+    From(u64),
+    /// This many at the end.
+    Last(u64),
+}
+
+impl FromStr for ByteRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || "a range is A-B (both included), A- or -N".to_owned();
+        let number = |digits: &str| {
+            let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+            digits.parse::<u64>().ok().filter(|_| plain).ok_or_else(bad)
+        };
+        match text.split_once('-').ok_or_else(bad)? {
+            ("", last) => Ok(Self::Last(number(last)?)),
+            (first, "") => Ok(Self::From(number(first)?)),
+            (first, last) => {
+                let (first, last) = (number(first)?, number(last)?);
+                if first > last {
+                    Err("the range ends before it begins".to_owned())
+                } else {
+                    Ok(Self::Between(first, last))
+                }
+            }
+        }
+    }
+}
+
+/// `--tag k=v`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tag {
+    /// A name.
+    pub key: String,
+    /// Any text.
+    pub value: String,
+}
+
+impl FromStr for Tag {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (key, value) = text.split_once('=').ok_or("a tag is KEY=VALUE")?;
+        key.parse::<api::terms::Name>().map_err(|e| e.to_string())?;
+        Ok(Self { key: key.to_owned(), value: value.to_owned() })
+    }
+}
+
+/// A span of time: a number with `s`, `m`, `h` or `d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Duration {
+    /// In seconds.
+    pub secs: u64,
+}
+
+impl FromStr for Duration {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || "a span of time is a number with s, m, h or d, as in 24h".to_owned();
+        let unit = text.chars().last().ok_or_else(bad)?;
+        let factor = match unit {
+            's' => 1,
+            'm' => 60,
+            'h' => 3_600,
+            'd' => 86_400,
+            _ => return Err(bad()),
+        };
+        let digits = text.strip_suffix(unit).filter(|d| d.bytes().all(|b| b.is_ascii_digit())).ok_or_else(bad)?;
+        let secs = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(factor)).ok_or_else(bad)?;
+        Ok(Self { secs })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ByteRange, Duration, Tag};
+
+    #[test]
+    fn ranges_are_inclusive_like_http() {
+        assert_eq!("0-0".parse(), Ok(ByteRange::Between(0, 0)));
+        assert_eq!("5-".parse(), Ok(ByteRange::From(5)));
+        assert_eq!("-5".parse(), Ok(ByteRange::Last(5)));
+        for bad in ["", "-", "5", "6-5", "a-b", "+1-2", "1-2-3", "18446744073709551616-"] {
+            assert!(bad.parse::<ByteRange>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn spans_have_a_unit() {
+        assert_eq!("90m".parse(), Ok(Duration { secs: 5_400 }));
+        assert_eq!("0s".parse(), Ok(Duration { secs: 0 }));
+        for bad in ["", "5", "h", "-1h", "1w", "18446744073709551615d"] {
+            assert!(bad.parse::<Duration>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_tag_key_is_a_name() {
+        assert_eq!("a=b=c".parse(), Ok(Tag { key: "a".into(), value: "b=c".into() }));
+        assert!("=x".parse::<Tag>().is_err() && "x".parse::<Tag>().is_err());
+    }
+}

@@ -1,0 +1,102 @@
+//! Errors: one line what, one why, one `try:`; the same as JSON.
+
+use super::stderr;
+use api::terms::Code;
+use api::wire::{Problem, Refusal};
+
+/// How a command ends when it does not end well.
+#[derive(Debug)]
+pub enum Failure {
+    /// A problem to print.
+    Problem(Box<Problem>),
+    /// What was to be said was said; only the exit code is left.
+    Exit(u8),
+    /// The reader of standard output is gone: nothing to say.
+    Quiet,
+}
+
+impl Failure {
+    /// A problem of the operating system.
+    pub fn from_io(what: &str, error: &std::io::Error) -> Self {
+        let code = match error.kind() {
+            std::io::ErrorKind::NotFound => Code::NotFound,
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Code::DiskFull,
+            std::io::ErrorKind::AlreadyExists => Code::Conflict,
+            _ => Code::Unavailable,
+        };
+        Problem::new(code, what, error.to_string()).into()
+    }
+
+    /// A defect of ours.
+    pub fn internal(what: &str, why: &impl ToString) -> Self {
+        Problem::new(Code::Internal, what, why.to_string()).into()
+    }
+
+    /// Wrong usage.
+    pub fn usage(what: &str, why: impl ToString) -> Self {
+        Problem::new(Code::BadRequest, what, why.to_string()).into()
+    }
+
+    /// Prints it to standard error and answers the exit code.
+    pub fn report(&self, json: bool) -> u8 {
+        match self {
+            Self::Quiet => 0,
+            Self::Exit(code) => *code,
+            Self::Problem(problem) => {
+                let text = if json { as_json(problem) } else { as_text(problem) };
+                stderr(text.trim_end());
+                problem.code.exit() as u8
+            }
+        }
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(Box::new(problem))
+    }
+}
+
+fn as_json(problem: &Problem) -> String {
+    let mut object = serde_json::json!({
+        "kind": "error", "code": problem.code, "exit": problem.code.exit() as u8,
+        "what": problem.what, "why": problem.why, "try": problem.try_,
+    });
+    if let (Some(refusal), Some(fields)) = (&problem.refusal, object.as_object_mut()) {
+        fields.insert("refusal".to_owned(), serde_json::to_value(refusal).unwrap_or_default());
+    }
+    object.to_string()
+}
+
+fn as_text(problem: &Problem) -> String {
+    let mut out = format!("error: {} [{}]\n  why: {}\n", problem.what, problem.code.word(), problem.why);
+    if let Some(refusal) = &problem.refusal {
+        out.push_str(&refusal_text(refusal));
+    }
+    let hint = problem.try_.as_ref().or_else(|| problem.refusal.as_ref().and_then(|r| r.try_.as_ref()));
+    if let Some(hint) = hint {
+        out.push_str(&format!("  try: {hint}\n"));
+    }
+    out
+}
+
+/// Reasons and near misses, indented.
+pub fn refusal_text(refusal: &Refusal) -> String {
+    let mut out = String::new();
+    for reason in &refusal.reasons {
+        out.push_str(&format!("  reason: {reason}\n"));
+    }
+    if !refusal.policies.is_empty() {
+        out.push_str(&format!("  policies: {}\n", refusal.policies.join(", ")));
+    }
+    for miss in &refusal.near_misses {
+        out.push_str(&format!("  near miss: {}: {} held; failed: {}\n", miss.policy, miss.held, miss.condition));
+    }
+    if let Some(rule) = &refusal.approval {
+        out.push_str(&format!("  approval: `{rule}` would lift it\n"));
+    }
+    if let Some(decision) = &refusal.decision {
+        out.push_str(&format!("  decision: {decision}\n"));
+    }
+    out
+}

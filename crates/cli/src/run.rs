@@ -1,0 +1,137 @@
+//! One function for each command: from arguments to a call of the client, from its answer to output.
+
+mod admin;
+mod audit;
+mod data;
+mod init;
+mod policy;
+
+use crate::args::{Cli, Command, Format, Global, When};
+use crate::config::Config;
+use crate::output::{Failure, Output, on_terminal, print};
+use crate::progress::Terminal;
+use crate::unlock;
+use api::terms::Code;
+use client::{Client, Why};
+
+/// What every command needs.
+pub struct Context {
+    global: Global,
+    config: Config,
+    output: Output,
+}
+
+/// Runs a command; answers its exit code, or what went wrong and whether to say it in JSON.
+pub fn run(cli: Cli) -> Result<u8, (Failure, bool)> {
+    let Cli { mut global, command } = cli;
+    let is_json = |format| matches!(format, Some(Format::Json | Format::Jsonl));
+    let early = is_json(global.format);
+    let here = std::env::current_dir().map_err(|e| (Failure::from_io("cannot tell the working folder", &e), early))?;
+    let config = Config::load(&here).map_err(|failure| (failure, early))?;
+    config.fill(&mut global).map_err(|failure| (failure, early))?;
+    let json = is_json(global.format);
+    let output = Output::new(global.format.unwrap_or(Format::Auto), global.quiet, global.verbose);
+    let context = Context { global, config, output };
+    dispatch(&context, command).map_err(|failure| (failure, json))
+}
+
+fn dispatch(context: &Context, command: Command) -> Result<u8, Failure> {
+    match command {
+        Command::Init(args) => init::init(context, &args),
+        Command::Put(args) => data::put(context, args),
+        Command::Get(args) => data::get(context, &args),
+        Command::Cat(args) => data::cat(context, &args),
+        Command::Ls(args) => data::ls(context, &args),
+        Command::Show { reference } => data::show(context, &reference),
+        Command::History(args) => data::history(context, &args),
+        Command::Verify(args) => data::verify(context, &args),
+        Command::Status => admin::status(context),
+        Command::Key(command) => admin::key(context, command),
+        Command::Principal(command) => admin::principal(context, command),
+        Command::Policy(command) => policy::policy(context, command),
+        Command::Audit(command) => audit::audit(context, command),
+        Command::Gc(args) => admin::gc(context, &args),
+        Command::Completions { shell } => completions(shell),
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<u8, Failure> {
+    use clap::CommandFactory as _;
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "strongroom", &mut script);
+    print(&script).map(|()| 0)
+}
+
+impl Context {
+    /// Opens the vault, acts, and ends the session, so that the log is integrated before the command exits.
+    fn with<T>(&self, act: impl FnOnce(&Client) -> Result<T, Failure>) -> Result<T, Failure> {
+        self.acting(&self.global, act)
+    }
+
+    /// As [`Self::with`], as the vault's owner whatever `--as` says.
+    fn with_owner<T>(&self, act: impl FnOnce(&Client) -> Result<T, Failure>) -> Result<T, Failure> {
+        self.acting(&Global { principal: None, ..self.global.clone() }, act)
+    }
+
+    fn acting<T>(&self, global: &Global, act: impl FnOnce(&Client) -> Result<T, Failure>) -> Result<T, Failure> {
+        let client = unlock::open(global)?;
+        let done = act(&client);
+        if let Err(problem) = client.close() {
+            self.output.warn(&problem.to_string());
+        }
+        done
+    }
+
+    /// What an operation reports to, with Ctrl-C caught from here on.
+    fn terminal(&self) -> Terminal {
+        let when = self.global.progress.unwrap_or(When::Auto);
+        let quiet = self.global.quiet || self.output.is_json();
+        Terminal::new(when, quiet, self.output)
+    }
+
+    /// Acts; if a reason and a confirmation are missing and somebody is there, asks for them and acts again.
+    fn with_reasons<T>(&self, why: Why, mut act: impl FnMut(&Why) -> Result<T, Failure>) -> Result<T, Failure> {
+        match act(&why) {
+            Err(Failure::Problem(problem)) if problem.code == Code::ConfirmationNeeded && on_terminal() => {
+                Failure::Problem(problem).report(false);
+                let reason = match why.reason {
+                    Some(reason) => reason,
+                    None => ask("Reason: ")?,
+                };
+                let confirm = match why.confirm {
+                    Some(confirm) => confirm,
+                    None => ask("WORKSPACE/ARTIFACT again, to confirm: ")?,
+                };
+                act(&Why { reason: Some(reason), confirm: Some(confirm) })
+            }
+            other => other,
+        }
+    }
+
+    /// Asks a question; `--yes` answers it, and where nobody is there it is an error.
+    fn confirmed(&self, question: &str) -> Result<(), Failure> {
+        if self.global.yes {
+            return Ok(());
+        }
+        if !on_terminal() {
+            return Err(Failure::usage("not confirmed", format!("{question} Give --yes to say so")));
+        }
+        match ask(&format!("{question} [y/N] "))?.as_str() {
+            "y" | "Y" | "yes" => Ok(()),
+            _ => Err(Failure::usage("not confirmed", "nothing was done")),
+        }
+    }
+}
+
+fn ask(prompt: &str) -> Result<String, Failure> {
+    use std::io::Write as _;
+    let failed = |e: std::io::Error| Failure::from_io("cannot ask", &e);
+    std::io::stderr().write_all(prompt.as_bytes()).map_err(failed)?;
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).map_err(failed)?;
+    Ok(line.trim().to_owned())
+}
+
+fn why(args: &crate::args::ReasonArgs) -> Why {
+    Why { reason: args.reason.clone(), confirm: args.confirm.clone() }
+}

@@ -1,0 +1,207 @@
+//! Commands on the vault, keys and principals.
+
+use super::Context;
+use crate::args::{GcArgs, KeyCommand, PrincipalAddArgs, PrincipalCommand};
+use crate::output::{Failure, bytes_shown, table};
+use crate::unlock;
+use api::terms::Timestamp;
+use api::wire::{Freshness, GrantSpec, KeyItem, KeyList, KeyRotate, PrincipalAdd, PrincipalItem};
+use client::Deletes;
+use serde_json::json;
+
+pub fn status(context: &Context) -> Result<u8, Failure> {
+    context.with(|client| {
+        let status = client.status()?;
+        context.output.result("status", &status, || {
+            let roots: Vec<&str> = status.roots.iter().map(|root| root.kind.as_str()).collect();
+            let freshness = match status.freshness {
+                Freshness::Proven => "proven by the anchor",
+                Freshness::Unproven => "not proven: no anchor",
+            };
+            let mut out = format!(
+                "vault        {} ({})\nprincipal    {}\nholds        {} workspaces, {} artifacts, {} versions\n\
+                 log          {} entries, {} pending, freshness {freshness}\nroots        {}\npolicy       {}\n",
+                status.vault.vault,
+                status.vault.mode,
+                status.principal,
+                status.workspaces,
+                status.artifacts,
+                status.versions,
+                status.log_size,
+                status.log_pending,
+                roots.join(", "),
+                status.policy_set,
+            );
+            if status.keys_due > 0 {
+                out.push_str(&format!("overdue      {} keys: strongroom key rotate\n", status.keys_due));
+            }
+            if status.drafts > 0 {
+                out.push_str(&format!("unfinished   {} versions are being written\n", status.drafts));
+            }
+            if let Some(why) = &status.read_only {
+                out.push_str(&format!("read-only    {why}\n"));
+            }
+            out
+        })?;
+        Ok(0)
+    })
+}
+
+pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
+    context.with(|client| match command {
+        KeyCommand::Ls => {
+            let keys = client.keys()?;
+            context.output.list("keys", &keys, "keys", || keys_text(&keys.keys))?;
+            Ok(0)
+        }
+        KeyCommand::Show { id } => {
+            let key = client.key(&id)?;
+            let keys = KeyList { keys: vec![key] };
+            context.output.result("keys", &keys, || keys_text(&keys.keys))?;
+            Ok(0)
+        }
+        KeyCommand::Rotate { workspace, environment, class, no_wait } => {
+            let workspace = workspace.as_deref().map(unlock::name).transpose()?;
+            let which = KeyRotate { workspace, environment, class, no_wait };
+            if context.global.dry_run {
+                let keys: Vec<KeyItem> = client.keys()?.keys.into_iter().filter(|key| rotates(key, &which)).collect();
+                context.output.result("keys", &json!({"keys": keys}), || keys_text(&keys))?;
+                return Ok(0);
+            }
+            let done = client.rotate(which)?;
+            context.output.result("rotate", &done, || {
+                let left = if done.remaining > 0 {
+                    format!(", {} to go with later commands", done.remaining)
+                } else {
+                    String::new()
+                };
+                format!(
+                    "{} domain keys rotated, {} version keys wrapped again{left}; the depot was not touched\n",
+                    done.keys.len(),
+                    done.rewrapped
+                )
+            })?;
+            Ok(0)
+        }
+    })
+}
+
+fn rotates(key: &KeyItem, which: &KeyRotate) -> bool {
+    key.purpose == "domain"
+        && key.state == "active"
+        && which.workspace.as_ref().is_none_or(|name| key.workspace.as_deref() == Some(name.as_str()))
+        && which.environment.is_none_or(|environment| key.environment == Some(environment))
+        && which.class.is_none_or(|class| key.class == Some(class))
+}
+
+fn keys_text(keys: &[KeyItem]) -> String {
+    let row = |key: &KeyItem| {
+        let of = match (&key.workspace, key.environment, key.class) {
+            (Some(workspace), Some(environment), Some(class)) => format!("{workspace}/{environment}/{class}"),
+            _ => "vault".to_owned(),
+        };
+        let due = key.due.map(|due| due.to_string()).unwrap_or_else(|| "-".to_owned());
+        vec![
+            key.id.to_string(),
+            key.purpose.clone(),
+            of,
+            format!("v{}", key.version),
+            key.state.clone(),
+            key.wraps.to_string(),
+            due,
+        ]
+    };
+    table(&["id", "purpose", "of", "version", "state", "wraps", "due"], &keys.iter().map(row).collect::<Vec<_>>())
+}
+
+pub fn principal(context: &Context, command: PrincipalCommand) -> Result<u8, Failure> {
+    match command {
+        PrincipalCommand::Add(args) => {
+            let add = added(&args)?;
+            context.with(|client| {
+                if context.global.dry_run {
+                    let verb = if add.change { "change" } else { "add" };
+                    context.output.result("principal", &add, || format!("would {verb} {}\n", add.name))?;
+                    return Ok(0);
+                }
+                let item = client.principal_add(add)?;
+                context.output.result("principal", &item, || principals_text(std::slice::from_ref(&item)))?;
+                Ok(0)
+            })
+        }
+        PrincipalCommand::Ls => context.with(|client| {
+            let items = client.principals()?;
+            context.output.list("principals", &json!({"items": items}), "items", || principals_text(&items))?;
+            Ok(0)
+        }),
+        PrincipalCommand::Show { name } => {
+            let name = unlock::name(&name)?;
+            context.with(|client| {
+                let item = client.principal(&name)?;
+                context.output.result("principal", &item, || principals_text(std::slice::from_ref(&item)))?;
+                Ok(0)
+            })
+        }
+    }
+}
+
+fn added(args: &PrincipalAddArgs) -> Result<PrincipalAdd, Failure> {
+    Ok(PrincipalAdd {
+        name: unlock::name(&args.name)?,
+        kind: args.kind,
+        clearance: args.clearance,
+        grants: args.grants.iter().map(|text| grant(text)).collect::<Result<_, _>>()?,
+        suspended: args.suspended,
+        change: args.change,
+    })
+}
+
+/// `WORKSPACE=ROLE[:UNTIL]`.
+fn grant(text: &str) -> Result<GrantSpec, Failure> {
+    let bad = |why: &str| Failure::usage("bad grant", format!("`{text}`: {why}"));
+    let (workspace, rest) = text.split_once('=').ok_or_else(|| bad("a grant is WORKSPACE=ROLE[:UNTIL]"))?;
+    let (role, until) = match rest.split_once(':') {
+        Some((role, until)) => (role, Some(until.parse::<Timestamp>().map_err(|e| bad(&e.to_string()))?)),
+        None => (rest, None),
+    };
+    if role.is_empty() {
+        return Err(bad("the role is missing"));
+    }
+    Ok(GrantSpec { workspace: unlock::name(workspace)?, role: role.to_owned(), until })
+}
+
+fn principals_text(items: &[PrincipalItem]) -> String {
+    let row = |item: &PrincipalItem| {
+        let grants: Vec<String> = item
+            .grants
+            .iter()
+            .map(|grant| match grant.until {
+                Some(until) => format!("{}={} until {until}", grant.workspace, grant.role),
+                None => format!("{}={}", grant.workspace, grant.role),
+            })
+            .collect();
+        let state = if item.suspended { "suspended" } else { "active" };
+        vec![item.name.clone(), item.kind.to_string(), item.clearance.to_string(), state.to_owned(), grants.join(", ")]
+    };
+    table(&["name", "kind", "clearance", "state", "grants"], &items.iter().map(row).collect::<Vec<_>>())
+}
+
+pub fn gc(context: &Context, args: &GcArgs) -> Result<u8, Failure> {
+    context.with(|client| {
+        let terminal = context.terminal();
+        let deletes = if context.global.dry_run { Deletes::No } else { Deletes::Yes };
+        let done = client.collect(args.grace.secs, deletes, &terminal);
+        terminal.clear();
+        let done = done?;
+        context.output.result("gc", &done, || {
+            let verb = if deletes == Deletes::Yes { "deleted" } else { "would delete" };
+            format!(
+                "{verb} {} objects, {}; {} unfinished uploads\n",
+                done.objects,
+                bytes_shown(done.bytes),
+                done.uploads
+            )
+        })?;
+        Ok(0)
+    })
+}

@@ -1,0 +1,130 @@
+//! Commands on the log.
+
+use super::Context;
+use crate::args::{AuditCommand, AuditQueryArgs};
+use crate::output::{Failure, table};
+use crate::unlock;
+use api::terms::Exit;
+use api::wire::{AuditFilter, AuditItem, AuditPage, Freshness, LogVerified};
+use serde_json::{Value, json};
+use std::path::Path;
+
+pub fn audit(context: &Context, command: AuditCommand) -> Result<u8, Failure> {
+    match command {
+        AuditCommand::Tail { limit } => {
+            page(context, AuditFilter { newest_first: true, limit, ..AuditFilter::default() })
+        }
+        AuditCommand::Query(args) => page(context, filter(args)?),
+        AuditCommand::Show { entry } => context.with(|client| {
+            let item = client.audit_entry(&entry)?;
+            context.output.result("entry", &item, || {
+                serde_json::to_string_pretty(&item).map(|text| text + "\n").unwrap_or_default()
+            })?;
+            Ok(0)
+        }),
+        AuditCommand::Prove { entry, output } => prove(context, &entry, output.as_deref()),
+        AuditCommand::Verify => verify(context),
+        AuditCommand::Export { folder } => context.with(|client| {
+            // The keeper may run elsewhere: it gets the whole path.
+            let whole = std::path::absolute(&folder).map_err(|e| Failure::from_io("bad folder", &e))?;
+            client.audit_export(&whole)?;
+            let shown = folder.display().to_string();
+            context.output.result("export", &json!({"folder": shown}), || format!("the log is in {shown}\n"))?;
+            Ok(0)
+        }),
+    }
+}
+
+fn filter(args: AuditQueryArgs) -> Result<AuditFilter, Failure> {
+    Ok(AuditFilter {
+        principal: args.principal.as_deref().map(unlock::name).transpose()?,
+        reference: args.reference,
+        act: args.act,
+        since: args.since,
+        until: args.until,
+        newest_first: false,
+        after: args.after,
+        limit: args.limit,
+    })
+}
+
+fn page(context: &Context, filter: AuditFilter) -> Result<u8, Failure> {
+    context.with(|client| {
+        let page = client.audit(filter)?;
+        context.output.list("entries", &page, "items", || page_text(&page))?;
+        Ok(0)
+    })
+}
+
+fn page_text(page: &AuditPage) -> String {
+    let field = |item: &AuditItem, name: &str| match item.entry.get(name) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Null) | None => "-".to_owned(),
+        Some(other) => other.to_string(),
+    };
+    let row = |item: &AuditItem| {
+        let index = item.log_index.map(|index| index.to_string()).unwrap_or_else(|| "pending".to_owned());
+        let who = item.principal.clone().unwrap_or_else(|| "-".to_owned());
+        let time = match item.entry.get("time").and_then(Value::as_u64) {
+            Some(millis) => api::terms::Timestamp::from_millis(millis).to_string(),
+            None => field(item, "time"),
+        };
+        vec![index, time, who, field(item, "act"), outcome(&item.entry)]
+    };
+    let mut out =
+        table(&["index", "time", "principal", "act", "outcome"], &page.items.iter().map(row).collect::<Vec<_>>());
+    if let Some(next) = page.next {
+        out.push_str(&format!("more: --after {next}\n"));
+    }
+    out
+}
+
+/// Whether the entry records a yes or a no.
+fn outcome(entry: &Value) -> String {
+    let decision = entry.get("decision");
+    match decision.and_then(|decision| decision.get("allowed")).and_then(Value::as_bool) {
+        Some(true) => "allowed".to_owned(),
+        Some(false) => "denied".to_owned(),
+        None => entry.get("kind").and_then(Value::as_str).unwrap_or("-").to_owned(),
+    }
+}
+
+fn prove(context: &Context, entry: &str, to: Option<&Path>) -> Result<u8, Failure> {
+    context.with(|client| {
+        let (proof, log_index) = client.audit_proof(entry)?;
+        if let Some(path) = to {
+            let what = format!("cannot write `{}`", path.display());
+            let mut options = std::fs::File::options();
+            let mut file = options.write(true).create_new(true).open(path).map_err(|e| Failure::from_io(&what, &e))?;
+            std::io::Write::write_all(&mut file, proof.as_bytes()).map_err(|e| Failure::from_io(&what, &e))?;
+        }
+        let result =
+            json!({"proof": proof, "log_index": log_index, "output": to.map(|path| path.display().to_string())});
+        context.output.result("proof", &result, || match to {
+            Some(path) => format!("proof of entry {log_index} in {}\n", path.display()),
+            None => proof.clone(),
+        })?;
+        Ok(0)
+    })
+}
+
+fn verify(context: &Context) -> Result<u8, Failure> {
+    context.with(|client| {
+        let verified = client.audit_verify()?;
+        context.output.result("log-verified", &verified, || verified_text(&verified))?;
+        if verified.freshness == Freshness::Unproven {
+            context.output.warn("freshness not proven: there is no anchor to compare the log with");
+        }
+        Ok(if verified.ok { 0 } else { Exit::Integrity as u8 })
+    })
+}
+
+fn verified_text(verified: &LogVerified) -> String {
+    let mut out: String = verified.failures.iter().map(|failure| format!("wrong: {failure}\n")).collect();
+    let word = if verified.ok { "verified" } else { "NOT verified" };
+    out.push_str(&format!("log {word}: {} entries, root {}\n", verified.head.size, verified.head.root));
+    if verified.freshness == Freshness::Proven {
+        out.push_str("as new as the anchor\n");
+    }
+    out
+}

@@ -1,0 +1,317 @@
+//! Commands on data.
+
+use super::{Context, why};
+use crate::args::{ByteRange, CatArgs, GetArgs, HistoryArgs, LsArgs, PutArgs, VerifyArgs};
+use crate::output::{Failure, bytes_shown, table};
+use crate::unlock;
+use api::terms::{Action, Code, Environment, Exit, Name, Reference, Selector};
+use api::wire::{Explain, Freshness, ListQuery, Problem, StateVerified, VersionItem};
+use client::dest::Existing;
+use client::source::Filter;
+use client::{Bytes, Client, Get, Put, Why};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
+pub fn put(context: &Context, args: PutArgs) -> Result<u8, Failure> {
+    let project = &context.config.project;
+    let target = reference(OsStr::new(&args.target))?;
+    if target.path.is_some() || target.selector != Selector::Latest {
+        return Err(Failure::usage("bad target", "put goes to WORKSPACE/ARTIFACT, without version or path"));
+    }
+    let exclude: Vec<String> = args.exclude.iter().chain(&project.exclude).cloned().collect();
+    let put = Put {
+        source: args.source,
+        workspace: target.workspace,
+        artifact: target.artifact,
+        class: args.class.or(project.class),
+        environment: args.environment.or(project.env).unwrap_or(Environment::Dev),
+        kind: args.kind,
+        tags: args.tags.into_iter().map(|tag| (tag.key, tag.value)).collect::<BTreeMap<_, _>>(),
+        alias: args.alias.as_deref().map(unlock::name).transpose()?,
+        from: args.from,
+        filter: Filter::new(&args.include, &exclude).map_err(|e| Failure::usage("bad pattern", e))?,
+    };
+    context.with(|client| {
+        if context.global.dry_run {
+            return would(context, client, Action::Write, &args.target, &Why::default());
+        }
+        let terminal = context.terminal();
+        let done = client.put(&put, &terminal);
+        terminal.clear();
+        let done = done?;
+        context.output.result("put", &done, || {
+            let kept = if done.reused_bytes > 0 {
+                format!(", {} unchanged", bytes_shown(done.reused_bytes))
+            } else {
+                String::new()
+            };
+            format!(
+                "put {}  {} in {} files{kept}, uploaded {}\nclass {} ({}), digest {}\nlog entry {}\n",
+                done.version,
+                bytes_shown(done.bytes),
+                done.files,
+                bytes_shown(done.uploaded_bytes),
+                done.class,
+                done.class_why,
+                done.digest,
+                done.entry,
+            )
+        })?;
+        Ok(0)
+    })
+}
+
+pub fn get(context: &Context, args: &GetArgs) -> Result<u8, Failure> {
+    let reference = reference(&args.reference)?;
+    let existing = if args.force { Existing::Replace } else { Existing::Keep };
+    context.with(|client| {
+        if context.global.dry_run {
+            return would(context, client, Action::Export, &reference.without_path().to_string(), &why(&args.why));
+        }
+        context.with_reasons(why(&args.why), |why| {
+            let get = Get { reference: reference.clone(), dest: args.dest.clone(), existing, why: why.clone() };
+            let terminal = context.terminal();
+            let done = client.get(&get, &terminal);
+            terminal.clear();
+            let done = done?;
+            context.output.result("get", &done, || {
+                format!("got {}  {} in {} files -> {}\n", done.version, bytes_shown(done.bytes), done.files, done.dest)
+            })?;
+            Ok(0)
+        })
+    })
+}
+
+pub fn cat(context: &Context, args: &CatArgs) -> Result<u8, Failure> {
+    let reference = reference(&args.reference)?;
+    let bytes = match args.bytes {
+        None => Bytes::All,
+        Some(ByteRange::Between(first, last)) => Bytes::Between(first, last),
+        Some(ByteRange::From(first)) => Bytes::From(first),
+        Some(ByteRange::Last(len)) => Bytes::Last(len),
+    };
+    context.with(|client| {
+        if context.global.dry_run {
+            return would(context, client, Action::Read, &reference.without_path().to_string(), &why(&args.why));
+        }
+        context.with_reasons(why(&args.why), |why| {
+            let terminal = context.terminal();
+            let mut out = std::io::stdout().lock();
+            match client.cat(&reference, bytes, why, &mut out, &terminal)? {
+                Ok(_) => Ok(0),
+                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Failure::Quiet),
+                Err(error) => Err(Failure::from_io("cannot write to standard output", &error)),
+            }
+        })
+    })
+}
+
+pub fn ls(context: &Context, args: &LsArgs) -> Result<u8, Failure> {
+    let what = args.what.as_deref();
+    let inside = what.filter(|what| what.as_bytes().contains(&b'/'));
+    if let Some(inside) = inside {
+        let reference = reference(inside)?;
+        return context.with(|client| files(context, client, &reference, args));
+    }
+    let workspace = what.map(|what| unlock::name(&what.to_string_lossy())).transpose()?;
+    context.with(|client| names(context, client, workspace, args))
+}
+
+fn names(context: &Context, client: &Client, workspace: Option<Name>, args: &LsArgs) -> Result<u8, Failure> {
+    let of_artifacts = workspace.is_some();
+    let page = client.names(ListQuery { workspace, after: args.after.clone(), limit: args.limit })?;
+    context.output.list("ls", &page, "items", || {
+        let rows: Vec<Vec<String>> = page
+            .items
+            .iter()
+            .map(|item| match &item.latest {
+                Some(latest) => vec![
+                    item.name.clone(),
+                    format!("v{}", latest.number),
+                    latest.kind.to_string(),
+                    latest.class.to_string(),
+                    bytes_shown(latest.bytes),
+                    latest.created.to_string(),
+                ],
+                None => vec![item.name.clone(), item.artifacts.map(|n| n.to_string()).unwrap_or_default()],
+            })
+            .collect();
+        let head: &[&str] = if of_artifacts {
+            &["artifact", "latest", "kind", "class", "size", "put"]
+        } else {
+            &["workspace", "artifacts"]
+        };
+        more(if rows.is_empty() { "nothing here yet\n".to_owned() } else { table(head, &rows) }, page.next.as_deref())
+    })?;
+    Ok(0)
+}
+
+fn files(context: &Context, client: &Client, reference: &Reference, args: &LsArgs) -> Result<u8, Failure> {
+    context.with_reasons(why(&args.why), |why| {
+        let page = client.files(reference, args.after.as_deref(), args.limit as usize, why)?;
+        context.output.list("ls", &page, "items", || {
+            let row = |item: &client::FileItem| {
+                let path = match (&item.target, item.what) {
+                    (Some(target), _) => format!("{} -> {target}", item.path),
+                    (None, "folder") => format!("{}/", item.path),
+                    (None, _) => item.path.clone(),
+                };
+                let size = if item.what == "file" { bytes_shown(item.size) } else { "-".to_owned() };
+                vec![item.mode.clone(), size, path]
+            };
+            more(
+                table(&["mode", "size", "path"], &page.items.iter().map(row).collect::<Vec<_>>()),
+                page.next.as_deref(),
+            )
+        })?;
+        Ok(0)
+    })
+}
+
+fn more(text: String, next: Option<&str>) -> String {
+    match next {
+        Some(next) => format!("{text}more: --after {next}\n"),
+        None => text,
+    }
+}
+
+pub fn show(context: &Context, text: &str) -> Result<u8, Failure> {
+    let text = reference(OsStr::new(text))?.without_path().to_string();
+    context.with(|client| {
+        let item = client.show(&text)?;
+        context.output.result("version", &item, || {
+            let list = |texts: &[String]| if texts.is_empty() { "-".to_owned() } else { texts.join(", ") };
+            let tags: Vec<String> = item.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            let from: Vec<String> = item.from.iter().map(ToString::to_string).collect();
+            let rows = [
+                ("version", item.reference.clone()),
+                ("id", item.id.to_string()),
+                ("digest", item.digest.clone()),
+                ("kind", item.kind.to_string()),
+                ("class", item.class.to_string()),
+                ("environment", item.environment.to_string()),
+                ("size", format!("{} in {} files", bytes_shown(item.bytes), item.files)),
+                ("put", format!("{} by {}", item.created, item.creator)),
+                ("aliases", list(&item.aliases)),
+                ("tags", list(&tags)),
+                ("from", list(&from)),
+            ];
+            rows.iter().map(|(name, value)| format!("{name:<12} {value}\n")).collect()
+        })?;
+        Ok(0)
+    })
+}
+
+pub fn history(context: &Context, args: &HistoryArgs) -> Result<u8, Failure> {
+    let text = reference(OsStr::new(&args.reference))?.without_path().to_string();
+    context.with(|client| {
+        let (items, next) = client.history(&text, args.before, args.limit)?;
+        context.output.list("history", &json!({"items": items, "next": next}), "items", || {
+            let row = |item: &VersionItem| {
+                vec![
+                    format!("v{}", item.number),
+                    item.class.to_string(),
+                    bytes_shown(item.bytes),
+                    item.files.to_string(),
+                    item.created.to_string(),
+                    item.creator.clone(),
+                    item.aliases.join(","),
+                ]
+            };
+            let head = ["version", "class", "size", "files", "put", "by", "aliases"];
+            let text = table(&head, &items.iter().map(row).collect::<Vec<_>>());
+            match next {
+                Some(next) => format!("{text}more: --before {next}\n"),
+                None => text,
+            }
+        })?;
+        Ok(0)
+    })
+}
+
+pub fn verify(context: &Context, args: &VerifyArgs) -> Result<u8, Failure> {
+    let references: Vec<String> = args
+        .references
+        .iter()
+        .map(|text| Ok(reference(OsStr::new(text))?.without_path().to_string()))
+        .collect::<Result<_, Failure>>()?;
+    context.with(|client| {
+        let terminal = context.terminal();
+        client::Watch::stage(&terminal, "verifying", None);
+        let report = if args.all { client.verify_all(&terminal) } else { client.verify(&references, &terminal) };
+        terminal.clear();
+        let report = report?;
+        let state = args.state.then(|| client.state_verify()).transpose()?;
+        let mut result = serde_json::to_value(&report).map_err(|e| Failure::internal("cannot write JSON", &e))?;
+        let ok = report.ok && state.as_ref().is_none_or(|state| state.ok);
+        if let Some(fields) = result.as_object_mut() {
+            fields.insert("ok".to_owned(), ok.into());
+            if let Some(state) = &state {
+                fields.insert("state".to_owned(), serde_json::to_value(state).unwrap_or_default());
+            }
+        }
+        context.output.result("verify", &result, || verified_text(&report, state.as_ref()))?;
+        if report.freshness == Freshness::Unproven {
+            context.output.warn("freshness not proven: there is no anchor to compare the log with");
+        }
+        if ok {
+            return Ok(0);
+        }
+        if context.output.is_json() {
+            return Err(Failure::Exit(Exit::Integrity as u8));
+        }
+        Err(Problem::new(Code::Integrity, "the vault does not hold what was put", "see the list above")
+            .with_try("a copy of the depot or the database from a backup, then strongroom verify --all")
+            .into())
+    })
+}
+
+fn verified_text(report: &client::VerifyReport, state: Option<&StateVerified>) -> String {
+    let checked = report.checked;
+    let mut out = format!(
+        "{} versions, {} objects, {} checked\n",
+        checked.versions,
+        checked.objects,
+        bytes_shown(checked.bytes),
+    );
+    for failure in &report.failures {
+        out.push_str(&format!(
+            "damaged: {} object {} at byte {}: {}\n",
+            failure.reference, failure.object, failure.offset, failure.what
+        ));
+    }
+    out.push_str(match report.freshness {
+        Freshness::Proven => "log: verified, and as new as the anchor\n",
+        Freshness::Unproven => "log: verified, freshness not proven\n",
+    });
+    if let Some(state) = state {
+        out.push_str(&format!("state: {} rows compared with the log\n", state.rows));
+        state.failures.iter().for_each(|failure| out.push_str(&format!("altered: {failure}\n")));
+    }
+    out
+}
+
+/// `--dry-run`: what would be decided.
+pub(super) fn would(
+    context: &Context,
+    client: &Client,
+    action: Action,
+    reference: &str,
+    why: &Why,
+) -> Result<u8, Failure> {
+    let answer = client.explain(Explain {
+        principal: None,
+        action,
+        reference: reference.to_owned(),
+        reason: why.reason.clone(),
+        confirm: why.confirm.clone(),
+    })?;
+    super::policy::answered(context, action, reference, &answer)
+}
+
+/// A reference as the shell handed it over.
+pub(super) fn reference(text: &OsStr) -> Result<Reference, Failure> {
+    Reference::from_bytes(text.as_bytes()).map_err(|e| Failure::usage("bad reference", e))
+}

@@ -1,0 +1,141 @@
+//! Commands on the policy set.
+
+use super::{Context, why};
+use crate::args::PolicyCommand;
+use crate::output::{Failure, refusal_text};
+use crate::unlock;
+use api::terms::{Action, Exit};
+use api::wire::{Explain, PolicyApply, PolicyCheck, PolicyChecked, Refusal};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The longest policy or case file, in bytes.
+const MAX_LEN_BYTES: u64 = 1 << 20;
+/// The most files of one set.
+const MAX_FILES: usize = 1_000;
+
+pub fn policy(context: &Context, command: PolicyCommand) -> Result<u8, Failure> {
+    match command {
+        PolicyCommand::Show => context.with(|client| {
+            let shown = client.policy()?;
+            context.output.result("policy", &shown, || {
+                let mut out = format!("policy set {}\n", shown.hash);
+                for (name, source) in &shown.sources {
+                    out.push_str(&format!("\n// {name}\n{}\n", source.trim_end()));
+                }
+                out
+            })?;
+            Ok(0)
+        }),
+        PolicyCommand::Lint { files } => {
+            let sources = if files.is_empty() { None } else { Some(sources(&files)?) };
+            check(context, PolicyCheck { sources, cases: None })
+        }
+        PolicyCommand::Test { cases, files } => {
+            let sources = if files.is_empty() { None } else { Some(sources(&files)?) };
+            check(context, PolicyCheck { sources, cases: Some(text(&cases)?) })
+        }
+        PolicyCommand::Explain { action, reference, why: args } => {
+            let principal = context.global.principal.as_deref().map(unlock::name).transpose()?;
+            let reference = super::data::reference(std::ffi::OsStr::new(&reference))?.without_path().to_string();
+            let why = why(&args);
+            // `--as` says whom it is about; who asks is the owner of the vault.
+            context.with_owner(|client| {
+                let question = Explain {
+                    principal,
+                    action,
+                    reference: reference.clone(),
+                    reason: why.reason,
+                    confirm: why.confirm,
+                };
+                let answer = client.explain(question)?;
+                answered(context, action, &reference, &answer)
+            })
+        }
+        PolicyCommand::Apply { files, base } => {
+            let sources = sources(&files)?;
+            if context.global.dry_run {
+                return check(context, PolicyCheck { sources: Some(sources), cases: None });
+            }
+            context.confirmed("This replaces the policy set of the whole vault.")?;
+            context.with(|client| {
+                let applied = client.policy_apply(PolicyApply { sources, base })?;
+                context.output.result("policy-applied", &applied, || {
+                    format!("policy set {} is in force, log entry {}\n", applied.hash, applied.receipt.entry)
+                })?;
+                Ok(0)
+            })
+        }
+    }
+}
+
+fn check(context: &Context, check: PolicyCheck) -> Result<u8, Failure> {
+    context.with_owner(|client| {
+        let checked = client.policy_check(check)?;
+        context.output.result("policy-check", &checked, || checked_text(&checked))?;
+        Ok(if checked.ok { 0 } else { Exit::Error as u8 })
+    })
+}
+
+fn checked_text(checked: &PolicyChecked) -> String {
+    let mut out: String = checked.findings.iter().map(|finding| format!("finding: {finding}\n")).collect();
+    out.push_str(&format!(
+        "{} policies, {} cases, {} findings (set {})\n",
+        checked.policies,
+        checked.cases,
+        checked.findings.len(),
+        checked.hash,
+    ));
+    out
+}
+
+/// Prints what would be decided: the question was answered, so the exit code is 0 either way.
+pub(super) fn answered(context: &Context, action: Action, reference: &str, answer: &Refusal) -> Result<u8, Failure> {
+    context.output.result("decision", answer, || {
+        let verb = if answer.allowed { "allowed" } else { "denied" };
+        let mut out = format!("{verb}: {action} {reference}\n{}", refusal_text(answer));
+        if let Some(hint) = &answer.try_ {
+            out.push_str(&format!("  try: {hint}\n"));
+        }
+        out
+    })?;
+    Ok(0)
+}
+
+/// Reads Cedar files, and those directly in folders, under their names.
+fn sources(paths: &[PathBuf]) -> Result<BTreeMap<String, String>, Failure> {
+    let mut out = BTreeMap::new();
+    let mut add = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if out.len() == MAX_FILES {
+            return Err(Failure::usage("too many policy files", format!("more than {MAX_FILES}")));
+        }
+        match out.insert(name.clone(), text(path)?) {
+            None => Ok(()),
+            Some(_) => Err(Failure::usage("bad policy files", format!("two files are called `{name}`"))),
+        }
+    };
+    for path in paths {
+        if !path.is_dir() {
+            add(path)?;
+            continue;
+        }
+        let what = format!("cannot read `{}`", path.display());
+        for entry in std::fs::read_dir(path).map_err(|e| Failure::from_io(&what, &e))? {
+            let path = entry.map_err(|e| Failure::from_io(&what, &e))?.path();
+            if path.extension().is_some_and(|extension| extension == "cedar") {
+                add(&path)?;
+            }
+        }
+    }
+    Ok(out)
+}
+
+fn text(path: &Path) -> Result<String, Failure> {
+    let what = format!("cannot read `{}`", path.display());
+    let len = std::fs::metadata(path).map_err(|e| Failure::from_io(&what, &e))?.len();
+    if len > MAX_LEN_BYTES {
+        return Err(Failure::usage(&what, "it is longer than 1 MiB"));
+    }
+    std::fs::read_to_string(path).map_err(|e| Failure::from_io(&what, &e))
+}

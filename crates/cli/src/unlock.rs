@@ -1,0 +1,123 @@
+//! Which vault, and what opens it.
+
+use crate::args::Global;
+use crate::config::{config_home, state_home};
+use crate::output::{Failure, on_terminal};
+use api::terms::{Code, Name, VaultId};
+use api::wire::Problem;
+use client::Client;
+use client::vault::{self, Passphrase, Root, RootKind};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// The longest passphrase, in bytes.
+const MAX_PASSPHRASE_LEN: u64 = 1_024;
+
+/// The vault folder that a command is about.
+pub fn folder(global: &Global) -> Result<PathBuf, Failure> {
+    if let Some(dir) = &global.vault {
+        return Ok(dir.clone());
+    }
+    let here = std::env::current_dir().map_err(|e| Failure::from_io("cannot tell the working folder", &e))?;
+    vault::find(&here).ok_or_else(|| {
+        let why = format!("there is no `{}` in this folder or above it", vault::FOLDER);
+        Problem::new(Code::NoVault, "no vault here", why).with_try("strongroom init, or --vault DIR").into()
+    })
+}
+
+/// Opens the vault and sits down.
+pub fn open(global: &Global) -> Result<Client, Failure> {
+    let dir = folder(global)?;
+    let described = vault::describe(&dir)?;
+    let root = root(global, &described)?;
+    let anchor = anchor(global, described.vault)?;
+    let principal = global.principal.as_deref().map(name).transpose()?;
+    Ok(vault::open(&dir, root, anchor, principal.as_ref())?)
+}
+
+/// The anchor's place.
+pub fn anchor(global: &Global, vault: VaultId) -> Result<PathBuf, Failure> {
+    place(global.anchor.as_deref(), state_home(), &format!("strongroom/{vault}.anchor"), "--anchor")
+}
+
+/// The key file's place.
+pub fn keyfile(global: &Global, vault: VaultId) -> Result<PathBuf, Failure> {
+    place(global.keyfile.as_deref(), config_home(), &format!("strongroom/{vault}.key"), "--keyfile")
+}
+
+/// A principal's name.
+pub fn name(text: &str) -> Result<Name, Failure> {
+    text.parse().map_err(|e| Failure::usage("bad name", e))
+}
+
+/// The passphrase, from a file or from the terminal; asked twice for a new one.
+pub fn passphrase(global: &Global, new: New) -> Result<Passphrase, Failure> {
+    let passphrase = match &global.passphrase_file {
+        Some(path) => from_file(path)?,
+        None => from_terminal(new)?,
+    };
+    if passphrase.is_empty() || passphrase.len() as u64 > MAX_PASSPHRASE_LEN {
+        return Err(Failure::usage("bad passphrase", "it must have 1 to 1,024 bytes"));
+    }
+    Ok(passphrase)
+}
+
+/// Whether the passphrase is being made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum New {
+    /// It is.
+    Yes,
+    /// It exists.
+    No,
+}
+
+fn root(global: &Global, described: &vault::Description) -> Result<Root, Failure> {
+    let has = |kind| described.roots.contains(&kind);
+    let prefers_passphrase = global.passphrase_file.is_some() && global.keyfile.is_none();
+    if has(RootKind::Passphrase) && (prefers_passphrase || !has(RootKind::Keyfile)) {
+        return Ok(Root::Passphrase(passphrase(global, New::No)?));
+    }
+    let path = keyfile(global, described.vault)?;
+    if !path.exists() && has(RootKind::Passphrase) {
+        return Ok(Root::Passphrase(passphrase(global, New::No)?));
+    }
+    Ok(Root::Keyfile(path))
+}
+
+fn place(given: Option<&Path>, home: Option<PathBuf>, below: &str, flag: &str) -> Result<PathBuf, Failure> {
+    match (given, home) {
+        (Some(path), _) => Ok(path.to_owned()),
+        (None, Some(home)) => Ok(home.join(below)),
+        (None, None) => Err(Failure::usage("no home folder", format!("HOME is not set; give {flag} PATH"))),
+    }
+}
+
+fn from_file(path: &Path) -> Result<Passphrase, Failure> {
+    let what = format!("cannot read `{}`", path.display());
+    let file = std::fs::File::open(path).map_err(|e| Failure::from_io(&what, &e))?;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_PASSPHRASE_LEN as usize + 3));
+    file.take(MAX_PASSPHRASE_LEN + 3).read_to_end(&mut bytes).map_err(|e| Failure::from_io(&what, &e))?;
+    let ends = bytes.iter().rev().take_while(|b| matches!(b, b'\n' | b'\r')).count().min(2);
+    let len = bytes.len() - ends;
+    bytes.truncate(len);
+    Ok(bytes)
+}
+
+fn from_terminal(new: New) -> Result<Passphrase, Failure> {
+    if !on_terminal() {
+        let why = "there is no terminal to ask for the passphrase";
+        let problem = Problem::new(Code::RootRefused, "the vault is locked", why);
+        return Err(problem.with_try("STRONGROOM_PASSPHRASE_FILE=PATH strongroom ...").into());
+    }
+    let ask = |prompt: &str| {
+        let text =
+            rpassword::prompt_password(prompt).map_err(|e| Failure::from_io("cannot read the passphrase", &e))?;
+        Ok::<_, Failure>(Zeroizing::new(text.into_bytes()))
+    };
+    let first = ask(if new == New::Yes { "New passphrase: " } else { "Passphrase: " })?;
+    if new == New::Yes && *ask("The same again: ")? != *first {
+        return Err(Failure::usage("bad passphrase", "the two are not the same"));
+    }
+    Ok(first)
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use object_store::multipart::PartId;
@@ -77,19 +78,8 @@ impl BucketUpload {
 
     fn copy(&self, index: u64, within: usize, bytes: &[u8], end: u64) -> Result<()> {
         let part_len = self.bucket.shared.part_len;
-        let mut state = self.lock();
-        if let Some(error) = state.failed.take() {
-            return Err(map(error, self.key.into()));
-        }
-        if state.sent.contains_key(&index) {
-            return Err(Error::Misuse { what: "a byte was written twice" });
-        }
-        if !state.open.contains_key(&index) {
-            if state.open.len() >= MAX_OPEN_PARTS {
-                return Err(Error::Misuse { what: "writes are spread over too many parts at a time" });
-            }
-            state.open.insert(index, Part { bytes: vec![0; part_len], filled: 0 });
-        }
+        let mut state = self.room_for(index)?;
+        state.open.entry(index).or_insert_with(|| Part { bytes: vec![0; part_len], filled: 0 });
         match state.open.get_mut(&index) {
             Some(part) => {
                 let Some(target) = part.bytes.get_mut(within..within + bytes.len()) else { return Err(BUG) };
@@ -107,12 +97,47 @@ impl BucketUpload {
         Ok(())
     }
 
+    /// Waits until part `index` is open or may be opened.
+    ///
+    /// The lowest part may always be opened: whoever writes the first byte that is still missing never waits for those who ran ahead.
+    fn room_for(&self, index: u64) -> Result<MutexGuard<'_, State>> {
+        let mut state = self.lock();
+        loop {
+            if let Some(error) = state.failed.take() {
+                return Err(map(error, self.key.into()));
+            }
+            if state.broken {
+                return Err(Error::Unavailable { place: self.key.into(), source: Box::new(Earlier) });
+            }
+            if state.sent.contains_key(&index) {
+                return Err(Error::Misuse { what: "a byte was written twice" });
+            }
+            let lowest = state.open.keys().next().is_none_or(|lowest| index < *lowest);
+            if state.open.contains_key(&index)
+                || state.open.len() < MAX_OPEN_PARTS
+                || (lowest && state.open.len() < MOST_OPEN_PARTS)
+            {
+                return Ok(state);
+            }
+            if state.open.len() >= MOST_OPEN_PARTS {
+                return Err(SCATTERED);
+            }
+            let (guard, waited) =
+                self.progress.changed.wait_timeout(state, MAX_WAIT).unwrap_or_else(PoisonError::into_inner);
+            if waited.timed_out() {
+                return Err(SCATTERED);
+            }
+            state = guard;
+        }
+    }
+
     /// Sends every full part, waiting while too many are on their way.
     fn send_full_parts<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Result<()> {
         let part_len = self.bucket.shared.part_len;
         loop {
             let full = state.open.iter().find(|(_, part)| part.filled >= part_len).map(|(index, _)| *index);
             let Some(part) = full.and_then(|index| Some((index, state.open.remove(&index)?))) else { return Ok(()) };
+            self.progress.changed.notify_all();
             state = self.send(state, part.0, part.1.bytes.into())?;
         }
     }
@@ -232,6 +257,7 @@ impl Upload for BucketUpload {
         let outcome = self.write(offset, bytes);
         if outcome.is_err() {
             self.lock().broken = true;
+            self.progress.changed.notify_all();
         }
         outcome
     }
@@ -275,8 +301,21 @@ const BUG: Error = Error::Bug { what: "a part is not where it should be" };
 
 const HOLE: &str = "an upload with a hole or an overlap was finished";
 
-/// Parts that may be partly filled at a time. Writers that claim blocks in order never need more than their number of parts.
+/// What writers are told when another writer of the same upload met the cause.
+#[derive(Debug, thiserror::Error)]
+#[error("an earlier write of this upload failed")]
+struct Earlier;
+
+const SCATTERED: Error = Error::Misuse { what: "writes are spread over too many parts at a time" };
+
+/// Parts that may be partly filled before writers wait for those behind them.
 const MAX_OPEN_PARTS: usize = 4;
+
+/// Parts that may be partly filled when late writers open lower ones.
+const MOST_OPEN_PARTS: usize = 8;
+
+/// How long a writer waits for those behind it.
+const MAX_WAIT: Duration = Duration::from_secs(120);
 
 /// Parts that may be on their way at a time.
 const MAX_PARTS_ON_THEIR_WAY: usize = 3;

@@ -285,6 +285,41 @@ fn name_is_free_again_after_an_abort(store: &dyn Store) {
     assert_eq!(whole(store, &key), b"x");
 }
 
+#[test]
+fn bucket_refuses_writes_spread_over_too_many_parts() {
+    let fixture = memory_bucket();
+    let upload = fixture.store.create(&key(1, 1)).unwrap();
+    let outcomes: Vec<_> = (0..20).rev().map(|part| upload.write_at(part * PART_LEN as u64, b"x")).collect();
+    assert!(outcomes[..8].iter().all(Result::is_ok));
+    assert!(matches!(outcomes[8], Err(Error::Misuse { .. })));
+    assert!(upload.finish().is_err());
+}
+
+#[test]
+fn bucket_writers_that_run_ahead_wait_for_the_late_one() {
+    let fixture = memory_bucket();
+    let upload = fixture.store.create(&key(1, 1)).unwrap();
+    let bytes = random(1, 40 * PART_LEN);
+    let (first, rest) = bytes.split_at(PART_LEN / 2);
+    std::thread::scope(|scope| {
+        for half in 0..2 {
+            let upload = &upload;
+            // Each writes its half of every part, so parts stay open until both came by.
+            scope.spawn(move || {
+                for (n, block) in rest.chunks(PART_LEN / 2).enumerate().filter(|(n, _)| n % 2 == half) {
+                    upload.write_at((PART_LEN / 2 + n * (PART_LEN / 2)) as u64, block).unwrap();
+                }
+            });
+        }
+        scope.spawn(|| {
+            std::thread::yield_now();
+            upload.write_at(0, first).unwrap();
+        });
+    });
+    upload.finish().unwrap();
+    assert!(whole(&*fixture.store, &key(1, 1)) == bytes);
+}
+
 pub fn key(vault: u8, object: u8) -> Key {
     Key::new([vault; 16], [object; 16])
 }

@@ -6,16 +6,17 @@ use crate::datastore::{Datastore, Transaction};
 use crate::epochs;
 use crate::error::{Error, Result};
 use crate::keys::{Domains, VaultKeys};
+use crate::ledger::Ledger;
 use crate::release::Queue;
 use crate::rows::{PolicySet, PolicySource};
 use crate::session::Nonces;
 use api::terms::{Mode, PrincipalId, Timestamp, VaultId};
 use api::wire::VaultInfo;
 use policy::{Pins, Set, Source};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 /// One opened vault.
-#[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) vault: VaultId,
     pub(crate) mode: Mode,
@@ -29,8 +30,17 @@ pub(crate) struct Engine {
     pub(crate) rules: Rules,
     pub(crate) facts: Facts,
     pub(crate) releases: Queue,
+    pub(crate) ledger: Ledger,
+    /// Entries written since the log was last integrated by this process.
+    pub(crate) appended: AtomicU64,
     /// Why nothing may be written, if so.
-    pub(crate) read_only: Option<String>,
+    pub(crate) read_only: OnceLock<String>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("vault", &self.vault).field("mode", &self.mode).finish_non_exhaustive()
+    }
 }
 
 /// The policy set in force, as of an epoch.

@@ -41,8 +41,6 @@ pub(crate) enum Error {
     Refused { what: String, code: Code, refusal: Box<Refusal> },
     #[error("{what}: {why}")]
     Conflict { what: &'static str, why: String, hint: Option<String> },
-    #[error("{what}: {why}")]
-    Gone { what: &'static str, why: String },
     #[error("the clock went back by {by_secs} s")]
     ClockBack { by_secs: u64 },
     #[error("the vault is read-only: {0}")]
@@ -103,7 +101,6 @@ impl From<Error> for Problem {
             }
             Error::Refused { what, code, refusal } => refused(what, code, refusal),
             Error::Conflict { what, why, hint } => Self { try_: hint, ..Self::new(Code::Conflict, what, why) },
-            Error::Gone { what, why } => Self::new(Code::Gone, what, why),
             Error::ClockBack { .. } => Self::new(Code::ClockBack, "the clock cannot be trusted", why)
                 .with_try("set the clock and run the command again"),
             Error::ReadOnly(_) => Self::new(Code::BehindAnchor, "the vault is read-only", why)

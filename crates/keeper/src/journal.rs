@@ -5,6 +5,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::field::{Place, SealedText};
 use crate::hash;
+use crate::ledger;
 use crate::rows::Change;
 use crate::session::Session;
 use crate::system;
@@ -13,9 +14,12 @@ use api::wire::Receipt;
 use log::entry::{self, Entry, Id, Kind, StateChange};
 use log::tree::{self, Hash};
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 /// The number of the log that is written to.
 pub(crate) const LOG_NUMBER: u64 = 1;
+/// How many entries may wait in a keeper that goes on running.
+const INTEGRATE_EVERY: u64 = 16_384;
 /// Table of the sidecar for values that entries commit to.
 pub(crate) const SIDECAR: &str = "sidecar";
 
@@ -162,7 +166,7 @@ impl Engine {
         ticket: i64,
         events: &[(&By, &Event)],
     ) -> Result<Vec<Logged>> {
-        if let Some(why) = &self.read_only {
+        if let Some(why) = self.read_only.get() {
             return Err(Error::ReadOnly(why.clone()));
         }
         let mut encoded = Vec::with_capacity(events.len());
@@ -174,7 +178,8 @@ impl Engine {
             encoded.push((id, event.entry(self, by, id, ticket)?));
             self.hide(tx, id, &event.private)?;
         }
-        append(tx, ticket, &encoded)?;
+        ledger::append(tx, &self.keys.entry_mac, ticket, &encoded)?;
+        self.appended.fetch_add(encoded.len() as u64, Ordering::Relaxed);
         Ok(encoded.iter().map(|(id, bytes)| Logged { id: *id, leaf: tree::leaf(bytes) }).collect())
     }
 
@@ -186,6 +191,42 @@ impl Engine {
         let signature =
             self.keys.release.sign(&message).map_err(|_| Error::Internal("a receipt could not be signed"))?;
         Ok(Receipt { entry: logged.id, leaf: leaf.to_string(), log_index: None, signature: signature.to_vec() })
+    }
+
+    /// The same after the entry is in the tree and the anchor has moved, with its index.
+    pub(crate) fn settled(&self, logged: &Logged) -> Result<Receipt> {
+        let receipt = self.receipt(logged)?;
+        match self.integrate() {
+            // The entry is safe: another process integrates it, or the next command does.
+            Err(Error::Log { code: api::terms::Code::Busy, .. }) => return Ok(receipt),
+            other => other?,
+        }
+        let log_index = self.ledger.find(&logged.id)?.index;
+        Ok(Receipt { log_index, ..receipt })
+    }
+
+    /// Brings everything committed into the tree.
+    pub(crate) fn integrate(&self) -> Result<()> {
+        self.appended.store(0, Ordering::Relaxed);
+        match self.ledger.integrate(self.now()?.as_millis() / 1000) {
+            Ok(_) => Ok(()),
+            Err(ledger::Error::ReadOnly(why)) => {
+                let why = self.read_only.get_or_init(|| why);
+                Err(Error::ReadOnly(why.clone()))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Integrates when much is pending: a keeper that runs for long must not leave it all to its end.
+    pub(crate) fn integrate_if_due(&self) -> Result<()> {
+        if self.appended.load(Ordering::Relaxed) < INTEGRATE_EVERY {
+            return Ok(());
+        }
+        match self.integrate() {
+            Err(Error::Log { code: api::terms::Code::Busy, .. }) | Ok(()) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Puts private values into the sidecar.
@@ -224,19 +265,4 @@ pub(crate) fn in_sizes<T>(items: &[T], mut each: impl FnMut(&[T]) -> Result<()>)
         }
     }
     Ok(())
-}
-
-/// The seam to the ledger.
-fn append(tx: &mut dyn Transaction, ticket: i64, entries: &[(EntryId, Vec<u8>)]) -> Result<()> {
-    let numbered: Vec<(usize, &(EntryId, Vec<u8>))> = entries.iter().enumerate().collect();
-    in_sizes(&numbered, |page| {
-        let mut values: Vec<Value<'_>> = Vec::with_capacity(page.len() * 4);
-        for (position, (id, bytes)) in page {
-            let position = i64::try_from(*position).unwrap_or(i64::MAX);
-            values.extend([Value::from(id.as_bytes()), ticket.into(), position.into(), bytes.into()]);
-        }
-        let sql = format!("INSERT INTO journal_entry (id, ticket, position, bytes) VALUES {}", tuples(page.len(), 4));
-        tx.query(&sql, &values)?;
-        Ok(())
-    })
 }

@@ -2,9 +2,10 @@
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::keys::{list, rotate};
 use crate::session::{Presence, Session};
 use crate::vault::{OpenOptions, open};
-use crate::{facts, release, show, write};
+use crate::{audit, collect, explain, facts, laws, people, release, show, status, write};
 use api::terms::{AuthMethod, Mode, Name, PrincipalId, SessionId};
 use api::wire::{Answer, Command, Problem, VaultInfo};
 
@@ -64,7 +65,9 @@ impl Keeper {
     /// # Errors
     /// Whatever the command's own rules refuse; the problem names what, why and what to try.
     pub fn call(&self, session: &Session, command: Command) -> std::result::Result<Answer, Problem> {
-        Ok(self.dispatch(session, command)?)
+        let answer = self.dispatch(session, command)?;
+        self.engine.integrate_if_due()?;
+        Ok(answer)
     }
 
     fn dispatch(&self, session: &Session, command: Command) -> Result<Answer> {
@@ -87,7 +90,33 @@ impl Keeper {
                 let (items, next) = show::history(engine, session, &reference, before, limit)?;
                 Answer::Versions { items, next }
             }
-            _ => return Err(Error::Unsupported("this command lands later today".into())),
+            Command::Explain(ask) => Answer::Explained(Box::new(explain::explain(engine, session, &ask)?)),
+            Command::Status => Answer::Status(Box::new(status::status(engine, session)?)),
+            Command::KeyList => Answer::Keys(list::list(engine, session)?),
+            Command::KeyRotate(ask) => Answer::Rotated(rotate::rotate(engine, session, &ask)?),
+            Command::PrincipalAdd(add) => Answer::Principal(Box::new(people::add(engine, session, &add)?)),
+            Command::PrincipalList => Answer::Principals { items: people::list(engine, session)? },
+            Command::PolicyShow => Answer::Policy(laws::shown(engine)?),
+            Command::PolicyCheck(check) => Answer::PolicyChecked(laws::checked(engine, &check)?),
+            Command::PolicyApply(apply) => Answer::PolicyApplied(laws::apply(engine, session, &apply)?),
+            Command::Audit(filter) => Answer::Audit(audit::page(engine, session, &filter)?),
+            Command::AuditShow { entry } => Answer::Entry(Box::new(audit::entry(engine, session, &entry)?)),
+            Command::AuditProve { entry } => {
+                let (proof, log_index) = audit::prove(engine, session, &entry)?;
+                Answer::Proof { proof, log_index }
+            }
+            Command::AuditVerify => Answer::LogVerified(audit::verify(engine, session)?),
+            Command::StateVerify => Answer::StateVerified(audit::verify_state(engine, session)?),
+            Command::AuditExport { folder } => {
+                audit::export(engine, session, &folder)?;
+                Answer::Done
+            }
+            Command::CollectMark { grace_secs } => Answer::Collect(collect::mark(engine, session, grace_secs)?),
+            Command::CollectDone { objects } => Answer::Collected(collect::done(engine, session, &objects)?),
+            Command::Objects { after, limit } => {
+                let (items, next) = collect::objects(engine, session, after, limit)?;
+                Answer::Objects { items, next }
+            }
         })
     }
 
@@ -96,6 +125,13 @@ impl Keeper {
     /// # Errors
     /// When tiles or the anchor cannot be written.
     pub fn close(self) -> std::result::Result<(), Problem> {
+        if self.engine.read_only.get().is_some() {
+            return Ok(());
+        }
+        rotate::go_on(&self.engine)?;
+        if self.engine.ledger.pending().map_err(Error::from)? > 0 {
+            self.engine.integrate()?;
+        }
         Ok(())
     }
 }

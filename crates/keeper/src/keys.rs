@@ -1,6 +1,8 @@
 //! Keys: made, wrapped, found, opened.
 
 pub(crate) mod domains;
+pub(crate) mod list;
+pub(crate) mod rotate;
 pub(crate) mod vault;
 
 pub(crate) use domains::{Domains, Minted};

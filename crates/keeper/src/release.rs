@@ -9,8 +9,7 @@ mod prepare;
 mod queue;
 mod seal;
 
-pub(crate) use commit::{Decided, Fate};
-pub(crate) use prepare::Prepared;
+use commit::Fate;
 pub(crate) use queue::Queue;
 pub(crate) use seal::{Sealing, envelope};
 

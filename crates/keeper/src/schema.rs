@@ -35,7 +35,7 @@ pub(crate) const ENGINE: Migration = Migration {
         state!(
             "crypto_key",
             "purpose TEXT NOT NULL, workspace BYTEA, environment BIGINT, class BIGINT, number BIGINT NOT NULL, \
-             state TEXT NOT NULL, "
+             state TEXT NOT NULL, due BIGINT, "
         ),
         "CREATE INDEX crypto_key_domain ON crypto_key (workspace, environment, class, number)",
         "CREATE INDEX crypto_key_purpose ON crypto_key (purpose, state)",
@@ -65,15 +65,5 @@ pub(crate) const ENGINE: Migration = Migration {
     ],
 };
 
-/// Where entries wait for the log.
-const JOURNAL: Migration = Migration {
-    number: 2,
-    name: "journal",
-    statements: &[
-        "CREATE TABLE journal_entry (id BYTEA PRIMARY KEY, ticket BIGINT NOT NULL, position BIGINT NOT NULL, \
-                   bytes BYTEA NOT NULL)",
-    ],
-};
-
-/// Every migration, in order.
-pub(crate) const ALL: [Migration; 2] = [ENGINE, JOURNAL];
+/// Every migration, in order; the log's comes second.
+pub(crate) const ALL: [Migration; 2] = [ENGINE, crate::ledger::SCHEMA];

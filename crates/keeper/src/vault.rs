@@ -64,6 +64,16 @@ pub enum RootKind {
     Passphrase,
 }
 
+impl RootKind {
+    /// Its word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Keyfile => "keyfile",
+            Self::Passphrase => "passphrase",
+        }
+    }
+}
+
 /// What `vault.json` says. Nothing here is trusted before a root has opened.
 #[derive(Debug, Clone)]
 pub struct Description {

@@ -107,7 +107,7 @@ pub(crate) fn give_up(
     let wrap = wrap_of(tx, guard, draft.key)?;
     let change = guard.remove::<crate::rows::Wrap>(tx, &wrap.id())?;
     guard.remove::<Draft>(tx, draft.version.as_bytes())?;
-    objects::release(tx, draft.version)?;
+    objects::release(tx, draft.version, by.at)?;
     let event = Event::new(Kind::Outcome, "version.abandon")
         .on("version", draft.version)
         .on("artifact", draft.artifact)

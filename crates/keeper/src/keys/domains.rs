@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::roots::{RootProvider, Secret};
 use crate::rows::{Change, Domain, Guard, Key, KeyState, Purpose, Version, Wrap, WrapKind};
 use crate::{epochs, system};
-use api::terms::{ArtifactId, Environment, KeyId, Timestamp, VaultId, VersionId};
+use api::terms::{ArtifactId, KeyId, Timestamp, VaultId, VersionId};
 use seal::secret::{DomainKey, VersionKey};
 use seal::wrap::{self, Kind, WrapContext};
 use std::collections::HashMap;

@@ -4,11 +4,12 @@ use super::{check_fingerprint, fingerprint};
 use crate::datastore::Transaction;
 use crate::error::{Error, Result};
 use crate::field::Fields;
+use crate::ledger::EntryMac;
 use crate::roots::{self, RootProvider, Secret};
 use crate::rows::{Guard, Key, KeyState, Purpose, Wrap, WrapKind};
 use crate::system;
 use api::terms::{KeyId, Timestamp, VaultId};
-use seal::secret::SigningSeed;
+use seal::secret::{MacKey, SigningSeed};
 use seal::sign::SigningKey;
 
 /// The purposes of the vault's own keys.
@@ -19,6 +20,8 @@ const PURPOSES: [Purpose; 5] =
 #[derive(Debug)]
 pub(crate) struct VaultKeys {
     pub(crate) guard: Guard,
+    pub(crate) entry_mac: EntryMac,
+    mac: MacKey,
     pub(crate) fields: Fields,
     pub(crate) release: SigningKey,
     pub(crate) log_ed25519: SigningSeed,
@@ -73,7 +76,9 @@ impl VaultKeys {
         let (mut guard, mut fields, mut release, mut ed25519, mut mldsa44) = (None, None, None, None, None);
         for (purpose, secret) in secrets {
             match (purpose, secret) {
-                (Purpose::RowMac, Secret::Mac(key)) => guard = Some(Guard::new(&key)),
+                (Purpose::RowMac, Secret::Mac(key)) => {
+                    guard = Some((Guard::new(&key), EntryMac::new(key.expose_bytes()), key));
+                }
                 (Purpose::Field, Secret::Field(key)) => fields = Some(Fields::new(vault, key)),
                 (Purpose::Release, Secret::Seed(seed)) => {
                     let key = SigningKey::from_seed(&seed);
@@ -85,13 +90,21 @@ impl VaultKeys {
             }
         }
         let missing = || Error::Altered { table: "crypto_key", row: "a key of the vault is missing".into() };
+        let (guard, entry_mac, mac) = guard.ok_or_else(missing)?;
         Ok(Self {
-            guard: guard.ok_or_else(missing)?,
+            guard,
+            entry_mac,
+            mac,
             fields: fields.ok_or_else(missing)?,
             release: release.ok_or_else(missing)?,
             log_ed25519: ed25519.ok_or_else(missing)?,
             log_mldsa44: mldsa44.ok_or_else(missing)?,
         })
+    }
+
+    /// The MAC of waiting entries, for the ledger.
+    pub(crate) fn ledger_mac(&self) -> EntryMac {
+        EntryMac::new(self.mac.expose_bytes())
     }
 
     /// Opens the vault's keys from the database with one root.
@@ -133,11 +146,7 @@ fn opened(vault: VaultId, root: &dyn RootProvider, key: &Key, wrap: &Wrap) -> Re
 }
 
 /// Finds the row-MAC key before any MAC can be checked: the wrap that opens as one is it.
-fn bootstrap_mac_key(
-    tx: &mut dyn Transaction,
-    vault: VaultId,
-    root: &dyn RootProvider,
-) -> Result<seal::secret::MacKey> {
+fn bootstrap_mac_key(tx: &mut dyn Transaction, vault: VaultId, root: &dyn RootProvider) -> Result<MacKey> {
     let rows = tx.query(
         "SELECT k.id, w.body FROM crypto_key k JOIN wrap w ON w.wrapped = k.id \
          WHERE k.purpose = $1 AND k.state = $2 AND w.under = $3",

@@ -37,7 +37,9 @@ pub(crate) fn prepare(
     asked: &Asked,
 ) -> Result<Prepared> {
     let now = engine.now()?;
-    let known = match engine.facts.find(session.principal, reference) {
+    // Facts in memory that name another version than the request are old, or the request is: read them again.
+    let remembered = engine.facts.find(session.principal, reference);
+    let known = match remembered.filter(|known| asked.versions == [known.found.version.id]) {
         Some(known) => known,
         None => {
             let known = Arc::new(engine.store.read(|tx| read(engine, tx, session, reference))?);

@@ -61,7 +61,9 @@ pub(crate) fn finish(engine: &Engine, asked: &Asked, prepared: &Prepared, logged
     let known = &prepared.known;
     let version = &known.found.version;
     let key = engine.domains.unwrap(&Belongs::from(version), &known.wrap, &known.domain_key)?;
-    let lease = known.rules.class_rules(version.class).lease_secs;
+    let rules = known.rules.class_rules(version.class);
+    let receipt = if rules.waits_for_anchor { engine.settled(logged)? } else { engine.receipt(logged)? };
+    let lease = rules.lease_secs;
     let expires = prepared.decided.by.at.plus_millis(lease.saturating_mul(1000));
     let sealing = Sealing {
         version: version.id,
@@ -77,6 +79,6 @@ pub(crate) fn finish(engine: &Engine, asked: &Asked, prepared: &Prepared, logged
         record: known.record.clone(),
         envelope,
         expires,
-        receipt: engine.receipt(logged)?,
+        receipt,
     })
 }

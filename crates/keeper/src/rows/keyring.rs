@@ -84,7 +84,7 @@ pub(crate) struct Key {
 
 impl Table for Key {
     const NAME: &'static str = "crypto_key";
-    const INDEX: &'static [&'static str] = &["purpose", "workspace", "environment", "class", "number", "state"];
+    const INDEX: &'static [&'static str] = &["purpose", "workspace", "environment", "class", "number", "state", "due"];
     fn id(&self) -> RowId {
         *self.id.as_bytes()
     }
@@ -97,6 +97,7 @@ impl Table for Key {
             self.domain.map(|d| number(d.class.number())).into(),
             i64::from(self.version).into(),
             self.state.word().into(),
+            self.due.map(|due| i64::try_from(due.as_millis()).unwrap_or(i64::MAX)).into(),
         ]
     }
 }

@@ -22,7 +22,8 @@ use log::entry::{AuthMethod, Kind};
 use policy::{Role, Set};
 use seal::passphrase::Params;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 /// Folders of a vault.
 const FOLDERS: [&str; 3] = ["log", "depot", "drafts"];
@@ -31,7 +32,8 @@ const FOLDERS: [&str; 3] = ["log", "depot", "drafts"];
 pub(crate) fn init(options: &InitOptions) -> Result<VaultInfo> {
     refuse_existing(&options.dir)?;
     make_folders(&options.dir)?;
-    let now = system::now();
+    let watch = Watch::new(Arc::new(SystemClock), Timestamp::from_millis(0));
+    let now = watch.now()?;
     let mut file = VaultFile::new(options.vault, options.mode);
     let root = make_root(options, &mut file)?;
     let drawn = vault_keys::draw_all(options.vault, &[root.as_ref()], now)?;
@@ -43,24 +45,30 @@ pub(crate) fn init(options: &InitOptions) -> Result<VaultInfo> {
     let keys = VaultKeys::assemble(options.vault, secrets)?;
     let set = Arc::new(Set::baseline().map_err(|error| Error::Policy(error.to_string()))?);
     let store = open::store(&options.dir)?;
+    let signers = open::signers(options.vault, &keys)?;
+    let info = open::info(options.vault, options.mode, &keys, &signers);
+    let ledger = open::ledger(&options.dir, &options.anchor, &store, signers, &keys)?;
     let owner = PrincipalId::from_bytes(system::random()?);
     let engine = Engine {
         vault: options.vault,
         mode: options.mode,
         owner,
-        info: open::info(options.vault, options.mode, &keys)?,
+        info,
         store,
         domains: Domains::new(options.vault, vec![root]),
-        watch: Watch::new(Arc::new(SystemClock), now),
+        watch,
         nonces: Nonces::default(),
         rules: Rules::new(1, Arc::clone(&set)),
         facts: Facts::default(),
         releases: Queue::default(),
-        read_only: None,
+        ledger,
+        appended: AtomicU64::new(0),
+        read_only: OnceLock::new(),
         keys,
     };
     let first = First { owner: &owner_row(&engine, options, now)?, rows: &rows, set: &set, now };
     engine.store.write(|tx| first.write(&engine, tx))?;
+    engine.integrate()?;
     file.write(&options.dir)?;
     Ok(engine.info)
 }
@@ -129,6 +137,7 @@ struct First<'a> {
 impl First<'_> {
     fn write(&self, engine: &Engine, tx: &mut dyn Transaction) -> Result<()> {
         let ticket = tx.ticket()?;
+        engine.watch.mark(tx)?;
         let guard = &engine.keys.guard;
         let mut changes: Vec<Change> = Vec::new();
         for root in engine.domains.roots() {

@@ -10,6 +10,7 @@ use crate::epochs;
 use crate::error::{Error, Result};
 use crate::journal::LOG_NUMBER;
 use crate::keys::{Domains, VaultKeys};
+use crate::ledger::{self, Ledger};
 use crate::release::Queue;
 use crate::roots::{KeyfileRoot, PassphraseRoot, RootProvider};
 use crate::rows::{PolicySet, Setting};
@@ -20,7 +21,8 @@ use api::wire::VaultInfo;
 use log::keys::Signers;
 use seal::passphrase::Params;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 /// The database in the vault's folder.
 pub(crate) const DATABASE: &str = "keeper.db";
@@ -43,11 +45,14 @@ pub(crate) fn open(options: &OpenOptions) -> Result<Engine> {
     let loaded = store.read(|tx| Loaded::read(tx, &file, root.as_ref()))?;
     let watch = Watch::new(Arc::clone(&options.clock), loaded.mark);
     watch.now()?;
+    let signers = signers(file.vault, &loaded.keys)?;
+    let info = info(file.vault, file.mode, &loaded.keys, &signers);
+    let ledger = ledger(&options.dir, &options.anchor, &store, signers, &loaded.keys)?;
     Ok(Engine {
         vault: file.vault,
         mode: file.mode,
         owner: loaded.owner,
-        info: info(file.vault, file.mode, &loaded.keys)?,
+        info,
         store,
         domains: Domains::new(file.vault, vec![root]),
         watch,
@@ -55,7 +60,9 @@ pub(crate) fn open(options: &OpenOptions) -> Result<Engine> {
         rules: loaded.rules,
         facts: Facts::default(),
         releases: Queue::default(),
-        read_only: None,
+        read_only: ledger.read_only().map(OnceLock::from).unwrap_or_default(),
+        appended: AtomicU64::new(0),
+        ledger,
         keys: loaded.keys,
     })
 }
@@ -117,16 +124,39 @@ fn params(entry: &RootEntry) -> Result<Params> {
     Params::decode(&bytes).map_err(|_| bad)
 }
 
-/// What a client pins.
-pub(crate) fn info(vault: VaultId, mode: Mode, keys: &VaultKeys) -> Result<VaultInfo> {
+/// The log's signing keys.
+pub(crate) fn signers(vault: VaultId, keys: &VaultKeys) -> Result<Signers> {
     let origin = format!("strongroom/{vault}/{LOG_NUMBER}");
-    let signers = Signers::from_seeds(&origin, keys.log_ed25519.expose_bytes(), keys.log_mldsa44.expose_bytes())
-        .map_err(|_| Error::Internal("the log's keys are no keys"))?;
-    Ok(VaultInfo {
+    Signers::from_seeds(&origin, keys.log_ed25519.expose_bytes(), keys.log_mldsa44.expose_bytes())
+        .map_err(|_| Error::Internal("the log's keys are no keys"))
+}
+
+/// The log of a vault.
+pub(crate) fn ledger(
+    dir: &Path,
+    anchor: &Path,
+    store: &Datastore,
+    signers: Signers,
+    keys: &VaultKeys,
+) -> Result<Ledger> {
+    let options = ledger::Options {
+        store: store.clone(),
+        folder: dir.join("log"),
+        anchor: anchor.to_owned(),
+        signers,
+        mac: keys.ledger_mac(),
+    };
+    Ok(Ledger::open(options)?)
+}
+
+/// What a client pins.
+pub(crate) fn info(vault: VaultId, mode: Mode, keys: &VaultKeys, signers: &Signers) -> VaultInfo {
+    let log = signers.keys();
+    VaultInfo {
         vault,
         mode,
         release_key: keys.release.verifying_key().as_bytes().to_vec(),
-        log_keys: vec![signers.keys().ed25519().to_string(), signers.keys().mldsa().to_string()],
-        origin,
-    })
+        log_keys: vec![log.ed25519().to_string(), log.mldsa().to_string()],
+        origin: log.origin().to_string(),
+    }
 }

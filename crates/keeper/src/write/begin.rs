@@ -10,6 +10,7 @@ use crate::facts::{self, Actor, Circumstances, Found};
 use crate::journal::{By, Event, Logged};
 use crate::keys::domains::{Belongs, NewDomainKey, wrap_of};
 use crate::keys::{Domains, Minted};
+use crate::people::VAULT_WIDE;
 use crate::release::{Sealing, envelope};
 use crate::rows::{Artifact, Change, Domain, Draft, PolicySet, Workspace};
 use crate::session::{Asked, Session, verified};
@@ -25,6 +26,9 @@ use std::sync::Arc;
 /// Opens a version for writing, or takes up one that the same principal left.
 pub(crate) fn begin(engine: &Engine, session: &Session, command: &Begin) -> Result<Begun> {
     objects::check_count(&command.objects)?;
+    if command.workspace.as_str() == VAULT_WIDE {
+        return Err(bad("`vault` is no name for a workspace: in grants it means the whole vault"));
+    }
     let now = engine.now()?;
     let wrapped = Command::Begin(command.clone());
     let asked = verified(engine.vault, session, &engine.nonces, &command.request, &wrapped, now)?;

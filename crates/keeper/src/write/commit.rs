@@ -36,7 +36,7 @@ pub(crate) fn commit(engine: &Engine, session: &Session, command: &Commit) -> Re
     };
     let (about, outcome) = engine.store.write(|tx| call.run(tx))?;
     let done = outcome.told(&about)?;
-    Ok(Committed { receipt: engine.receipt(&done.logged)?, version: done.item })
+    Ok(Committed { receipt: engine.settled(&done.logged)?, version: done.item })
 }
 
 struct Call<'a> {

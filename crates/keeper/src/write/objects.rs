@@ -62,9 +62,10 @@ pub(crate) fn renew(tx: &mut dyn Transaction, version: VersionId, until: Timesta
     Ok(())
 }
 
-/// Ends the leases of a version's objects.
-pub(crate) fn release(tx: &mut dyn Transaction, version: VersionId) -> Result<()> {
-    tx.query("UPDATE object SET at = 0 WHERE version = $1 AND state = 0", &[version.as_bytes().into()])?;
+/// Ends the leases of a version's objects: they are garbage from now on.
+pub(crate) fn release(tx: &mut dyn Transaction, version: VersionId, now: Timestamp) -> Result<()> {
+    let sql = "UPDATE object SET at = $2 WHERE version = $1 AND state = 0 AND at > $2";
+    tx.query(sql, &[version.as_bytes().into(), millis(now).into()])?;
     Ok(())
 }
 
@@ -92,7 +93,7 @@ pub(crate) fn commit(tx: &mut dyn Transaction, version: VersionId, used: &[Objec
     if changed != used.len() as u64 {
         return Err(Error::conflict("the version", "one of its objects is not leased to it any more"));
     }
-    release(tx, version)
+    release(tx, version, now)
 }
 
 pub(crate) fn millis(at: Timestamp) -> i64 {

@@ -26,10 +26,7 @@ fn a_vault_opens_with_its_key_file_and_says_who_it_is() {
 #[test]
 fn a_passphrase_opens_and_a_wrong_one_is_told_so() {
     let world = World::with_root(Mode::Solo, Some(b"correct horse"));
-    let with = |phrase: &[u8]| OpenOptions {
-        root: RootUnlock::Passphrase(phrase.to_vec().into()),
-        ..world.options()
-    };
+    let with = |phrase: &[u8]| OpenOptions { root: RootUnlock::Passphrase(phrase.to_vec().into()), ..world.options() };
     assert!(Keeper::open(&with(b"correct horse")).is_ok());
     assert_eq!(code(Keeper::open(&with(b"wrong horse"))), Code::RootRefused);
     assert_eq!(code(Keeper::open(&with(b""))), Code::RootRefused);

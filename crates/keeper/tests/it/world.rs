@@ -10,7 +10,9 @@ use seal::hpke::OneTimeKey;
 use seal::record::{Manifest, Pack, Segment, VersionRecord};
 use seal::request::{Ask, SignedRequest};
 use seal::secret::SigningSeed;
+use seal::segment::SegmentInfo;
 use seal::sign::{SigningKey, VerifyingKey};
+use seal::tree::Digest;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -61,14 +63,8 @@ impl World {
             Some(bytes) => RootChoice::Passphrase { bytes: bytes.to_vec().into() },
         };
         let world = Self { tmp, vault, clock };
-        let options = InitOptions {
-            dir: world.dir(),
-            vault,
-            mode,
-            root,
-            anchor: world.anchor(),
-            owner: name("olivia"),
-        };
+        let options =
+            InitOptions { dir: world.dir(), vault, mode, root, anchor: world.anchor(), owner: name("olivia") };
         let info = vault::init(&options).unwrap();
         assert_eq!((info.vault, info.mode), (vault, mode));
         world
@@ -130,10 +126,11 @@ impl<'a> Client<'a> {
     pub fn ask(&self, action: Action, versions: &[VersionId]) -> Asked {
         let one_time = OneTimeKey::generate().unwrap();
         let versions: Vec<[u8; 16]> = versions.iter().map(|id| *id.as_bytes()).collect();
+        let (principal, session) = (self.session.principal(), self.session.id());
         let ask = Ask {
             vault: self.keeper.info().vault.as_bytes(),
-            principal: self.session.principal().as_bytes(),
-            session: self.session.id().as_bytes(),
+            principal: principal.as_bytes(),
+            session: session.as_bytes(),
             action: action.number(),
             versions: &versions,
             command: &[0; 32],
@@ -271,18 +268,10 @@ impl Put {
     /// The record of one pack with one segment, and of packs taken over.
     pub fn record(&self, keeper: &Keeper, begun: &Begun) -> VersionRecord {
         let len = 11_u64;
-        let manifest = |offset| Manifest {
-            offset,
-            plaintext_len: len,
-            stored_len: seal::segment::stored_len(len).unwrap(),
-            digest: [3; 32],
-        };
-        let segment = Segment {
-            object: *self.objects[1].as_bytes(),
-            plaintext_len: len,
-            stored_len: seal::segment::stored_len(len).unwrap(),
-            digest: [4; 32],
-        };
+        let stored = SegmentInfo::manifest(len, Digest::from_bytes([3; 32])).unwrap().stored_len();
+        let manifest = |offset| Manifest { offset, plaintext_len: len, stored_len: stored, digest: [3; 32] };
+        let segment =
+            Segment { object: *self.objects[1].as_bytes(), plaintext_len: len, stored_len: stored, digest: [4; 32] };
         let own = Pack { id: random(), owner: *self.version.as_bytes(), segments: vec![segment] };
         VersionRecord {
             suite: seal::Suite::Default,
@@ -295,7 +284,7 @@ impl Put {
             packs: std::iter::once(own).chain(self.packs.clone()).collect(),
             object: *self.objects[0].as_bytes(),
             list: manifest(0),
-            map: manifest(seal::segment::stored_len(len).unwrap()),
+            map: manifest(stored),
         }
     }
 }

@@ -1,0 +1,107 @@
+//! Acts on the vault itself or on a workspace: decided, logged, and done in one transaction.
+
+use crate::datastore::Transaction;
+use crate::decide::{About, Verdict, judge};
+use crate::engine::Engine;
+use crate::epochs::{self, Subject};
+use crate::error::{Error, Result};
+use crate::facts::{self, Circumstances};
+use crate::journal::{By, Event};
+use crate::rows::PolicySet;
+use crate::session::Session;
+use crate::write::{Outcome, denied};
+use api::terms::{Action, DecisionId, Timestamp};
+use log::entry::Kind;
+use policy::Resource;
+
+/// An act that was allowed, inside its transaction.
+pub(crate) struct Act<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) by: By,
+    pub(crate) now: Timestamp,
+    pub(crate) verdict: Verdict,
+}
+
+impl Act<'_> {
+    /// The entry of the act, with its decision.
+    pub(crate) fn event(&self, act: &'static str) -> Event {
+        Event { decision: Some(self.verdict.logged()), ..Event::new(Kind::State, act) }
+    }
+}
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) action: Action,
+    pub(crate) resource: Resource,
+    /// Its name in the log when it is refused.
+    pub(crate) act: &'static str,
+    /// What it is about, in words.
+    pub(crate) path: String,
+}
+
+impl Wanted {
+    /// Of the vault itself.
+    pub(crate) fn vault(action: Action, act: &'static str) -> Self {
+        Self { action, resource: Resource::Vault, act, path: "the vault".into() }
+    }
+}
+
+/// Decides and, if allowed, acts, in one write transaction; a refusal is logged in it instead.
+pub(crate) fn act<T>(
+    engine: &Engine,
+    session: &Session,
+    wanted: &Wanted,
+    seized: &[Subject],
+    body: impl Fn(&mut dyn Transaction, &Act<'_>) -> Result<T>,
+) -> Result<T> {
+    let now = engine.now()?;
+    let id = DecisionId::from_bytes(crate::system::random()?);
+    let circumstances = Circumstances::plain(now)?;
+    let outcome = engine.store.write(|tx| {
+        let held = [*session.principal.as_bytes(), PolicySet::row_id()];
+        let held: Vec<Subject> = held.into_iter().filter(|subject| !seized.contains(subject)).collect();
+        epochs::seize(tx, seized)?;
+        epochs::hold(tx, &held)?;
+        if !epochs::closing(tx, &held)?.is_empty() {
+            return Err(Error::Stale);
+        }
+        let verdict = decided(engine, tx, session, wanted, id, &circumstances)?;
+        let by = By::session(session, now);
+        if !verdict.answer.allowed {
+            return denied(engine, tx, &by, verdict, wanted.act);
+        }
+        engine.keep_blobs(tx, &verdict.blobs())?;
+        engine.watch.mark(tx)?;
+        body(tx, &Act { engine, by, now, verdict }).map(Outcome::Done)
+    })?;
+    outcome.told(&About { path: wanted.path.clone(), who: session.name.to_string() })
+}
+
+/// Decides on something that is only looked at; a refusal is logged.
+pub(crate) fn look(engine: &Engine, session: &Session, wanted: &Wanted) -> Result<()> {
+    let now = engine.now()?;
+    let id = DecisionId::from_bytes(crate::system::random()?);
+    let circumstances = Circumstances::plain(now)?;
+    let verdict = engine.store.read(|tx| decided(engine, tx, session, wanted, id, &circumstances))?;
+    if verdict.answer.allowed {
+        return Ok(());
+    }
+    let by = By::session(session, now);
+    let about = About { path: wanted.path.clone(), who: session.name.to_string() };
+    engine.store.write(|tx| denied::<()>(engine, tx, &by, verdict.clone(), wanted.act))?.told(&about)
+}
+
+fn decided(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    session: &Session,
+    wanted: &Wanted,
+    id: DecisionId,
+    circumstances: &Circumstances,
+) -> Result<Verdict> {
+    let actor = facts::actor(engine, tx, session.principal)?;
+    let (_, rules) = engine.rules(tx)?;
+    let query = facts::query(engine, session, &actor, wanted.action, wanted.resource.clone(), circumstances);
+    Ok(judge(&rules, id, &query))
+}

@@ -1,0 +1,224 @@
+//! The log for auditors: found, shown, proven, verified, exported.
+
+use crate::acts::{Wanted, act, look};
+use crate::datastore::Transaction;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::facts;
+use crate::field::{Place, SealedText};
+use crate::journal::SIDECAR;
+use crate::ledger::{Filter, Found, SignedHead, StateRow};
+use crate::rows::{
+    Alias, Artifact, Grant, Key, PolicySet, PolicySource, Principal, Root, Setting, Table, Version, Workspace, Wrap,
+};
+use crate::session::Session;
+use crate::show;
+use api::terms::{Action, EntryId, PrincipalId, Selector};
+use api::wire::{AuditFilter, AuditItem, AuditPage, Freshness, LogHead, LogVerified, StateVerified};
+use std::path::Path;
+
+/// Rows of one table read at a time by `verify --state`.
+const STATE_PAGE: i64 = 10_000;
+
+/// A page of entries.
+pub(crate) fn page(engine: &Engine, session: &Session, filter: &AuditFilter) -> Result<AuditPage> {
+    look(engine, session, &Wanted::vault(Action::Audit, "audit.query"))?;
+    let (principal, artifact, version) = engine.store.read(|tx| resolved(engine, tx, filter))?;
+    let filter = Filter {
+        principal,
+        artifact,
+        version,
+        act: filter.act.clone(),
+        since: filter.since,
+        until: filter.until,
+        newest_first: filter.newest_first,
+        after: filter.after,
+        limit: filter.limit,
+    };
+    let found = engine.ledger.query(&filter)?;
+    let items = engine.store.read(|tx| found.items.iter().map(|item| told(engine, tx, item)).collect::<Result<_>>())?;
+    Ok(AuditPage { items, next: found.next })
+}
+
+type Narrowed = (Option<PrincipalId>, Option<api::terms::ArtifactId>, Option<api::terms::VersionId>);
+
+/// Names in a filter as ids.
+fn resolved(engine: &Engine, tx: &mut dyn Transaction, filter: &AuditFilter) -> Result<Narrowed> {
+    let principal = match &filter.principal {
+        None => None,
+        Some(name) => {
+            let row = facts::principal_named(engine, tx, name)?;
+            Some(row.ok_or_else(|| Error::NotFound(format!("the principal {name}")))?.id)
+        }
+    };
+    let Some(text) = &filter.reference else { return Ok((principal, None, None)) };
+    let reference = show::parsed(text)?;
+    let not_found = || Error::NotFound(reference.to_string());
+    let workspace = facts::workspace_named(engine, tx, &reference.workspace)?.ok_or_else(not_found)?;
+    let artifact = facts::artifact_named(engine, tx, &workspace, &reference.artifact)?.ok_or_else(not_found)?;
+    if reference.selector == Selector::Latest && !text.contains('@') {
+        return Ok((principal, Some(artifact.id), None));
+    }
+    let found = facts::resolve(engine, tx, &reference)?.ok_or_else(not_found)?;
+    Ok((principal, Some(artifact.id), Some(found.version.id)))
+}
+
+/// One entry, by id or by index.
+pub(crate) fn entry(engine: &Engine, session: &Session, which: &str) -> Result<AuditItem> {
+    look(engine, session, &Wanted::vault(Action::Audit, "audit.show"))?;
+    let found = find(engine, which)?;
+    engine.store.read(|tx| told(engine, tx, &found))
+}
+
+/// The `.tlog-proof` of one entry, and its index.
+pub(crate) fn prove(engine: &Engine, session: &Session, which: &str) -> Result<(String, u64)> {
+    look(engine, session, &Wanted::vault(Action::Audit, "audit.prove"))?;
+    engine.integrate()?;
+    let (receipt, _) = match named(which)? {
+        Which::Id(id) => engine.ledger.receipt(&id)?,
+        Which::Index(index) => engine.ledger.receipt_at(index)?,
+    };
+    let text = String::from_utf8(receipt.to_bytes()).map_err(|_| Error::Internal("a proof that is no text"))?;
+    Ok((text, receipt.index))
+}
+
+/// Re-derives the whole log.
+pub(crate) fn verify(engine: &Engine, session: &Session) -> Result<LogVerified> {
+    look(engine, session, &Wanted::vault(Action::Audit, "audit.verify"))?;
+    if engine.read_only.get().is_none() {
+        engine.integrate()?;
+    }
+    let mut verified = engine.ledger.verify()?;
+    verified.failures.extend(engine.read_only.get().map(|why| format!("the log is read-only: {why}")));
+    Ok(LogVerified {
+        ok: verified.failures.is_empty(),
+        head: head(&verified.head),
+        freshness: verified.freshness,
+        failures: verified.failures,
+    })
+}
+
+/// Rebuilds the state from the log and compares.
+pub(crate) fn verify_state(engine: &Engine, session: &Session) -> Result<StateVerified> {
+    look(engine, session, &Wanted::vault(Action::Audit, "audit.verify-state"))?;
+    let (rows, failures) = engine.ledger.verify_state(|tx| {
+        let mut rows = Vec::new();
+        add::<Principal>(tx, &mut rows)?;
+        add::<Grant>(tx, &mut rows)?;
+        add::<Workspace>(tx, &mut rows)?;
+        add::<Artifact>(tx, &mut rows)?;
+        add::<Version>(tx, &mut rows)?;
+        add::<Alias>(tx, &mut rows)?;
+        add::<Key>(tx, &mut rows)?;
+        add::<Wrap>(tx, &mut rows)?;
+        add::<Root>(tx, &mut rows)?;
+        add::<PolicySource>(tx, &mut rows)?;
+        add::<PolicySet>(tx, &mut rows)?;
+        add::<Setting>(tx, &mut rows)?;
+        Ok::<_, Error>(rows)
+    })?;
+    Ok(StateVerified { ok: failures.is_empty(), rows, failures })
+}
+
+/// The rows of a table as commitments. MACs are not looked at: an altered row shows as one that the log does not know.
+fn add<T: Table>(tx: &mut dyn Transaction, rows: &mut Vec<StateRow>) -> Result<()> {
+    let mut after: Vec<u8> = Vec::new();
+    loop {
+        let sql = format!("SELECT id, body, salt, ticket FROM {} WHERE id > $1 ORDER BY id LIMIT $2", T::NAME);
+        let page = tx.query(&sql, &[(&after).into(), STATE_PAGE.into()])?;
+        for row in &page {
+            let id = row.bytes(0)?.to_vec();
+            let commitment = crate::rows::commitment(T::NAME, &id, row.bytes(2)?, row.bytes(1)?);
+            rows.push(StateRow { table: T::NAME, ticket: row.integer(3)?, commitment, id });
+        }
+        match page.iter().last() {
+            Some(last) if page.len() as u64 == STATE_PAGE.unsigned_abs() => after = last.bytes(0)?.to_vec(),
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Writes the log out in tlog-tiles layout.
+pub(crate) fn export(engine: &Engine, session: &Session, folder: &str) -> Result<()> {
+    engine.integrate()?;
+    let wanted = Wanted::vault(Action::Audit, "audit.export");
+    act(engine, session, &wanted, &[], |tx, act| {
+        let ticket = tx.ticket()?;
+        engine.log(tx, ticket, &act.by, &[act.event("audit.export")]).map(|_| ())
+    })?;
+    engine.integrate()?;
+    engine.ledger.export(Path::new(folder))?;
+    Ok(())
+}
+
+enum Which {
+    Id(EntryId),
+    Index(u64),
+}
+
+fn named(which: &str) -> Result<Which> {
+    if let Ok(id) = which.parse::<EntryId>() {
+        return Ok(Which::Id(id));
+    }
+    let bad = |_| Error::bad("the entry", "name it by its id (32 hexadecimal digits) or its index");
+    which.parse().map(Which::Index).map_err(bad)
+}
+
+fn find(engine: &Engine, which: &str) -> Result<Found> {
+    Ok(match named(which)? {
+        Which::Id(id) => engine.ledger.find(&id)?,
+        Which::Index(index) => engine.ledger.at(index)?,
+    })
+}
+
+fn head(signed: &SignedHead) -> LogHead {
+    LogHead { size: signed.head.size, root: signed.head.root.to_string(), checkpoint: signed.checkpoint.clone() }
+}
+
+/// An entry with what the sidecar still holds of it.
+fn told(engine: &Engine, tx: &mut dyn Transaction, found: &Found) -> Result<AuditItem> {
+    let damaged = |_| Error::Log { code: api::terms::Code::Integrity, why: "an entry is not JSON".into() };
+    let entry: serde_json::Value = serde_json::from_slice(&found.body).map_err(damaged)?;
+    let text = |name: &str| entry.get(name).and_then(serde_json::Value::as_str);
+    let principal = match text("principal").and_then(|id| id.parse::<PrincipalId>().ok()) {
+        Some(id) => match engine.keys.guard.find::<Principal>(tx, id.as_bytes())? {
+            Some(row) => Some(facts::name_of(engine, &row)?),
+            None => None,
+        },
+        None => None,
+    };
+    let id = text("id").and_then(|id| id.parse::<EntryId>().ok());
+    let disclosed = match id {
+        Some(id) => disclosed(engine, tx, id)?,
+        None => serde_json::Value::Null,
+    };
+    Ok(AuditItem { log_index: found.index, principal, entry, disclosed })
+}
+
+fn disclosed(engine: &Engine, tx: &mut dyn Transaction, owner: EntryId) -> Result<serde_json::Value> {
+    let rows =
+        tx.query("SELECT field, sealed FROM sidecar WHERE owner = $1 ORDER BY field", &[owner.as_bytes().into()])?;
+    let mut map = serde_json::Map::new();
+    for row in &rows {
+        let altered = || Error::Altered { table: SIDECAR, row: owner.to_string() };
+        let field =
+            FIELDS.into_iter().find(|known| row.text(0).is_ok_and(|text| text == *known)).ok_or_else(altered)?;
+        let sealed = String::from_utf8(row.bytes(1)?.to_vec()).map_err(|_| altered())?;
+        let place = Place { table: SIDECAR, column: field, row: owner.as_bytes() };
+        let text = engine.keys.fields.open(place, &SealedText(sealed))?;
+        let value: serde_json::Value = serde_json::from_str(&text).map_err(|_| altered())?;
+        map.insert(field.to_owned(), value);
+    }
+    Ok(serde_json::Value::Object(map))
+}
+
+/// The fields that entries commit to.
+const FIELDS: [&str; 2] = ["name", "reason"];
+
+/// Whether the database is proven current.
+pub(crate) fn freshness(engine: &Engine) -> Result<Freshness> {
+    match engine.read_only.get() {
+        Some(_) => Ok(Freshness::Unproven),
+        None => Ok(engine.ledger.freshness()?),
+    }
+}

@@ -1,0 +1,124 @@
+//! Garbage collection, the keeper's half: what may go is marked in a transaction, deleted by the client, then forgotten.
+
+use crate::acts::{Act, Wanted, act, look};
+use crate::datastore::{Transaction, Value};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::journal::in_sizes;
+use crate::rows::Draft;
+use crate::session::Session;
+use crate::write::give_up;
+use crate::write::objects::{COMMITTED, LEASED, MARKED, check_count, millis};
+use api::terms::{Action, ObjectId};
+use api::wire::{CollectPlan, Collected, Freshness, ObjectRole, StoredObject};
+
+/// The most objects marked by one command; what is left comes next time.
+const MAX_MARKED: i64 = 100_000;
+/// The most drafts given up by one command.
+const MAX_DRAFTS: i64 = 256;
+/// The longest page of objects.
+const MAX_PAGE: u32 = 10_000;
+
+/// Marks what no version names and no lease holds, and lists it with what was marked before.
+pub(crate) fn mark(engine: &Engine, session: &Session, grace_secs: u64) -> Result<CollectPlan> {
+    let freshness = proven(engine)?;
+    let wanted = Wanted::vault(Action::Collect, "gc.mark");
+    let objects = act(engine, session, &wanted, &[], |tx, act| {
+        let before = act.now.as_millis().saturating_sub(grace_secs.saturating_mul(1000));
+        let before = i64::try_from(before).unwrap_or(i64::MAX);
+        abandon_dead(engine, tx, act, before)?;
+        let now = millis(act.now);
+        let sql = "UPDATE object SET state = 2, at = $1 WHERE id IN \
+                   (SELECT id FROM object WHERE state = 0 AND at <= $2 ORDER BY at, id LIMIT $3)";
+        let marked = tx.query(sql, &[now.into(), before.min(now).into(), MAX_MARKED.into()])?.changed();
+        let rows = tx.query("SELECT id FROM object WHERE state = 2 ORDER BY at, id LIMIT $1", &[MAX_MARKED.into()])?;
+        let objects = rows.iter().map(|row| Ok(ObjectId::from_bytes(row.array(0)?))).collect::<Result<Vec<_>>>()?;
+        let ticket = tx.ticket()?;
+        let event = act.event("gc.mark").with("marked", marked).with("listed", objects.len());
+        engine.log(tx, ticket, &act.by, &[event])?;
+        Ok(objects)
+    })?;
+    // The mark must be in an anchored tree before anything is deleted.
+    engine.integrate()?;
+    Ok(CollectPlan { objects, freshness })
+}
+
+/// The database must be the newest one: an older copy does not know of versions whose objects it would call garbage.
+fn proven(engine: &Engine) -> Result<Freshness> {
+    if let Some(why) = engine.read_only.get() {
+        return Err(Error::ReadOnly(why.clone()));
+    }
+    match engine.ledger.freshness()? {
+        Freshness::Proven => Ok(Freshness::Proven),
+        Freshness::Unproven => Err(Error::ReadOnly(
+            "the database is not proven current: there is no anchor to compare with, so nothing is collected".into(),
+        )),
+    }
+}
+
+/// Drafts without a sign of life are given up.
+fn abandon_dead(engine: &Engine, tx: &mut dyn Transaction, act: &Act<'_>, before: i64) -> Result<()> {
+    let now = millis(act.now);
+    let values = [before.min(now).into(), MAX_DRAFTS.into()];
+    let dead: Vec<Draft> =
+        engine.keys.guard.select(tx, "WHERE lease_until < $1 ORDER BY lease_until, id LIMIT $2", &values)?;
+    for draft in &dead {
+        let ticket = tx.ticket()?;
+        give_up(engine, tx, &act.by, draft, "lease over", ticket)?;
+    }
+    Ok(())
+}
+
+/// Forgets objects that were marked and are deleted now.
+pub(crate) fn done(engine: &Engine, session: &Session, objects: &[ObjectId]) -> Result<Collected> {
+    check_count(objects)?;
+    let wanted = Wanted::vault(Action::Collect, "gc.done");
+    let (gone, logged) = act(engine, session, &wanted, &[], |tx, act| {
+        let mut gone = 0;
+        in_sizes(objects, |page| {
+            let marks: Vec<String> = (1..=page.len()).map(|n| format!("${n}")).collect();
+            let values: Vec<Value<'_>> = page.iter().map(|object| Value::from(object.as_bytes())).collect();
+            let sql = format!("DELETE FROM object WHERE state = 2 AND id IN ({})", marks.join(", "));
+            gone += tx.query(&sql, &values)?.changed();
+            Ok(())
+        })?;
+        if gone != objects.len() as u64 {
+            return Err(Error::conflict("the collection", "an object was not marked for deletion"));
+        }
+        let ticket = tx.ticket()?;
+        let event = act.event("gc.done").with("objects", gone);
+        Ok((gone, engine.log(tx, ticket, &act.by, &[event])?.first().copied()))
+    })?;
+    let receipt = logged.map(|logged| engine.receipt(&logged)).transpose()?;
+    Ok(Collected { objects: gone, receipt })
+}
+
+/// Every object the depot should hold, in order of id.
+pub(crate) fn objects(
+    engine: &Engine,
+    session: &Session,
+    after: Option<ObjectId>,
+    limit: u32,
+) -> Result<(Vec<StoredObject>, Option<ObjectId>)> {
+    look(engine, session, &Wanted::vault(Action::List, "object.list"))?;
+    let limit = limit.clamp(1, MAX_PAGE);
+    let first = after.unwrap_or(ObjectId::from_bytes([0; 16]));
+    let comparison = if after.is_some() { ">" } else { ">=" };
+    engine.store.read(|tx| {
+        let sql = format!("SELECT id, state FROM object WHERE id {comparison} $1 ORDER BY id LIMIT $2");
+        let rows = tx.query(&sql, &[first.as_bytes().into(), (i64::from(limit) + 1).into()])?;
+        let more = rows.len() > limit as usize;
+        let mut items = Vec::with_capacity(rows.len());
+        for row in rows.iter().take(limit as usize) {
+            let role = match row.integer(1)? {
+                LEASED => ObjectRole::Leased,
+                COMMITTED => ObjectRole::Committed,
+                MARKED => ObjectRole::Marked,
+                _ => return Err(Error::Altered { table: "object", row: hex::encode(row.bytes(0)?) }),
+            };
+            items.push(StoredObject { object: ObjectId::from_bytes(row.array(0)?), role });
+        }
+        let next = items.last().map(|item| item.object).filter(|_| more);
+        Ok((items, next))
+    })
+}

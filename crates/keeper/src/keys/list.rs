@@ -1,0 +1,64 @@
+//! `key ls`, `key show`: keys without their bytes.
+
+use crate::acts::{Wanted, look};
+use crate::datastore::Transaction;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::rows::{Key, Purpose, Workspace};
+use crate::session::Session;
+use api::terms::Action;
+use api::wire::{KeyItem, KeyList};
+
+/// The most keys in one answer.
+const MAX_KEYS: i64 = 100_000;
+
+/// Every key, in order of purpose, workspace, environment, class, version.
+pub(crate) fn list(engine: &Engine, session: &Session) -> Result<KeyList> {
+    look(engine, session, &Wanted::vault(Action::List, "key.list"))?;
+    engine.store.read(|tx| {
+        let keys: Vec<Key> = engine.keys.guard.select(tx, "ORDER BY id LIMIT $1", &[MAX_KEYS.into()])?;
+        let mut items = keys.iter().map(|key| item(engine, tx, key)).collect::<Result<Vec<_>>>()?;
+        let rank = |item: &KeyItem| (item.purpose != Purpose::Domain.word(), item.purpose.clone());
+        items.sort_by(|a, b| {
+            (rank(a), &a.workspace, a.environment, a.class, a.version).cmp(&(
+                rank(b),
+                &b.workspace,
+                b.environment,
+                b.class,
+                b.version,
+            ))
+        });
+        Ok(KeyList { keys: items })
+    })
+}
+
+/// One key for an answer.
+pub(crate) fn item(engine: &Engine, tx: &mut dyn Transaction, key: &Key) -> Result<KeyItem> {
+    let workspace = match &key.domain {
+        Some(domain) => {
+            let row: Workspace = engine.keys.guard.expect(tx, domain.workspace.as_bytes())?;
+            Some(row.name.into())
+        }
+        None => None,
+    };
+    Ok(KeyItem {
+        id: key.id,
+        purpose: key.purpose.word().to_owned(),
+        workspace,
+        environment: key.domain.map(|domain| domain.environment),
+        class: key.domain.map(|domain| domain.class),
+        version: key.version,
+        state: key.state.word().to_owned(),
+        fingerprint: key.fingerprint.clone(),
+        created: key.created,
+        due: key.due,
+        wraps: wraps_under(tx, key)?,
+    })
+}
+
+/// How many keys are wrapped under a key.
+pub(crate) fn wraps_under(tx: &mut dyn Transaction, key: &Key) -> Result<u64> {
+    let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM wrap WHERE under = $1";
+    let count = tx.query(sql, &[key.id.as_bytes().into()])?.one()?.integer(0)?;
+    u64::try_from(count).map_err(|_| Error::Internal("a count below zero"))
+}

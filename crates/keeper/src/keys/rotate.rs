@@ -1,0 +1,222 @@
+//! Rotation: a new version of a domain key writes at once; version keys are wrapped again in batches, each a transaction with
+//! its entry, so that a kill loses nothing and the next command goes on. The depot is never touched.
+
+use super::domains::{Belongs, NewDomainKey};
+use super::list::{item, wraps_under};
+use crate::acts::{Act, Wanted, act};
+use crate::datastore::Transaction;
+use crate::engine::Engine;
+use crate::epochs;
+use crate::error::{Error, Result};
+use crate::facts;
+use crate::journal::{By, Event, Logged};
+use crate::keys::Domains;
+use crate::rows::{Domain, Key, KeyState, Purpose, Table, Wrap, WrapKind};
+use crate::session::Session;
+use api::terms::{Action, KeyId, WorkspaceId};
+use api::wire::{KeyRotate, KeyRotated};
+use log::entry::Kind;
+use policy::Resource;
+use std::time::{Duration, Instant};
+
+/// Version keys wrapped again in one transaction: their changes fit one entry.
+const BATCH: i64 = 256;
+/// How much of an unfinished rotation a command takes along at its end.
+const IN_PASSING: Duration = Duration::from_millis(200);
+
+/// Rotates the domain keys that match, or goes on with a rotation of them that did not finish.
+pub(crate) fn rotate(engine: &Engine, session: &Session, command: &KeyRotate) -> Result<KeyRotated> {
+    let (wanted, scope) = wanted(engine, command)?;
+    let matching = engine.store.read(|tx| matching(engine, tx, command, scope))?;
+    let unfinished = engine.store.read(|tx| behind(engine, tx, &matching))?;
+    let seized: Vec<[u8; 16]> = matching.iter().map(|key| *key.id.as_bytes()).collect();
+    let resumes = !unfinished.is_empty();
+    let (new, logged) = act(engine, session, &wanted, &seized, |tx, act| {
+        if resumes { resumed(engine, tx, act, &unfinished) } else { renewed(tx, act, &matching) }
+    })?;
+    let by = By::session(session, engine.now()?);
+    let mut rewrapped = 0;
+    if !command.no_wait {
+        rewrapped = rewrap_all(engine, &by, None)?;
+    }
+    let receipts = logged.iter().map(|logged| engine.settled(logged)).collect::<Result<_>>()?;
+    engine.store.read(|tx| {
+        let keys = new.iter().map(|key| item(engine, tx, key)).collect::<Result<_>>()?;
+        let mut remaining = 0;
+        for key in deactivated(engine, tx)? {
+            remaining += wraps_under(tx, &key)?;
+        }
+        Ok(KeyRotated { keys, rewrapped, remaining, receipts: Vec::clone(&receipts) })
+    })
+}
+
+/// Whether any rotation is unfinished, and a bit of the work if so: what a command does in passing.
+pub(crate) fn go_on(engine: &Engine) -> Result<()> {
+    if engine.store.read(next_behind)?.is_none() {
+        return Ok(());
+    }
+    let by = By { principal: engine.owner, auth: log::entry::AuthMethod::System, at: engine.now()? };
+    rewrap_all(engine, &by, Some(IN_PASSING)).map(|_| ())
+}
+
+fn wanted(engine: &Engine, command: &KeyRotate) -> Result<(Wanted, Option<WorkspaceId>)> {
+    let Some(name) = &command.workspace else {
+        return Ok((Wanted::vault(Action::RotateKeys, "key.rotate"), None));
+    };
+    let workspace = engine.store.read(|tx| facts::workspace_named(engine, tx, name))?;
+    let workspace = workspace.ok_or_else(|| Error::NotFound(name.to_string()))?;
+    let resource = Resource::Workspace(policy::Workspace { id: workspace.id });
+    let wanted = Wanted { action: Action::RotateKeys, resource, act: "key.rotate", path: name.to_string() };
+    Ok((wanted, Some(workspace.id)))
+}
+
+/// The active domain keys that a command means.
+fn matching(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    command: &KeyRotate,
+    workspace: Option<WorkspaceId>,
+) -> Result<Vec<Key>> {
+    let values = [Purpose::Domain.word().into(), KeyState::Active.word().into()];
+    let mut keys: Vec<Key> = engine.keys.guard.select(tx, "WHERE purpose = $1 AND state = $2 ORDER BY id", &values)?;
+    keys.retain(|key| {
+        key.domain.is_some_and(|domain| {
+            workspace.is_none_or(|id| id == domain.workspace)
+                && command.environment.is_none_or(|env| env == domain.environment)
+                && command.class.is_none_or(|class| class == domain.class)
+        })
+    });
+    Ok(keys)
+}
+
+fn deactivated(engine: &Engine, tx: &mut dyn Transaction) -> Result<Vec<Key>> {
+    let values = [Purpose::Domain.word().into(), KeyState::Deactivated.word().into()];
+    engine.keys.guard.select(tx, "WHERE purpose = $1 AND state = $2 ORDER BY id", &values)
+}
+
+/// The active keys among these whose domain still has version keys under an older version.
+fn behind(engine: &Engine, tx: &mut dyn Transaction, active: &[Key]) -> Result<Vec<Key>> {
+    let mut domains: Vec<Domain> = Vec::new();
+    for key in deactivated(engine, tx)? {
+        if wraps_under(tx, &key)? > 0 {
+            domains.extend(key.domain);
+        }
+    }
+    Ok(active.iter().filter(|key| key.domain.is_some_and(|domain| domains.contains(&domain))).cloned().collect())
+}
+
+/// An unfinished rotation is gone on with; no further version is made on top of it.
+fn resumed(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    act: &Act<'_>,
+    unfinished: &[Key],
+) -> Result<(Vec<Key>, Vec<Logged>)> {
+    let ticket = tx.ticket()?;
+    let event = act.event("key.rotate").with("resumed", "yes").with("keys", unfinished.len());
+    Ok((unfinished.to_vec(), engine.log(tx, ticket, &act.by, &[event])?))
+}
+
+/// Makes the next version of each key.
+fn renewed(tx: &mut dyn Transaction, act: &Act<'_>, matching: &[Key]) -> Result<(Vec<Key>, Vec<Logged>)> {
+    let engine = act.engine;
+    let guard = &engine.keys.guard;
+    let (_, rules) = engine.rules(tx)?;
+    let ticket = tx.ticket()?;
+    let (mut new, mut events) = (Vec::with_capacity(matching.len()), Vec::with_capacity(matching.len()));
+    for old in matching {
+        let refuse = || Error::Altered { table: Key::NAME, row: old.id.to_string() };
+        let domain = old.domain.ok_or_else(refuse)?;
+        let current = Domains::active(tx, guard, &domain)?;
+        if current.as_ref() != Some(old) {
+            return Err(Error::conflict("the rotation", "somebody else rotated meanwhile"));
+        }
+        let version = old.version.checked_add(1).ok_or_else(refuse)?;
+        let rotation_days = rules.class_rules(domain.class).rotation_days;
+        let wanted = NewDomainKey { domain, version, rotation_days, now: act.now };
+        let (key, mut changes) = engine.domains.make(tx, guard, &wanted, ticket)?;
+        let closed = Key { state: KeyState::Deactivated, due: None, ..old.clone() };
+        changes.push(guard.update(tx, &closed, ticket)?);
+        epochs::bump(tx, old.id.as_bytes())?;
+        let event = act
+            .event("key.rotate")
+            .on("key", key.id)
+            .on("replaces", old.id)
+            .on("workspace", domain.workspace)
+            .with("class", domain.class)
+            .with("environment", domain.environment)
+            .with("version", version)
+            .changing(changes);
+        events.push(event);
+        new.push(key);
+    }
+    Ok((new, engine.log(tx, ticket, &act.by, &events)?))
+}
+
+/// Wraps again until nothing is left or the time is over; how many keys were.
+fn rewrap_all(engine: &Engine, by: &By, within: Option<Duration>) -> Result<u64> {
+    let began = Instant::now();
+    let mut done = 0;
+    while let Some(old) = engine.store.read(next_behind)? {
+        done += engine.store.write(|tx| rewrap_batch(engine, tx, by, old))?;
+        if within.is_some_and(|limit| began.elapsed() >= limit) {
+            break;
+        }
+    }
+    Ok(done)
+}
+
+/// A deactivated domain key that still wraps something.
+fn next_behind(tx: &mut dyn Transaction) -> Result<Option<KeyId>> {
+    let sql = "SELECT k.id FROM crypto_key k WHERE k.purpose = $1 AND k.state = $2 \
+               AND EXISTS (SELECT 1 FROM wrap w WHERE w.under = k.id) ORDER BY k.id LIMIT 1";
+    let values = [Purpose::Domain.word().into(), KeyState::Deactivated.word().into()];
+    let row = tx.query(sql, &values)?.optional()?;
+    Ok(row.map(|row| row.array(0)).transpose()?.map(KeyId::from_bytes))
+}
+
+/// One batch: unwrapped, checked against fingerprints, wrapped under the active key, logged.
+fn rewrap_batch(engine: &Engine, tx: &mut dyn Transaction, by: &By, old: KeyId) -> Result<u64> {
+    let guard = &engine.keys.guard;
+    let old_key: Key = guard.expect(tx, old.as_bytes())?;
+    let refuse = || Error::Altered { table: Key::NAME, row: old.to_string() };
+    let domain = old_key.domain.ok_or_else(refuse)?;
+    let new_key = Domains::active(tx, guard, &domain)?.ok_or_else(refuse)?;
+    epochs::hold(tx, &[*new_key.id.as_bytes()])?;
+    let (from, to) = (engine.domains.open(tx, guard, old)?, engine.domains.open(tx, guard, new_key.id)?);
+    let wraps: Vec<Wrap> =
+        guard.select(tx, "WHERE under = $1 ORDER BY id LIMIT $2", &[old.as_bytes().into(), BATCH.into()])?;
+    if wraps.is_empty() {
+        return Ok(0);
+    }
+    let ticket = tx.ticket()?;
+    let mut changes = Vec::with_capacity(wraps.len());
+    for wrap in &wraps {
+        let belongs = Belongs::in_wrap(wrap).filter(|belongs| belongs.domain == domain);
+        let belongs = belongs.ok_or_else(|| Error::Wrap { key: wrap.key.to_string() })?;
+        let key = engine.domains.unwrap(&belongs, wrap, &from)?;
+        let again = Wrap { id: wrap.id, ..engine.domains.wrap(&belongs, &new_key, &to, &key)? };
+        if again.fingerprint != wrap.fingerprint {
+            return Err(Error::Wrap { key: wrap.key.to_string() });
+        }
+        engine.domains.unwrap(&belongs, &again, &to)?;
+        changes.push(guard.update(tx, &again, ticket)?);
+    }
+    let event = Event::new(Kind::State, "key.rewrap")
+        .on("from", old)
+        .on("to", new_key.id)
+        .with("wraps", wraps.len())
+        .changing(changes);
+    engine.log(tx, ticket, by, &[event])?;
+    Ok(wraps.len() as u64)
+}
+
+impl Belongs {
+    /// Where a version key's wrap says that it belongs; its row is under a MAC.
+    fn in_wrap(wrap: &Wrap) -> Option<Self> {
+        if wrap.kind != WrapKind::Version {
+            return None;
+        }
+        Some(Self { domain: wrap.domain?, artifact: wrap.artifact?, version: wrap.version?, key: wrap.key })
+    }
+}

@@ -1,0 +1,250 @@
+//! Principals and their grants. What takes rights away is linearizable: it announces itself, then locks, and no release that it
+//! forbids has a later ticket (DESIGN 7, 9).
+
+use crate::acts::{Act, Wanted, act, look};
+use crate::datastore::Transaction;
+use crate::engine::Engine;
+use crate::epochs;
+use crate::error::{Error, Result};
+use crate::facts::{self, Actor};
+use crate::field::Place;
+use crate::rows::{Change, Grant, Principal, Table, Workspace};
+use crate::session::Session;
+use crate::{show, system};
+use api::terms::{Action, GrantId, Mode, Name, PrincipalId, WorkspaceId};
+use api::wire::{GrantSpec, PrincipalAdd, PrincipalItem};
+use policy::{Held, Role, Scope};
+
+/// The workspace name that means the whole vault in a grant; no workspace may have it.
+pub(crate) const VAULT_WIDE: &str = "vault";
+/// The most grants in one command.
+const MAX_GRANTS: usize = 256;
+/// The most principals in one answer.
+const MAX_PRINCIPALS: i64 = 100_000;
+
+/// Adds a principal, or changes one: clearance, state, and the whole of its grants.
+pub(crate) fn add(engine: &Engine, session: &Session, command: &PrincipalAdd) -> Result<PrincipalItem> {
+    if engine.mode == Mode::Solo {
+        return Err(Error::Unsupported(
+            "a solo vault has one principal: its owner (init --mode rehearsal has more)".into(),
+        ));
+    }
+    check(command)?;
+    let known = engine.store.read(|tx| facts::principal_named(engine, tx, &command.name))?;
+    let id = match (&known, command.change) {
+        (None, false) => PrincipalId::from_bytes(system::random()?),
+        (Some(row), true) => row.id,
+        (Some(_), false) => {
+            return Err(Error::Conflict {
+                what: "the principal",
+                why: format!("`{}` exists already", command.name),
+                hint: Some(format!("strongroom principal add {} --change", command.name)),
+            });
+        }
+        (None, true) => return Err(Error::NotFound(format!("the principal {}", command.name))),
+    };
+    let name = if command.change { "principal.change" } else { "principal.add" };
+    let wanted = Wanted::vault(Action::ManagePrincipals, name);
+    if command.change {
+        announce(engine, session, &wanted, id)?;
+    }
+    let seized: &[[u8; 16]] = if command.change { &[*id.as_bytes()] } else { &[] };
+    let done = act(engine, session, &wanted, seized, |tx, act| write(engine, tx, act, command, id));
+    match done {
+        Ok(item) => {
+            engine.integrate_if_due()?;
+            Ok(item)
+        }
+        Err(error) => {
+            if command.change {
+                // Nothing was changed, so nothing stays closed.
+                engine.store.write(|tx| epochs::conclude(tx, id.as_bytes()))?;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Announces a change, if the caller may make it: from here on releases to the principal refuse.
+fn announce(engine: &Engine, session: &Session, wanted: &Wanted, id: PrincipalId) -> Result<()> {
+    look(engine, session, wanted)?;
+    if id == session.principal {
+        // One's own change is decided on one's own rows: it cannot be announced before.
+        return Ok(());
+    }
+    let now = engine.now()?;
+    engine.store.write(|tx| epochs::announce(tx, id.as_bytes(), now))
+}
+
+fn check(command: &PrincipalAdd) -> Result<()> {
+    if command.grants.len() > MAX_GRANTS {
+        return Err(Error::bad("the principal", "at most 256 grants"));
+    }
+    for grant in &command.grants {
+        let role: Role =
+            grant.role.parse().map_err(|error: api::terms::WordError| Error::bad("the role", error.to_string()))?;
+        if role == Role::Member {
+            return Err(Error::bad("the role", "everybody with a role is a member; it is not granted"));
+        }
+    }
+    Ok(())
+}
+
+fn write(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    act: &Act<'_>,
+    command: &PrincipalAdd,
+    id: PrincipalId,
+) -> Result<PrincipalItem> {
+    let guard = &engine.keys.guard;
+    let ticket = tx.ticket()?;
+    let mut changes = Vec::new();
+    let before: Option<Principal> = guard.find(tx, id.as_bytes())?;
+    let fields = &engine.keys.fields;
+    let place = Place { table: Principal::NAME, column: "name", row: id.as_bytes() };
+    let row = Principal {
+        id,
+        name_index: fields.blind_index(Principal::NAME, "name", command.name.as_str()),
+        name: match &before {
+            Some(before) => before.name.clone(),
+            None => fields.seal(place, command.name.as_str())?,
+        },
+        kind: command.kind,
+        clearance: command.clearance,
+        suspended: command.suspended,
+        created: before.as_ref().map_or(act.now, |before| before.created),
+    };
+    match &before {
+        Some(_) => {
+            changes.push(guard.update(tx, &row, ticket)?);
+            for grant in facts::actor(engine, tx, id)?.grants {
+                changes.push(guard.remove::<Grant>(tx, &grant.id())?);
+            }
+            epochs::bump(tx, id.as_bytes())?;
+            epochs::conclude(tx, id.as_bytes())?;
+        }
+        None => {
+            changes.push(guard.insert(tx, &row, ticket)?);
+            epochs::create(tx, id.as_bytes(), "principal")?;
+        }
+    }
+    let grants = grants(engine, tx, act, command, id, ticket, &mut changes)?;
+    refuse_conflicts(engine, tx, &grants)?;
+    for grant in &grants {
+        changes.push(guard.insert(tx, grant, ticket)?);
+    }
+    let event = act
+        .event(if command.change { "principal.change" } else { "principal.add" })
+        .on("principal", id)
+        .with("kind", command.kind)
+        .with("clearance", command.clearance)
+        .with("suspended", if command.suspended { "yes" } else { "no" })
+        .with("grants", grants.len())
+        .hiding("name", command.name.as_str())?
+        .changing(changes);
+    engine.log(tx, ticket, &act.by, &[event])?;
+    item(engine, tx, &Actor { row, grants })
+}
+
+/// The rows of the grants; workspaces that are not there yet are made, so that people can be put in place before data.
+fn grants(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    act: &Act<'_>,
+    command: &PrincipalAdd,
+    principal: PrincipalId,
+    ticket: i64,
+    changes: &mut Vec<Change>,
+) -> Result<Vec<Grant>> {
+    let mut rows = Vec::with_capacity(command.grants.len());
+    for GrantSpec { workspace, role, until } in &command.grants {
+        let workspace = match workspace.as_str() {
+            VAULT_WIDE => None,
+            _ => Some(place(engine, tx, act, workspace, ticket, changes)?),
+        };
+        let id = GrantId::from_bytes(system::random()?);
+        rows.push(Grant { id, principal, workspace, role: role.clone(), until: *until, created: act.now });
+    }
+    Ok(rows)
+}
+
+fn place(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    act: &Act<'_>,
+    name: &Name,
+    ticket: i64,
+    changes: &mut Vec<Change>,
+) -> Result<WorkspaceId> {
+    if let Some(workspace) = facts::workspace_named(engine, tx, name)? {
+        return Ok(workspace.id);
+    }
+    let workspace = Workspace {
+        id: WorkspaceId::from_bytes(system::random()?),
+        name: name.clone(),
+        default_class: None,
+        created: act.now,
+        creator: act.by.principal,
+    };
+    changes.push(engine.keys.guard.insert(tx, &workspace, ticket)?);
+    epochs::create(tx, workspace.id.as_bytes(), "workspace")?;
+    show::count(tx, "workspaces")?;
+    Ok(workspace.id)
+}
+
+/// Duties that should be apart are not brought together.
+fn refuse_conflicts(engine: &Engine, tx: &mut dyn Transaction, grants: &[Grant]) -> Result<()> {
+    let (_, rules) = engine.rules(tx)?;
+    let held: Vec<Held> = grants
+        .iter()
+        .filter_map(|grant| {
+            let scope = grant.workspace.map_or(Scope::Vault, Scope::Workspace);
+            Some(Held { role: grant.role.parse().ok()?, scope, until: grant.until })
+        })
+        .collect();
+    match rules.conflicts(&held).first() {
+        None => Ok(()),
+        Some(conflict) => Err(Error::Conflict {
+            what: "the grants",
+            why: format!("{} and {} must be apart: {}", conflict.one, conflict.other, conflict.reason),
+            hint: None,
+        }),
+    }
+}
+
+/// All principals, by name.
+pub(crate) fn list(engine: &Engine, session: &Session) -> Result<Vec<PrincipalItem>> {
+    look(engine, session, &Wanted::vault(Action::List, "principal.list"))?;
+    let mut items = engine.store.read(|tx| {
+        let rows: Vec<Principal> = engine.keys.guard.select(tx, "ORDER BY id LIMIT $1", &[MAX_PRINCIPALS.into()])?;
+        rows.iter()
+            .map(|row| {
+                let actor = facts::actor(engine, tx, row.id)?;
+                item(engine, tx, &actor)
+            })
+            .collect::<Result<Vec<_>>>()
+    })?;
+    items.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(items)
+}
+
+fn item(engine: &Engine, tx: &mut dyn Transaction, actor: &Actor) -> Result<PrincipalItem> {
+    let mut grants = Vec::with_capacity(actor.grants.len());
+    for grant in &actor.grants {
+        let workspace: Name = match grant.workspace {
+            None => VAULT_WIDE.parse().map_err(|_| Error::Internal("a reserved name is no name"))?,
+            Some(id) => engine.keys.guard.expect::<Workspace>(tx, id.as_bytes())?.name,
+        };
+        grants.push(GrantSpec { workspace, role: grant.role.clone(), until: grant.until });
+    }
+    grants.sort_by(|a, b| (&a.workspace, &a.role).cmp(&(&b.workspace, &b.role)));
+    Ok(PrincipalItem {
+        id: actor.row.id,
+        name: facts::name_of(engine, &actor.row)?,
+        kind: actor.row.kind,
+        clearance: actor.row.clearance,
+        suspended: actor.row.suspended,
+        grants,
+    })
+}

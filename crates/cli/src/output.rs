@@ -105,10 +105,14 @@ pub fn print(bytes: &[u8]) -> Result<(), Failure> {
     })
 }
 
+/// The fields under `kind`. What a thing itself calls its kind (dataset, user) is its `type` here.
 fn tagged(kind: &str, value: &impl Serialize) -> Result<serde_json::Value, Failure> {
     let mut object = serde_json::Map::from_iter([("kind".to_owned(), kind.into())]);
     match serde_json::to_value(value).map_err(|e| Failure::internal("cannot write JSON", &e))? {
-        serde_json::Value::Object(fields) => object.extend(fields.into_iter().filter(|(key, _)| key != "kind")),
+        serde_json::Value::Object(fields) => {
+            let renamed = |key: String| if key == "kind" { "type".to_owned() } else { key };
+            object.extend(fields.into_iter().map(|(key, value)| (renamed(key), value)));
+        }
         other => drop(object.insert("value".to_owned(), other)),
     }
     Ok(object.into())

@@ -121,7 +121,8 @@ impl Place {
 
     /// Where the result will be.
     pub fn path(&self) -> PathBuf {
-        self.folder.join(std::ffi::OsString::from_vec(self.name.clone()))
+        let name = std::ffi::OsString::from_vec(self.name.clone());
+        if self.folder.as_os_str() == "." { PathBuf::from(name) } else { self.folder.join(name) }
     }
 
     /// Starts a file.

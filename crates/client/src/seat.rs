@@ -5,7 +5,7 @@
 
 use crate::connection::Connection;
 use api::terms::{Action, Code, VersionId};
-use api::wire::{Answer, Command, Problem, Release, VersionItem};
+use api::wire::{Answer, Command, Problem, Release, Released, VersionItem};
 use seal::envelope::{self, Key};
 use seal::hpke::OneTimeKey;
 use seal::record::{VersionRecord, digest_of};
@@ -106,11 +106,17 @@ impl Seat {
         self.connection.call(command)
     }
 
-    /// A signed request for keys of one version, and the one-time key that opens the answer.
+    /// A signed request for keys of one version, and the one-time key that opens the answer. The request covers the command that will
+    /// carry it (its own place in it empty), so nobody on the way can change a reason or a place.
     ///
     /// # Errors
     /// When there is no randomness.
-    pub fn sign(&self, action: Action, version: VersionId) -> Result<(SignedRequest, OneTimeKey), Problem> {
+    pub fn sign(
+        &self,
+        action: Action,
+        versions: &[VersionId],
+        command: &Command,
+    ) -> Result<(SignedRequest, OneTimeKey), Problem> {
         let failed = |why: String| Problem::new(Code::Internal, "cannot sign a request", why);
         let one_time = OneTimeKey::generate().map_err(|e| failed(e.to_string()))?;
         let (principal, session) = (self.connection.principal(), self.connection.session());
@@ -119,8 +125,8 @@ impl Seat {
             principal: principal.as_bytes(),
             session: session.as_bytes(),
             action: action.number(),
-            versions: &[*version.as_bytes()],
-            command: &[0; 32],
+            versions: &versions.iter().map(|version| *version.as_bytes()).collect::<Vec<_>>(),
+            command: &hash_of(command)?,
             time_ms: crate::system::now().as_millis(),
         };
         let request = SignedRequest::sign(&ask, &one_time, &self.key.0).map_err(|e| failed(e.to_string()))?;
@@ -152,60 +158,100 @@ impl Seat {
     /// # Errors
     /// As [`Self::release`].
     pub fn release_item(&self, item: &VersionItem, action: Action, why: &Why) -> Result<Grant, Problem> {
-        let (request, one_time) = self.sign(action, item.id)?;
-        let answer = self.call(Command::Release(Release {
+        let mut release = Release {
             reference: item.reference.clone(),
             action,
-            request: request.encode(),
+            request: Vec::new(),
             reason: why.reason.clone(),
             confirm: why.confirm.clone(),
-        }))?;
+        };
+        let (request, one_time) = self.sign(action, &[item.id], &Command::Release(release.clone()))?;
+        release.request = request.encode();
+        let answer = self.call(Command::Release(release))?;
         let Answer::Released(released) = answer else { return Err(unexpected(&answer)) };
-        let (keys, digest) = self.open(&released.envelope, &request, one_time, item.id)?;
-        let refused =
-            |why: &str| Problem::new(Code::BadSignature, format!("cannot trust the keys of {}", item.reference), why);
-        let digest = digest.ok_or_else(|| refused("the envelope names no version digest"))?;
-        if digest_of(&released.record) != digest || released.version.id != item.id {
-            return Err(refused("the version record is not the one that the envelope names"));
-        }
-        let record = VersionRecord::decode(&released.record).map_err(|e| {
-            Problem::new(Code::Integrity, format!("cannot read the record of {}", item.reference), e.to_string())
-        })?;
-        if record.version != *item.id.as_bytes() || record.vault != *self.connection.info().vault.as_bytes() {
-            return Err(refused("the version record is of another version"));
-        }
-        Ok(Grant { version: released.version, record, keys, release: released.release })
+        let envelope = self.open(&released.envelope, &request, one_time)?;
+        self.grant(*released, envelope)
     }
 
-    /// Opens an envelope that answers `request` and holds the keys of `version`.
+    /// Joins a release with its keys from an opened envelope.
+    ///
+    /// # Errors
+    /// `bad-signature` unless the envelope names exactly the record that came with it; `integrity` for a record that is none.
+    pub fn grant(&self, released: Released, envelope: Envelope) -> Result<Grant, Problem> {
+        let Released { version, record, release, .. } = released;
+        let refused = |why: &str| {
+            Problem::new(Code::BadSignature, format!("cannot trust the keys of {}", version.reference), why)
+        };
+        let (keys, digest) = envelope.take(version.id)?;
+        let digest = digest.ok_or_else(|| refused("the envelope names no version digest"))?;
+        if digest_of(&record) != digest {
+            return Err(refused("the version record is not the one that the envelope names"));
+        }
+        let record = VersionRecord::decode(&record).map_err(|e| {
+            Problem::new(Code::Integrity, format!("cannot read the record of {}", version.reference), e.to_string())
+        })?;
+        if record.version != *version.id.as_bytes() || record.vault != *self.connection.info().vault.as_bytes() {
+            return Err(refused("the version record is of another version"));
+        }
+        Ok(Grant { version, record, keys, release })
+    }
+
+    /// Opens an envelope that answers `request`.
     ///
     /// # Errors
     /// `bad-signature` for an envelope that the keeper did not sign for exactly this request, or that is over.
-    pub fn open(
-        &self,
-        sealed: &[u8],
-        request: &SignedRequest,
-        one_time: OneTimeKey,
-        version: VersionId,
-    ) -> Result<(Keys, Option<[u8; 32]>), Problem> {
-        let refused = |why: String| Problem::new(Code::BadSignature, "the keeper's answer does not hold", why);
+    pub fn open(&self, sealed: &[u8], request: &SignedRequest, one_time: OneTimeKey) -> Result<Envelope, Problem> {
         let opened =
-            envelope::open(sealed, request, one_time, &self.release_key).map_err(|e| refused(e.to_string()))?;
+            envelope::open(sealed, request, one_time, &self.release_key).map_err(|e| untrusted(e.to_string()))?;
         if opened.release.expiry_ms <= crate::system::now().as_millis() {
-            return Err(refused("the envelope is past its time".to_owned()));
+            return Err(untrusted("the envelope is past its time".to_owned()));
         }
-        let named = opened.release.versions.iter().find(|(id, _)| id == version.as_bytes());
-        let Some((_, digest)) = named else { return Err(refused("the envelope is for another version".to_owned())) };
+        Ok(Envelope(opened))
+    }
+}
+
+/// An envelope whose signature was verified.
+#[derive(Debug)]
+pub struct Envelope(envelope::Opened);
+
+impl Envelope {
+    /// The keys of one version and its digest; none before it is committed.
+    ///
+    /// # Errors
+    /// `bad-signature` if the envelope is not for this version.
+    pub fn take(mut self, version: VersionId) -> Result<(Keys, Option<[u8; 32]>), Problem> {
+        self.split(version)
+    }
+
+    /// As [`Self::take`], leaving the keys of other versions.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub fn split(&mut self, version: VersionId) -> Result<(Keys, Option<[u8; 32]>), Problem> {
+        let named = self.0.release.versions.iter().find(|(id, _)| id == version.as_bytes());
+        let Some((_, digest)) = named else { return Err(untrusted("the envelope is for another version".to_owned())) };
         let (mut list, mut map) = (None, None);
-        for key in opened.keys.into_iter().filter(|key| key.version == *version.as_bytes()) {
+        for key in self.0.keys.extract_if(.., |key| key.version == *version.as_bytes()) {
             match key.key {
                 Key::List(key) => list = Some(key),
                 Key::Map(key) => map = Some(key),
             }
         }
-        let list = list.ok_or_else(|| refused("the envelope holds no list key".to_owned()))?;
+        let list = list.ok_or_else(|| untrusted("the envelope holds no list key".to_owned()))?;
         Ok((Keys { list, map }, *digest))
     }
+}
+
+fn untrusted(why: String) -> Problem {
+    Problem::new(Code::BadSignature, "the keeper's answer does not hold", why)
+}
+
+/// SHA-256 of a command's canonical JSON.
+fn hash_of(command: &Command) -> Result<[u8; 32], Problem> {
+    let failed = |why: String| Problem::new(Code::Internal, "cannot sign a request", why);
+    let value = serde_json::to_value(command).map_err(|e| failed(e.to_string()))?;
+    // Any bytes have this digest; the name says what it is mostly used for.
+    Ok(digest_of(&log::jcs::to_vec(&value).map_err(|e| failed(e.to_string()))?))
 }
 
 /// An answer of another kind than was asked for.

@@ -1,7 +1,8 @@
 //! Finished blocks, in order again, become list and map.
 
 use super::cache::CacheWriter;
-use super::feed::{Item, Piece};
+use super::draft::{self, Partial, Stored};
+use super::feed::{Item, Piece, Planned};
 use super::work::Finished;
 use crate::digest::Growing;
 use crate::fault;
@@ -12,6 +13,7 @@ use seal::manifest::WriteError;
 use seal::map::{Extent, MapEntry, MapWriter};
 use seal::tree::Digest;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Puts blocks back into order.
 #[derive(Default)]
@@ -41,12 +43,26 @@ pub(super) struct Collector<'a> {
     pub(super) bytes: u64,
     /// Digests of all files, in order: what the commitment covers.
     pub(super) whole: Growing,
+    /// Files that ended since the last record of the journal.
+    pub(super) ended: draft::Ended,
     growing: Growing,
+    /// The file that goes on, and how much of it is done.
+    under_way: Option<(Arc<Planned>, u64)>,
 }
 
 impl<'a> Collector<'a> {
     pub(super) fn new(list: ListWriter<'a>, map: MapWriter<'a>, cache: Option<CacheWriter>) -> Self {
-        Self { list, map, cache, files: 0, bytes: 0, whole: Growing::default(), growing: Growing::default() }
+        Self {
+            list,
+            map,
+            cache,
+            files: 0,
+            bytes: 0,
+            whole: Growing::default(),
+            ended: draft::Ended::default(),
+            growing: Growing::default(),
+            under_way: None,
+        }
     }
 
     /// Takes one item of a block and the digests of the groups that begin in it.
@@ -56,10 +72,17 @@ impl<'a> Collector<'a> {
                 let size = found.identity.size;
                 self.entry(&found, size, &map)
             }
+            Item::Resumed(growing) => {
+                self.growing = growing;
+                Ok(())
+            }
             Item::Piece(piece) => {
                 leaves.into_iter().for_each(|leaf| self.growing.push(leaf));
                 match piece.ends {
-                    None => Ok(()),
+                    None => {
+                        self.under_way = Some((Arc::clone(&piece.file), piece.offset + piece.len as u64));
+                        Ok(())
+                    }
                     Some(size) => self.end(&piece, size),
                 }
             }
@@ -69,8 +92,29 @@ impl<'a> Collector<'a> {
     fn end(&mut self, piece: &Piece, size: u64) -> Result<(), Problem> {
         let digest = std::mem::take(&mut self.growing).finish();
         let file = &piece.file;
+        self.under_way = None;
+        self.ended.push(&Stored {
+            path: file.found.path.clone(),
+            identity: file.found.identity,
+            segment: file.segment,
+            offset: file.offset,
+            digest: *digest.as_bytes(),
+        });
         let extent = Extent { pack: file.pack, segment: file.segment, offset: file.offset, len: size };
         self.entry(&file.found, size, &MapEntry { extents: vec![extent], digest: Some(*digest.as_bytes()) })
+    }
+
+    /// The file that goes on behind the last block.
+    pub(super) fn partial(&self) -> Option<Partial> {
+        let (file, done) = self.under_way.as_ref()?;
+        Some(Partial {
+            path: file.found.path.clone(),
+            identity: file.found.identity,
+            segment: file.segment,
+            offset: file.offset,
+            done: *done,
+            growing: self.growing.clone(),
+        })
     }
 
     fn entry(&mut self, found: &Found, size: u64, map: &MapEntry) -> Result<(), Problem> {

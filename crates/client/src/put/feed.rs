@@ -3,13 +3,15 @@
 //! Files are laid one after another into the segments of one new pack; a file of 1 MiB or more starts at a group, so that its own
 //! groups are the segment's. A block is a run of whole groups (the last of a segment apart) that one thread reads, digests and seals.
 
+use super::draft::Resume;
 use super::entries::Entries;
 use super::known::Known;
 use super::target::Target;
+use crate::digest::Growing;
 use crate::source::{Found, Tree, What};
 use api::wire::Problem;
 use depot::sealed::SegmentWriter;
-use seal::map::MapEntry;
+use seal::map::{Extent, MapEntry};
 use seal::padme::Padding;
 use seal::tree::GROUP_LEN;
 use std::io::Read as _;
@@ -57,6 +59,8 @@ pub(super) struct Ended {
 pub(super) enum Item {
     /// An entry without new bytes.
     Ready(Found, MapEntry),
+    /// A file goes on whose earlier groups a killed put had sealed.
+    Resumed(Growing),
     /// A part of a file.
     Piece(Piece),
 }
@@ -92,6 +96,7 @@ pub(super) struct Feed<'a> {
     pub(super) known: Known,
     pub(super) target: Target<'a>,
     pub(super) padding: Padding,
+    resume: Option<Resume>,
     open: Option<Open>,
     current: Option<(Arc<Planned>, u64)>,
     ahead: Option<Vec<u8>>,
@@ -101,6 +106,16 @@ pub(super) struct Feed<'a> {
     next_index: u32,
     seq: u64,
     done: bool,
+}
+
+/// What a feed cuts, and what it may leave out.
+pub(super) struct Plan<'a> {
+    pub(super) entries: Entries,
+    pub(super) tree: Arc<Tree>,
+    pub(super) known: Known,
+    pub(super) target: Target<'a>,
+    pub(super) padding: Padding,
+    pub(super) resume: Option<Resume>,
 }
 
 struct Open {
@@ -119,19 +134,22 @@ struct Filling {
 }
 
 impl<'a> Feed<'a> {
-    pub(super) fn new(entries: Entries, tree: Arc<Tree>, known: Known, target: Target<'a>, padding: Padding) -> Self {
+    pub(super) fn new(plan: Plan<'a>) -> Self {
+        let Plan { entries, tree, known, target, padding, resume } = plan;
+        let finished = resume.as_ref().map(|resume| resume.segments.as_slice()).unwrap_or_default();
         Self {
+            written: finished.iter().map(|segment| segment.plaintext_len).sum(),
+            next_index: finished.len() as u32,
             entries,
             tree,
             known,
             target,
             padding,
+            resume,
             open: None,
             current: None,
             ahead: None,
             pad: None,
-            written: 0,
-            next_index: 0,
             seq: 0,
             done: false,
         }
@@ -237,6 +255,9 @@ impl<'a> Feed<'a> {
             filling.items.push(Item::Ready(found, MapEntry { extents: Vec::new(), digest }));
             return Ok(Entered::Ready);
         }
+        if let Some(entered) = self.resumed(filling, &found)? {
+            return Ok(entered);
+        }
         if !stdin && let Some(entry) = self.known.unchanged(&self.tree, &found)? {
             filling.items.push(Item::Ready(found, entry));
             return Ok(Entered::Ready);
@@ -252,6 +273,32 @@ impl<'a> Feed<'a> {
         let pack = self.known.packs.number(None);
         self.current = Some((Arc::new(Planned { found, pack, segment, offset, inline: stdin }), 0));
         Ok(if fits { Entered::Laid } else { Entered::NeedsSegment })
+    }
+
+    /// A file that a killed put had finished, or goes on with.
+    fn resumed(&mut self, filling: &mut Filling, found: &Found) -> Result<Option<Entered>, Problem> {
+        let Some(resume) = &mut self.resume else { return Ok(None) };
+        if let Some(stored) = resume.stored(&found.path, &found.identity) {
+            let pack = self.known.packs.number(None);
+            let extent = Extent { pack, segment: stored.segment, offset: stored.offset, len: found.identity.size };
+            let entry = MapEntry { extents: vec![extent], digest: Some(stored.digest) };
+            filling.items.push(Item::Ready(found.clone(), entry));
+            self.known.reused += found.identity.size;
+            return Ok(Some(Entered::Ready));
+        }
+        // Its next byte must be the first of the next segment.
+        let at_start = self.open.is_none() && self.next_index as usize == resume.segments.len();
+        let Some(partial) = resume.partial(&found.path, &found.identity) else { return Ok(None) };
+        if !at_start || !partial.done.is_multiple_of(GROUP) || partial.done >= found.identity.size {
+            return Ok(None);
+        }
+        self.known.reused += partial.done;
+        let pack = self.known.packs.number(None);
+        let (segment, offset) = (partial.segment, partial.offset);
+        filling.items.push(Item::Resumed(partial.growing));
+        let planned = Planned { found: found.clone(), pack, segment, offset, inline: false };
+        self.current = Some((Arc::new(planned), partial.done));
+        Ok(Some(Entered::Laid))
     }
 
     /// The number of the segment that the next byte goes to.

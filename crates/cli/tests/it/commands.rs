@@ -1,0 +1,120 @@
+//! Administration through the real binary: keys, policy, log, garbage.
+
+use super::sandbox::{Dice, Sandbox};
+
+fn filled() -> Sandbox {
+    let sandbox = Sandbox::solo();
+    sandbox.write("f", Dice(40).bytes(100_000));
+    for n in 0..3 {
+        sandbox.run(["put", "f", &format!("lab/a{n}"), "--class", "internal"]).exits(0);
+    }
+    sandbox
+}
+
+#[test]
+fn rotation_leaves_the_depot_alone_and_everything_opens() {
+    let sandbox = filled();
+    let depot = |sandbox: &Sandbox| {
+        sandbox.objects().into_iter().map(|path| (std::fs::read(&path).unwrap(), path)).collect::<Vec<_>>()
+    };
+    let before = depot(&sandbox);
+    let rotated = sandbox.run(["--format", "json", "key", "rotate", "--workspace", "lab"]).exits(0).json();
+    assert_eq!((rotated["rewrapped"].as_u64(), rotated["remaining"].as_u64()), (Some(3), Some(0)), "{rotated}");
+    assert!(depot(&sandbox) == before, "the depot changed");
+    for n in 0..3 {
+        assert!(sandbox.run(["cat", &format!("lab/a{n}")]).exits(0).stdout == std::fs::read(sandbox.at("f")).unwrap());
+    }
+    let keys = sandbox.run(["--format", "json", "key", "ls"]).exits(0).json();
+    let domain: Vec<_> = keys["keys"].as_array().unwrap().iter().filter(|key| key["purpose"] == "domain").collect();
+    assert!(domain.iter().any(|key| key["version"] == 2 && key["state"] == "active"), "{keys}");
+    let id = domain[0]["id"].as_str().unwrap();
+    let shown = sandbox.run(["--format", "json", "key", "show", &id[..12]]).exits(0).json();
+    assert_eq!(shown["keys"][0]["id"], id);
+}
+
+#[test]
+fn every_act_is_in_the_log_and_can_be_proved_and_exported() {
+    let sandbox = filled();
+    let put = sandbox.run(["--format", "json", "put", "f", "lab/proved"]).exits(0).json();
+    let entry = put["entry"].as_str().unwrap();
+    let shown = sandbox.run(["--format", "json", "audit", "show", entry]).exits(0).json();
+    let index = shown["log_index"].as_u64().expect("integrated before the command exits").to_string();
+    sandbox.run(["audit", "prove", entry, "--output", "receipt.tlog-proof"]).exits(0);
+    let proof = std::fs::read_to_string(sandbox.at("receipt.tlog-proof")).unwrap();
+    assert!(proof.contains("tlog-proof") && proof.contains(&index), "{proof}");
+    sandbox.run(["audit", "prove", entry, "--output", "receipt.tlog-proof"]).exits(8);
+    let verified = sandbox.run(["--format", "json", "audit", "verify"]).exits(0).json();
+    assert_eq!((verified["ok"].as_bool(), verified["freshness"].as_str()), (Some(true), Some("proven")));
+    sandbox.run(["audit", "export", "copy"]).exits(0);
+    assert!(sandbox.at("copy/checkpoint").is_file());
+    sandbox.run(["audit", "export", "copy"]).exits(8);
+    sandbox.run(["verify", "--all", "--state"]).exits(0);
+    let page = sandbox.run(["--format", "json", "audit", "tail", "--limit", "2"]).exits(0).json();
+    assert_eq!(page["items"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn gc_deletes_what_nobody_needs_and_nothing_else() {
+    let sandbox = filled();
+    let whole = sandbox.objects().len();
+    // A put that dies leaves objects that no version names.
+    let mut child = sandbox.command(["put", "-", "lab/dead"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    std::io::Write::write_all(&mut stdin, &[1; 100_000]).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let would = sandbox.run(["--format", "json", "--dry-run", "gc", "--grace", "0s"]).exits(0).json();
+    assert_eq!(would["kind"], "gc");
+    sandbox.run(["gc", "--grace", "0s"]).exits(0);
+    assert_eq!(sandbox.objects().len(), whole);
+    sandbox.run(["verify", "--all"]).exits(0);
+}
+
+#[test]
+fn a_policy_is_linted_tested_and_applied() {
+    let sandbox = filled();
+    sandbox.run(["policy", "lint"]).exits(0);
+    sandbox.write("policy/bad.cedar", "permit(principal, action, resource) when { resource.nonsense };");
+    let found = sandbox.run(["--format", "json", "policy", "lint", "policy"]).exits(1).json();
+    assert!(!found["findings"].as_array().unwrap().is_empty(), "{found}");
+    assert!(sandbox.run(["policy", "apply", "policy", "--yes"]).code != 0);
+    sandbox.run(["policy", "apply", "policy"]).exits(2);
+    let shown = sandbox.run(["--format", "json", "policy", "show"]).exits(0).json();
+    assert!(shown["hash"].is_string() && !shown["sources"].as_object().unwrap().is_empty());
+}
+
+#[test]
+fn an_alias_moves_and_numbers_have_no_gaps() {
+    let sandbox = Sandbox::solo();
+    for n in 1..=3 {
+        sandbox.write("f", format!("{n}"));
+        sandbox.run(["put", "f", "lab/a", "--alias", "prod", "--tag", &format!("n={n}")]).exits(0);
+    }
+    sandbox.write("f", "4");
+    sandbox.run(["put", "f", "lab/a"]).exits(0);
+    let cat = |reference: &str| String::from_utf8(sandbox.run(["cat", reference]).exits(0).stdout).unwrap();
+    assert_eq!([cat("lab/a"), cat("lab/a@latest"), cat("lab/a@prod"), cat("lab/a@v1")], ["4", "4", "3", "1"]);
+    assert_eq!(cat("strongroom://lab/a@v2"), "2");
+    let history = sandbox.run(["--format", "json", "history", "lab/a"]).exits(0).json();
+    let numbers: Vec<u64> =
+        history["items"].as_array().unwrap().iter().map(|item| item["number"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [4, 3, 2, 1]);
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let sandbox = filled();
+    let state = |sandbox: &Sandbox| sandbox.run(["--format", "json", "status"]).exits(0).json()["log_size"].clone();
+    let before = state(&sandbox);
+    for args in [
+        &["-n", "put", "f", "lab/new"][..],
+        &["-n", "get", "lab/a0", "out"],
+        &["-n", "cat", "lab/a0"],
+        &["-n", "key", "rotate"],
+        &["-n", "principal", "add", "bob"],
+    ] {
+        sandbox.run(args).exits(0);
+    }
+    assert_eq!(state(&sandbox), before);
+    assert!(!sandbox.at("out").exists());
+}

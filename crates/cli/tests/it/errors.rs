@@ -1,0 +1,202 @@
+//! Exit codes and what is said with them.
+
+use super::sandbox::{Sandbox, end};
+use serde_json::Value;
+
+fn error(stderr: &str) -> Value {
+    let line = stderr.lines().last().unwrap_or_default();
+    serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {stderr}"))
+}
+
+#[test]
+fn no_vault_is_said_with_what_to_do() {
+    let sandbox = Sandbox::new();
+    let ended = sandbox.run(["ls"]).exits(3);
+    assert!(ended.stderr.contains("no vault here [no-vault]"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("try: strongroom init"), "{}", ended.stderr);
+    assert!(ended.stdout.is_empty());
+    let told = error(&sandbox.run(["--format", "json", "ls"]).exits(3).stderr);
+    assert_eq!(
+        (told["kind"].as_str(), told["code"].as_str(), told["exit"].as_u64()),
+        (Some("error"), Some("no-vault"), Some(3))
+    );
+}
+
+#[test]
+fn words_of_other_tools_lead_to_ours() {
+    let sandbox = Sandbox::new();
+    for (word, hint) in [
+        ("push", "put"),
+        ("pull", "get"),
+        ("upload", "put"),
+        ("download", "get"),
+        ("cp", "put"),
+        ("share", "principal add"),
+        ("delete", "history"),
+    ] {
+        let ended = sandbox.run([word]).exits(2);
+        assert!(ended.stderr.contains(&format!("try: strongroom {hint}")), "{word}: {}", ended.stderr);
+    }
+    let told = error(&sandbox.run(["--format=json", "pull"]).exits(2).stderr);
+    assert_eq!(told["try"], "strongroom get REF DEST");
+}
+
+#[test]
+fn wrong_usage_is_2_and_says_which() {
+    let sandbox = Sandbox::solo();
+    for args in [
+        &["put"][..],
+        &["put", "x", "lab"],
+        &["put", "x", "lab/a/b"],
+        &["put", "x", "lab/a@v1"],
+        &["put", "x", "lab/a", "--class", "secret"],
+        &["put", "x", "lab/a", "--tag", "novalue"],
+        &["get", "lab/a@", "out"],
+        &["cat", "lab/../a"],
+        &["ls", "--limit", "0"],
+        &["gc", "--grace", "soon"],
+        &["principal", "add", "a b"],
+        &["principal", "add", "bob", "--grant", "lab"],
+        &["audit", "query", "--since", "yesterday"],
+        &["--nonsense"],
+    ] {
+        let ended = sandbox.run(args).exits(2);
+        assert!(ended.stderr.starts_with("error: "), "{args:?}: {}", ended.stderr);
+        assert!(ended.stdout.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn an_existing_target_is_8_and_stays() {
+    let sandbox = Sandbox::solo();
+    sandbox.write("in/f", b"new");
+    sandbox.run(["put", "in", "lab/a"]).exits(0);
+    sandbox.write("in.bin", b"new");
+    sandbox.run(["put", "in.bin", "lab/b"]).exits(0);
+    sandbox.write("taken", b"old");
+    sandbox.write("folder/f", b"old");
+    assert!(sandbox.run(["get", "lab/b", "taken"]).exits(8).stderr.contains("--force"));
+    sandbox.run(["get", "lab/a", "taken"]).exits(8);
+    sandbox.run(["get", "lab/a", "folder"]).exits(8);
+    assert_eq!(std::fs::read(sandbox.at("taken")).unwrap(), b"old");
+    assert_eq!(std::fs::read(sandbox.at("folder/f")).unwrap(), b"old");
+    sandbox.run(["get", "lab/b", "taken", "--force"]).exits(0);
+    sandbox.run(["get", "lab/a", "folder", "--force"]).exits(0);
+    assert_eq!(std::fs::read(sandbox.at("taken")).unwrap(), b"new");
+    assert_eq!(std::fs::read(sandbox.at("folder/f")).unwrap(), b"new");
+    sandbox.run(["get", "lab/a", "no/such/folder"]).exits(3);
+    let left: Vec<_> = std::fs::read_dir(sandbox.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().contains("staging")), "{left:?}");
+}
+
+#[test]
+fn what_is_not_there_is_3() {
+    let sandbox = Sandbox::solo();
+    sandbox.write("f", b"x");
+    sandbox.run(["put", "f", "lab/a"]).exits(0);
+    for args in [
+        &["get", "lab/none", "out"][..],
+        &["get", "none/a", "out"],
+        &["get", "lab/a@v2", "out"],
+        &["get", "lab/a@prod", "out"],
+        &["cat", "lab/a/none"],
+        &["show", "lab/none"],
+        &["history", "lab/none"],
+        &["ls", "none"],
+        &["key", "show", "ffff"],
+        &["principal", "show", "nobody"],
+        &["audit", "show", "99999"],
+        &["verify", "lab/none"],
+    ] {
+        let ended = sandbox.run(args).exits(3);
+        assert!(ended.stderr.contains("[not-found]"), "{args:?}: {}", ended.stderr);
+    }
+    assert!(!sandbox.at("out").exists());
+}
+
+#[test]
+fn a_wrong_passphrase_is_4_and_a_right_one_opens() {
+    let sandbox = Sandbox::new();
+    sandbox.write("right", "correct horse\n");
+    sandbox.write("wrong", "battery staple\n");
+    let run = |file: &str, args: &[&str]| {
+        let mut command = sandbox.command(args);
+        command.env("STRONGROOM_PASSPHRASE_FILE", sandbox.at(file));
+        end(command)
+    };
+    run("right", &["init", "--root", "passphrase", "--no-recovery"]).exits(0);
+    sandbox.write("f", b"x");
+    run("right", &["put", "f", "lab/a"]).exits(0);
+    let refused = run("wrong", &["cat", "lab/a"]).exits(4);
+    assert!(refused.stderr.contains("root-refused") && refused.stdout.is_empty(), "{}", refused.stderr);
+    assert!(!refused.stderr.contains("battery"), "{}", refused.stderr);
+    assert_eq!(run("right", &["cat", "lab/a"]).exits(0).stdout, b"x");
+    sandbox.run(["cat", "lab/a"]).exits(4);
+}
+
+#[test]
+fn a_lost_or_foreign_key_file_is_4() {
+    let sandbox = Sandbox::solo();
+    let key = std::fs::read_dir(sandbox.at("config/strongroom")).unwrap().next().unwrap().unwrap().path();
+    let bytes = std::fs::read(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    sandbox.run(["status"]).exits(4);
+    let other = Sandbox::solo();
+    let foreign = std::fs::read_dir(other.at("config/strongroom")).unwrap().next().unwrap().unwrap().path();
+    sandbox.run([std::ffi::OsStr::new("status"), std::ffi::OsStr::new("--keyfile"), foreign.as_os_str()]).exits(4);
+    std::fs::write(&key, bytes).unwrap();
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&key, private).unwrap();
+    sandbox.run(["status"]).exits(0);
+}
+
+#[test]
+fn a_second_init_is_8() {
+    let sandbox = Sandbox::solo();
+    sandbox.run(["init", "--no-recovery"]).exits(8);
+}
+
+#[test]
+fn nobody_reading_is_no_error() {
+    let sandbox = Sandbox::solo();
+    sandbox.write("f", vec![b'x'; 3_000_000]);
+    sandbox.run(["put", "f", "lab/a"]).exits(0);
+    let mut command = sandbox.command(["cat", "lab/a"]);
+    let mut child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+}
+
+#[test]
+fn restricted_data_asks_for_reason_and_confirmation() {
+    let sandbox = Sandbox::solo();
+    sandbox.write("f", b"secret");
+    sandbox.run(["put", "f", "lab/a", "--class", "restricted"]).exits(0);
+    let asked = sandbox.run(["cat", "lab/a"]).exits(2);
+    assert!(asked.stdout.is_empty() && asked.stderr.contains("--reason"), "{}", asked.stderr);
+    sandbox.run(["cat", "lab/a", "--reason", "incident 7", "--confirm", "lab/b"]).exits(2);
+    let opened = sandbox.run(["cat", "lab/a", "--reason", "incident 7", "--confirm", "lab/a"]).exits(0);
+    assert_eq!(opened.stdout, b"secret");
+}
+
+#[test]
+fn the_vault_is_found_upwards_and_named_by_flag_or_environment() {
+    let sandbox = Sandbox::solo();
+    std::fs::create_dir_all(sandbox.at("a/b")).unwrap();
+    let mut below = sandbox.command(["status"]);
+    below.current_dir(sandbox.at("a/b"));
+    end(below).exits(0);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut named = sandbox.command(["status"]);
+    named.current_dir(elsewhere.path()).env("STRONGROOM_VAULT", sandbox.vault());
+    end(named).exits(0);
+    std::fs::write(elsewhere.path().join("strongroom.toml"), format!("vault = {:?}\n", sandbox.vault())).unwrap();
+    let mut project = sandbox.command(["status"]);
+    project.current_dir(elsewhere.path());
+    end(project).exits(0);
+    std::fs::write(elsewhere.path().join("strongroom.toml"), "keyfile = 'x'\n").unwrap();
+    let mut sly = sandbox.command(["status"]);
+    sly.current_dir(elsewhere.path());
+    end(sly).exits(2);
+}

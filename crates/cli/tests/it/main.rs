@@ -1,0 +1,15 @@
+//! The real binary, end to end.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod attacks;
+mod commands;
+mod crash;
+mod errors;
+mod faults;
+mod outputs;
+mod readme;
+mod rehearsal;
+mod sandbox;
+mod secrets;
+mod sources;
+mod trips;

@@ -1,0 +1,161 @@
+//! The contract of the output: help of the whole command tree, and the JSON of each command with what varies taken out.
+
+use super::sandbox::Sandbox;
+use serde_json::Value;
+use std::process::Command;
+
+/// The help of every command, as the parser tells it.
+#[test]
+fn help_of_every_command_is_as_written_down() {
+    let mut text = String::new();
+    let mut open = vec![Vec::<String>::new()];
+    while let Some(path) = open.pop() {
+        let help = help(&path);
+        let title = if path.is_empty() { "strongroom".to_owned() } else { format!("strongroom {}", path.join(" ")) };
+        text.push_str(&format!("## {title}\n\n{}\n", help.trim_end()));
+        let mut below: Vec<Vec<String>> =
+            commands(&help).into_iter().map(|name| [path.clone(), vec![name]].concat()).collect();
+        below.reverse();
+        open.extend(below);
+    }
+    insta::assert_snapshot!("help", text);
+}
+
+fn help(path: &[String]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_strongroom")).args(path).arg("--help").env_clear().output().unwrap();
+    assert!(output.status.success(), "{path:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The names under `Commands:`.
+fn commands(help: &str) -> Vec<String> {
+    let after = help.split("Commands:\n").nth(1).unwrap_or_default();
+    let lines = after
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    lines.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+/// Takes out what differs from run to run: ids, digests, times, paths.
+fn redacted(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(word(&text)),
+        Value::Array(items) => Value::Array(items.into_iter().map(redacted).collect()),
+        Value::Object(fields) => Value::Object(
+            fields
+                .into_iter()
+                .map(|(key, value)| {
+                    let times = ["created", "due", "time", "expires", "until"];
+                    let value = match value {
+                        Value::Number(_) if times.contains(&key.as_str()) => Value::String("[time]".to_owned()),
+                        Value::Number(_) if key == "log_size" || key == "log_index" || key == "ticket" => {
+                            Value::String("[number]".to_owned())
+                        }
+                        Value::Null if key == "log_index" => Value::String("[number]".to_owned()),
+                        other => redacted(other),
+                    };
+                    (word(&key), value)
+                })
+                .collect(),
+        ),
+        other => other,
+    }
+}
+
+fn word(text: &str) -> String {
+    let is_hex = |text: &str| text.len() >= 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    if is_hex(text) {
+        return format!("[{} hex digits]", text.len());
+    }
+    if text.starts_with("strongroom/") || text.contains("/strongroom/") || text.starts_with('/') {
+        return "[place]".to_owned();
+    }
+    text.to_owned()
+}
+
+fn json(sandbox: &Sandbox, args: &[&str]) -> Value {
+    let mut all = vec!["--format", "json"];
+    all.extend(args);
+    let ended = sandbox.run(all).exits(0);
+    let text = String::from_utf8(ended.stdout).unwrap();
+    assert_eq!(text.lines().count(), 1, "one object on one line: {text}");
+    redacted(serde_json::from_str(&text).unwrap())
+}
+
+fn lab() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.run(["init", "--no-recovery", "--owner", "owner"]).exits(0);
+    sandbox.write("in/a.txt", b"hello");
+    sandbox.write("in/sub/b.bin", [7; 1000]);
+    sandbox
+}
+
+#[test]
+fn json_of_commands_on_data_is_as_documented() {
+    let sandbox = Sandbox::new();
+    insta::assert_json_snapshot!("init", json(&sandbox, &["init", "--no-recovery", "--owner", "owner"]));
+    let sandbox = lab();
+    let put = ["put", "in", "lab/thing", "--class", "internal", "--kind", "dataset", "--tag", "k=v", "--alias", "prod"];
+    insta::assert_json_snapshot!("put", json(&sandbox, &put));
+    insta::assert_json_snapshot!("get", json(&sandbox, &["get", "lab/thing", "out"]));
+    insta::assert_json_snapshot!("ls", json(&sandbox, &["ls"]));
+    insta::assert_json_snapshot!("ls_workspace", json(&sandbox, &["ls", "lab"]));
+    insta::assert_json_snapshot!("ls_version", json(&sandbox, &["ls", "lab/thing@prod/"]));
+    insta::assert_json_snapshot!("show", json(&sandbox, &["show", "lab/thing"]));
+    insta::assert_json_snapshot!("history", json(&sandbox, &["history", "lab/thing"]));
+    insta::assert_json_snapshot!("verify", json(&sandbox, &["verify", "--all"]));
+    insta::assert_json_snapshot!("gc", json(&sandbox, &["gc"]));
+}
+
+#[test]
+fn json_of_administration_is_as_documented() {
+    let sandbox = lab();
+    sandbox.run(["put", "in", "lab/thing", "--class", "confidential"]).exits(0);
+    insta::assert_json_snapshot!(
+        "principal_add",
+        json(&sandbox, &["principal", "add", "alice", "--grant", "lab=reader"])
+    );
+    insta::assert_json_snapshot!("principal_ls", json(&sandbox, &["principal", "ls"]));
+    insta::assert_json_snapshot!("key_ls", json(&sandbox, &["key", "ls"]));
+    insta::assert_json_snapshot!("key_rotate", json(&sandbox, &["key", "rotate", "--workspace", "lab"]));
+    insta::assert_json_snapshot!(
+        "explain",
+        json(&sandbox, &["policy", "explain", "--as", "alice", "read", "lab/thing"])
+    );
+    insta::assert_json_snapshot!("status", json(&sandbox, &["status"]));
+    insta::assert_json_snapshot!("audit_verify", {".head.checkpoint" => "[note]"}, json(&sandbox, &["audit", "verify"]));
+    insta::assert_json_snapshot!("policy_lint", json(&sandbox, &["policy", "lint"]));
+}
+
+#[test]
+fn json_lines_are_one_object_per_item() {
+    let sandbox = lab();
+    sandbox.run(["put", "in", "lab/thing"]).exits(0);
+    let out = sandbox.run(["--format", "jsonl", "ls", "lab/thing/", "--limit", "2"]).exits(0).stdout;
+    let lines: Vec<Value> =
+        String::from_utf8(out).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds: Vec<&str> = lines.iter().map(|line| line["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["ls", "ls", "next"]);
+}
+
+#[test]
+fn quiet_says_results_only_and_nothing_is_drawn_without_a_terminal() {
+    let sandbox = lab();
+    let ended = sandbox.run(["-q", "put", "in", "lab/thing"]).exits(0);
+    assert!(ended.stderr.is_empty(), "{}", ended.stderr);
+    let ended = sandbox.run(["put", "in", "lab/thing"]).exits(0);
+    assert!(!ended.stderr.contains('\u{1b}') && !ended.stdout.contains(&0x1b));
+    assert!(ended.stderr.contains("class confidential"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_version_is_printed_and_completions_name_the_commands() {
+    let sandbox = Sandbox::new();
+    let version = sandbox.run(["--version"]).exits(0).stdout;
+    assert_eq!(String::from_utf8(version).unwrap().trim(), concat!("strongroom ", env!("CARGO_PKG_VERSION")));
+    for shell in ["bash", "zsh", "fish"] {
+        let script = String::from_utf8(sandbox.run(["completions", shell]).exits(0).stdout).unwrap();
+        assert!(script.contains("principal") && script.contains("--class"), "{shell}");
+    }
+}

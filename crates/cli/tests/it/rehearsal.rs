@@ -1,0 +1,111 @@
+//! Team rules on one machine: who is refused, with which reasons, and that `policy explain` tells the truth.
+
+use super::sandbox::Sandbox;
+use serde_json::Value;
+
+/// A rehearsal vault with data of every class but restricted, and people of different clearance.
+fn lab() -> Sandbox {
+    let sandbox = Sandbox::rehearsal();
+    sandbox.write("f", b"data");
+    for class in ["public", "internal", "confidential"] {
+        sandbox.run(["put", "f", &format!("lab/{class}"), "--class", class]).exits(0);
+    }
+    for (name, clearance) in [("alice", "internal"), ("carol", "confidential"), ("eve", "public")] {
+        sandbox.run(["principal", "add", name, "--clearance", clearance, "--grant", "lab=reader"]).exits(0);
+    }
+    sandbox.run(["principal", "add", "mallory", "--clearance", "restricted"]).exits(0);
+    sandbox
+}
+
+#[test]
+fn a_refusal_says_why_what_was_missing_and_how_to_ask() {
+    let sandbox = lab();
+    let refused = sandbox.run(["--as", "alice", "cat", "lab/confidential"]).exits(5);
+    assert!(refused.stdout.is_empty());
+    for part in ["[denied]", "near miss:", "try:", "decision:"] {
+        assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
+    }
+    let told = sandbox.run(["--format", "json", "--as", "alice", "cat", "lab/confidential"]).exits(5).stderr;
+    let told: Value = serde_json::from_str(told.trim()).unwrap();
+    let refusal = &told["refusal"];
+    assert_eq!(refusal["allowed"], false);
+    assert!(refusal["decision"].is_string() && !refusal["policies"].as_array().unwrap().is_empty(), "{told}");
+    let miss = &refusal["near_misses"][0];
+    assert!(miss["condition"].is_string() && miss["held"].as_str().unwrap().contains(" of "), "{told}");
+}
+
+#[test]
+fn explain_equals_the_real_answer_without_acting() {
+    let sandbox = lab();
+    for who in ["alice", "carol", "eve", "mallory"] {
+        for class in ["public", "internal", "confidential"] {
+            let reference = format!("lab/{class}");
+            let entries =
+                |sandbox: &Sandbox| sandbox.run(["--format", "json", "status"]).exits(0).json()["log_size"].as_u64();
+            let before = entries(&sandbox);
+            let explained = sandbox.run(["--format", "json", "policy", "explain", "--as", who, "read", &reference]);
+            assert_eq!(entries(&sandbox), before, "explaining acts on nothing");
+            let real = sandbox.run(["--format", "json", "--as", who, "cat", &reference]);
+            match explained.code {
+                0 => {
+                    let explained = explained.json();
+                    let allowed = explained["allowed"].as_bool().unwrap();
+                    assert_eq!(allowed, real.code == 0, "{who} {reference}: {explained} {}", real.stderr);
+                    assert!(explained["decision"].is_null(), "{explained}");
+                }
+                // Without visibility both say the same: not found.
+                code => assert_eq!(code, real.code, "{who} {reference}: {} {}", explained.stderr, real.stderr),
+            }
+        }
+    }
+}
+
+#[test]
+fn clearance_opens_what_it_covers_and_get_asks_for_its_own_right() {
+    let sandbox = lab();
+    assert_eq!(sandbox.run(["--as", "carol", "cat", "lab/confidential"]).exits(0).stdout, b"data");
+    assert_eq!(sandbox.run(["--as", "alice", "cat", "lab/internal"]).exits(0).stdout, b"data");
+    sandbox.run(["--as", "eve", "cat", "lab/internal"]).exits(5);
+    sandbox.run(["--as", "mallory", "cat", "lab/public"]).exits(3);
+    sandbox.run(["--as", "nobody", "cat", "lab/public"]).exits(3);
+    assert!(!sandbox.at("out").exists());
+}
+
+#[test]
+fn a_suspended_principal_is_refused_everything() {
+    let sandbox = lab();
+    sandbox.run(["--as", "alice", "cat", "lab/internal"]).exits(0);
+    sandbox
+        .run([
+            "principal",
+            "add",
+            "alice",
+            "--change",
+            "--suspended",
+            "--clearance",
+            "internal",
+            "--grant",
+            "lab=reader",
+        ])
+        .exits(0);
+    let refused = sandbox.run(["--as", "alice", "cat", "lab/internal"]);
+    assert!(matches!(refused.code, 5 | 10), "{} {}", refused.code, refused.stderr);
+    assert!(refused.stdout.is_empty());
+}
+
+#[test]
+fn as_is_refused_in_a_solo_vault() {
+    let sandbox = Sandbox::solo();
+    sandbox.write("f", b"x");
+    sandbox.run(["put", "f", "lab/a"]).exits(0);
+    sandbox.run(["principal", "add", "alice", "--clearance", "internal", "--grant", "lab=reader"]).exits(0);
+    sandbox.run(["--as", "alice", "cat", "lab/a"]).exits(2);
+}
+
+#[test]
+fn denials_are_in_the_log() {
+    let sandbox = lab();
+    sandbox.run(["--as", "eve", "cat", "lab/confidential"]).exits(5);
+    let page = sandbox.run(["--format", "json", "audit", "query", "--principal", "eve"]).exits(0).json();
+    assert!(!page["items"].as_array().unwrap().is_empty(), "{page}");
+}

@@ -1,0 +1,150 @@
+//! Sources: what is not uploaded twice, what is left out, what is refused.
+
+use super::sandbox::{Dice, Sandbox};
+use std::os::unix::fs::symlink;
+use std::process::Stdio;
+
+fn uploaded(sandbox: &Sandbox, args: &[&str]) -> u64 {
+    let mut all = vec!["--format", "json", "put"];
+    all.extend(args);
+    sandbox.run(all).exits(0).json()["uploaded_bytes"].as_u64().unwrap()
+}
+
+#[test]
+fn an_unchanged_folder_uploads_no_segment() {
+    let sandbox = Sandbox::solo();
+    let mut dice = Dice(20);
+    for n in 0..20 {
+        sandbox.write(&format!("in/f{n}"), dice.bytes(50_000));
+    }
+    sandbox.write("in/large", dice.bytes(2_000_000));
+    assert!(uploaded(&sandbox, &["in", "lab/same"]) > 3_000_000);
+    assert_eq!(uploaded(&sandbox, &["in", "lab/same"]), 0);
+    // Also when only the bytes are the same, not the files.
+    let copy =
+        std::process::Command::new("cp").args(["-r", "in", "copy"]).current_dir(sandbox.path()).status().unwrap();
+    assert!(copy.success());
+    assert_eq!(uploaded(&sandbox, &["copy", "lab/same"]), 0);
+    std::fs::remove_dir_all(sandbox.vault().join("cache")).unwrap();
+    assert_eq!(uploaded(&sandbox, &["in", "lab/same"]), 0, "without the cache");
+    sandbox.run(["get", "lab/same", "back"]).exits(0);
+    assert!(super::trips::tree(&sandbox.at("in")) == super::trips::tree(&sandbox.at("back")));
+}
+
+#[test]
+fn only_what_changed_is_uploaded_and_both_versions_open() {
+    let sandbox = Sandbox::solo();
+    let mut dice = Dice(21);
+    sandbox.write("in/a", dice.bytes(400_000));
+    sandbox.write("in/b", dice.bytes(400_000));
+    sandbox.run(["put", "in", "lab/some", "--class", "internal"]).exits(0);
+    let before = super::trips::tree(&sandbox.at("in"));
+    sandbox.write("in/b", dice.bytes(400_000));
+    sandbox.write("in/c", dice.bytes(10));
+    let second = uploaded(&sandbox, &["in", "lab/some", "--class", "internal"]);
+    assert!((400_000..450_000).contains(&second), "{second}");
+    sandbox.run(["get", "lab/some@v1", "one"]).exits(0);
+    sandbox.run(["get", "lab/some@v2", "two"]).exits(0);
+    assert!(super::trips::tree(&sandbox.at("one")) == before);
+    assert!(super::trips::tree(&sandbox.at("two")) == super::trips::tree(&sandbox.at("in")));
+    sandbox.run(["verify", "--all"]).exits(0);
+}
+
+#[test]
+fn a_file_with_its_times_put_back_is_still_read_again() {
+    let sandbox = Sandbox::solo();
+    let path = sandbox.write("in/f", Dice(22).bytes(100_000));
+    let times = std::fs::metadata(&path).unwrap().modified().unwrap();
+    sandbox.run(["put", "in", "lab/times"]).exits(0);
+    std::fs::write(&path, Dice(23).bytes(100_000)).unwrap();
+    std::fs::File::options().write(true).open(&path).unwrap().set_modified(times).unwrap();
+    assert!(uploaded(&sandbox, &["in", "lab/times"]) >= 100_000);
+}
+
+#[test]
+fn another_class_shares_no_pack() {
+    let sandbox = Sandbox::solo();
+    sandbox.write("in/f", Dice(24).bytes(100_000));
+    sandbox.run(["put", "in", "lab/class", "--class", "confidential"]).exits(0);
+    assert!(uploaded(&sandbox, &["in", "lab/class", "--class", "internal"]) >= 100_000);
+}
+
+#[test]
+fn patterns_choose_what_is_put() {
+    let sandbox = Sandbox::solo();
+    for name in ["in/a.bin", "in/b.txt", "in/.git/config", "in/sub/c.bin", "in/sub/d.tmp"] {
+        sandbox.write(name, name);
+    }
+    sandbox.run(["put", "in", "lab/chosen", "--include", "*.bin", "--exclude", ".git"]).exits(0);
+    sandbox.run(["get", "lab/chosen", "back"]).exits(0);
+    let names: Vec<String> = super::trips::tree(&sandbox.at("back")).keys().map(|p| p.display().to_string()).collect();
+    assert_eq!(names, ["a.bin", "sub", "sub/c.bin"]);
+    sandbox.run(["put", "in", "lab/chosen", "--exclude", "["]).exits(2);
+}
+
+#[test]
+fn the_vault_is_not_put_into_itself() {
+    let sandbox = Sandbox::solo();
+    sandbox.write("data", b"x");
+    sandbox.run(["put", ".", "lab/self"]).exits(0);
+    let listed = sandbox.run(["ls", "lab/self/"]).exits(0).stdout;
+    let listed = String::from_utf8(listed).unwrap();
+    assert!(listed.contains("data") && !listed.contains(".strongroom"), "{listed}");
+}
+
+#[test]
+fn links_as_a_source_and_special_files_are_refused() {
+    let sandbox = Sandbox::solo();
+    sandbox.write("real/f", b"x");
+    symlink("real", sandbox.at("link")).unwrap();
+    let refused = sandbox.run(["put", "link", "lab/x"]).exits(2);
+    assert!(refused.stderr.contains("symbolic link"), "{}", refused.stderr);
+    let made = std::process::Command::new("mkfifo").arg(sandbox.at("real/pipe")).status().unwrap();
+    assert!(made.success());
+    let refused = sandbox.run(["put", "real", "lab/x"]).exits(1);
+    assert!(refused.stderr.contains("pipe") && refused.stderr.contains("--exclude"), "{}", refused.stderr);
+    sandbox.run(["put", "real", "lab/x", "--exclude", "pipe"]).exits(0);
+    sandbox.run(["put", "nothing-there", "lab/x"]).exits(3);
+}
+
+#[test]
+fn a_source_that_changes_while_it_is_read_is_refused() {
+    let sandbox = Sandbox::solo();
+    let path = sandbox.write("in/grows", Dice(25).bytes(60_000_000));
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let refused = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut file = std::fs::File::options().write(true).open(&path).unwrap();
+            let mut n = 0u64;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                use std::io::{Seek as _, SeekFrom, Write as _};
+                file.seek(SeekFrom::Start((n * 997) % 59_000_000)).unwrap();
+                file.write_all(&n.to_le_bytes()).unwrap();
+                n += 1;
+            }
+        });
+        let ended = sandbox.run(["--format", "json", "put", "in", "lab/moving"]);
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        ended
+    });
+    assert_eq!(refused.code, 8, "{}", refused.stderr);
+    assert!(refused.stderr.contains("source-changed"), "{}", refused.stderr);
+    sandbox.run(["show", "lab/moving"]).exits(3);
+}
+
+#[test]
+fn an_interrupted_put_leaves_no_version_and_ends_with_130() {
+    let sandbox = Sandbox::solo();
+    let mut command = sandbox.command(["put", "-", "lab/stopped"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // Two blocks through the pipe show that the put is under way and catches the signal.
+    std::io::Write::write_all(&mut stdin, &vec![7; 5 << 20]).unwrap();
+    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
+    sandbox.run(["show", "lab/stopped"]).exits(3);
+    sandbox.run(["verify", "--all"]).exits(0);
+}

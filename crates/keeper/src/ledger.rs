@@ -15,8 +15,6 @@ mod schema;
 mod search;
 mod snapshot;
 mod state;
-#[cfg(test)]
-mod tests;
 
 pub use error::{Error, Result};
 pub use rows::{EntryMac, append};

@@ -1,8 +1,11 @@
 //! The keeper's integration tests.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod attacks;
 mod datastore;
+mod decisions;
 mod ledger;
+mod upkeep;
 mod vault;
 mod versions;
 mod world;

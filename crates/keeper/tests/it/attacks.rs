@@ -1,0 +1,252 @@
+//! Who can write the database cannot raise access; who can send requests cannot borrow another's.
+
+use crate::world::{Client, Put, World, code, name};
+use api::terms::{Action, Class, Code, Mode, PrincipalKind};
+use api::wire::{Answer, Command, GrantSpec, PrincipalAdd, Release};
+use keeper::Keeper;
+use seal::envelope;
+use seal::hpke::OneTimeKey;
+use seal::request::{Ask, SignedRequest};
+use seal::secret::SigningSeed;
+use seal::sign::SigningKey;
+
+fn put_one(world: &World, class: Class) {
+    let keeper = world.open();
+    let client = Client::new(&keeper, world, None);
+    client.put(&Put::new("lab/net").class(class)).unwrap();
+    keeper.close().unwrap();
+}
+
+/// Opens and asks for the keys: the first refusal on the way.
+fn outcome(world: &World) -> Result<(), api::wire::Problem> {
+    let keeper = Keeper::open(&world.options())?;
+    let key = SigningKey::from_seed(&SigningSeed::generate().unwrap()).unwrap();
+    keeper.session(None, *key.verifying_key().as_bytes())?;
+    let client = Client::new(&keeper, world, None);
+    client.show("lab/net")?;
+    client.release(Action::Export, "lab/net").map(|_| ())
+}
+
+#[test]
+fn every_edited_row_that_a_release_reads_is_refused_by_its_mac() {
+    let text = |table: &str, from: &str, to: &str| {
+        format!("UPDATE {table} SET body = CAST(replace(CAST(body AS TEXT), '{from}', '{to}') AS BLOB)")
+    };
+    let edits = [
+        text("version", "\"class\":\"confidential\"", "\"class\":\"public\""),
+        text("artifact", "\"class\":\"confidential\"", "\"class\":\"public\""),
+        text("principal", "\"clearance\":\"restricted\"", "\"clearance\":\"public\""),
+        text("principal", "\"suspended\":false", "\"suspended\":true"),
+        text("role_grant", "\"role\":\"owner\"", "\"role\":\"reader\""),
+        text("policy_set", "\"hash\":\"", "\"hash\":\"0"),
+        text("wrap", "\"under_version\":1", "\"under_version\":2"),
+        text("crypto_key", "\"version\":1", "\"version\":2"),
+        text("workspace", "\"name\":\"lab\"", "\"name\":\"lob\""),
+        text("setting", "\"value\":\"solo\"", "\"value\":\"rehearsal\""),
+        "UPDATE role_grant SET ticket = ticket + 1".to_owned(),
+        "UPDATE principal SET salt = randomblob(16)".to_owned(),
+        "UPDATE artifact SET mac = zeroblob(32)".to_owned(),
+        // Index columns find rows; they must say what the body says.
+        "UPDATE artifact SET latest = 2".to_owned(),
+        "UPDATE version SET number = 7".to_owned(),
+        "UPDATE crypto_key SET state = 'active', number = 9 WHERE purpose = 'domain'".to_owned(),
+    ];
+    for sql in edits {
+        let world = World::new(Mode::Solo);
+        put_one(&world, Class::Confidential);
+        outcome(&world).unwrap();
+        assert!(world.tamper(&sql) > 0, "{sql}");
+        let refused = outcome(&world).expect_err(&sql);
+        let expected = if sql.contains("SET number = 7") || sql.contains("SET latest") {
+            // Found under another number: either the row is refused or nothing is found.
+            matches!(refused.code, Code::BadSignature | Code::NotFound)
+        } else {
+            refused.code == Code::BadSignature
+        };
+        assert!(expected, "{sql}: {refused:?}");
+    }
+}
+
+#[test]
+fn rows_cannot_be_moved_between_tables_or_ids() {
+    let world = World::new(Mode::Solo);
+    {
+        let keeper = world.open();
+        let client = Client::new(&keeper, &world, None);
+        client.put(&Put::new("lab/open").class(Class::Public)).unwrap();
+        client.put(&Put::new("lab/net").class(Class::Restricted)).unwrap();
+    }
+    // The public version's row under the restricted version's id.
+    let columns = ["body", "salt", "ticket", "mac"];
+    let sets: Vec<String> = columns
+        .iter()
+        .map(|c| {
+            let of = "(SELECT id FROM artifact WHERE name = 'open')";
+            format!("{c} = (SELECT {c} FROM version WHERE artifact = {of})")
+        })
+        .collect();
+    let target = "artifact = (SELECT id FROM artifact WHERE name = 'net')";
+    assert_eq!(world.tamper(&format!("UPDATE version SET {} WHERE {target}", sets.join(", "))), 1);
+    assert_eq!(outcome(&world).unwrap_err().code, Code::BadSignature);
+}
+
+#[test]
+fn swapped_wraps_do_not_open() {
+    let world = World::new(Mode::Solo);
+    {
+        let keeper = world.open();
+        let client = Client::new(&keeper, &world, None);
+        client.put(&Put::new("lab/other")).unwrap();
+        client.put(&Put::new("lab/net")).unwrap();
+    }
+    let sql = "UPDATE wrap SET wrapped = CASE wrapped \
+               WHEN (SELECT wrapped FROM wrap WHERE json_extract(body, '$.kind') = 'version' ORDER BY id LIMIT 1) \
+               THEN (SELECT wrapped FROM wrap WHERE json_extract(body, '$.kind') = 'version' ORDER BY id DESC LIMIT 1) \
+               ELSE (SELECT wrapped FROM wrap WHERE json_extract(body, '$.kind') = 'version' ORDER BY id LIMIT 1) END \
+               WHERE json_extract(body, '$.kind') = 'version'";
+    assert_eq!(world.tamper(sql), 2);
+    assert_eq!(outcome(&world).unwrap_err().code, Code::BadSignature);
+}
+
+#[test]
+fn an_altered_record_is_refused() {
+    let world = World::new(Mode::Solo);
+    put_one(&world, Class::Internal);
+    assert_eq!(world.tamper("UPDATE record SET bytes = CAST(bytes || x'00' AS BLOB)"), 1);
+    assert_eq!(outcome(&world).unwrap_err().code, Code::BadSignature);
+}
+
+#[test]
+fn a_removed_policy_source_or_grant_takes_rights_away_only() {
+    let world = World::new(Mode::Solo);
+    put_one(&world, Class::Internal);
+    assert_eq!(world.tamper("DELETE FROM role_grant"), 1);
+    assert_eq!(outcome(&world).unwrap_err().code, Code::NotFound);
+    let world = World::new(Mode::Solo);
+    put_one(&world, Class::Internal);
+    assert_eq!(world.tamper("DELETE FROM policy_set"), 1);
+    assert_eq!(outcome(&world).unwrap_err().code, Code::BadSignature);
+}
+
+struct Scene<'a> {
+    client: Client<'a>,
+    id: api::terms::VersionId,
+}
+
+impl Scene<'_> {
+    fn send(&self, request: Vec<u8>, action: Action) -> Result<api::wire::Released, api::wire::Problem> {
+        let release = Release { reference: "lab/net".into(), action, request, reason: None, confirm: None };
+        match self.client.call(Command::Release(release))? {
+            Answer::Released(released) => Ok(*released),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn requests_that_are_replayed_altered_or_foreign_are_refused() {
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    let id = client.put(&Put::new("lab/net")).unwrap().version.id;
+    let scene = Scene { client, id };
+    let client = &scene.client;
+
+    let asked = client.ask(Action::Read, &[scene.id]);
+    let bytes = asked.signed.encode();
+    scene.send(bytes.clone(), Action::Read).unwrap();
+    assert_eq!(code(scene.send(bytes.clone(), Action::Read)), Code::BadSession, "replay");
+
+    // Another action than was signed.
+    let asked = client.ask(Action::Read, &[scene.id]);
+    assert_eq!(code(scene.send(asked.signed.encode(), Action::Export)), Code::BadRequest);
+
+    // Every flipped bit of a sample is refused: the one-time key cannot be exchanged, nothing else can either.
+    let fresh = client.ask(Action::Read, &[scene.id]).signed.encode();
+    for at in (0..fresh.len()).step_by(37) {
+        let mut altered = fresh.clone();
+        altered[at] ^= 1;
+        assert!(scene.send(altered, Action::Read).is_err(), "byte {at}");
+    }
+    scene.send(fresh, Action::Read).unwrap();
+
+    // Signed by another key, for another session, another principal, another vault, or too old.
+    let (vault, principal, session) = (keeper.info().vault, client.session.principal(), client.session.id());
+    let other = SigningKey::from_seed(&SigningSeed::generate().unwrap()).unwrap();
+    let now = world.clock.millis();
+    let cases: [(&str, &SigningKey, [u8; 16], [u8; 16], [u8; 16], u64); 6] = [
+        ("key", &other, *vault.as_bytes(), *principal.as_bytes(), *session.as_bytes(), now),
+        ("vault", &client.key, [1; 16], *principal.as_bytes(), *session.as_bytes(), now),
+        ("principal", &client.key, *vault.as_bytes(), [1; 16], *session.as_bytes(), now),
+        ("session", &client.key, *vault.as_bytes(), *principal.as_bytes(), [1; 16], now),
+        ("old", &client.key, *vault.as_bytes(), *principal.as_bytes(), *session.as_bytes(), now - 300_001),
+        ("early", &client.key, *vault.as_bytes(), *principal.as_bytes(), *session.as_bytes(), now + 300_001),
+    ];
+    for (what, key, vault, principal, session, time_ms) in cases {
+        let one_time = OneTimeKey::generate().unwrap();
+        let ask = Ask {
+            vault: &vault,
+            principal: &principal,
+            session: &session,
+            action: Action::Read.number(),
+            versions: &[*scene.id.as_bytes()],
+            command: &[0; 32],
+            time_ms,
+        };
+        let request = SignedRequest::sign(&ask, &one_time, key).unwrap();
+        assert_eq!(code(scene.send(request.encode(), Action::Read)), Code::BadSession, "{what}");
+    }
+}
+
+#[test]
+fn an_envelope_opens_only_for_its_request_and_only_if_the_keeper_signed_it() {
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    let id = client.put(&Put::new("lab/net")).unwrap().version.id;
+    let scene = Scene { client, id };
+    let client = &scene.client;
+    let (one, two) = (client.ask(Action::Read, &[scene.id]), client.ask(Action::Read, &[scene.id]));
+    let envelope_of_one = scene.send(one.signed.encode(), Action::Read).unwrap().envelope;
+    assert_eq!(client.open(two, &envelope_of_one).unwrap_err(), envelope::Error::Authentication);
+    let foreign = World::new(Mode::Solo);
+    let foreign_keeper = foreign.open();
+    let foreign_client = Client::new(&foreign_keeper, &foreign, None);
+    assert_eq!(foreign_client.open(one, &envelope_of_one).unwrap_err(), envelope::Error::Authentication);
+}
+
+#[test]
+fn one_principal_cannot_use_another_ones_session_or_draft() {
+    let world = World::new(Mode::Rehearsal);
+    let keeper = world.open();
+    let owner = Client::new(&keeper, &world, None);
+    for who in ["ada", "bob"] {
+        let add = PrincipalAdd {
+            name: name(who),
+            kind: PrincipalKind::User,
+            clearance: Class::Confidential,
+            grants: vec![GrantSpec { workspace: name("lab"), role: "writer".into(), until: None }],
+            suspended: false,
+            change: false,
+        };
+        owner.call(Command::PrincipalAdd(add)).unwrap();
+    }
+    let (ada, bob) = (Client::new(&keeper, &world, Some("ada")), Client::new(&keeper, &world, Some("bob")));
+    let put = Put::new("lab/net");
+    let (begun, _) = ada.begin(&put).unwrap();
+    assert_eq!(code(bob.begin(&put)), Code::Conflict);
+    assert_eq!(code(bob.commit(&put, &begun)), Code::NotFound);
+    assert_eq!(code(bob.call(Command::Abandon { version: put.version })), Code::NotFound);
+    assert_eq!(code(bob.call(Command::Extend { version: put.version, objects: vec![] })), Code::NotFound);
+    let committed = ada.commit(&put, &begun).unwrap();
+    // Ada's signed request in Bob's session.
+    let asked = ada.ask(Action::Read, &[committed.version.id]);
+    let release = Release {
+        reference: "lab/net".into(),
+        action: Action::Read,
+        request: asked.signed.encode(),
+        reason: None,
+        confirm: None,
+    };
+    assert_eq!(code(bob.call(Command::Release(release))), Code::BadSession);
+}

@@ -18,7 +18,13 @@ fuzz_target!(|data: (u64, u64, u64, u64, Vec<u8>)| {
     let info = SegmentInfo::new(plaintext, stored, Digest::default()).expect("the only length");
     let groups = info.groups_of(&(a.min(b)..a.max(b)));
     assert!(groups.end <= info.group_count() && info.groups_range(&groups).end <= info.sealed_len());
-    for range in [info.header_range(), info.tops_range(), info.tail_range(), info.block_range(a), info.groups_range(&(a.min(b)..a.max(b)))] {
+    for range in [
+        info.header_range(),
+        info.tops_range(),
+        info.tail_range(),
+        info.block_range(a),
+        info.groups_range(&(a.min(b)..a.max(b))),
+    ] {
         assert!(range.start <= range.end && range.end <= stored);
     }
     assert!(info.group_at(a).is_none_or(|group| group < info.group_count()));

@@ -241,12 +241,13 @@ impl Ledger {
             Err(error) => return Err(error),
         };
         older.extend(anchored.iter().chain(&self.published()?).map(Checkpoint::head));
-        let snapshot = match self.snapshot() {
+        let read = self.snapshot_with(|tx| rows::pending(tx, &self.mac, rows::PASS).map(|_| ()));
+        let snapshot = match read {
             Err(Error::Damaged(why)) => {
                 failures.push(why);
                 return Ok(self.unverified(failures));
             }
-            other => other?,
+            other => other?.0,
         };
         let state = &snapshot.state;
         let mut verified = Verified {
@@ -296,8 +297,7 @@ impl Ledger {
             let files = extension.files.into_iter().filter(|(tile, _)| keep(tile.level, tile.is_full()));
             files.partition(|(tile, _)| tile.level == Level::Entries)
         };
-        self.folder.write(&bundles)?;
-        self.folder.write(&written)?;
+        self.folder.write(&bundles.iter().chain(&written).collect::<Vec<_>>())?;
         let (size, root) = (extension.edge.size(), extension.edge.root());
         let signed = self.signers.sign(size, &root, now).map_err(|_| Error::Internal("a head could not be signed"))?;
         let checkpoint = String::from_utf8(signed).map_err(|_| Error::Internal("a note that is no text"))?;
@@ -324,7 +324,7 @@ impl Ledger {
 
     /// Moves the anchor, then publishes.
     fn publish(&self, state: &State) -> Result<()> {
-        self.anchor.write(&state.checkpoint)?;
+        self.anchor.write(self.keys(), &state.checkpoint)?;
         self.folder.publish(&state.checkpoint)
     }
 

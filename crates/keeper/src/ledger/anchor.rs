@@ -1,17 +1,33 @@
 //! The anchor: the last signed head, kept outside the vault, so that a vault that was rolled back is noticed.
+//!
+//! The file has two slots of 8 KiB, each a signed note and padding; the older one is overwritten in place. A write that is torn
+//! leaves the other slot, and one `fdatasync` without a change of metadata makes it durable. A file that is one plain note is
+//! read as well.
 
 use super::error::{Error, Result};
 use super::files;
 use log::checkpoint::Checkpoint;
 use log::keys::LogKeys;
 use log::note;
+use std::fs::File;
 use std::io::ErrorKind;
+use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
+
+const SLOT_LEN: usize = 8192;
+const SLOTS: usize = 2;
 
 /// A file outside the vault.
 #[derive(Debug, Clone)]
 pub(super) struct Anchor {
     path: PathBuf,
+}
+
+/// What the file holds.
+struct Held {
+    newest: Checkpoint,
+    /// The slot to overwrite next; none when the file has no slots.
+    next: Option<usize>,
 }
 
 impl Anchor {
@@ -24,27 +40,112 @@ impl Anchor {
     /// # Errors
     /// [`Error::ReadOnly`] when it is there and not signed by this log: what cannot be compared must not be overwritten.
     pub(super) fn read(&self, keys: &LogKeys) -> Result<Option<Checkpoint>> {
+        Ok(self.held(keys)?.map(|held| held.newest))
+    }
+
+    fn held(&self, keys: &LogKeys) -> Result<Option<Held>> {
         let bytes = match files::read_bounded(&self.path, note::MAX_LEN) {
             Ok(bytes) => bytes,
             Err(Some(error)) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(Some(error)) => return Err(Error::io("the anchor cannot be read", &self.path, &error)),
             Err(None) => return Err(self.refused()),
         };
-        keys.open(&bytes).map(Some).map_err(|_| self.refused())
+        if let Ok(newest) = keys.open(&bytes) {
+            return Ok(Some(Held { newest, next: None }));
+        }
+        if bytes.len() != SLOTS * SLOT_LEN {
+            return Err(self.refused());
+        }
+        let open = |slot: &[u8]| {
+            let end = slot.iter().position(|&byte| byte == 0)?;
+            keys.open(slot.get(..end)?).ok()
+        };
+        let slots = bytes.chunks_exact(SLOT_LEN).enumerate();
+        let newest = slots.filter_map(|(at, slot)| Some((at, open(slot)?))).max_by_key(|(_, found)| found.size);
+        let (at, newest) = newest.ok_or_else(|| self.refused())?;
+        Ok(Some(Held { newest, next: Some((at + 1) % SLOTS) }))
     }
 
     fn refused(&self) -> Error {
         Error::ReadOnly(format!("the anchor `{}` is not a checkpoint that this log signed", self.path.display()))
     }
 
-    /// Replaces it, durably.
-    pub(super) fn write(&self, checkpoint: &str) -> Result<()> {
+    /// Moves it to a newer head, durably.
+    pub(super) fn write(&self, keys: &LogKeys, checkpoint: &str) -> Result<()> {
+        let slot = slot(checkpoint)?;
+        let next = match self.held(keys)? {
+            Some(Held { next: Some(next), .. }) => next,
+            _ => return self.create(&slot),
+        };
+        let overwrite = || -> std::io::Result<()> {
+            let file = File::options().write(true).open(&self.path)?;
+            file.write_all_at(&slot, (next * SLOT_LEN) as u64)?;
+            file.sync_data()
+        };
+        overwrite().map_err(|error| Error::io("the anchor cannot be written", &self.path, &error))
+    }
+
+    /// Makes the file, with the head in the first slot.
+    fn create(&self, slot: &[u8]) -> Result<()> {
         let folder = self.path.parent().ok_or(Error::Internal("an anchor without a folder"))?;
         if !folder.is_dir() {
             let made = std::fs::create_dir_all(folder);
             made.map_err(|error| Error::io("the anchor's folder cannot be made", folder, &error))?;
         }
-        files::write_durably(&self.path, checkpoint.as_bytes())?;
+        let mut bytes = slot.to_vec();
+        bytes.resize(SLOTS * SLOT_LEN, 0);
+        files::write_durably(&self.path, &bytes)?;
         files::sync_folder(folder)
+    }
+}
+
+fn slot(checkpoint: &str) -> Result<Vec<u8>> {
+    let mut slot = checkpoint.as_bytes().to_vec();
+    if slot.len() >= SLOT_LEN {
+        return Err(Error::Internal("a checkpoint that does not fit the anchor"));
+    }
+    slot.resize(SLOT_LEN, 0);
+    Ok(slot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use log::keys::Signers;
+    use log::tree;
+
+    #[test]
+    fn a_torn_write_leaves_the_head_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let anchor = Anchor::new(dir.path().join("state/anchor"));
+        let signers = Signers::from_seeds(&format!("strongroom/{}/1", "07".repeat(16)), &[1; 32], &[2; 32]).unwrap();
+        let keys = signers.keys();
+        let note = |size| String::from_utf8(signers.sign(size, &tree::leaf(b"x"), 1).unwrap()).unwrap();
+        assert!(anchor.read(keys).unwrap().is_none());
+        for size in 1..6 {
+            anchor.write(keys, &note(size)).unwrap();
+            assert_eq!(anchor.read(keys).unwrap().unwrap().size, size);
+        }
+        // The newest, of size 5, is in the first slot.
+        let whole = std::fs::read(&anchor.path).unwrap();
+        for cut in [0, 1, 512, 3000] {
+            let mut torn = whole.clone();
+            torn[cut..SLOT_LEN].fill(b'?');
+            std::fs::write(&anchor.path, &torn).unwrap();
+            assert_eq!(anchor.read(keys).unwrap().unwrap().size, 4);
+            anchor.write(keys, &note(6)).unwrap();
+            assert_eq!(anchor.read(keys).unwrap().unwrap().size, 6);
+        }
+        let mut both = whole;
+        both.fill(b'?');
+        std::fs::write(&anchor.path, &both).unwrap();
+        assert!(matches!(anchor.read(keys), Err(Error::ReadOnly(_))));
+        assert!(anchor.write(keys, &note(7)).is_err());
+        // A plain note is read, and replaced by slots.
+        std::fs::write(&anchor.path, note(8)).unwrap();
+        assert_eq!(anchor.read(keys).unwrap().unwrap().size, 8);
+        anchor.write(keys, &note(9)).unwrap();
+        assert_eq!(anchor.read(keys).unwrap().unwrap().size, 9);
+        assert_eq!(std::fs::metadata(&anchor.path).unwrap().len(), 16_384);
     }
 }

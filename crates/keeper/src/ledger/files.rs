@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 /// The folder of one log.
@@ -36,16 +38,18 @@ impl Folder {
     }
 
     /// Writes tiles and makes them durable, folders included. What a pass left behind that was never signed is replaced.
-    pub(super) fn write(&self, files: &[(Tile, Vec<u8>)]) -> Result<()> {
+    pub(super) fn write(&self, files: &[&(Tile, Vec<u8>)]) -> Result<()> {
         let mut folders = BTreeSet::new();
+        let mut writes = Vec::with_capacity(files.len());
         for (tile, bytes) in files {
             let path = self.path.join(tile.path());
             let parent = path.parent().ok_or(Error::Internal("a tile without a folder"))?;
             self.make_folder(parent, &mut folders)?;
-            write_durably(&path, bytes)?;
             folders.insert(parent.to_owned());
+            writes.push((path, bytes));
         }
-        folders.iter().try_for_each(|folder| sync_folder(folder))
+        side_by_side(&writes, |(path, bytes)| write_durably(path, bytes))?;
+        side_by_side(&folders.into_iter().collect::<Vec<_>>(), |folder| sync_folder(folder))
     }
 
     /// Makes a folder and notes the parents that must be synced for it to last.
@@ -134,12 +138,35 @@ pub(super) fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
     std::fs::rename(&partial, path).map_err(io)
 }
 
+/// Runs work that mostly waits for the disk on a few threads: syncs that wait together share a commit of the file system.
+fn side_by_side<T: Sync>(items: &[T], work: impl Fn(&T) -> Result<()> + Sync) -> Result<()> {
+    if items.len() < 2 {
+        return items.iter().try_for_each(work);
+    }
+    let next = AtomicUsize::new(0);
+    let run = || {
+        while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+            work(item)?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (1..items.len().min(WRITERS)).map(|_| scope.spawn(run)).collect();
+        let own = run();
+        // INVARIANT: a thread panics only when the work does, which it must not.
+        let join = |thread: ScopedJoinHandle<'_, _>| thread.join().unwrap_or(Err(Error::Internal("a writer panicked")));
+        threads.into_iter().map(join).fold(own, Result::and)
+    })
+}
+
 /// Makes the names in a folder durable.
 pub(super) fn sync_folder(folder: &Path) -> Result<()> {
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(|error| Error::io("a folder of the log cannot be synced", folder, &error))
 }
 
+/// The most threads that write.
+const WRITERS: usize = 8;
 /// How often and with what pauses a lock is tried: ten seconds in all.
 const LOCK_TRIES: u32 = 10_000;
 const LOCK_PAUSE: Duration = Duration::from_millis(1);

@@ -8,7 +8,7 @@ use aws_lc_rs::hmac;
 use log::tree::Hash;
 
 /// The most entries that one pass integrates.
-pub(super) const PASS: i64 = 2048;
+pub(super) const PASS: i64 = 4096;
 
 /// The MAC under which entries wait in the database, so that only the keeper's own get signed.
 #[derive(Clone)]

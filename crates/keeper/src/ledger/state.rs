@@ -1,6 +1,8 @@
 //! `verify --state`: the tables must be the fold of the log.
 
 use super::error::{Error, Result};
+use super::rows::Recent;
+use super::snapshot::Snapshot;
 use super::{Ledger, THREADS, rows};
 use crate::datastore::Transaction;
 use log::entry::Entry;
@@ -79,11 +81,23 @@ impl Ledger {
         &self,
         read: impl Fn(&mut dyn Transaction) -> std::result::Result<Vec<StateRow>, E>,
     ) -> std::result::Result<(u64, Vec<String>), E> {
-        let (snapshot, pending, table_rows) = self.store.read(|tx| {
-            let snapshot = super::Snapshot::read(tx, &self.folder)?;
-            let pending = rows::pending(tx, &self.mac, i64::MAX)?;
-            Ok::<_, E>((snapshot, pending, read(tx)?))
-        })?;
+        let read_all = || {
+            self.store.read(|tx| {
+                let log = read_log(tx, self)?;
+                Ok::<_, E>((log, read(tx)?))
+            })
+        };
+        let mut found = read_all()?;
+        for _ in 0..super::SNAPSHOT_TRIES {
+            if !matches!(&found.0, Ok((snapshot, _)) if !snapshot.whole) {
+                break;
+            }
+            found = read_all()?;
+        }
+        let (snapshot, pending, table_rows) = match found {
+            (Ok((snapshot, pending)), table_rows) => (snapshot, pending, table_rows),
+            (Err(why), _) => return Ok((0, vec![why])),
+        };
         let fold = Mutex::new(Fold::default());
         let origin = self.keys().origin().clone();
         let visit = |index: u64, body: &[u8]| {
@@ -107,6 +121,17 @@ impl Ledger {
         let compared = compare(fold, &table_rows, &mut failures)?;
         failures.truncate(MAX_FAILURES);
         Ok((compared, failures))
+    }
+}
+
+/// The log and its pending entries, or what is wrong with them.
+fn read_log(tx: &mut dyn Transaction, ledger: &Ledger) -> Result<std::result::Result<(Snapshot, Vec<Recent>), String>> {
+    let read =
+        |tx: &mut dyn Transaction| Ok((Snapshot::read(tx, &ledger.folder)?, rows::pending(tx, &ledger.mac, i64::MAX)?));
+    match read(tx) {
+        Ok(log) => Ok(Ok(log)),
+        Err(Error::Damaged(why)) => Ok(Err(why)),
+        Err(error) => Err(error),
     }
 }
 

@@ -80,6 +80,14 @@ impl World {
         Ledger::open(self.options(Datastore::new(driver))).unwrap()
     }
 
+    /// The newest note in the anchor's slots.
+    pub fn anchored(&self) -> String {
+        let bytes = std::fs::read(self.path("state/anchor")).unwrap();
+        let note = |slot: &[u8]| String::from_utf8(slot.split(|byte| *byte == 0).next().unwrap().to_vec()).unwrap();
+        let size = |note: &String| note.lines().nth(1).map(|size| size.parse::<u64>().unwrap());
+        bytes.chunks(8192).map(note).max_by_key(size).unwrap()
+    }
+
     /// Commits entries in one transaction.
     pub fn commit_together(&self, entries: std::ops::Range<u64>) {
         commit(&self.store(), &entries.map(entry).collect::<Vec<_>>()).unwrap();

@@ -73,7 +73,7 @@ fn a_rollback_under_a_running_keeper_is_noticed_at_the_next_pass() {
     let store = world.store();
     let ledger = Ledger::open(world.options(store.clone())).unwrap();
     ledger.integrate(NOW).unwrap();
-    let old = std::fs::read_to_string(world.path("old/anchor")).unwrap();
+    let old = std::fs::read_to_string(world.path("old/vault/log/checkpoint")).unwrap();
     let head = ledger.keys().open(old.as_bytes()).unwrap();
     world.commit_together(300..301);
     let root = head.root.to_string();
@@ -96,8 +96,7 @@ fn an_anchor_that_is_missing_proves_nothing_and_is_made_again() {
     assert_eq!(ledger.verify().unwrap().freshness, Freshness::Unproven);
     ledger.integrate(NOW).unwrap();
     assert_eq!(ledger.freshness().unwrap(), Freshness::Proven);
-    let anchored = ledger.keys().open(&std::fs::read(world.path("state/anchor")).unwrap()).unwrap();
-    assert_eq!(anchored.size, 300);
+    assert_eq!(ledger.keys().open(world.anchored().as_bytes()).unwrap().size, 300);
 }
 
 #[test]

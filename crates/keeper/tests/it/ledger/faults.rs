@@ -3,7 +3,7 @@
 use super::{NOW, World, assert_whole, commit, entry, id, ids};
 use api::wire::Freshness;
 use keeper::datastore::{Alteration, Driver, Error as StoreError, Outcome, Result as StoreResult, Transaction, sqlite};
-use keeper::ledger::Error;
+use keeper::ledger::{Error, SignedHead};
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -45,6 +45,12 @@ fn faulty(world: &World) -> Arc<Faulty> {
     Arc::new(Faulty { inner, mode: AtomicU8::new(WORKS) })
 }
 
+/// Asserts that anchor and published checkpoint have reached a head.
+fn assert_settled(world: &World, head: &SignedHead) {
+    assert_eq!(world.anchored(), head.checkpoint);
+    assert_eq!(std::fs::read_to_string(world.path("vault/log/checkpoint")).unwrap(), head.checkpoint);
+}
+
 #[test]
 fn a_pass_that_is_not_committed_leaves_no_trace_and_the_next_may_differ() {
     let world = World::sqlite();
@@ -82,9 +88,7 @@ fn an_unknown_outcome_is_looked_up() {
         let head = ledger.integrate(NOW).unwrap();
         assert_eq!(head.head.size, to);
         // The anchor and the checkpoint, which the first pass did not reach, have been moved.
-        for path in ["state/anchor", "vault/log/checkpoint"] {
-            assert_eq!(std::fs::read_to_string(world.path(path)).unwrap(), head.checkpoint, "{path}");
-        }
+        assert_settled(&world, &head);
         assert_whole(&ledger, to);
     }
 }
@@ -101,8 +105,7 @@ fn an_anchor_that_cannot_be_written_fails_the_pass_and_is_moved_later() {
     assert!(!world.path("vault/log/checkpoint").exists(), "and not published");
     std::fs::remove_dir(world.path("state/anchor.partial")).unwrap();
     let head = ledger.integrate(NOW).unwrap();
-    assert_eq!(std::fs::read_to_string(world.path("state/anchor")).unwrap(), head.checkpoint);
-    assert_eq!(std::fs::read_to_string(world.path("vault/log/checkpoint")).unwrap(), head.checkpoint);
+    assert_settled(&world, &head);
     assert_eq!(ledger.freshness().unwrap(), Freshness::Proven);
 }
 
@@ -119,8 +122,7 @@ fn an_anchor_and_a_checkpoint_left_behind_by_a_crash_are_caught_up() {
     let ledger = world.open();
     assert_eq!(ledger.read_only(), None);
     assert_eq!(ledger.integrate(NOW).unwrap(), head);
-    assert_eq!(std::fs::read_to_string(world.path("state/anchor")).unwrap(), head.checkpoint);
-    assert_eq!(std::fs::read_to_string(world.path("vault/log/checkpoint")).unwrap(), head.checkpoint);
+    assert_settled(&world, &head);
 }
 
 #[test]

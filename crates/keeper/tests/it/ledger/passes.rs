@@ -138,13 +138,13 @@ fn an_export_is_a_log_that_others_verify() {
     let world = World::sqlite();
     world.commit_together(0..70);
     world.open().integrate(NOW).unwrap();
-    let older = std::fs::read(world.path("state/anchor")).unwrap();
+    let older = world.anchored();
     world.commit_together(70..700);
     let ledger = world.open();
     ledger.integrate(NOW).unwrap();
     let target = world.path("export");
     assert_eq!(ledger.export(&target).unwrap(), 700);
-    let known = ledger.keys().open(&older).unwrap().head();
+    let known = ledger.keys().open(older.as_bytes()).unwrap().head();
     let options = Options { keys: ledger.keys(), older: &[known], threads: 1 };
     let report = verify::run(&Folder(target.clone()), &options, None);
     assert!(report.is_ok(), "{:?}", report.failures);
@@ -161,7 +161,14 @@ fn an_export_is_a_log_that_others_verify() {
     assert_eq!(vkeys.lines().next(), Some(signers(1).keys().ed25519().to_string().as_str()));
     let run = |folder: &Path| {
         let vkey = vkeys.lines().next().unwrap();
-        std::process::Command::new(&program).arg(folder).arg(vkey).arg(target.join("older")).output().unwrap().status.code()
+        std::process::Command::new(&program)
+            .arg(folder)
+            .arg(vkey)
+            .arg(target.join("older"))
+            .output()
+            .unwrap()
+            .status
+            .code()
     };
     assert_eq!(run(&target), Some(0));
     let bundle = target.join("tile/entries/001");

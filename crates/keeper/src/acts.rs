@@ -20,6 +20,8 @@ pub(crate) struct Act<'a> {
     pub(crate) by: By,
     pub(crate) now: Timestamp,
     pub(crate) verdict: Verdict,
+    /// Drawn after the locks.
+    pub(crate) ticket: i64,
 }
 
 impl Act<'_> {
@@ -71,9 +73,10 @@ pub(crate) fn act<T>(
         if !verdict.answer.allowed {
             return denied(engine, tx, &by, verdict, wanted.act);
         }
-        engine.keep_blobs(tx, &verdict.blobs())?;
         engine.watch.mark(tx)?;
-        body(tx, &Act { engine, by, now, verdict }).map(Outcome::Done)
+        let ticket = tx.ticket()?;
+        engine.keep(tx, ticket, &[&verdict.blob()])?;
+        body(tx, &Act { engine, by, now, verdict, ticket }).map(Outcome::Done)
     })?;
     outcome.told(&About { path: wanted.path.clone(), who: session.name.to_string() })
 }

@@ -143,7 +143,7 @@ pub(crate) fn export(engine: &Engine, session: &Session, folder: &str) -> Result
     engine.integrate()?;
     let wanted = Wanted::vault(Action::Audit, "audit.export");
     act(engine, session, &wanted, &[], |tx, act| {
-        let ticket = tx.ticket()?;
+        let ticket = act.ticket;
         engine.log(tx, ticket, &act.by, &[act.event("audit.export")]).map(|_| ())
     })?;
     engine.integrate()?;

@@ -16,6 +16,8 @@ use api::wire::{CollectPlan, Collected, Freshness, ObjectRole, StoredObject};
 const MAX_MARKED: i64 = 100_000;
 /// The most drafts given up by one command.
 const MAX_DRAFTS: i64 = 256;
+/// How long a repeated command is answered from memory.
+const COMMAND_MILLIS: i64 = 30 * 86_400_000;
 /// The longest page of objects.
 const MAX_PAGE: u32 = 10_000;
 
@@ -33,7 +35,11 @@ pub(crate) fn mark(engine: &Engine, session: &Session, grace_secs: u64) -> Resul
         let marked = tx.query(sql, &[now.into(), before.min(now).into(), MAX_MARKED.into()])?.changed();
         let rows = tx.query("SELECT id FROM object WHERE state = 2 ORDER BY at, id LIMIT $1", &[MAX_MARKED.into()])?;
         let objects = rows.iter().map(|row| Ok(ObjectId::from_bytes(row.array(0)?))).collect::<Result<Vec<_>>>()?;
-        let ticket = tx.ticket()?;
+        tx.query(
+            "DELETE FROM command WHERE key IN (SELECT key FROM command WHERE at < $1 ORDER BY at, key LIMIT $2)",
+            &[(now - COMMAND_MILLIS).into(), MAX_MARKED.into()],
+        )?;
+        let ticket = act.ticket;
         let event = act.event("gc.mark").with("marked", marked).with("listed", objects.len());
         engine.log(tx, ticket, &act.by, &[event])?;
         Ok(objects)
@@ -63,8 +69,7 @@ fn abandon_dead(engine: &Engine, tx: &mut dyn Transaction, act: &Act<'_>, before
     let dead: Vec<Draft> =
         engine.keys.guard.select(tx, "WHERE lease_until < $1 ORDER BY lease_until, id LIMIT $2", &values)?;
     for draft in &dead {
-        let ticket = tx.ticket()?;
-        give_up(engine, tx, &act.by, draft, "lease over", ticket)?;
+        give_up(engine, tx, &act.by, draft, "lease over", act.ticket)?;
     }
     Ok(())
 }
@@ -85,7 +90,7 @@ pub(crate) fn done(engine: &Engine, session: &Session, objects: &[ObjectId]) -> 
         if gone != objects.len() as u64 {
             return Err(Error::conflict("the collection", "an object was not marked for deletion"));
         }
-        let ticket = tx.ticket()?;
+        let ticket = act.ticket;
         let event = act.event("gc.done").with("objects", gone);
         Ok((gone, engine.log(tx, ticket, &act.by, &[event])?.first().copied()))
     })?;

@@ -1,7 +1,7 @@
 //! Decisions: asked of the policy, told to the caller, written for the log.
 
 use crate::error::Error;
-use crate::journal::Event;
+use crate::journal::{Blob, Event};
 use api::terms::{Action, Code, DecisionId};
 use api::wire::{NearMiss, Refusal};
 use log::entry::{self, Effect, Id};
@@ -47,14 +47,14 @@ impl Verdict {
         }
     }
 
-    /// The content-addressed blobs that replay the decision: salt, then the document.
-    pub(crate) fn blobs(&self) -> [([u8; 32], Vec<u8>); 2] {
+    /// What replays the decision, under the slice's hash: salt, slice after a u32, context.
+    pub(crate) fn blob(&self) -> Blob {
         let record = &self.answer.record;
-        let blob = |document: &[u8]| [record.salt.as_slice(), document].concat();
-        [
-            (*self.answer.slice_hash.as_bytes(), blob(&record.slice)),
-            (*self.answer.context_hash.as_bytes(), blob(&record.context)),
-        ]
+        let mut bytes = Vec::with_capacity(20 + record.slice.len() + record.context.len());
+        bytes.extend_from_slice(&record.salt);
+        crate::hash::push_long(&mut bytes, &record.slice);
+        bytes.extend_from_slice(&record.context);
+        (*self.answer.slice_hash.as_bytes(), bytes)
     }
 
     /// The denial's entry.

@@ -23,6 +23,9 @@ const INTEGRATE_EVERY: u64 = 16_384;
 /// Table of the sidecar for values that entries commit to.
 pub(crate) const SIDECAR: &str = "sidecar";
 
+/// Something larger than an entry holds, under the hash by which the entry names it.
+pub(crate) type Blob = ([u8; 32], Vec<u8>);
+
 /// Something to be logged, before its ticket is drawn.
 #[derive(Debug, Clone)]
 pub(crate) struct Event {
@@ -243,12 +246,16 @@ impl Engine {
         Ok(())
     }
 
-    /// Keeps what replays decisions.
-    pub(crate) fn keep_blobs(&self, tx: &mut dyn Transaction, blobs: &[([u8; 32], Vec<u8>)]) -> Result<()> {
+    /// Keeps what replays decisions, beside the entries that name it. Rows in order of tickets are appended; content
+    /// addresses alone would scatter each batch over the whole table.
+    pub(crate) fn keep(&self, tx: &mut dyn Transaction, ticket: i64, blobs: &[&Blob]) -> Result<()> {
         in_sizes(blobs, |page| {
-            let values: Vec<Value<'_>> = page.iter().flat_map(|(hash, bytes)| [hash.into(), bytes.into()]).collect();
-            let sql =
-                format!("INSERT INTO cas (hash, bytes) VALUES {} ON CONFLICT (hash) DO NOTHING", tuples(page.len(), 2));
+            let values: Vec<Value<'_>> =
+                page.iter().flat_map(|(hash, bytes)| [ticket.into(), hash.into(), bytes.into()]).collect();
+            let sql = format!(
+                "INSERT INTO cas (ticket, hash, bytes) VALUES {} ON CONFLICT (ticket, hash) DO NOTHING",
+                tuples(page.len(), 3)
+            );
             tx.query(&sql, &values)?;
             Ok(())
         })

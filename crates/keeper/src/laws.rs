@@ -89,7 +89,7 @@ fn write(
             hint: Some("strongroom policy show".into()),
         });
     }
-    let ticket = tx.ticket()?;
+    let ticket = act.ticket;
     let mut changes = Vec::new();
     let old = rule_sources(&engine.keys, tx, &before)?;
     for source in old.iter().filter(|source| new.iter().all(|other| other.name != source.name)) {
@@ -103,7 +103,7 @@ fn write(
         }
         // The text stays readable for replay when the set is no longer in force.
         let blob = (hash::sha256(source.text.as_bytes()), source.text.clone().into_bytes());
-        engine.keep_blobs(tx, &[blob])?;
+        engine.keep(tx, ticket, &[&blob])?;
     }
     let names = new.iter().map(|source| source.name.clone()).collect();
     let row = PolicySet { hash: hash.to_owned(), sources: names, applied: act.now };

@@ -98,7 +98,7 @@ fn write(
     id: PrincipalId,
 ) -> Result<PrincipalItem> {
     let guard = &engine.keys.guard;
-    let ticket = tx.ticket()?;
+    let ticket = act.ticket;
     let mut changes = Vec::new();
     let before: Option<Principal> = guard.find(tx, id.as_bytes())?;
     let fields = &engine.keys.fields;

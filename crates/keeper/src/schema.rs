@@ -55,7 +55,7 @@ pub(crate) const ENGINE: Migration = Migration {
         "CREATE TABLE closing (subject BYTEA PRIMARY KEY, at BIGINT NOT NULL)",
         "CREATE TABLE command (key BYTEA PRIMARY KEY, answer BYTEA NOT NULL, at BIGINT NOT NULL)",
         "CREATE INDEX command_at ON command (at)",
-        "CREATE TABLE cas (hash BYTEA PRIMARY KEY, bytes BYTEA NOT NULL)",
+        "CREATE TABLE cas (ticket BIGINT NOT NULL, hash BYTEA NOT NULL, bytes BYTEA NOT NULL, PRIMARY KEY (ticket, hash))",
         "CREATE TABLE sidecar (owner BYTEA NOT NULL, field TEXT NOT NULL, sealed BYTEA NOT NULL, \
          PRIMARY KEY (owner, field))",
         "CREATE TABLE clock (id BIGINT PRIMARY KEY, high BIGINT NOT NULL)",

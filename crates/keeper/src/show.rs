@@ -168,7 +168,7 @@ impl Seen {
                 let event = verdict.denial("metadata.list").with("asked", "metadata");
                 engine.store.write(|tx| {
                     let ticket = tx.ticket()?;
-                    engine.keep_blobs(tx, &verdict.blobs())?;
+                    engine.keep(tx, ticket, &[&verdict.blob()])?;
                     engine.log(tx, ticket, &by, std::slice::from_ref(&event)).map(|_| ())
                 })?;
                 Err(verdict.error(&About { path: self.path.clone(), who: session.name.to_string() }))

@@ -4,6 +4,7 @@ pub(crate) mod file;
 pub(crate) mod make;
 pub(crate) mod open;
 
+use crate::datastore::Datastore;
 use crate::system::{Clock, SystemClock};
 use api::terms::{Mode, Name, VaultId};
 use api::wire::{Problem, VaultInfo};
@@ -96,12 +97,14 @@ pub struct OpenOptions {
     pub anchor: PathBuf,
     /// Time; tests put their own in.
     pub clock: Arc<dyn Clock>,
+    /// The database, if it is not the one in the folder.
+    pub store: Option<Datastore>,
 }
 
 impl OpenOptions {
     /// With the operating system's clock.
     pub fn new(dir: PathBuf, root: RootUnlock, anchor: PathBuf) -> Self {
-        Self { dir, root, anchor, clock: Arc::new(SystemClock) }
+        Self { dir, root, anchor, clock: Arc::new(SystemClock), store: None }
     }
 }
 
@@ -135,7 +138,15 @@ pub fn draw_id() -> Result<VaultId, Problem> {
 /// # Errors
 /// `conflict` if one is there or the key file exists; `unavailable`, `unsupported` for folders that cannot carry one.
 pub fn init(options: &InitOptions) -> Result<VaultInfo, Problem> {
-    Ok(make::init(options)?)
+    Ok(make::init(options, None)?)
+}
+
+/// The same with a database elsewhere, which must be empty.
+///
+/// # Errors
+/// As [`init`], and whatever the database says.
+pub fn init_in(options: &InitOptions, store: Datastore) -> Result<VaultInfo, Problem> {
+    Ok(make::init(options, Some(store))?)
 }
 
 /// Reads `vault.json` without any root: which vault, which roots.

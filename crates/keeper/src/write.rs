@@ -47,7 +47,7 @@ pub(crate) fn denied<T>(
     act: &'static str,
 ) -> Result<Outcome<T>> {
     let ticket = tx.ticket()?;
-    engine.keep_blobs(tx, &verdict.blobs())?;
+    engine.keep(tx, ticket, &[&verdict.blob()])?;
     engine.log(tx, ticket, by, &[verdict.denial(act)])?;
     Ok(Outcome::Refused(Box::new(verdict)))
 }

@@ -112,7 +112,7 @@ fn resumed(
     act: &Act<'_>,
     unfinished: &[Key],
 ) -> Result<(Vec<Key>, Vec<Logged>)> {
-    let ticket = tx.ticket()?;
+    let ticket = act.ticket;
     let event = act.event("key.rotate").with("resumed", "yes").with("keys", unfinished.len());
     Ok((unfinished.to_vec(), engine.log(tx, ticket, &act.by, &[event])?))
 }
@@ -122,7 +122,7 @@ fn renewed(tx: &mut dyn Transaction, act: &Act<'_>, matching: &[Key]) -> Result<
     let engine = act.engine;
     let guard = &engine.keys.guard;
     let (_, rules) = engine.rules(tx)?;
-    let ticket = tx.ticket()?;
+    let ticket = act.ticket;
     let (mut new, mut events) = (Vec::with_capacity(matching.len()), Vec::with_capacity(matching.len()));
     for old in matching {
         let refuse = || Error::Altered { table: Key::NAME, row: old.id.to_string() };

@@ -5,7 +5,7 @@ use crate::decide::Verdict;
 use crate::engine::Engine;
 use crate::epochs::{self, Epochs, Subject};
 use crate::error::Result;
-use crate::journal::{By, Event, Logged};
+use crate::journal::{Blob, By, Event, Logged};
 use std::collections::BTreeSet;
 
 /// A decision with its entry, not yet in the log.
@@ -14,7 +14,7 @@ pub(crate) struct Decided {
     pub(crate) by: By,
     /// What the decision saw.
     pub(crate) epochs: Epochs,
-    pub(crate) blobs: Vec<([u8; 32], Vec<u8>)>,
+    pub(crate) blob: Blob,
     pub(crate) event: Event,
     pub(crate) verdict: Verdict,
 }
@@ -52,8 +52,8 @@ fn run(engine: &Engine, tx: &mut dyn Transaction, batch: &[&Decided]) -> Result<
     }
     let ticket = tx.ticket()?;
     engine.watch.mark(tx)?;
-    let blobs: Vec<([u8; 32], Vec<u8>)> = kept.iter().flat_map(|(_, decided)| decided.blobs.clone()).collect();
-    engine.keep_blobs(tx, &blobs)?;
+    let blobs: Vec<&Blob> = kept.iter().map(|(_, decided)| &decided.blob).collect();
+    engine.keep(tx, ticket, &blobs)?;
     let events: Vec<(&By, &Event)> = kept.iter().map(|(_, decided)| (&decided.by, &decided.event)).collect();
     let logged = engine.log_all(tx, ticket, &events)?;
     for ((at, decided), logged) in kept.into_iter().zip(logged) {

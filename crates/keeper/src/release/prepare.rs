@@ -64,13 +64,8 @@ pub(crate) fn prepare(
     let release = ReleaseId::from_bytes(crate::system::random()?);
     let event = event(engine, command, &known, &verdict, release)?;
     let subjects: Vec<Subject> = known.epochs.keys().copied().collect();
-    let decided = Decided {
-        by: By::session(session, now),
-        epochs: known.epochs.clone(),
-        blobs: verdict.blobs().to_vec(),
-        event,
-        verdict,
-    };
+    let decided =
+        Decided { by: By::session(session, now), epochs: known.epochs.clone(), blob: verdict.blob(), event, verdict };
     Ok(Prepared { known, subjects, decided, about, release, action: command.action })
 }
 

@@ -1,13 +1,14 @@
-//! The release queue: callers line up, the first becomes the worker and commits for up to 64 of them at once.
+//! The release queue: callers line up, the first works the desk and commits for up to 64 of them at once.
 //!
-//! No thread stands by: whoever finds the desk free works it, then hands it to the next one in line.
+//! No thread stands by. Who finds the desk free works it for one batch, wakes those it answered, and hands the desk to the
+//! first one still in line. Each caller sleeps on its own slot, so that a commit wakes nobody in vain.
 
 use super::commit::{Fate, commit};
 use super::prepare::Prepared;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// The most releases in one transaction.
 const MAX_BATCH: usize = 64;
@@ -18,57 +19,108 @@ const MAX_WAITING: usize = 4096;
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     line: Mutex<Line>,
-    moved: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Line {
-    next: u64,
+    /// Somebody works the desk, or was told to.
     busy: bool,
-    waiting: VecDeque<(u64, Prepared)>,
-    done: HashMap<u64, (Prepared, Result<Fate>)>,
+    waiting: VecDeque<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    prepared: Prepared,
+    slot: Arc<Slot>,
+}
+
+/// Where one caller sleeps.
+#[derive(Debug, Default)]
+struct Slot {
+    word: Mutex<Word>,
+    said: Condvar,
+}
+
+/// What a caller is told.
+#[derive(Debug, Default)]
+enum Word {
+    #[default]
+    Wait,
+    /// Work the desk; your release is first in line.
+    Work,
+    Answer(Box<(Prepared, Result<Fate>)>),
 }
 
 impl Queue {
     /// Hands in a release and waits until it is durable, or stale.
     pub(crate) fn submit(&self, engine: &Engine, prepared: Prepared) -> Result<(Prepared, Fate)> {
-        let mut line = self.locked();
-        if line.waiting.len() >= MAX_WAITING {
-            return Err(crate::datastore::Error::Busy.into());
+        let slot = Arc::new(Slot::default());
+        {
+            let mut line = locked(&self.line);
+            if line.waiting.len() >= MAX_WAITING {
+                return Err(crate::datastore::Error::Busy.into());
+            }
+            line.waiting.push_back(Waiting { prepared, slot: Arc::clone(&slot) });
+            if !line.busy {
+                // INVARIANT: nobody waits at a free desk, so this caller is first in line.
+                line.busy = true;
+                slot.say(Word::Work);
+            }
         }
-        let number = line.next;
-        line.next += 1;
-        line.waiting.push_back((number, prepared));
         loop {
-            if let Some((prepared, fate)) = line.done.remove(&number) {
-                return fate.map(|fate| (prepared, fate));
+            match slot.wait() {
+                Word::Wait => {}
+                Word::Work => self.work(engine),
+                Word::Answer(answer) => {
+                    let (prepared, fate) = *answer;
+                    return fate.map(|fate| (prepared, fate));
+                }
             }
-            if line.busy {
-                line = self.moved.wait(line).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            let size = line.waiting.len().min(MAX_BATCH);
-            let batch: Vec<(u64, Prepared)> = line.waiting.drain(..size).collect();
-            line.busy = true;
-            drop(line);
-            let outcome = work(engine, &batch);
-            line = self.locked();
-            line.busy = false;
-            for ((number, prepared), fate) in batch.into_iter().zip(outcome) {
-                line.done.insert(number, (prepared, fate));
-            }
-            self.moved.notify_all();
         }
     }
 
-    fn locked(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Commits one batch, the worker's own release among it, and hands the desk on.
+    fn work(&self, engine: &Engine) {
+        let batch: Vec<Waiting> = {
+            let mut line = locked(&self.line);
+            let size = line.waiting.len().min(MAX_BATCH);
+            line.waiting.drain(..size).collect()
+        };
+        let fates = outcome(engine, &batch);
+        let mut line = locked(&self.line);
+        match line.waiting.front() {
+            Some(next) => next.slot.say(Word::Work),
+            None => line.busy = false,
+        }
+        drop(line);
+        for (Waiting { prepared, slot }, fate) in batch.into_iter().zip(fates) {
+            slot.say(Word::Answer(Box::new((prepared, fate))));
+        }
     }
 }
 
-/// Commits a batch; a failure of the transaction is everybody's.
-fn work(engine: &Engine, batch: &[(u64, Prepared)]) -> Vec<Result<Fate>> {
-    let decided: Vec<_> = batch.iter().map(|(_, prepared)| &prepared.decided).collect();
+impl Slot {
+    fn say(&self, word: Word) {
+        *locked(&self.word) = word;
+        self.said.notify_one();
+    }
+
+    fn wait(&self) -> Word {
+        let mut word = locked(&self.word);
+        while matches!(*word, Word::Wait) {
+            word = self.said.wait(word).unwrap_or_else(PoisonError::into_inner);
+        }
+        std::mem::take(&mut *word)
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What became of each of a batch; a failure of the transaction is everybody's.
+fn outcome(engine: &Engine, batch: &[Waiting]) -> Vec<Result<Fate>> {
+    let decided: Vec<_> = batch.iter().map(|waiting| &waiting.prepared.decided).collect();
     match commit(engine, &decided) {
         Ok(fates) if fates.len() == batch.len() => fates.into_iter().map(Ok).collect(),
         Ok(_) => batch.iter().map(|_| Err(Error::Internal("a batch lost a release"))).collect(),

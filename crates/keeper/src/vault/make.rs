@@ -4,7 +4,7 @@ use super::file::VaultFile;
 use super::{InitOptions, RootChoice, open};
 use crate::cache::Facts;
 use crate::clock::Watch;
-use crate::datastore::Transaction;
+use crate::datastore::{Datastore, Transaction};
 use crate::engine::{Engine, Rules};
 use crate::epochs;
 use crate::error::{Error, Result};
@@ -29,7 +29,7 @@ use std::sync::{Arc, OnceLock};
 const FOLDERS: [&str; 3] = ["log", "depot", "drafts"];
 
 /// Makes a vault; `vault.json` comes last, so that a folder with one is a whole vault.
-pub(crate) fn init(options: &InitOptions) -> Result<VaultInfo> {
+pub(crate) fn init(options: &InitOptions, store: Option<Datastore>) -> Result<VaultInfo> {
     refuse_existing(&options.dir)?;
     make_folders(&options.dir)?;
     let watch = Watch::new(Arc::new(SystemClock), Timestamp::from_millis(0));
@@ -44,7 +44,7 @@ pub(crate) fn init(options: &InitOptions) -> Result<VaultInfo> {
     }
     let keys = VaultKeys::assemble(options.vault, secrets)?;
     let set = Arc::new(Set::baseline().map_err(|error| Error::Policy(error.to_string()))?);
-    let store = open::store(&options.dir)?;
+    let store = open::store(&options.dir, store)?;
     let signers = open::signers(options.vault, &keys)?;
     let info = open::info(options.vault, options.mode, &keys, &signers);
     let ledger = open::ledger(&options.dir, &options.anchor, &store, signers, &keys)?;

@@ -28,8 +28,11 @@ use std::sync::{Arc, OnceLock};
 pub(crate) const DATABASE: &str = "keeper.db";
 
 /// Opens the store of a vault and brings its schema up.
-pub(crate) fn store(dir: &Path) -> Result<Datastore> {
-    let store = Datastore::sqlite(&dir.join(DATABASE), &sqlite::Options::default())?;
+pub(crate) fn store(dir: &Path, elsewhere: Option<Datastore>) -> Result<Datastore> {
+    let store = match elsewhere {
+        Some(store) => store,
+        None => Datastore::sqlite(&dir.join(DATABASE), &sqlite::Options::default())?,
+    };
     store.migrate(&schema::ALL)?;
     Ok(store)
 }
@@ -38,10 +41,10 @@ pub(crate) fn store(dir: &Path) -> Result<Datastore> {
 pub(crate) fn open(options: &OpenOptions) -> Result<Engine> {
     let file = VaultFile::read(&options.dir)?;
     let root = unlock(&file, &options.root)?;
-    if !options.dir.join(DATABASE).exists() {
+    if options.store.is_none() && !options.dir.join(DATABASE).exists() {
         return Err(Error::VaultFile("its database is missing"));
     }
-    let store = store(&options.dir)?;
+    let store = store(&options.dir, options.store.clone())?;
     let loaded = store.read(|tx| Loaded::read(tx, &file, root.as_ref()))?;
     let watch = Watch::new(Arc::clone(&options.clock), loaded.mark);
     watch.now()?;

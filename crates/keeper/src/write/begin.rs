@@ -12,7 +12,7 @@ use crate::keys::domains::{Belongs, NewDomainKey, wrap_of};
 use crate::keys::{Domains, Minted};
 use crate::people::VAULT_WIDE;
 use crate::release::{Sealing, envelope};
-use crate::rows::{Artifact, Change, Domain, Draft, PolicySet, Workspace};
+use crate::rows::{Artifact, Change, Domain, Draft, Key, PolicySet, Workspace};
 use crate::session::{Asked, Session, verified};
 use crate::show;
 use api::terms::{
@@ -91,6 +91,17 @@ struct Site {
     class_why: &'static str,
 }
 
+/// What a new draft is made with.
+struct With<'a> {
+    by: By,
+    rules: &'a policy::Set,
+    verdict: &'a Verdict,
+    domain: Domain,
+    /// The domain's key, held; none before its first version.
+    under: Option<Key>,
+    ticket: i64,
+}
+
 /// What the transaction made.
 struct Opened {
     draft: Draft,
@@ -138,6 +149,11 @@ impl Call<'_> {
         if !verdict.answer.allowed {
             return denied(engine, tx, &by, verdict, "version.begin");
         }
+        let domain = Domain { workspace: site.workspace.id, environment: self.command.environment, class: site.class };
+        let under = Domains::active(tx, guard, &domain)?;
+        if let Some(key) = &under {
+            epochs::hold(tx, &[*key.id.as_bytes()])?;
+        }
         let ticket = tx.ticket()?;
         engine.watch.mark(tx)?;
         let lease_secs = rules.class_rules(site.class).lease_secs;
@@ -148,7 +164,10 @@ impl Call<'_> {
                 renew(engine, tx, draft.clone(), until)?;
                 (draft, key)
             }
-            None => self.open(tx, &site, &rules, &verdict, &by, ticket)?,
+            None => {
+                let with = With { by, rules: &rules, verdict: &verdict, domain, under, ticket };
+                self.open(tx, &site, &with)?
+            }
         };
         objects::register(tx, self.version, &self.command.objects, until)?;
         let previous = self.release_previous(tx, &actor, &rules, &site, &by, ticket)?;
@@ -228,20 +247,11 @@ impl Call<'_> {
     }
 
     /// Writes the rows of a new draft, and the intent.
-    fn open(
-        &self,
-        tx: &mut dyn Transaction,
-        site: &Site,
-        rules: &policy::Set,
-        verdict: &Verdict,
-        by: &By,
-        ticket: i64,
-    ) -> Result<(Draft, VersionKey)> {
+    fn open(&self, tx: &mut dyn Transaction, site: &Site, with: &With<'_>) -> Result<(Draft, VersionKey)> {
         let engine = self.engine;
-        let guard = &engine.keys.guard;
+        let (guard, ticket, verdict) = (&engine.keys.guard, with.ticket, with.verdict);
         let mut changes = self.place(tx, site, ticket)?;
-        let domain = Domain { workspace: site.workspace.id, environment: self.command.environment, class: site.class };
-        let minted = self.mint(tx, domain, site, rules, ticket, &mut changes)?;
+        let minted = self.mint(tx, site, with, &mut changes)?;
         changes.push(guard.insert(tx, &minted.wrap, ticket)?);
         let draft = Draft {
             version: self.version,
@@ -257,7 +267,7 @@ impl Call<'_> {
             lease_until: self.now.plus_millis(LEASE_MILLIS),
         };
         guard.insert(tx, &draft, ticket)?;
-        engine.keep_blobs(tx, &verdict.blobs())?;
+        engine.keep(tx, ticket, &[&verdict.blob()])?;
         let event = Event {
             id: Some(self.ids.intent),
             decision: Some(verdict.logged()),
@@ -271,7 +281,7 @@ impl Call<'_> {
             .with("class_why", site.class_why)
             .with("environment", self.command.environment)
             .changing(changes);
-        engine.log(tx, ticket, by, &[event])?;
+        engine.log(tx, ticket, &with.by, &[event])?;
         Ok((draft, minted.key))
     }
 
@@ -294,28 +304,25 @@ impl Call<'_> {
     fn mint(
         &self,
         tx: &mut dyn Transaction,
-        domain: Domain,
         site: &Site,
-        rules: &policy::Set,
-        ticket: i64,
+        with: &With<'_>,
         changes: &mut Vec<Change>,
     ) -> Result<Minted> {
         let engine = self.engine;
-        let guard = &engine.keys.guard;
-        let under = match Domains::active(tx, guard, &domain)? {
-            Some(key) => key,
+        let (guard, domain) = (&engine.keys.guard, with.domain);
+        let under = match &with.under {
+            Some(key) => key.clone(),
             None => {
-                let rotation_days = rules.class_rules(site.class).rotation_days;
+                let rotation_days = with.rules.class_rules(site.class).rotation_days;
                 let new = NewDomainKey { domain, version: 1, rotation_days, now: self.now };
-                let (key, made) = engine.domains.make(tx, guard, &new, ticket)?;
+                let (key, made) = engine.domains.make(tx, guard, &new, with.ticket)?;
                 changes.extend(made);
                 key
             }
         };
-        epochs::hold(tx, &[*under.id.as_bytes()])?;
-        let with = engine.domains.open(tx, guard, under.id)?;
+        let opened = engine.domains.open(tx, guard, under.id)?;
         let belongs = Belongs { domain, artifact: site.artifact.id, version: self.version, key: self.ids.key };
-        engine.domains.mint(&belongs, &under, &with)
+        engine.domains.mint(&belongs, &under, &opened)
     }
 
     /// The key of a draft that was begun before.
@@ -350,7 +357,7 @@ impl Call<'_> {
         let query = facts::query(engine, self.session, actor, Action::Read, found.resource(), &circumstances);
         let decision = DecisionId::from_bytes(crate::system::random()?);
         let verdict = judge(rules, decision, &query);
-        engine.keep_blobs(tx, &verdict.blobs())?;
+        engine.keep(tx, ticket, &[&verdict.blob()])?;
         let about = |event: Event| {
             event
                 .on("workspace", found.workspace.id)

@@ -148,7 +148,7 @@ impl Call<'_> {
             show::count(tx, "artifacts")?;
         }
         for verdict in verdicts {
-            engine.keep_blobs(tx, &verdict.blobs())?;
+            engine.keep(tx, ticket, &[&verdict.blob()])?;
         }
         let event = self.event(&version, &draft, verdicts, changes);
         let logged = engine.log(tx, ticket, by, &[event])?;

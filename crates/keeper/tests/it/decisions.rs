@@ -37,7 +37,10 @@ fn explain(client: &Client<'_>, who: Option<&str>, action: Action, reference: &s
 
 /// A rehearsal vault with one confidential artifact, and its people.
 fn staffed() -> World {
-    let world = World::new(Mode::Rehearsal);
+    staff(World::new(Mode::Rehearsal))
+}
+
+pub fn staff(world: World) -> World {
     let keeper = world.open();
     let owner = Client::new(&keeper, &world, None);
     for add in [
@@ -176,13 +179,16 @@ fn a_revocation_refuses_the_next_release_in_this_and_other_processes() {
 
 #[test]
 fn no_release_has_a_ticket_after_the_revocation_that_forbids_it() {
-    let world = staffed();
+    revoke_under_load(&staffed());
+}
+
+pub fn revoke_under_load(world: &World) {
     let keeper = world.open();
-    let owner = Client::new(&keeper, &world, None);
+    let owner = Client::new(&keeper, world, None);
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                let rick = Client::new(&keeper, &world, Some("rick"));
+                let rick = Client::new(&keeper, world, Some("rick"));
                 while rick.release(Action::Read, "lab/net").is_ok() {}
             });
         }
@@ -194,7 +200,7 @@ fn no_release_has_a_ticket_after_the_revocation_that_forbids_it() {
         std::thread::yield_now();
         owner.call(Command::PrincipalAdd(suspend)).unwrap();
     });
-    let aud = Client::new(&keeper, &world, Some("aud"));
+    let aud = Client::new(&keeper, world, Some("aud"));
     let ticket = |item: &AuditItem| item.entry["ticket"].as_u64().unwrap();
     let revoked = entries(&aud, "principal.change").iter().map(ticket).max().unwrap();
     let released: Vec<AuditItem> = entries(&aud, "release.read");

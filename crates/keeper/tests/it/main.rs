@@ -4,6 +4,7 @@
 mod attacks;
 mod datastore;
 mod decisions;
+mod engines;
 mod ledger;
 mod upkeep;
 mod vault;

@@ -2,6 +2,7 @@
 
 use api::terms::{Action, Class, Environment, Kind, Mode, Name, ObjectId, Reference, VaultId, VersionId};
 use api::wire::{Answer, Begin, Begun, Command, Commit, Committed, Problem, Release, Released, VersionItem};
+use keeper::datastore::{Datastore, postgres};
 use keeper::system::Clock;
 use keeper::vault::{self, InitOptions, OpenOptions, RootChoice, RootUnlock};
 use keeper::{Keeper, Session};
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tempfile::TempDir;
+use testkit::postgres::{Collation, Postgres};
 
 /// A clock that tests turn.
 #[derive(Debug)]
@@ -46,14 +48,25 @@ pub struct World {
     pub tmp: TempDir,
     pub vault: VaultId,
     pub clock: Arc<TestClock>,
+    /// A database on a server, kept running.
+    server: Option<(String, Arc<Postgres>)>,
 }
 
 impl World {
     pub fn new(mode: Mode) -> Self {
-        Self::with_root(mode, None)
+        Self::with(mode, None, None)
     }
 
     pub fn with_root(mode: Mode, passphrase: Option<&[u8]>) -> Self {
+        Self::with(mode, passphrase, None)
+    }
+
+    pub fn postgres(mode: Mode) -> Self {
+        let server = Postgres::shared().unwrap();
+        Self::with(mode, None, Some((server.database(Collation::Bytes).unwrap(), server)))
+    }
+
+    fn with(mode: Mode, passphrase: Option<&[u8]>, server: Option<(String, Arc<Postgres>)>) -> Self {
         let tmp = tempfile::tempdir().unwrap();
         let vault = vault::draw_id().unwrap();
         // Some time after any `init` of this run, because the mark in the database is the system's.
@@ -62,10 +75,14 @@ impl World {
             None => RootChoice::Keyfile { path: tmp.path().join("keys/root.key") },
             Some(bytes) => RootChoice::Passphrase { bytes: bytes.to_vec().into() },
         };
-        let world = Self { tmp, vault, clock };
+        let world = Self { tmp, vault, clock, server };
         let options =
             InitOptions { dir: world.dir(), vault, mode, root, anchor: world.anchor(), owner: name("olivia") };
-        let info = vault::init(&options).unwrap();
+        let info = match world.store() {
+            None => vault::init(&options),
+            Some(store) => vault::init_in(&options, store),
+        };
+        let info = info.unwrap();
         assert_eq!((info.vault, info.mode), (vault, mode));
         world
     }
@@ -83,7 +100,12 @@ impl World {
     pub fn options(&self) -> OpenOptions {
         let root = RootUnlock::Keyfile(self.keyfile());
         let clock: Arc<dyn Clock> = self.clock.clone();
-        OpenOptions { clock, ..OpenOptions::new(self.dir(), root, self.anchor()) }
+        OpenOptions { clock, store: self.store(), ..OpenOptions::new(self.dir(), root, self.anchor()) }
+    }
+
+    fn store(&self) -> Option<Datastore> {
+        let (address, _) = self.server.as_ref()?;
+        Some(Datastore::postgres(&postgres::Options::new(address)).unwrap())
     }
 
     pub fn open(&self) -> Keeper {

@@ -1,4 +1,4 @@
-//! Roots: what wraps domain keys and the vault's own keys (`spec/keys.md#roots`).
+//! Roots: what wraps domain keys and the vault's own keys.
 //!
 //! A provider never shows its key; what it wraps is opaque. Hardware and cloud providers implement the same trait.
 

@@ -1,4 +1,4 @@
-//! State rows: what policy reads, each under a MAC that the database cannot make (`spec/keys.md#rows`).
+//! State rows: what policy reads, each under a MAC that the database cannot make (`docs/decisions/0040-rows-under-macs.md`).
 //!
 //! A table holds `id`, a few index columns, and the row itself as canonical JSON in `body`, with `salt`, `ticket` and `mac`.
 //! Index columns only find rows; every one must equal what the body says when the row is read.

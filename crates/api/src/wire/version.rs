@@ -39,7 +39,8 @@ pub struct Begun {
     /// Signed envelope (`seal::envelope`) with the list and map keys of the new version.
     #[serde(with = "hex_bytes")]
     pub envelope: Vec<u8>,
-    /// The version record of the latest committed version, if the writer may read it and its packs may be shared.
+    /// The latest committed version, if the signed request names it as its second version, the writer may read it and
+    /// its packs may be shared. Its envelope is empty: its keys are in the one above.
     pub previous: Option<Released>,
     /// Objects stay registered until then unless extended.
     pub lease_until: Timestamp,

@@ -11,7 +11,7 @@ use crate::field::Place;
 use crate::rows::{Change, Grant, Principal, Table, Workspace};
 use crate::session::Session;
 use crate::{show, system};
-use api::terms::{Action, GrantId, Mode, Name, PrincipalId, WorkspaceId};
+use api::terms::{Action, GrantId, Name, PrincipalId, WorkspaceId};
 use api::wire::{GrantSpec, PrincipalAdd, PrincipalItem};
 use policy::{Held, Role, Scope};
 
@@ -22,13 +22,9 @@ const MAX_GRANTS: usize = 256;
 /// The most principals in one answer.
 const MAX_PRINCIPALS: i64 = 100_000;
 
-/// Adds a principal, or changes one: clearance, state, and the whole of its grants.
+/// Adds a principal, or changes one: clearance, state, and the whole of its grants. In solo nobody acts as them, but
+/// `policy explain --as` asks about them, and a vault that becomes a team's knows them already.
 pub(crate) fn add(engine: &Engine, session: &Session, command: &PrincipalAdd) -> Result<PrincipalItem> {
-    if engine.mode == Mode::Solo {
-        return Err(Error::Unsupported(
-            "a solo vault has one principal: its owner (init --mode rehearsal has more)".into(),
-        ));
-    }
     check(command)?;
     let known = engine.store.read(|tx| facts::principal_named(engine, tx, &command.name))?;
     let id = match (&known, command.change) {

@@ -71,7 +71,7 @@ impl Client {
         watch: &dyn Watch,
     ) -> Result<std::io::Result<CatReport>, Problem> {
         let grant = self.seat().release(&reference.without_path().to_string(), Action::Read, why)?;
-        let opened = Opened::new(self.store(), &grant);
+        let opened = Opened::new(self.store(), &grant)?;
         let mut map = opened.map()?;
         let (entry, place) = opened.file(&mut map, reference.path.as_deref())?;
         let size = entry.size();

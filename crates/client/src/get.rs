@@ -73,7 +73,7 @@ impl Client {
             return Err(crate::dest::Error::Exists(get.dest.clone()).into());
         }
         let grant = self.seat().release(&get.reference.without_path().to_string(), Action::Export, &get.why)?;
-        let opened = Opened::new(self.store(), &grant);
+        let opened = Opened::new(self.store(), &grant)?;
         let mut list = opened.list()?;
         let map = opened.map()?;
         if list.entries() != map.entries() || list.total_len() != map.total_len() {

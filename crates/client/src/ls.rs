@@ -55,7 +55,7 @@ impl Client {
         let prefix = reference.path.clone().unwrap_or_default();
         let after = after.map(decoded).transpose()?;
         let grant = self.seat().release(&reference.without_path().to_string(), Action::List, why)?;
-        let mut list = Opened::new(self.store(), &grant).list()?;
+        let mut list = Opened::new(self.store(), &grant)?.list()?;
         let read = |e: seal::manifest::Error<depot::sealed::Error>| fault::manifest("cannot read the list", &e);
         let from = after.as_deref().filter(|after| *after > prefix.as_slice()).unwrap_or(&prefix);
         list.seek_path(from).map_err(read)?;

@@ -26,9 +26,16 @@ pub struct Opened<'a> {
 }
 
 impl<'a> Opened<'a> {
-    /// Joins the two.
-    pub fn new(store: &'a dyn Store, grant: &'a Grant) -> Self {
-        Self { store, grant }
+    /// Joins the two. The depot's copy of the record must be the one that the keeper released, so that a damaged version object is
+    /// found by whoever opens the version, not only by `verify`.
+    ///
+    /// # Errors
+    /// `integrity` with the place.
+    pub fn new(store: &'a dyn Store, grant: &'a Grant) -> Result<Self, Problem> {
+        let object = object(store, &grant.record)?;
+        let digest = grant.record.digest().map_err(|e| fault::internal("cannot read the version record", e))?;
+        object.record(&digest).map_err(|e| fault::sealed("cannot read the version record in the depot", &e))?;
+        Ok(Self { store, grant })
     }
 
     /// The version record.

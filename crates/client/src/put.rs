@@ -106,9 +106,14 @@ impl Client {
         match (&done, journal.as_mut()) {
             // The next put of this source goes on from here.
             (Err(_), Some(journal)) if journal.is_useful() => {}
-            (Err(_), _) => drop(self.seat().call(Command::Abandon { version })),
-            (Ok(_), Some(journal)) => journal.remove(),
-            (Ok(_), None) => {}
+            (result, journal) => {
+                if result.is_err() {
+                    let _ = self.seat().call(Command::Abandon { version });
+                }
+                if let Some(journal) = journal {
+                    journal.remove();
+                }
+            }
         }
         done
     }

@@ -156,6 +156,6 @@ fn the_version_is_printed_and_completions_name_the_commands() {
     assert_eq!(String::from_utf8(version).unwrap().trim(), concat!("strongroom ", env!("CARGO_PKG_VERSION")));
     for shell in ["bash", "zsh", "fish"] {
         let script = String::from_utf8(sandbox.run(["completions", shell]).exits(0).stdout).unwrap();
-        assert!(script.contains("principal") && script.contains("--class"), "{shell}");
+        assert!(script.contains("principal") && script.contains("passphrase-file"), "{shell}");
     }
 }

@@ -7,8 +7,12 @@ use serde_json::Value;
 fn lab() -> Sandbox {
     let sandbox = Sandbox::rehearsal();
     sandbox.write("f", b"data");
+    // Duties are apart: the owner grants access and does not write.
+    for (name, grant) in [("wanda", "lab=writer"), ("aud", "vault=auditor")] {
+        sandbox.run(["principal", "add", name, "--clearance", "confidential", "--grant", grant]).exits(0);
+    }
     for class in ["public", "internal", "confidential"] {
-        sandbox.run(["put", "f", &format!("lab/{class}"), "--class", class]).exits(0);
+        sandbox.run(["--as", "wanda", "put", "f", &format!("lab/{class}"), "--class", class]).exits(0);
     }
     for (name, clearance) in [("alice", "internal"), ("carol", "confidential"), ("eve", "public")] {
         sandbox.run(["principal", "add", name, "--clearance", clearance, "--grant", "lab=reader"]).exits(0);
@@ -106,6 +110,6 @@ fn as_is_refused_in_a_solo_vault() {
 fn denials_are_in_the_log() {
     let sandbox = lab();
     sandbox.run(["--as", "eve", "cat", "lab/confidential"]).exits(5);
-    let page = sandbox.run(["--format", "json", "audit", "query", "--principal", "eve"]).exits(0).json();
+    let page = sandbox.run(["--format", "json", "--as", "aud", "audit", "query", "--principal", "eve"]).exits(0).json();
     assert!(!page["items"].as_array().unwrap().is_empty(), "{page}");
 }

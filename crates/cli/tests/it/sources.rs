@@ -65,8 +65,8 @@ fn a_file_with_its_times_put_back_is_still_read_again() {
 fn another_class_shares_no_pack() {
     let sandbox = Sandbox::solo();
     sandbox.write("in/f", Dice(24).bytes(100_000));
-    sandbox.run(["put", "in", "lab/class", "--class", "confidential"]).exits(0);
-    assert!(uploaded(&sandbox, &["in", "lab/class", "--class", "internal"]) >= 100_000);
+    sandbox.run(["put", "in", "lab/class", "--class", "internal"]).exits(0);
+    assert!(uploaded(&sandbox, &["in", "lab/class", "--class", "confidential"]) >= 100_000);
 }
 
 #[test]

@@ -13,7 +13,9 @@ use seal::record::{Segment, digest_of};
 use seal::secret::{MapKey, PackKey};
 use seal::tree::Digest;
 use std::cmp::Ordering;
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// Most bytes about files in one record; what is beyond is put anew after a kill.
@@ -26,6 +28,8 @@ const MAX_RECORD_LEN: u64 = 32 << 20;
 pub(super) struct Journal {
     folder: PathBuf,
     records: u32,
+    /// Held for as long as the put runs: a second put of the same source to the same artifact has no journal.
+    _lock: Arc<File>,
 }
 
 /// A file that is wholly in finished segments.
@@ -66,7 +70,11 @@ impl Journal {
         use std::os::unix::ffi::OsStrExt as _;
         let source = std::fs::canonicalize(source).ok()?;
         let name = digest_of(&[target.as_bytes(), b"\0", source.as_os_str().as_bytes()].concat());
-        Some(Self { folder: drafts.join(hex::encode(name.first_chunk::<16>()?)), records: 0 })
+        let folder = drafts.join(hex::encode(name.first_chunk::<16>()?));
+        std::fs::create_dir_all(drafts).ok()?;
+        let lock = File::create(folder.with_extension("lock")).ok()?;
+        lock.try_lock().ok()?;
+        Some(Self { folder, records: 0, _lock: Arc::new(lock) })
     }
 
     /// The version that was being written.
@@ -128,7 +136,7 @@ impl Journal {
         let path = self.record(self.records);
         let new = path.with_extension("new");
         std::fs::write(&new, sealed).ok()?;
-        std::fs::File::open(&new).ok()?.sync_all().ok()?;
+        File::open(&new).ok()?.sync_all().ok()?;
         std::fs::rename(&new, &path).ok()?;
         self.records += 1;
         Some(())
@@ -142,6 +150,7 @@ impl Journal {
     /// Forgets everything.
     pub(super) fn remove(&mut self) {
         let _ = std::fs::remove_dir_all(&self.folder);
+        let _ = std::fs::remove_file(self.folder.with_extension("lock"));
         self.records = 0;
     }
 

@@ -93,7 +93,11 @@ impl Known {
         let (mut packs, mut keys) = (Vec::new(), Vec::new());
         for number in self.packs.order {
             let (pack, key) = match (number, &self.previous) {
-                (None, _) => new.take().ok_or_else(lost)?,
+                // Empty standard input has a place and no bytes.
+                (None, _) => match new.take() {
+                    Some(new) => new,
+                    None => continue,
+                },
                 (Some(number), Some(previous)) => {
                     let pack = previous.record.packs.get(number as usize).ok_or_else(lost)?.clone();
                     let key = previous.map.pack_key(number).ok_or_else(lost)?;

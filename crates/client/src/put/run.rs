@@ -18,10 +18,10 @@ use api::wire::{Answer, Command, Commit, Committed, Problem, VersionItem};
 use depot::sealed::{Appender, SegmentWriter};
 use depot::{Key, Upload};
 use seal::list::ListWriter;
-use seal::manifest::SinkFailed;
+use seal::manifest::{SinkFailed, WriteError};
 use seal::map::MapWriter;
 use seal::padme::Padding;
-use seal::record::{Pack, Segment, VersionRecord, digest_of};
+use seal::record::{Manifest, Pack, Segment, VersionRecord, digest_of};
 use seal::secret::{MapKey, PackKey};
 use seal::segment::SegmentInfo;
 use std::cell::RefCell;
@@ -32,6 +32,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Threads that read and seal.
 const THREADS: usize = 2;
+const NO_OBJECT: &str = "cannot write the version object";
 /// Finished blocks that may wait for their turn.
 const MAX_WAITING: usize = 1_024;
 
@@ -56,98 +57,118 @@ struct Sealed {
     stored: u64,
 }
 
+impl Sealed {
+    /// From nothing, or from what a killed put had finished.
+    fn start(resume: Option<&Resume>) -> Result<Self, Problem> {
+        let (pack, key, finished) = match resume {
+            Some(resume) => (resume.pack, copy(&resume.key)?, resume.segments.as_slice()),
+            None => (random()?, PackKey::generate().map_err(|e| fault::internal("cannot draw a key", e))?, &[][..]),
+        };
+        let segments = (0..).zip(finished.iter().copied()).collect();
+        Ok(Self { pack, key: Arc::new(key), segments, last: None, stored: 0 })
+    }
+
+    /// The pack for the version record, if it has any segment.
+    fn pack(&self, owner: [u8; 16]) -> Result<Option<(Pack, PackKey)>, Problem> {
+        if self.segments.is_empty() {
+            return Ok(None);
+        }
+        let pack = Pack { id: self.pack, owner, segments: self.segments.values().copied().collect() };
+        Ok(Some((pack, copy(&self.key)?)))
+    }
+}
+
 impl Putting<'_> {
     pub(super) fn run(&self, opened: Opened, resume: Option<Resume>) -> Result<PutReport, Problem> {
         let client = self.client;
-        let Draft { version, list, map, .. } = &self.draft;
-        let (vault, id) = (*client.vault().as_bytes(), *version.as_bytes());
-        let (pack, pack_key, finished) = match &resume {
-            Some(resume) => (resume.pack, copy(&resume.key)?, resume.segments.clone()),
-            None => (random()?, PackKey::generate().map_err(|e| fault::internal("cannot draw a key", e))?, Vec::new()),
-        };
-        let pack_key = Arc::new(pack_key);
-        let target = Target {
-            seat: client.seat(),
-            store: client.store(),
-            vault,
-            version: *version,
-            pack,
-            key: Arc::clone(&pack_key),
-            first: Some(self.draft.segment),
-        };
+        let (vault, id) = (*client.vault().as_bytes(), *self.draft.version.as_bytes());
+        let start = Sealed::start(resume.as_ref())?;
+        let (pack, pack_key) = (start.pack, Arc::clone(&start.key));
         self.watch.stage("sealing", opened.total);
         let padding = Padding::for_class(self.draft.begun.class.number());
-        let tree = Arc::clone(&opened.tree);
-        let (entries, known) = (opened.entries, self.known());
+        let (tree, entries, known) = (Arc::clone(&opened.tree), opened.entries, self.known());
+        let target = self.target(pack, &pack_key);
         let feed = Mutex::new(Feed::new(Plan { entries, tree: Arc::clone(&tree), known, target, padding, resume }));
 
         let key = Key::new(vault, *self.draft.object.as_bytes());
-        let object =
-            Appender::create(client.store(), &key).map_err(|e| fault::sealed("cannot write the version object", &e))?;
+        let object = Appender::create(client.store(), &key).map_err(|e| fault::sealed(NO_OBJECT, &e))?;
         let object = RefCell::new((object, None));
         let spool = RefCell::new((Spool::new(&client.scratch()), None));
         let suite = seal::Suite::Default;
         let mut to_object = |bytes: &[u8]| append(&object, bytes);
         let mut to_spool = |bytes: &[u8]| spill(&spool, bytes);
-        let list = ListWriter::new(list, suite, &vault, &id, &mut to_object).map_err(|e| collect::failed(&e))?;
-        let map = MapWriter::new(map, suite, &vault, &id, &mut to_spool).map_err(|e| collect::failed(&e))?;
+        let list = ListWriter::new(&self.draft.list, suite, &vault, &id, &mut to_object);
+        let map = MapWriter::new(&self.draft.map, suite, &vault, &id, &mut to_spool);
         let cache = CacheWriter::create(&client.cache(), &self.draft.map, &vault, &id, self.began_nanos);
-        let mut collector = Collector::new(list, map, cache);
+        let told = |e: WriteError| collect::failed(&e);
+        let mut collector = Collector::new(list.map_err(told)?, map.map_err(told)?, cache);
 
-        let start =
-            Sealed { segments: (0..).zip(finished).collect(), pack, key: Arc::clone(&pack_key), last: None, stored: 0 };
         let sealed = self.blocks(&feed, &tree, &mut collector, start);
         let sealed = sealed
             .map_err(|error| object.borrow_mut().1.take().or_else(|| spool.borrow_mut().1.take()).unwrap_or(error))?;
         let feed = feed.into_inner().unwrap_or_else(PoisonError::into_inner);
         let reused = feed.known.reused;
-        let new = (!sealed.segments.is_empty()).then(|| {
-            let segments = sealed.segments.values().copied().collect();
-            Pack { id: pack, owner: id, segments }
-        });
-        let new_key =
-            PackKey::from_slice(pack_key.expose_bytes()).map_err(|e| fault::internal("cannot keep a key", e))?;
-        let (packs, keys) = feed.known.finish(new.map(|pack| (pack, new_key)))?;
+        let (packs, keys) = feed.known.finish(sealed.pack(id)?)?;
         let Collector { list, map, cache, files, bytes, whole, .. } = collector;
-        let list = list.finish(padding).map_err(|e| collect::failed(&e))?;
-        let map = map.finish(&keys, padding).map_err(|e| collect::failed(&e))?;
+        let list = list.finish(padding).map_err(told)?.at(0);
+        let map = map.finish(&keys, padding).map_err(told)?;
         let ((mut object, _), (spool, _)) = (object.into_inner(), spool.into_inner());
-        let map_offset = object.position();
+        let map = map.at(object.position());
         spool.drain(|bytes| object.append(bytes).map_err(SpoolError::Sealed)).map_err(SpoolError::problem)?;
-        let record = VersionRecord {
-            suite,
-            vault,
-            artifact: *self.draft.begun.artifact.as_bytes(),
-            version: id,
-            previous: self.previous.as_ref().map(|item| *item.id.as_bytes()),
-            class: self.draft.begun.class.number(),
-            environment: Some(self.put.environment.number()),
-            packs,
-            object: *self.draft.object.as_bytes(),
-            list: list.at(0),
-            map: map.at(map_offset),
-        };
-        let record = record.encode().map_err(|e| fault::internal("cannot write the version record", e))?;
+        let record = self.record(packs, list, map)?;
         self.upload(object, &record, sealed.last)?;
         let commitment = seal::mac::tag(&commitment_key(&self.draft.map)?, whole.finish().as_bytes());
         let committed = self.commit(&record, &commitment, files, bytes)?;
         cache.map(CacheWriter::finish);
         self.forget_old_caches();
-        let version = committed.version;
-        Ok(PutReport {
+        Ok(PutReport { uploaded_bytes: sealed.stored, reused_bytes: reused, ..self.report(&record, committed) })
+    }
+
+    fn target<'a>(&'a self, pack: [u8; 16], key: &Arc<PackKey>) -> Target<'a> {
+        Target {
+            seat: self.client.seat(),
+            store: self.client.store(),
+            vault: *self.client.vault().as_bytes(),
+            version: self.draft.version,
+            pack,
+            key: Arc::clone(key),
+            first: Some(self.draft.segment),
+        }
+    }
+
+    fn record(&self, packs: Vec<Pack>, list: Manifest, map: Manifest) -> Result<Vec<u8>, Problem> {
+        let record = VersionRecord {
+            suite: seal::Suite::Default,
+            vault: *self.client.vault().as_bytes(),
+            artifact: *self.draft.begun.artifact.as_bytes(),
+            version: *self.draft.version.as_bytes(),
+            previous: self.previous.as_ref().map(|item| *item.id.as_bytes()),
+            class: self.draft.begun.class.number(),
+            environment: Some(self.put.environment.number()),
+            packs,
+            object: *self.draft.object.as_bytes(),
+            list,
+            map,
+        };
+        record.encode().map_err(|e| fault::internal("cannot write the version record", e))
+    }
+
+    fn report(&self, record: &[u8], committed: Committed) -> PutReport {
+        let Committed { version, receipt } = committed;
+        PutReport {
             version: version.reference,
             id: version.id,
-            digest: hex::encode(digest_of(&record)),
-            bytes,
-            files,
-            uploaded_bytes: sealed.stored,
-            reused_bytes: reused,
+            digest: hex::encode(digest_of(record)),
+            bytes: version.bytes,
+            files: version.files,
+            uploaded_bytes: 0,
+            reused_bytes: 0,
             class: version.class,
             class_why: self.draft.begun.class_why.clone(),
             environment: version.environment,
-            entry: committed.receipt.entry,
-            log_index: committed.receipt.log_index,
-        })
+            entry: receipt.entry,
+            log_index: receipt.log_index,
+        }
     }
 
     /// The previous version to compare with.
@@ -240,11 +261,10 @@ impl Putting<'_> {
 
     /// Shows the last segment and the version object; their flushes overlap.
     fn upload(&self, mut object: Appender, record: &[u8], last: Option<Box<dyn Upload>>) -> Result<(), Problem> {
-        let what = "cannot write the version object";
         let mut tail = Vec::with_capacity(record.len() + seal::object::TRAILER_LEN);
-        seal::object::append(record, &mut tail).map_err(|e| fault::internal(what, e))?;
-        object.append(&tail).map_err(|e| fault::sealed(what, &e))?;
-        let object = object.close().map_err(|e| fault::sealed(what, &e))?;
+        seal::object::append(record, &mut tail).map_err(|e| fault::internal(NO_OBJECT, e))?;
+        object.append(&tail).map_err(|e| fault::sealed(NO_OBJECT, &e))?;
+        let object = object.close().map_err(|e| fault::sealed(NO_OBJECT, &e))?;
         check(self.watch, "put")?;
         depot::finish_all(last.into_iter().chain([object]).collect()).map_err(|e| fault::depot("cannot upload", &e))
     }
@@ -312,7 +332,7 @@ fn commitment_key(map: &MapKey) -> Result<seal::secret::MacKey, Problem> {
 fn append(object: &RefCell<(Appender, Option<Problem>)>, bytes: &[u8]) -> Result<(), SinkFailed> {
     let (appender, failed) = &mut *object.borrow_mut();
     appender.append(bytes).map_err(|e| {
-        *failed = Some(fault::sealed("cannot write the version object", &e));
+        *failed = Some(fault::sealed(NO_OBJECT, &e));
         SinkFailed
     })
 }
@@ -339,10 +359,9 @@ impl From<std::io::Error> for SpoolError {
 
 impl SpoolError {
     fn problem(self) -> Problem {
-        let what = "cannot write the version object";
         match self {
-            Self::Io(error) => fault::io(what, std::path::Path::new("spool"), &error),
-            Self::Sealed(error) => fault::sealed(what, &error),
+            Self::Io(error) => fault::io(NO_OBJECT, std::path::Path::new("spool"), &error),
+            Self::Sealed(error) => fault::sealed(NO_OBJECT, &error),
         }
     }
 }

@@ -41,11 +41,12 @@ fn what_was_finished_is_known_again() {
     let dir = tempfile::tempdir().unwrap();
     let (key, pack_key) = (MapKey::generate().unwrap(), PackKey::generate().unwrap());
     let version = VersionId::from_bytes([4; 16]);
-    journal(dir.path(), &key, &pack_key, &version);
+    drop(journal(dir.path(), &key, &pack_key, &version));
     let mut journal = Journal::of(dir.path(), "lab/a", dir.path()).unwrap();
     assert_eq!(journal.version(), Some(version));
     let mut resume = journal.resume(&key, &VAULT, &version).unwrap();
     assert!(journal.is_useful());
+    assert!(Journal::of(dir.path(), "lab/a", dir.path()).is_none(), "somebody has it");
     assert_eq!((resume.pack, resume.segments.len()), ([9; 16], 3));
     assert_eq!(resume.key.expose_bytes(), pack_key.expose_bytes());
     assert_eq!(resume.stored(b"00003", &stored(3).identity), Some(stored(3)));

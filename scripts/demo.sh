@@ -41,10 +41,10 @@ run strongroom put "$model" clinic/tumour-model --class internal --kind model --
 
 say "What a thief of the storage gets: ciphertext, without names."
 largest=$(find .strongroom/depot -type f -printf '%s %p\n' | sort -rn | head -n 1 | cut -d' ' -f2)
-show "find .strongroom/depot -type f | head; xxd on the largest"
+show "find .strongroom/depot -type f; od on the largest"
 find .strongroom/depot -type f -printf '   %10s bytes  %f\n' | sort -rn | head -n 6
 od -A d -t x1z -j 4096 -N 48 "$largest" | sed '$d;s/^/   /'
-for word in radius_mean wdbc.csv safetensors dense1.weight "$(basename "$model")"; do
+for word in radius_mean wdbc.csv model.safetensors dense1.weight card.json; do
     if grep -rqaF -- "$word" .strongroom; then fail "\`$word\` is readable in the vault"; fi
 done
 good "no column name, file name or tensor name is readable anywhere in the vault"

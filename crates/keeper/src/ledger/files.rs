@@ -6,6 +6,7 @@ use log::tile::{CHECKPOINT_PATH, Level, Tile};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::ScopedJoinHandle;
@@ -68,13 +69,16 @@ impl Folder {
         }
     }
 
-    /// Publishes a signed checkpoint. A crash may lose it: the lock state has it.
+    /// Publishes a signed checkpoint, in place: replacing the file would cost as much as a sync. A crash may lose or tear it, and
+    /// then it says nothing; the lock state has it.
     pub(super) fn publish(&self, checkpoint: &str) -> Result<()> {
         let path = self.path.join(CHECKPOINT_PATH);
-        let partial = self.path.join("checkpoint.partial");
-        let io = |error: std::io::Error| Error::io("the checkpoint cannot be published", &path, &error);
-        std::fs::write(&partial, checkpoint).map_err(io)?;
-        std::fs::rename(&partial, &path).map_err(io)
+        let overwrite = || -> std::io::Result<()> {
+            let file = File::options().write(true).create(true).truncate(false).open(&path)?;
+            file.write_all_at(checkpoint.as_bytes(), 0)?;
+            file.set_len(checkpoint.len() as u64)
+        };
+        overwrite().map_err(|error| Error::io("the checkpoint cannot be published", &path, &error))
     }
 
     /// Removes the partial tiles that newer ones have replaced; they are not needed any more, so that failures do not matter.

@@ -129,9 +129,7 @@ fn an_anchor_and_a_checkpoint_left_behind_by_a_crash_are_caught_up() {
 fn leftovers_of_killed_writers_do_no_harm() {
     let world = World::sqlite();
     let log = world.path("vault/log");
-    for leftover in
-        ["tile/entries/000", "tile/entries/000.partial", "tile/0/000", "tile/1/000.p/1", "checkpoint.partial"]
-    {
+    for leftover in ["tile/entries/000", "tile/entries/000.partial", "tile/0/000", "tile/1/000.p/1", "checkpoint"] {
         let path = log.join(leftover);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, "half a file").unwrap();

@@ -2,7 +2,7 @@
 //! command pays to open a vault. Beside it the disk's own synchronous write, measured in the same run.
 //!
 //! `cargo bench -p strongroom-keeper --bench release [-- ROUNDS]`
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a benchmark")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a benchmark")]
 #![expect(clippy::print_stdout, dead_code, reason = "a benchmark, with the tests' little client")]
 
 #[path = "../tests/it/world.rs"]
@@ -22,9 +22,8 @@ fn main() {
     let world = World::new(Mode::Solo);
     let keeper = world.open();
     let client = Client::new(&keeper, &world, None);
-    let versions: Vec<VersionId> = (0..VERSIONS)
-        .map(|n| client.put(&Put::new(&format!("lab/net-{n}"))).unwrap().version.id)
-        .collect();
+    let versions: Vec<VersionId> =
+        (0..VERSIONS).map(|n| client.put(&Put::new(&format!("lab/net-{n}"))).unwrap().version.id).collect();
     println!("{:<44} {:>12} {:>12}", "", "per second", "p50 us");
     for _ in 0..rounds {
         shown("4 KiB write and fdatasync", &synced(&world, 400));

@@ -10,7 +10,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// The most facts kept.
-const MAX_KEPT: usize = 4096;
+const MAX_KEPT: usize = 1024;
+/// The longest version record that is kept with them, in bytes.
+const MAX_RECORD_LEN: usize = 32 << 10;
 
 /// Everything a release needs to know, as of some epochs.
 #[derive(Debug)]
@@ -41,6 +43,9 @@ impl Facts {
 
     /// Remembers.
     pub(crate) fn keep(&self, principal: PrincipalId, reference: &Reference, known: &Arc<Known>) {
+        if known.record.len() > MAX_RECORD_LEN {
+            return;
+        }
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= MAX_KEPT {
             kept.clear();

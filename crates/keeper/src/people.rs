@@ -39,6 +39,7 @@ pub(crate) fn add(engine: &Engine, session: &Session, command: &PrincipalAdd) ->
         }
         (None, true) => return Err(Error::NotFound(format!("the principal {}", command.name))),
     };
+    refuse_orphaning(engine, command, id)?;
     let name = if command.change { "principal.change" } else { "principal.add" };
     let wanted = Wanted::vault(Action::ManagePrincipals, name);
     if command.change {
@@ -47,10 +48,7 @@ pub(crate) fn add(engine: &Engine, session: &Session, command: &PrincipalAdd) ->
     let seized: &[[u8; 16]] = if command.change { &[*id.as_bytes()] } else { &[] };
     let done = act(engine, session, &wanted, seized, |tx, act| write(engine, tx, act, command, id));
     match done {
-        Ok(item) => {
-            engine.integrate_if_due()?;
-            Ok(item)
-        }
+        Ok(item) => Ok(item),
         Err(error) => {
             if command.change {
                 // Nothing was changed, so nothing stays closed.
@@ -70,6 +68,18 @@ fn announce(engine: &Engine, session: &Session, wanted: &Wanted, id: PrincipalId
     }
     let now = engine.now()?;
     engine.store.write(|tx| epochs::announce(tx, id.as_bytes(), now))
+}
+
+/// The vault keeps its owner: nobody else could put it right.
+fn refuse_orphaning(engine: &Engine, command: &PrincipalAdd, id: PrincipalId) -> Result<()> {
+    let owns = |grant: &GrantSpec| {
+        grant.workspace.as_str() == VAULT_WIDE && grant.role == Role::Owner.word() && grant.until.is_none()
+    };
+    if id != engine.owner || (!command.suspended && command.grants.iter().any(owns)) {
+        return Ok(());
+    }
+    let why = format!("`{}` owns the vault: it stays active with the grant vault=owner", command.name);
+    Err(Error::conflict("the principal", why))
 }
 
 fn check(command: &PrincipalAdd) -> Result<()> {

@@ -26,6 +26,7 @@ pub(crate) const ENGINE: Migration = Migration {
         state!("workspace", "name TEXT NOT NULL UNIQUE, "),
         state!("artifact", "workspace BYTEA NOT NULL, name TEXT NOT NULL, latest BIGINT NOT NULL, "),
         "CREATE UNIQUE INDEX artifact_name ON artifact (workspace, name)",
+        "CREATE INDEX artifact_latest ON artifact (workspace, latest)",
         state!("version", "artifact BYTEA NOT NULL, number BIGINT NOT NULL, "),
         "CREATE UNIQUE INDEX version_number ON version (artifact, number)",
         state!("alias", "artifact BYTEA NOT NULL, version BYTEA NOT NULL, "),

@@ -56,7 +56,7 @@ fn every_edited_row_that_a_release_reads_is_refused_by_its_mac() {
         put_one(&world, Class::Confidential);
         outcome(&world).unwrap();
         assert!(world.tamper(&sql) > 0, "{sql}");
-        let refused = outcome(&world).expect_err(&sql);
+        let Err(refused) = outcome(&world) else { panic!("{sql}") };
         let expected = if sql.contains("SET number = 7") || sql.contains("SET latest") {
             // Found under another number: either the row is refused or nothing is found.
             matches!(refused.code, Code::BadSignature | Code::NotFound)
@@ -128,6 +128,9 @@ fn a_removed_policy_source_or_grant_takes_rights_away_only() {
     assert_eq!(outcome(&world).unwrap_err().code, Code::BadSignature);
 }
 
+/// What is wrong; the key that signs; vault, principal and session that are named; the time.
+type Case<'a> = (&'a str, &'a SigningKey, [u8; 16], [u8; 16], [u8; 16], u64);
+
 struct Scene<'a> {
     client: Client<'a>,
     id: api::terms::VersionId,
@@ -174,7 +177,7 @@ fn requests_that_are_replayed_altered_or_foreign_are_refused() {
     let (vault, principal, session) = (keeper.info().vault, client.session.principal(), client.session.id());
     let other = SigningKey::from_seed(&SigningSeed::generate().unwrap()).unwrap();
     let now = world.clock.millis();
-    let cases: [(&str, &SigningKey, [u8; 16], [u8; 16], [u8; 16], u64); 6] = [
+    let cases: [Case<'_>; 6] = [
         ("key", &other, *vault.as_bytes(), *principal.as_bytes(), *session.as_bytes(), now),
         ("vault", &client.key, [1; 16], *principal.as_bytes(), *session.as_bytes(), now),
         ("principal", &client.key, *vault.as_bytes(), [1; 16], *session.as_bytes(), now),

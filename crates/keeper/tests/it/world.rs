@@ -321,5 +321,8 @@ pub fn random() -> [u8; 16] {
 
 /// The code and the whole of a problem.
 pub fn code<T: std::fmt::Debug>(result: Result<T, Problem>) -> api::terms::Code {
-    result.expect_err("a refusal").code
+    match result {
+        Err(problem) => problem.code,
+        Ok(answer) => panic!("no refusal: {answer:?}"),
+    }
 }

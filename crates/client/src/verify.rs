@@ -34,11 +34,12 @@ pub struct Failure {
 /// How much was checked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Checked {
-    /// Versions.
-    pub versions: u64,
     /// Depot objects.
+    #[serde(rename = "checked")]
     pub objects: u64,
-    /// Their bytes.
+    /// Versions that need them.
+    pub versions: u64,
+    /// Bytes of the objects.
     pub bytes: u64,
 }
 
@@ -48,6 +49,7 @@ pub struct VerifyReport {
     /// Everything is as it was put.
     pub ok: bool,
     /// How much was checked.
+    #[serde(flatten)]
     pub checked: Checked,
     /// Whether the log is proven current.
     pub freshness: Freshness,

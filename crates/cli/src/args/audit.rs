@@ -43,8 +43,8 @@ pub enum AuditCommand {
 #[derive(Debug, Args)]
 pub struct AuditQueryArgs {
     /// By this principal
-    #[arg(long, value_name = "NAME", env = "STRONGROOM_PRINCIPAL", hide_env = true)]
-    pub principal: Option<String>,
+    #[arg(long = "principal", value_name = "NAME", env = "STRONGROOM_PRINCIPAL", hide_env = true)]
+    pub by: Option<String>,
     /// About this artifact or version
     #[arg(long = "ref", value_name = "REF", env = "STRONGROOM_REF", hide_env = true)]
     pub reference: Option<String>,

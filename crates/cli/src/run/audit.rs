@@ -37,7 +37,7 @@ pub fn audit(context: &Context, command: AuditCommand) -> Result<u8, Failure> {
 
 fn filter(args: AuditQueryArgs) -> Result<AuditFilter, Failure> {
     Ok(AuditFilter {
-        principal: args.principal.as_deref().map(unlock::name).transpose()?,
+        principal: args.by.as_deref().map(unlock::name).transpose()?,
         reference: args.reference,
         act: args.act,
         since: args.since,

@@ -88,6 +88,10 @@ fn lab() -> Sandbox {
     sandbox.run(["init", "--no-recovery", "--owner", "owner"]).exits(0);
     sandbox.write("in/a.txt", b"hello");
     sandbox.write("in/sub/b.bin", [7; 1000]);
+    for (name, mode) in [("in/a.txt", 0o644), ("in/sub", 0o755), ("in/sub/b.bin", 0o644)] {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(sandbox.at(name), mode).unwrap();
+    }
     sandbox
 }
 

@@ -24,7 +24,7 @@ fn main() {
     let client = Client::new(&keeper, &world, None);
     let versions: Vec<VersionId> =
         (0..VERSIONS).map(|n| client.put(&Put::new(&format!("lab/net-{n}"))).unwrap().version.id).collect();
-    println!("{:<44} {:>12} {:>12}", "", "per second", "p50 us");
+    println!("{:<36} {:>12} {:>12} {:>12}", "", "per second", "p50 us", "CPU us");
     for _ in 0..rounds {
         shown("4 KiB write and fdatasync", &synced(&world, 400));
         for (in_flight, each) in [(1, 400), (64, 100), (256, 40)] {
@@ -41,6 +41,13 @@ fn main() {
 struct Times {
     each: Vec<f64>,
     whole: f64,
+    /// Of this process, all threads.
+    cpu: f64,
+}
+
+fn cpu_secs() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
 /// `in_flight` callers with requests signed beforehand.
@@ -52,7 +59,7 @@ fn releases(client: &Client<'_>, versions: &[VersionId], in_flight: usize, each:
     };
     let batches: Vec<Vec<Release>> =
         (0..in_flight).map(|caller| (0..each).map(|n| command(caller * 7 + n)).collect()).collect();
-    let began = Instant::now();
+    let (began, cpu) = (Instant::now(), cpu_secs());
     let each = std::thread::scope(|scope| {
         let run = |batch: Vec<Release>| {
             batch
@@ -70,11 +77,11 @@ fn releases(client: &Client<'_>, versions: &[VersionId], in_flight: usize, each:
         let callers: Vec<_> = batches.into_iter().map(|batch| scope.spawn(move || run(batch))).collect();
         callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect()
     });
-    Times { each, whole: began.elapsed().as_secs_f64() }
+    Times { each, whole: began.elapsed().as_secs_f64(), cpu: cpu_secs() - cpu }
 }
 
 fn timed(count: usize, work: impl Fn()) -> Times {
-    let began = Instant::now();
+    let (began, cpu) = (Instant::now(), cpu_secs());
     let each = (0..count)
         .map(|_| {
             let began = Instant::now();
@@ -82,7 +89,7 @@ fn timed(count: usize, work: impl Fn()) -> Times {
             began.elapsed().as_secs_f64()
         })
         .collect();
-    Times { each, whole: began.elapsed().as_secs_f64() }
+    Times { each, whole: began.elapsed().as_secs_f64(), cpu: cpu_secs() - cpu }
 }
 
 fn synced(world: &World, count: usize) -> Times {
@@ -101,5 +108,6 @@ fn shown(what: &str, times: &Times) {
     let mut each = times.each.clone();
     each.sort_by(f64::total_cmp);
     let p50 = each[each.len() / 2] * 1e6;
-    println!("{what:<44} {:>12.0} {p50:>12.0}", each.len() as f64 / times.whole);
+    let count = each.len() as f64;
+    println!("{what:<36} {:>12.0} {p50:>12.0} {:>12.0}", count / times.whole, times.cpu * 1e6 / count);
 }

@@ -11,7 +11,7 @@ use crate::field::Place;
 use crate::rows::{Change, Grant, Principal, Table, Workspace};
 use crate::session::Session;
 use crate::{show, system};
-use api::terms::{Action, GrantId, Name, PrincipalId, WorkspaceId};
+use api::terms::{Action, GrantId, Mode, Name, PrincipalId, WorkspaceId};
 use api::wire::{GrantSpec, PrincipalAdd, PrincipalItem};
 use policy::{Held, Role, Scope};
 
@@ -199,8 +199,11 @@ fn place(
     Ok(workspace.id)
 }
 
-/// Duties that should be apart are not brought together.
+/// Duties that should be apart are not brought together; in solo there is nobody to keep apart.
 fn refuse_conflicts(engine: &Engine, tx: &mut dyn Transaction, grants: &[Grant]) -> Result<()> {
+    if engine.mode == Mode::Solo {
+        return Ok(());
+    }
     let (_, rules) = engine.rules(tx)?;
     let held: Vec<Held> = grants
         .iter()

@@ -124,6 +124,20 @@ fn explain_says_what_the_real_answer_says_and_acts_not_at_all() {
 }
 
 #[test]
+fn in_solo_others_are_asked_about_and_cannot_act() {
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let owner = Client::new(&keeper, &world, None);
+    owner.put(&Put::new("lab/net")).unwrap();
+    owner.put(&Put::new("lab/open").class(Class::Internal)).unwrap();
+    owner.call(Command::PrincipalAdd(principal("alice", Class::Internal, &[("lab", "reader")]))).unwrap();
+    let refused = explain(&owner, Some("alice"), Action::Read, "lab/net");
+    assert!(!refused.allowed && !refused.near_misses.is_empty() && refused.try_.is_some());
+    assert!(explain(&owner, Some("alice"), Action::Read, "lab/open").allowed);
+    assert_eq!(code(keeper.session(Some(&name("alice")), [0; 32])), Code::BadRequest);
+}
+
+#[test]
 fn each_right_is_its_own() {
     let world = staffed();
     let keeper = world.open();

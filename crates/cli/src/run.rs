@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::output::{Failure, Output, on_terminal, print};
 use crate::progress::Terminal;
 use crate::unlock;
-use api::terms::Code;
+use api::terms::{Code, Exit};
 use client::{Client, Why};
 
 /// What every command needs.
@@ -76,10 +76,16 @@ impl Context {
     fn acting<T>(&self, global: &Global, act: impl FnOnce(&Client) -> Result<T, Failure>) -> Result<T, Failure> {
         let client = unlock::open(global)?;
         let done = act(&client);
-        if let Err(problem) = client.close() {
-            self.output.warn(&problem.to_string());
+        match (done, client.close()) {
+            (Ok(done), Ok(())) => Ok(done),
+            (Err(failure), Ok(())) => Err(failure),
+            // What was done stands and is logged, but the log is not what was signed: said by the exit code too.
+            (Ok(_), Err(problem)) if problem.code.exit() == Exit::Integrity => Err(Failure::from(problem)),
+            (done, Err(problem)) => {
+                self.output.warn(&problem.to_string());
+                done
+            }
         }
-        done
     }
 
     /// What an operation reports to, with Ctrl-C caught from here on.

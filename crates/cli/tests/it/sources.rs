@@ -148,3 +148,46 @@ fn an_interrupted_put_leaves_no_version_and_ends_with_130() {
     sandbox.run(["show", "lab/stopped"]).exits(3);
     sandbox.run(["verify", "--all"]).exits(0);
 }
+
+#[test]
+fn a_killed_put_goes_on_after_its_finished_segments() {
+    let sandbox = Sandbox::solo();
+    let mut dice = Dice(26);
+    sandbox.write("in/a-small", dice.bytes(5_000));
+    sandbox.write("in/z-small", dice.bytes(5_000));
+    let large = std::fs::File::create(sandbox.at("in/large")).unwrap();
+    let size = (2u64 << 30) + (300 << 20) + 11;
+    large.set_len(size).unwrap();
+    let at = (1u64 << 30) + 12_345;
+    let mark = dice.bytes(70_000);
+    std::os::unix::fs::FileExt::write_all_at(&large, &mark, at).unwrap();
+    let args = ["--format", "json", "put", "in", "lab/resumed", "--class", "internal"];
+    let mut child = sandbox.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let journaled = || {
+        let drafts = std::fs::read_dir(sandbox.vault().join("drafts")).into_iter().flatten().flatten();
+        drafts.map(|entry| entry.path().join("00000000")).any(|record| record.exists())
+    };
+    while !journaled() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before its first segment was noted");
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    assert!(!child.wait().unwrap().success(), "it was killed in the middle");
+    sandbox.run(["show", "lab/resumed"]).exits(3);
+
+    let put = sandbox.run(args).exits(0).json();
+    let (uploaded, reused) = (put["uploaded_bytes"].as_u64().unwrap(), put["reused_bytes"].as_u64().unwrap());
+    assert_eq!(put["bytes"], size + 10_000);
+    assert!(reused >= (1 << 30) - 65_536 && uploaded < size - (1 << 30) + (8 << 20), "{put}");
+    let range = format!("{at}-{}", at + 69_999);
+    assert!(sandbox.run(["cat", "lab/resumed/large", "--bytes", &range]).exits(0).stdout == mark);
+    for name in ["a-small", "z-small"] {
+        let cat = sandbox.run(["cat", &format!("lab/resumed/{name}")]).exits(0).stdout;
+        assert!(cat == std::fs::read(sandbox.at(format!("in/{name}"))).unwrap(), "{name}");
+    }
+    sandbox.run(["get", "lab/resumed/large", "back"]).exits(0);
+    let same = std::process::Command::new("cmp").arg(sandbox.at("in/large")).arg(sandbox.at("back")).status().unwrap();
+    assert!(same.success(), "the plaintext digest was carried over");
+    sandbox.run(["verify", "--all"]).exits(0);
+    assert_eq!(std::fs::read_dir(sandbox.vault().join("drafts")).unwrap().count(), 0, "no journal is left");
+}

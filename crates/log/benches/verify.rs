@@ -2,7 +2,7 @@
 //!
 //! Entries are 900 bytes. The log lies in a temporary folder, so that what is read comes from the page cache. The yardstick of the same run is hashing the
 //! leaves alone, in memory, on one thread.
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a benchmark")]
+#![expect(clippy::unwrap_used, reason = "a benchmark")]
 
 use std::path::PathBuf;
 use std::time::Instant;

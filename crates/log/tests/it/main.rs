@@ -1,5 +1,5 @@
 //! Tests of the log crate.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod edge;
 mod entry;

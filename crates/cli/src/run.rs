@@ -75,6 +75,7 @@ impl Context {
 
     fn acting<T>(&self, global: &Global, act: impl FnOnce(&Client) -> Result<T, Failure>) -> Result<T, Failure> {
         let client = unlock::open(global)?;
+        self.output.detail(&format!("vault {} in {}", client.vault(), unlock::folder(global)?.display()));
         let done = act(&client);
         match (done, client.close()) {
             (Ok(done), Ok(())) => Ok(done),

@@ -75,8 +75,6 @@ fn nameless(folder: &Path) -> std::io::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::{MEMORY_LEN, Spool};
 
     #[test]

@@ -57,6 +57,7 @@ fn one_round(
     let usual = typical.get(act).copied().unwrap_or(Duration::from_millis(60));
     let until = usual.mul_f64(dice.below(1000) as f64 / 1000.0);
     let start = Instant::now();
+    #[expect(clippy::zombie_processes, reason = "it is waited for below, killed or not")]
     let mut child =
         sandbox.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts");
     let mut ended = None;

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use super::*;
 use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};

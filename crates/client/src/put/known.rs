@@ -36,6 +36,9 @@ impl Packs {
     }
 }
 
+/// Packs as the version record names them, and their keys as the map does.
+pub(super) type Named = (Vec<Pack>, Vec<([u8; 16], PackKey)>);
+
 /// The previous version, read along.
 #[derive(Default)]
 pub(super) struct Known {
@@ -87,7 +90,7 @@ impl Known {
     }
 
     /// The packs of the new record and their keys, in its order. `new` is the pack of this put, if it has any segment.
-    pub(super) fn finish(self, new: Option<(Pack, PackKey)>) -> Result<(Vec<Pack>, Vec<([u8; 16], PackKey)>), Problem> {
+    pub(super) fn finish(self, new: Option<(Pack, PackKey)>) -> Result<Named, Problem> {
         let lost = || fault::internal("cannot name the packs of the version", "a pack is not known");
         let mut new = new;
         let (mut packs, mut keys) = (Vec::new(), Vec::new());

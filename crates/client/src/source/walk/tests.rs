@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use super::*;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;

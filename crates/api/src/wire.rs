@@ -100,6 +100,8 @@ pub enum Command {
     },
     /// Re-derive the whole log.
     AuditVerify,
+    /// Make the anchor that is missing: the owner says that this log is the newest. Answered as [`Command::AuditVerify`].
+    AnchorMake,
     /// Rebuild the state from the log and compare.
     StateVerify,
     /// Write the log out in tlog-tiles layout to a folder on the keeper's machine (solo, rehearsal).
@@ -111,6 +113,8 @@ pub enum Command {
     CollectMark {
         /// Unreferenced objects younger than this stay.
         grace_secs: u64,
+        /// Only list: nothing is marked, no draft is given up.
+        dry: bool,
     },
     /// Step two: these were deleted.
     CollectDone {

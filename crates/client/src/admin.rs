@@ -183,6 +183,14 @@ impl Client {
         ask!(self, Command::AuditVerify, Answer::LogVerified(verified) => verified)
     }
 
+    /// Makes a missing anchor: the caller says that this log is the newest one. Then as [`Self::audit_verify`].
+    ///
+    /// # Errors
+    /// `denied`; `integrity` for a log that does not verify.
+    pub fn anchor_make(&self) -> Result<LogVerified, Problem> {
+        ask!(self, Command::AnchorMake, Answer::LogVerified(verified) => verified)
+    }
+
     /// Rebuilds the state from the log and compares.
     ///
     /// # Errors

@@ -38,7 +38,7 @@ impl Client {
     /// # Errors
     /// `behind-anchor` if the database is not proven current; `denied`; `unavailable`.
     pub fn collect(&self, grace_secs: u64, deletes: Deletes, watch: &dyn Watch) -> Result<CollectReport, Problem> {
-        let plan = match self.seat().call(Command::CollectMark { grace_secs })? {
+        let plan = match self.seat().call(Command::CollectMark { grace_secs, dry: deletes == Deletes::No })? {
             Answer::Collect(plan) => plan,
             other => return Err(unexpected(&other)),
         };

@@ -49,6 +49,20 @@ pub(crate) fn mark(engine: &Engine, session: &Session, grace_secs: u64) -> Resul
     Ok(CollectPlan { objects, freshness })
 }
 
+/// What [`mark`] would list, without acting.
+pub(crate) fn preview(engine: &Engine, session: &Session, grace_secs: u64) -> Result<CollectPlan> {
+    look(engine, session, &Wanted::vault(Action::Collect, "gc.mark"))?;
+    let freshness = proven(engine)?;
+    let before = engine.now()?.as_millis().saturating_sub(grace_secs.saturating_mul(1000));
+    let before = i64::try_from(before).unwrap_or(i64::MAX);
+    let objects = engine.store.read(|tx| {
+        let sql = "SELECT id FROM object WHERE state = 2 OR state = 0 AND at <= $1 ORDER BY at, id LIMIT $2";
+        let rows = tx.query(sql, &[before.into(), MAX_MARKED.into()])?;
+        rows.iter().map(|row| Ok(ObjectId::from_bytes(row.array(0)?))).collect::<Result<Vec<_>>>()
+    })?;
+    Ok(CollectPlan { objects, freshness })
+}
+
 /// The database must be the newest one: an older copy does not know of versions whose objects it would call garbage.
 fn proven(engine: &Engine) -> Result<Freshness> {
     if let Some(why) = engine.read_only.get() {

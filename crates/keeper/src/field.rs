@@ -7,8 +7,8 @@ use aws_lc_rs::hmac;
 use seal::secret::FieldKey;
 use serde::{Deserialize, Serialize};
 
-/// The longest personal field, in bytes.
-pub(crate) const MAX_FIELD_LEN: u64 = 4096;
+/// The longest personal field, in bytes: a reason of 1,024 bytes as JSON may take six times that.
+pub(crate) const MAX_FIELD_LEN: u64 = 16_384;
 
 /// A sealed text as hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +46,9 @@ impl Fields {
 
     /// Seals a text for one place.
     pub(crate) fn seal(&self, place: Place<'_>, text: &str) -> Result<SealedText> {
+        if text.len() as u64 > MAX_FIELD_LEN {
+            return Err(Error::bad("a personal field", format!("it has more than {MAX_FIELD_LEN} bytes")));
+        }
         seal::chunked::seal_all(self.key.expose_bytes(), &self.context(place), text.as_bytes())
             .map(|sealed| SealedText(hex::encode(sealed)))
             .map_err(|_| Error::Internal("a field could not be sealed"))

@@ -107,12 +107,16 @@ impl Keeper {
                 Answer::Proof { proof, log_index }
             }
             Command::AuditVerify => Answer::LogVerified(audit::verify(engine, session)?),
+            Command::AnchorMake => Answer::LogVerified(audit::make_anchor(engine, session)?),
             Command::StateVerify => Answer::StateVerified(audit::verify_state(engine, session)?),
             Command::AuditExport { folder } => {
                 audit::export(engine, session, &folder)?;
                 Answer::Done
             }
-            Command::CollectMark { grace_secs } => Answer::Collect(collect::mark(engine, session, grace_secs)?),
+            Command::CollectMark { grace_secs, dry } => {
+                let plan = if dry { collect::preview } else { collect::mark };
+                Answer::Collect(plan(engine, session, grace_secs)?)
+            }
             Command::CollectDone { objects } => Answer::Collected(collect::done(engine, session, &objects)?),
             Command::Objects { after, limit } => {
                 let (items, next) = collect::objects(engine, session, after, limit)?;
@@ -129,8 +133,14 @@ impl Keeper {
         if self.engine.read_only.get().is_some() {
             return Ok(());
         }
+        // The log first: a wrap that does not open must not keep entries out of the tree.
+        self.integrate_pending()?;
         rotate::go_on(&self.engine)?;
-        if self.engine.ledger.pending().map_err(Error::from)? > 0 {
+        Ok(self.integrate_pending()?)
+    }
+
+    fn integrate_pending(&self) -> crate::error::Result<()> {
+        if self.engine.ledger.pending()? > 0 {
             self.engine.integrate()?;
         }
         Ok(())

@@ -74,6 +74,8 @@ struct Sequencer {
     edge: Option<(State, Edge)>,
     /// The size up to which anchor and published checkpoint are known to be moved.
     anchored: Option<u64>,
+    /// Seen empty by this process: the first pass makes the anchor, also if it takes more than one try.
+    newborn: bool,
     /// Why nothing may be signed.
     read_only: Option<String>,
 }
@@ -286,11 +288,13 @@ impl Ledger {
         let Some((state, edge)) = &sequencer.edge else { return Err(Error::Internal("no edge after loading")) };
         if pending.is_empty() {
             if sequencer.anchored != Some(state.size) && state.size > 0 {
-                self.publish(state)?;
+                self.publish(state, sequencer.newborn)?;
                 sequencer.anchored = Some(state.size);
+                sequencer.newborn = false;
             }
             return Ok(false);
         }
+        self.anchor.admits(self.keys(), &Head { size: state.size, root: state.root })?;
         let extension = edge.extend(pending.iter().map(|entry| &entry.body))?;
         let (bundles, written): (Vec<_>, Vec<_>) = {
             let keep = |level: Level, full: bool| full || matches!(level, Level::Hashes(1..));
@@ -316,15 +320,33 @@ impl Ledger {
         })?;
         sequencer.anchored = None;
         sequencer.edge = Some((new.clone(), extension.edge));
-        self.publish(&new)?;
+        self.publish(&new, sequencer.newborn)?;
         sequencer.anchored = Some(size);
+        sequencer.newborn = false;
         self.folder.tidy(&written);
         Ok(true)
     }
 
-    /// Moves the anchor, then publishes.
-    fn publish(&self, state: &State) -> Result<()> {
-        self.anchor.write(self.keys(), &state.checkpoint)?;
+    /// Makes a missing anchor, when the owner says that this log is the newest one: whatever is wrong with it is refused, and
+    /// the log proves its freshness from here on.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for a log that does not verify, and as [`Self::integrate`].
+    pub fn anchor_again(&self, now: u64) -> Result<Verified> {
+        self.integrate(now)?;
+        let verified = self.verify()?;
+        if let Some(failure) = verified.failures.first() {
+            return Err(Error::Damaged(failure.clone()));
+        }
+        self.anchor.found(self.keys(), &verified.head.head, &verified.head.checkpoint)?;
+        self.verify()
+    }
+
+    /// Moves the anchor, then publishes. The first pass of a new log makes the anchor.
+    fn publish(&self, state: &State, newborn: bool) -> Result<()> {
+        let head = Head { size: state.size, root: state.root };
+        let anchor = if newborn { Anchor::found } else { Anchor::advance };
+        anchor(&self.anchor, self.keys(), &head, &state.checkpoint)?;
         self.folder.publish(&state.checkpoint)
     }
 
@@ -342,6 +364,7 @@ impl Ledger {
         for (what, older) in known.into_iter().filter_map(|(what, older)| Some((what, older.as_ref()?))) {
             continues(&snapshot.files, what, &older.head(), &head)?;
         }
+        sequencer.newborn |= state.size == 0;
         let edge = Edge::load(&snapshot.files, state.size, &state.root)?;
         let moved = |known: &Option<Checkpoint>| known.as_ref().is_some_and(|known| known.head() == head);
         if moved(&anchored) && moved(&published) {

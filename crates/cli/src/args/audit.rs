@@ -30,7 +30,11 @@ pub enum AuditCommand {
         output: Option<PathBuf>,
     },
     /// Derive the whole log again: every hash, both signatures, the anchor
-    Verify,
+    Verify {
+        /// The anchor is missing, and this log is known to be the newest one: make it again
+        #[arg(long, env = "STRONGROOM_NEW_ANCHOR", hide_env = true)]
+        new_anchor: bool,
+    },
     /// Write the log out in the tlog-tiles layout
     Export {
         /// A folder that is empty or absent

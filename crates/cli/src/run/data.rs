@@ -254,7 +254,7 @@ pub fn verify(context: &Context, args: &VerifyArgs) -> Result<u8, Failure> {
         }
         context.output.result("verify", &result, || verified_text(&report, state.as_ref()))?;
         if report.freshness == Freshness::Unproven {
-            context.output.warn("freshness not proven: there is no anchor to compare the log with");
+            context.output.warn("freshness not proven: there is no anchor to compare the log with (audit verify --new-anchor makes one)");
         }
         if ok {
             return Ok(0);

@@ -165,6 +165,12 @@ fn a_lost_anchor_is_said_and_not_taken_for_proof() {
     let unproven = sandbox.run(["--format", "json", "verify", "--all"]).exits(0);
     assert!(unproven.stderr.contains("fresh"), "a warning says so: {}", unproven.stderr);
     assert_eq!(unproven.json()["freshness"], "unproven");
+    sandbox.run(["gc", "--grace", "0s", "--yes"]).exits(7);
+    let again = sandbox.run(["--format", "json", "status"]).exits(0).json();
+    assert_eq!(again["freshness"], "unproven", "a copy does not vouch for itself: {again}");
+    let made = sandbox.run(["--format", "json", "audit", "verify", "--new-anchor"]).exits(0).json();
+    assert_eq!(made["freshness"], "proven");
+    sandbox.run(["gc", "--grace", "0s", "--yes"]).exits(0);
 }
 
 fn copy_folder(from: &Path, to: &Path) {

@@ -9,6 +9,7 @@ use super::files;
 use log::checkpoint::Checkpoint;
 use log::keys::LogKeys;
 use log::note;
+use log::proof::Head;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt as _;
@@ -70,19 +71,35 @@ impl Anchor {
         Error::ReadOnly(format!("the anchor `{}` is not a checkpoint that this log signed", self.path.display()))
     }
 
-    /// Moves it to a newer head, durably.
-    pub(super) fn write(&self, keys: &LogKeys, checkpoint: &str) -> Result<()> {
+    /// Moves it to a newer head, durably. A missing anchor is not made here: a copy of the vault on another machine would then
+    /// vouch for itself.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`] when it holds a newer head, or another one of the same size.
+    pub(super) fn advance(&self, keys: &LogKeys, head: &Head, checkpoint: &str) -> Result<()> {
+        let Some(held) = self.held(keys)? else { return Ok(()) };
+        refuse_newer(&held.newest, head)?;
         let slot = slot(checkpoint)?;
-        let next = match self.held(keys)? {
-            Some(Held { next: Some(next), .. }) => next,
-            _ => return self.create(&slot),
-        };
+        let Some(next) = held.next else { return self.create(&slot) };
         let overwrite = || -> std::io::Result<()> {
             let file = File::options().write(true).open(&self.path)?;
             file.write_all_at(&slot, (next * SLOT_LEN) as u64)?;
             file.sync_data()
         };
         overwrite().map_err(|error| Error::io("the anchor cannot be written", &self.path, &error))
+    }
+
+    /// Whether a head may follow what it holds.
+    pub(super) fn admits(&self, keys: &LogKeys, head: &Head) -> Result<()> {
+        self.read(keys)?.map_or(Ok(()), |newest| refuse_newer(&newest, head))
+    }
+
+    /// Makes it, for a log that has none: a new one, or one whose owner says so.
+    pub(super) fn found(&self, keys: &LogKeys, head: &Head, checkpoint: &str) -> Result<()> {
+        match self.held(keys)? {
+            Some(_) => self.advance(keys, head, checkpoint),
+            None => self.create(&slot(checkpoint)?),
+        }
     }
 
     /// Makes the file, with the head in the first slot.
@@ -97,6 +114,14 @@ impl Anchor {
         files::write_durably(&self.path, &bytes)?;
         files::sync_folder(folder)
     }
+}
+
+fn refuse_newer(newest: &Checkpoint, head: &Head) -> Result<()> {
+    if newest.size > head.size || newest.size == head.size && newest.root != head.root {
+        let (held, size) = (newest.size, head.size);
+        return Err(Error::ReadOnly(format!("it has {size} entries, but its anchor has {held} or another history")));
+    }
+    Ok(())
 }
 
 fn slot(checkpoint: &str) -> Result<Vec<u8>> {
@@ -123,7 +148,7 @@ mod tests {
         let note = |size| String::from_utf8(signers.sign(size, &tree::leaf(b"x"), 1).unwrap()).unwrap();
         assert!(anchor.read(keys).unwrap().is_none());
         for size in 1..6 {
-            anchor.write(keys, &note(size)).unwrap();
+            anchor.found(keys, &Head { size: size, root: tree::leaf(b"x") }, &note(size)).unwrap();
             assert_eq!(anchor.read(keys).unwrap().unwrap().size, size);
         }
         // The newest, of size 5, is in the first slot.
@@ -133,18 +158,18 @@ mod tests {
             torn[cut..SLOT_LEN].fill(b'?');
             std::fs::write(&anchor.path, &torn).unwrap();
             assert_eq!(anchor.read(keys).unwrap().unwrap().size, 4);
-            anchor.write(keys, &note(6)).unwrap();
+            anchor.found(keys, &Head { size: 6, root: tree::leaf(b"x") }, &note(6)).unwrap();
             assert_eq!(anchor.read(keys).unwrap().unwrap().size, 6);
         }
         let mut both = whole;
         both.fill(b'?');
         std::fs::write(&anchor.path, &both).unwrap();
         assert!(matches!(anchor.read(keys), Err(Error::ReadOnly(_))));
-        assert!(anchor.write(keys, &note(7)).is_err());
+        assert!(anchor.found(keys, &Head { size: 7, root: tree::leaf(b"x") }, &note(7)).is_err());
         // A plain note is read, and replaced by slots.
         std::fs::write(&anchor.path, note(8)).unwrap();
         assert_eq!(anchor.read(keys).unwrap().unwrap().size, 8);
-        anchor.write(keys, &note(9)).unwrap();
+        anchor.found(keys, &Head { size: 9, root: tree::leaf(b"x") }, &note(9)).unwrap();
         assert_eq!(anchor.read(keys).unwrap().unwrap().size, 9);
         assert_eq!(std::fs::metadata(&anchor.path).unwrap().len(), 16_384);
     }

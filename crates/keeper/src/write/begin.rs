@@ -162,6 +162,7 @@ impl Call<'_> {
             Some(draft) => {
                 let key = self.reopen(tx, &draft)?;
                 renew(engine, tx, draft.clone(), until)?;
+                self.log_resumed(tx, &draft, &by, &verdict, ticket)?;
                 (draft, key)
             }
             None => {
@@ -283,6 +284,31 @@ impl Call<'_> {
             .changing(changes);
         engine.log(tx, ticket, &with.by, &[event])?;
         Ok((draft, minted.key))
+    }
+
+    /// The keys of a draft are handed out again: that is an entry of its own.
+    fn log_resumed(
+        &self,
+        tx: &mut dyn Transaction,
+        draft: &Draft,
+        by: &By,
+        verdict: &Verdict,
+        ticket: i64,
+    ) -> Result<()> {
+        self.engine.keep(tx, ticket, &[&verdict.blob()])?;
+        let event = Event {
+            id: Some(self.ids.intent),
+            decision: Some(verdict.logged()),
+            ..Event::new(Entry::Intent, "version.resume")
+        };
+        let event = event
+            .on("workspace", draft.workspace)
+            .on("artifact", draft.artifact)
+            .on("version", draft.version)
+            .on("intent", draft.intent)
+            .with("class", draft.class)
+            .with("environment", draft.environment);
+        self.engine.log(tx, ticket, by, &[event]).map(drop)
     }
 
     /// Makes workspace and artifact if they are new.

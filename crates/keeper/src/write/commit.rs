@@ -32,11 +32,15 @@ pub(crate) fn commit(engine: &Engine, session: &Session, command: &Commit) -> Re
         digest: hex::encode(hash::sha256(&command.record)),
         now,
         entry: EntryId::from_bytes(crate::system::random()?),
-        decisions: [DecisionId::from_bytes(crate::system::random()?), DecisionId::from_bytes(crate::system::random()?)],
+        decisions: [decision()?, decision()?, decision()?],
     };
     let (about, outcome) = engine.store.write(|tx| call.run(tx))?;
     let done = outcome.told(&about)?;
     Ok(Committed { receipt: engine.settled(&done.logged)?, version: done.item })
+}
+
+fn decision() -> Result<DecisionId> {
+    Ok(DecisionId::from_bytes(crate::system::random()?))
 }
 
 struct Call<'a> {
@@ -47,7 +51,7 @@ struct Call<'a> {
     digest: String,
     now: Timestamp,
     entry: EntryId,
-    decisions: [DecisionId; 2],
+    decisions: [DecisionId; 3],
 }
 
 struct Done {
@@ -85,13 +89,18 @@ impl Call<'_> {
         if let Some(refused) = verdicts.iter().find(|verdict| !verdict.answer.allowed) {
             return Ok((about, denied(engine, tx, &by, refused.clone(), "version.commit")?));
         }
+        if artifact.latest > 0 && draft.class < artifact.class {
+            let why = format!("the artifact became {} since it was begun", artifact.class);
+            return Err(Error::conflict("the new version", why));
+        }
         let checked = check::record(engine, tx, &draft, &self.record)?;
         let from = self.lineage(tx, &actor)?;
         let done = self.write(tx, draft, workspace, artifact, &checked, from, &by, &verdicts)?;
         Ok((about, Outcome::Done(done)))
     }
 
-    /// The right to write may have gone since the version was begun; an alias is a right of its own.
+    /// The right to write may have gone since the version was begun; an alias is a right of its own, on the version that it
+    /// leaves as on the one that it comes to.
     fn decide(
         &self,
         tx: &mut dyn Transaction,
@@ -100,10 +109,20 @@ impl Call<'_> {
         draft: &Draft,
     ) -> Result<Vec<Verdict>> {
         let (_, rules) = self.engine.rules(tx)?;
-        let mut verdicts = Vec::with_capacity(2);
-        let wanted = std::iter::once(Action::Write).chain(self.command.alias.as_ref().map(|_| Action::Alias));
-        for (action, id) in wanted.zip(self.decisions) {
-            let resource = facts::resource_of(artifact, draft.class, draft.environment);
+        let here = (draft.class, draft.environment);
+        let mut wanted = vec![(Action::Write, here)];
+        if let Some(name) = &self.command.alias {
+            wanted.push((Action::Alias, here));
+            let guard = &self.engine.keys.guard;
+            let alias = Alias { artifact: artifact.id, name: name.clone(), version: draft.version };
+            if let Some(held) = guard.find::<Alias>(tx, &alias.id())? {
+                let left: Version = guard.expect(tx, held.version.as_bytes())?;
+                wanted.push((Action::Alias, (left.class, left.environment)));
+            }
+        }
+        let mut verdicts = Vec::with_capacity(wanted.len());
+        for ((action, (class, environment)), id) in wanted.into_iter().zip(self.decisions) {
+            let resource = facts::resource_of(artifact, class, environment);
             let circumstances = Circumstances::plain(self.now)?;
             let query = facts::query(self.engine, self.session, actor, action, resource, &circumstances);
             verdicts.push(judge(&rules, id, &query));

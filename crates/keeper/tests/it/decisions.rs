@@ -155,7 +155,7 @@ fn each_right_is_its_own() {
     as_("pol").call(policy()).unwrap();
     let add = || Command::PrincipalAdd(principal("eve", Class::Public, &[]));
     assert!(as_("wanda").call(add()).is_err());
-    assert!(as_("wanda").call(Command::CollectMark { grace_secs: 0 }).is_err());
+    assert!(as_("wanda").call(Command::CollectMark { grace_secs: 0, dry: false }).is_err());
 }
 
 #[test]

@@ -29,7 +29,9 @@ fn put_release_rotate_collect_and_verify_on_postgres() {
     };
     assert_eq!(items.iter().map(|item| item.number).collect::<Vec<_>>(), [2, 1]);
     world.clock.advance(10);
-    let Answer::Collect(plan) = client.call(Command::CollectMark { grace_secs: 0 }).unwrap() else { panic!() };
+    let Answer::Collect(plan) = client.call(Command::CollectMark { grace_secs: 0, dry: false }).unwrap() else {
+        panic!()
+    };
     assert_eq!(plan.objects.len(), 2);
     client.call(Command::CollectDone { objects: plan.objects }).unwrap();
     let Answer::StateVerified(state) = client.call(Command::StateVerify).unwrap() else { panic!() };

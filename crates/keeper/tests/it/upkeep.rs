@@ -131,7 +131,7 @@ fn garbage_is_what_no_version_names_and_no_lease_holds() {
     client.begin(&given_up).unwrap();
     client.call(Command::Abandon { version: given_up.version }).unwrap();
     client.begin(&dead).unwrap();
-    let mark = |grace_secs| match client.call(Command::CollectMark { grace_secs }) {
+    let mark = |grace_secs| match client.call(Command::CollectMark { grace_secs, dry: false }) {
         Ok(Answer::Collect(plan)) => plan,
         other => panic!("{other:?}"),
     };
@@ -174,7 +174,7 @@ fn collection_refuses_without_a_proof_that_the_database_is_current() {
     std::fs::remove_file(world.anchor()).unwrap();
     let keeper = world.open();
     let client = Client::new(&keeper, &world, None);
-    assert_eq!(code(client.call(Command::CollectMark { grace_secs: 0 })), Code::BehindAnchor);
+    assert_eq!(code(client.call(Command::CollectMark { grace_secs: 0, dry: false })), Code::BehindAnchor);
     assert_eq!(status(&client).freshness, Freshness::Unproven);
 }
 
@@ -205,7 +205,7 @@ fn an_older_copy_of_the_database_opens_read_only() {
     assert!(status(&client).read_only.is_some());
     assert_eq!(code(client.release(Action::Read, "lab/one")), Code::BehindAnchor);
     assert_eq!(code(client.put(&Put::new("lab/three"))), Code::BehindAnchor);
-    assert_eq!(code(client.call(Command::CollectMark { grace_secs: 0 })), Code::BehindAnchor);
+    assert_eq!(code(client.call(Command::CollectMark { grace_secs: 0, dry: false })), Code::BehindAnchor);
     keeper.close().unwrap();
 }
 

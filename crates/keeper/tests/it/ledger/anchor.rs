@@ -88,13 +88,15 @@ fn a_rollback_under_a_running_keeper_is_noticed_at_the_next_pass() {
 }
 
 #[test]
-fn an_anchor_that_is_missing_proves_nothing_and_is_made_again() {
+fn an_anchor_that_is_missing_proves_nothing_until_it_is_made_again_on_purpose() {
     let world = two_passes();
     std::fs::remove_file(world.path("state/anchor")).unwrap();
     let ledger = world.open();
     assert_eq!(ledger.freshness().unwrap(), Freshness::Unproven);
     assert_eq!(ledger.verify().unwrap().freshness, Freshness::Unproven);
     ledger.integrate(NOW).unwrap();
+    assert_eq!(ledger.freshness().unwrap(), Freshness::Unproven, "a copy does not vouch for itself");
+    assert_eq!(ledger.anchor_again(NOW).unwrap().freshness, Freshness::Proven);
     assert_eq!(ledger.freshness().unwrap(), Freshness::Proven);
     assert_eq!(ledger.keys().open(world.anchored().as_bytes()).unwrap().size, 300);
 }

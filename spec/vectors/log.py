@@ -315,7 +315,7 @@ def vkeys():
 
 def main():
     out = {
-        "about": "cases for spec/log.md, written by vectors/log.py; `ok` says whether a reader accepts",
+        "about": "cases for spec/log.md, written by spec/vectors/log.py; `ok` says whether a reader accepts",
         "ed25519": ED.vkey(), "mldsa": ML.vkey(),
         "vkey": [dict(name=n, vkey=v, ok=ok) for n, v, ok in vkeys()],
         "checkpoint": [dict(name=n, note=t, ok=ok) for n, t, ok in checkpoints()],

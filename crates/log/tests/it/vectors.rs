@@ -1,4 +1,4 @@
-//! The language-neutral cases of `vectors/log.json`, written by a second implementation (`vectors/log.py`).
+//! The language-neutral cases of `vectors/log.json`, written by a second implementation (`spec/vectors/log.py`).
 
 use log::entry::Entry;
 use log::keys::LogKeys;

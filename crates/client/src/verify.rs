@@ -191,7 +191,8 @@ impl<'a> Run<'a> {
         let checked =
             SegmentCheck::open(self.client.store(), &key, info).and_then(|check| groups(&check, &info, self.watch));
         match checked {
-            Ok(()) => Ok(()),
+            // Stopped on request is not checked.
+            Ok(()) => check(self.watch, "verify"),
             Err(error) => self.failed(item, key, &error),
         }
     }
@@ -260,7 +261,8 @@ fn groups(check: &SegmentCheck, info: &SegmentInfo, watch: &dyn Watch) -> depot:
         let others: Vec<_> = (1..THREADS).map(|_| scope.spawn(work)).collect();
         let mut result = work();
         for other in others {
-            let outcome: depot::sealed::Result<()> = other.join().unwrap_or(Ok(()));
+            let outcome: depot::sealed::Result<()> =
+                other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             result = match (result, outcome) {
                 (Err(one), Err(two)) if place(&two) < place(&one) => Err(two),
                 (Ok(()), outcome) => outcome,

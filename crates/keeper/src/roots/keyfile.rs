@@ -45,7 +45,10 @@ impl KeyfileRoot {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(Error::FileExists(path.to_owned())),
             other => other.map_err(io("the key file cannot be made"))?,
         };
-        file.write_all(&text).and_then(|()| file.sync_all()).map_err(io("the key file cannot be written"))?;
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let durable = || std::fs::File::open(folder)?.sync_all();
+        let written = file.write_all(&text).and_then(|()| file.sync_all()).and_then(|()| durable());
+        written.map_err(io("the key file cannot be written"))?;
         Ok(Self(Software { id, key }))
     }
 

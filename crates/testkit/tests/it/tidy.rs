@@ -28,13 +28,15 @@ fn there_is_no_unfinished_or_silenced_code() {
         concat!("#[al", "low("),
         concat!("#![al", "low("),
         concat!("#[ig", "nore"),
-        concat!("thread::", "sleep("),
         concat!("dbg", "!("),
     ];
+    // A test that waits for time to pass is slow on a quiet machine and wrong on a busy one.
+    let sleep = concat!("thread::", "sleep(");
     let mut found = Vec::new();
     for path in files("crates", &[".rs"]).into_iter().chain(files("fuzz", &[".rs"])) {
         for (number, line) in read(&path).lines().enumerate() {
-            if banned.iter().any(|b| line.contains(b)) {
+            let sleeps = line.contains(sleep) && shown(&path).contains("tests");
+            if sleeps || banned.iter().any(|b| line.contains(b)) {
                 found.push(format!("{}:{}: {}", shown(&path), number + 1, line.trim()));
             }
         }
@@ -51,7 +53,8 @@ fn modules_have_telling_names() {
             "{}",
             shown(&path)
         );
-        assert!(stem != "mod" || path.components().any(|c| c.as_os_str() == "tests"), "{}: use name.rs", shown(&path));
+        let of_a_target = path.components().any(|c| c.as_os_str() == "tests" || c.as_os_str() == "benches");
+        assert!(stem != "mod" || of_a_target, "{}: use name.rs", shown(&path));
     }
 }
 
@@ -65,7 +68,8 @@ fn only_the_named_files_touch_the_clock_and_the_random_generator() {
             continue;
         }
         let text = read(&path);
-        assert!(!text.contains(clock) || name == "crates/keeper/src/system.rs", "{name} reads the clock");
+        let may = ["crates/keeper/src/system.rs", "crates/client/src/system.rs"];
+        assert!(!text.contains(clock) || may.contains(&name.as_str()), "{name} reads the clock");
         let may = ["crates/seal/src/entropy.rs", "crates/keeper/src/system.rs"];
         assert!(
             !text.contains(random) || may.contains(&name.as_str()) || name.starts_with("crates/testkit"),

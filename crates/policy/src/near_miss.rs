@@ -45,7 +45,7 @@ impl Condition {
             Effect::Forbid if unlesses.is_empty() => {
                 let text = whens.iter().map(ToString::to_string).collect::<Vec<_>>().join(" && ");
                 let text = if text.is_empty() { "false".to_owned() } else { format!("!({text})") };
-                let paths = whens.into_iter().flat_map(|expr| facts_read(expr)).collect();
+                let paths = whens.into_iter().flat_map(facts_read).collect();
                 parts.push(Self::parsed(text, paths));
             }
             Effect::Forbid => {
@@ -68,8 +68,8 @@ impl Condition {
     }
 
     fn holds(&self, slice: &Slice) -> bool {
-        let value = self.expression.as_ref().map(|e| eval_expression(&slice.request, &slice.entities, e));
-        matches!(value, Some(Ok(EvalResult::Bool(true))))
+        let Some(expression) = &self.expression else { return false };
+        matches!(eval_expression(&slice.request, &slice.entities, expression), Ok(EvalResult::Bool(true)))
     }
 }
 

@@ -104,7 +104,6 @@ fn parameters(sql: &str, count: usize) -> Result<Vec<u16>> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

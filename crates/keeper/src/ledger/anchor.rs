@@ -148,7 +148,7 @@ mod tests {
         let note = |size| String::from_utf8(signers.sign(size, &tree::leaf(b"x"), 1).unwrap()).unwrap();
         assert!(anchor.read(keys).unwrap().is_none());
         for size in 1..6 {
-            anchor.found(keys, &Head { size: size, root: tree::leaf(b"x") }, &note(size)).unwrap();
+            anchor.found(keys, &Head { size, root: tree::leaf(b"x") }, &note(size)).unwrap();
             assert_eq!(anchor.read(keys).unwrap().unwrap().size, size);
         }
         // The newest, of size 5, is in the first slot.

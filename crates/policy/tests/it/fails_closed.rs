@@ -43,7 +43,8 @@ fn a_query_over_its_bounds_denies() {
         artifact.residency = residency;
         Resource::Artifact(artifact)
     };
-    let changes: Vec<(&str, Box<dyn Fn(&mut Query)>)> = vec![
+    type Change<'a> = (&'static str, Box<dyn Fn(&mut Query) + 'a>);
+    let changes: Vec<Change<'_>> = vec![
         ("long region", Box::new(|q| q.context.region = Some(long.clone()))),
         ("long residency", Box::new(|q| q.resource = artifact_with(vec![long.clone()]))),
         ("regions", Box::new(|q| q.resource = artifact_with(vec!["eu".to_owned(); Query::MAX_REGIONS + 1]))),

@@ -1,5 +1,5 @@
 //! What the crate promises, from outside.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod cases;
 mod explain;

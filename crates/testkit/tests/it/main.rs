@@ -1,4 +1,5 @@
 //! Checks of the repository itself: layout, arrows, licences, documents.
+#![expect(clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod arrows;
 mod documents;

@@ -26,6 +26,12 @@ fn what_was_acknowledged_survives_kill_9() {
         check(&sandbox, &known, &format!("round {round}, seed {seed}"));
     }
     println!("killed {killed} of {rounds} commands before they ended");
+    // Acts that always fail would leave nothing to survive.
+    let policies = sandbox.write("policies/extra.cedar", extra_policy(rounds)).display().to_string();
+    sandbox.run(["key", "rotate"]).exits(0);
+    sandbox.run(["policy", "apply", &policies, "--yes"]).exits(0);
+    sandbox.run(["gc", "--grace", "0s", "--yes"]).exits(0);
+    check(&sandbox, &known, "after the last round");
     assert!(killed * 4 >= rounds, "too few kills ({killed} of {rounds}) to say anything");
 }
 
@@ -125,6 +131,6 @@ fn check(sandbox: &Sandbox, known: &Acknowledged, when: &str) {
 fn extra_policy(round: u64) -> String {
     format!(
         "@id(\"extra-{round}\")\n@reason(\"a policy that never matches, changed every round\")\n@owner(\"crash test\")\n\
-         forbid (principal, action == Action::\"export\", resource) when {{ resource.name == \"never-{round}\" }};\n"
+         forbid (principal, action == Action::\"export\", resource is Artifact) when {{ resource.owner == \"never-{round}\" }};\n"
     )
 }

@@ -1,4 +1,5 @@
-"""Writes xwing, padme, record, list, map, wrap, request and envelope vectors: `python spec/vectors/manifests_and_keys.py`."""
+"""Writes xwing, mlkem, padme, record, list, map, wrap, request, envelope,
+derive and passphrase vectors: `python spec/vectors/manifests_and_keys.py`."""
 
 import hashlib
 import json
@@ -62,6 +63,44 @@ def xwing():
         low = ct[:1088] + bytes(32)
         cases.append({"name": f"draft {n}, x25519 of small order", **base, "ct": low, "expect": "error"})
     write("xwing", "draft-connolly-cfrg-xwing-kem, appendix C, with the secrets expanded; error: not this shared secret", cases)
+
+
+# ML-KEM-768 -------------------------------------------------------------------------------------------------------------
+
+
+def mlkem():
+    """FIPS 203 by `kyber-py`: decapsulation, with what it gives for a wrong ciphertext, and keys that are refused."""
+    from kyber_py.ml_kem import ML_KEM_768
+
+    cases = []
+    for n in (1, 2):
+        ek, dk = ML_KEM_768.key_derive(seeded(f"ml-kem seed {n}", 64))
+        ss, ct = ML_KEM_768._encaps_internal(ek, seeded(f"ml-kem message {n}", 32))
+        assert ML_KEM_768.decaps(dk, ct) == ss
+        base = {"ek": ek, "dk": dk, "ct": ct, "ss": ss}
+
+        def case(name, expect="error", **changes):
+            cases.append({"name": f"key {n}, {name}", **base, **changes, "expect": expect})
+
+        case("decapsulates", "ok")
+        # A wrong ciphertext of the right length gives a secret that nobody else has: `rejected`, never an error.
+        wrong = [*flips(ct, (0, 959, 960, 1087)), ("all zeros", bytes(1088)), ("all ones", b"\xff" * 1088)]
+        for name, other in wrong if n == 1 else wrong[1:2]:
+            case(f"ct {name}", ct=other, rejected=ML_KEM_768.decaps(dk, other))
+        if n == 2:
+            case("ct cut", ct=ct[:-1])
+            case("ct extended", ct=ct + b"\0")
+            case("ct empty", ct=b"")
+            case("dk cut", dk=dk[:-1])
+            case("dk extended", dk=dk + b"\0")
+            case("ek cut", ek=ek[:-1])
+            case("ek extended", ek=ek + b"\0")
+            # Coefficients are below 3329 (FIPS 203, section 7.2): the first and the last of the key, at and far above it.
+            for name, value in (("3329", 3329), ("4095", 4095)):
+                case(f"ek first coefficient {name}", ek=bytes([value & 255, ek[1] & 0xF0 | value >> 8]) + ek[2:])
+                last = bytes([ek[1150] & 0x0F | (value & 15) << 4, value >> 4])
+                case(f"ek last coefficient {name}", ek=ek[:1150] + last + ek[1152:])
+    write("mlkem", "ML-KEM-768; error: refused, or a secret that is not `ss` but `rejected`", cases)
 
 
 # Padme ------------------------------------------------------------------------------------------------------------------
@@ -466,6 +505,24 @@ def derivations():
     write("derive", "HKDF-Expand of a key; error: not this output", cases)
 
 
+def passphrases():
+    from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+
+    good = {"passphrase": b"correct horse", "memory": 8192, "passes": 1, "lanes": 1, "salt": seeded("salt", 16), "vault": VAULT}
+
+    def root(case):
+        argon = Argon2id(salt=case["salt"], length=32, iterations=case["passes"], lanes=case["lanes"], memory_cost=case["memory"])
+        return expand(argon.derive(case["passphrase"]), lp("root/passphrase", SUITE, case["vault"]), 32)
+
+    recommended = {**good, "memory": 65536, "passes": 3, "lanes": 4}
+    cases = [{"name": name, **base, "root": root(base), "expect": "ok"}
+             for name, base in (("least memory", good), ("recommended", recommended))]
+    changes = {"passphrase": b"correct horse\0", "memory": 8193, "passes": 2, "lanes": 2, "salt": bytes(16), "vault": VERSION}
+    cases += [{"name": f"another {field}", **good, field: value, "root": root(good), "expect": "error"}
+              for field, value in changes.items()]
+    write("passphrase", "A root from a passphrase; error: not this root", cases)
+
+
 if __name__ == "__main__":
-    for step in (xwing, padmes, records, lists, maps, wraps, requests, envelopes, derivations):
+    for step in (xwing, mlkem, padmes, records, lists, maps, wraps, requests, envelopes, derivations, passphrases):
         step()

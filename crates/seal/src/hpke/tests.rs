@@ -120,3 +120,5 @@ fn x25519_matches_wycheproof() {
     }
     assert!(count > 400, "{count}");
 }
+
+mod ml_kem;

@@ -130,6 +130,16 @@ fn derive_vectors() {
 }
 
 #[test]
+fn passphrase_vectors() {
+    for case in cases(include_str!("../../../../vectors/passphrase.json"), 8) {
+        let number = |field| case.value(field).as_u64().unwrap().try_into().unwrap();
+        let params = passphrase::Params::new(number("memory"), number("passes"), number("lanes"), case.array("salt"));
+        let root = params.unwrap().derive(&case.bytes("passphrase"), &case.array("vault")).unwrap();
+        assert_eq!(*root.expose_bytes() == case.array("root"), case.ok(), "{}", case.name());
+    }
+}
+
+#[test]
 fn padme_vectors() {
     for case in cases(include_str!("../../../../vectors/padme.json"), 20) {
         let len = case.value("length").as_u64().unwrap();

@@ -5,6 +5,7 @@ mod case;
 mod chunked;
 mod keys;
 mod manifest;
+mod published;
 mod python;
 mod record;
 mod release;

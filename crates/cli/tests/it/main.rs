@@ -10,6 +10,7 @@ mod outputs;
 mod readme;
 mod rehearsal;
 mod sandbox;
+mod scale;
 mod secrets;
 mod sources;
 mod trips;

@@ -5,8 +5,10 @@ MODEL ?=
 
 .PHONY: demo test test-deps lint bench fuzz crash vectors build
 
+# There are no examples: naming them has cargo choose the features that the tests need, so that demo and tests share one
+# build of every dependency.
 build:
-	$(CARGO) build -q -p strongroom-cli
+	$(CARGO) build -q --workspace --bins --examples
 
 demo: build ## the main job, on real input: make demo [MODEL=path of any file or folder]
 	@scripts/demo.sh $(if $(MODEL),"$(MODEL)")
@@ -29,7 +31,7 @@ fuzz: ## each parser of outside bytes for SECONDS_EACH seconds (60 by default)
 	@scripts/fuzz.sh $(or $(SECONDS_EACH),60)
 
 crash: ## kill -9 at random points, ROUNDS times (200 by default), then reopen and check
-	@CRASH_ROUNDS=$(or $(ROUNDS),200) $(CARGO) test -q -p strongroom-cli --test it crash -- --nocapture
+	@CRASH_ROUNDS=$(or $(ROUNDS),200) $(CARGO) test -q --workspace --test it -- --nocapture kill_9
 
 vectors: ## writes vectors/ again from the independent Python generator
 	@scripts/vectors.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need and this machine lacks: PostgreSQL (second engine), Go with x/mod (independent log
-# verifier), Python packages (independent decryptor, in target/venv), cargo-fuzz (in target/tools).
+# verifier), Python packages (independent decryptor, in target/venv).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -31,5 +31,3 @@ if [ ! -e "$stamp" ]; then
     target/venv/bin/pip install -q --disable-pip-version-check -r spec/requirements.txt
     touch "$stamp"
 fi
-
-[ -x target/tools/bin/cargo-fuzz ] || cargo install -q --locked --root target/tools cargo-fuzz@0.13.2

@@ -15,6 +15,9 @@ pub struct Begin {
     pub artifact: Name,
     /// The class asked for; else the workspace's default, else confidential.
     pub class: Option<Class>,
+    /// Whatever the class would be, it is not below this one. For settings that may come from somebody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<Class>,
     /// The environment.
     pub environment: Environment,
     /// What it is; on the first version, else must agree.

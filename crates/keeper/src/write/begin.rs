@@ -217,7 +217,8 @@ impl Call<'_> {
         }
         let same = draft.artifact == site.artifact.id
             && draft.environment == self.command.environment
-            && self.command.class.is_none_or(|class| class == draft.class);
+            && self.command.class.is_none_or(|class| class == draft.class)
+            && self.command.at_least.is_none_or(|least| least <= draft.class);
         if !same {
             return Err(Error::conflict("the new version", "it was begun for another artifact, class or environment"));
         }
@@ -226,18 +227,24 @@ impl Call<'_> {
 
     fn class(&self, workspace: &Workspace, artifact: Option<&Artifact>) -> Result<(Class, &'static str)> {
         let settled = artifact.filter(|artifact| artifact.latest > 0);
-        match (self.command.class, settled) {
-            (Some(asked), Some(artifact)) if asked < artifact.class => Err(Error::conflict(
-                "the new version",
-                format!("the artifact is {}; a lower class is an act of its own", artifact.class),
-            )),
-            (Some(asked), _) => Ok((asked, "asked")),
-            (None, Some(artifact)) => Ok((artifact.class, "artifact")),
+        let (class, why) = match (self.command.class, settled) {
+            (Some(asked), Some(artifact)) if asked < artifact.class => {
+                return Err(Error::conflict(
+                    "the new version",
+                    format!("the artifact is {}; a lower class is an act of its own", artifact.class),
+                ));
+            }
+            (Some(asked), _) => (asked, "asked"),
+            (None, Some(artifact)) => (artifact.class, "artifact"),
             (None, None) => {
                 let why = if workspace.default_class.is_some() { "workspace default" } else { "default" };
-                Ok((policy::default_class(workspace.default_class), why))
+                (policy::default_class(workspace.default_class), why)
             }
-        }
+        };
+        Ok(match self.command.at_least {
+            Some(least) if least > class => (least, "raised"),
+            _ => (class, why),
+        })
     }
 
     fn decide(&self, rules: &Arc<policy::Set>, actor: &Actor, site: &Site) -> Result<Verdict> {

@@ -174,6 +174,7 @@ impl<'a> Client<'a> {
             workspace: reference.workspace,
             artifact: reference.artifact,
             class: put.class,
+            at_least: None,
             environment: put.environment,
             kind: Some(Kind::Dataset),
             objects: put.objects.clone(),

@@ -3,6 +3,8 @@
 //! Every block is a CBOR array: of entries at level 0, of children at every level above. A block is written when it is full, so both
 //! writer and reader hold one block for each level, never a whole stream.
 
+use zeroize::Zeroizing;
+
 use crate::cbor::{Malformed, Reader, Writer, same};
 use crate::manifest::{Error, Opener, Sealer, Source, WriteError};
 
@@ -16,6 +18,10 @@ pub(crate) const MAX_ENTRIES: u64 = 1 << 30;
 pub(crate) const MAX_KEY_LEN: usize = 4_096;
 /// Room for the array's head.
 const HEAD_LEN: usize = 5;
+/// Room for any item with names: a path and the target of a link.
+const ITEM_LEN: usize = 2 * MAX_KEY_LEN + 64;
+/// First capacity of a block that is being filled.
+const FIRST_LEN: usize = 4_096;
 
 /// What a stream of blocks holds.
 pub(crate) trait Item: Sized {
@@ -67,7 +73,8 @@ pub(crate) struct Root {
 
 #[derive(Default)]
 struct Level {
-    items: Vec<u8>,
+    /// Encoded items: in a list, names. Wiped when it grows and at the end, used again in between.
+    items: Zeroizing<Vec<u8>>,
     count: usize,
     first_key: Vec<u8>,
     first_ordinal: u64,
@@ -78,6 +85,8 @@ struct Level {
 pub(crate) struct Builder {
     levels: Vec<Level>,
     entries: u64,
+    /// The item that is being added.
+    item: Zeroizing<Vec<u8>>,
 }
 
 impl Builder {
@@ -91,9 +100,15 @@ impl Builder {
         if self.entries == MAX_ENTRIES {
             return Err(WriteError::TooMany);
         }
-        let mut writer = Writer::new();
+        if self.item.capacity() == 0 {
+            self.item = Zeroizing::new(Vec::with_capacity(ITEM_LEN));
+        }
+        let mut writer = Writer::reusing(std::mem::take(&mut *self.item));
         item.write(&mut writer);
-        self.push_at(0, item.key(), self.entries, &writer.into_bytes(), out)?;
+        let bytes = Zeroizing::new(writer.into_bytes());
+        let pushed = self.push_at(0, item.key(), self.entries, &bytes, out);
+        self.item = bytes;
+        pushed?;
         self.entries += 1;
         Ok(())
     }
@@ -120,21 +135,22 @@ impl Builder {
             level.first_key = key.to_vec();
             level.first_ordinal = ordinal;
         }
-        level.items.extend_from_slice(item);
+        append(&mut level.items, item);
         level.count += 1;
         Ok(())
     }
 
     /// Writes the block of `level` and points to it from the level above.
     fn flush(&mut self, level: usize, out: &mut Sealer<'_>) -> Result<(), WriteError> {
-        let (child, _) = self.write(level, out)?;
+        let child = self.write(level, out)?;
         let mut writer = Writer::new();
         child.write(&mut writer);
-        self.push_at(level + 1, &child.first_key, child.first_ordinal, &writer.into_bytes(), out)
+        let bytes = Zeroizing::new(writer.into_bytes());
+        self.push_at(level + 1, &child.first_key, child.first_ordinal, &bytes, out)
     }
 
-    fn write(&mut self, level: usize, out: &mut Sealer<'_>) -> Result<(Child, usize), WriteError> {
-        let full = self.levels.get_mut(level).map(std::mem::take).ok_or(WriteError::Bug)?;
+    fn write(&mut self, level: usize, out: &mut Sealer<'_>) -> Result<Child, WriteError> {
+        let full = self.levels.get_mut(level).ok_or(WriteError::Bug)?;
         let mut head = Writer::new();
         head.array(full.count);
         let head = head.into_bytes();
@@ -142,7 +158,9 @@ impl Builder {
         let offset = out.position();
         out.write(&head)?;
         out.write(&full.items)?;
-        Ok((Child { first_key: full.first_key, first_ordinal: full.first_ordinal, offset, len }, full.count))
+        full.items.clear();
+        full.count = 0;
+        Ok(Child { first_key: std::mem::take(&mut full.first_key), first_ordinal: full.first_ordinal, offset, len })
     }
 
     /// Writes what is left; the last block is the root.
@@ -155,10 +173,21 @@ impl Builder {
             self.flush(level, out)?;
             level += 1;
         }
-        let (root, _) = self.write(level, out)?;
+        let root = self.write(level, out)?;
         let depth = u8::try_from(level).map_err(|_| WriteError::Bug)?;
         Ok(Root { entries: self.entries, offset: root.offset, len: root.len, depth })
     }
+}
+
+/// Appends without leaving a copy behind where the buffer was before it grew.
+fn append(buffer: &mut Zeroizing<Vec<u8>>, bytes: &[u8]) {
+    let len = buffer.len() + bytes.len();
+    if len > buffer.capacity() {
+        let mut larger = Zeroizing::new(Vec::with_capacity(len.next_power_of_two().max(FIRST_LEN)));
+        larger.extend_from_slice(buffer);
+        *buffer = larger;
+    }
+    buffer.extend_from_slice(bytes);
 }
 
 /// Reads blocks, from any key or ordinal on.
@@ -321,6 +350,6 @@ pub(crate) fn decode_block<T: Item>(bytes: &[u8]) -> Result<Vec<T>, Malformed> {
     let mut writer = Writer::with_capacity(bytes.len());
     writer.array(items.len());
     items.iter().for_each(|item| item.write(&mut writer));
-    same(bytes, &writer.into_bytes())?;
+    same(bytes, &Zeroizing::new(writer.into_bytes()))?;
     Ok(items)
 }

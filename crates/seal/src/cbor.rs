@@ -29,6 +29,12 @@ impl Writer {
         Self(Vec::with_capacity(len))
     }
 
+    /// In a buffer that was used before; what it holds is forgotten.
+    pub(crate) fn reusing(mut buffer: Vec<u8>) -> Self {
+        buffer.clear();
+        Self(buffer)
+    }
+
     /// The initial byte and argument of an item (RFC 8949, section 3).
     fn head(&mut self, major: u8, value: u64) -> &mut Self {
         let bytes = value.to_be_bytes();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DEPOT/<vault id>/<first digit of the object id>/<object id>    0600
-//! DEPOT/<vault id>/unfinished/<object id>.<process>-<count>      uploads in progress
+//! DEPOT/<vault id>/unfinished/<object id>.<process>-<count>      uploads in progress, each locked by whoever writes it
 //! ```
 //! Folders are 0700. Every step down is an `openat` that follows no symbolic link, and whatever is not a plain file is refused. An object is written
 //! under a temporary name, flushed, renamed without replacing, and its folder flushed: it shows whole, and once acknowledged it survives a crash.
@@ -155,8 +155,7 @@ impl Store for Local {
         for name in folder.names(place)? {
             let Some(status) = folder.status(&name, place)? else { continue };
             if FileType::from_raw_mode(status.st_mode) == FileType::RegularFile && written(&status) < before {
-                folder.remove_file(&name, place)?;
-                swept += 1;
+                swept += u64::from(remove_dead(&folder, &name, place)?);
             }
         }
         Ok(swept)
@@ -212,6 +211,22 @@ fn entry(fan: &Folder, key: Key) -> Result<Option<Entry>> {
     Ok(status
         .filter(|status| FileType::from_raw_mode(status.st_mode) == FileType::RegularFile)
         .map(|status| Entry { key, len_bytes: u64::try_from(status.st_size).unwrap_or(0) }))
+}
+
+/// Removes an unfinished upload, unless the one who writes it lives; whether it did.
+fn remove_dead(folder: &Folder, name: &str, place: Place) -> Result<bool> {
+    let file = match folder.open_file(name, place) {
+        Err(Error::NotFound { .. }) => return Ok(false),
+        other => other?,
+    };
+    if file.try_lock().is_err() {
+        return Ok(false);
+    }
+    // Still locked: an upload that gets the name just now sees that it is taken away.
+    match folder.remove_file(name, place) {
+        Err(Error::NotFound { .. }) => Ok(false),
+        other => other.map(|()| true),
+    }
 }
 
 /// When a file was last written. A time that cannot be told counts as just now, so that nothing is removed too early.

@@ -44,7 +44,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The environment's errors. A vault without objects is an empty list.
     fn list(&self, vault: &Id, after: Option<&Key>, limit: usize) -> Result<Vec<Entry>>;
 
-    /// Removes unfinished uploads of `vault` that were last written before `before`; answers how many.
+    /// Removes unfinished uploads of `vault` that were last written before `before` and that nobody writes any more; answers how many.
     ///
     /// Buckets answer 0: a life-cycle rule of the bucket aborts their unfinished uploads.
     ///

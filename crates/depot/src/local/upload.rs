@@ -1,7 +1,7 @@
 //! Writing one object of a local depot.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::fs::{File, TryLockError};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::folder::{Folder, map_io};
@@ -30,7 +30,9 @@ impl LocalUpload {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         loop {
             let temporary = format!("{name}.{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-            if let Some(file) = unfinished.new_file(&temporary, key.into())? {
+            if let Some(file) = unfinished.new_file(&temporary, key.into())?
+                && hold(&file).map_err(|e| map_io(e, key.into()))?
+            {
                 return Ok(Self {
                     key,
                     file,
@@ -45,6 +47,16 @@ impl LocalUpload {
                 });
             }
         }
+    }
+}
+
+/// Locks a new temporary file for as long as it is open, which tells a sweep that its upload lives. False if a sweep took it just
+/// now. Where the file system has no locks nothing is held, and a sweep removes nothing.
+fn hold(file: &File) -> std::io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(file.metadata()?.nlink() > 0),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(_)) => Ok(true),
     }
 }
 

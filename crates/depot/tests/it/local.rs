@@ -93,7 +93,12 @@ fn killed_upload_shows_nothing_and_is_swept_after_its_grace() {
     let fixture = local();
     let upload = fixture.store.create(&key(1, 2)).unwrap();
     upload.write_at(0, b"half").unwrap();
-    std::mem::forget(upload);
+    // A killed process leaves the file and no lock on it.
+    let unfinished = vault_folder(&fixture).join("unfinished");
+    let left = std::fs::read_dir(&unfinished).unwrap().next().unwrap().unwrap().path();
+    std::fs::copy(&left, unfinished.join("left")).unwrap();
+    drop(upload);
+    assert!(!left.exists());
     assert!(fixture.store.list(&[1; 16], None, 9).unwrap().is_empty());
     let now = std::fs::metadata(vault_folder(&fixture)).unwrap().modified().unwrap();
     assert_eq!(fixture.store.sweep(&[1; 16], now - Duration::from_secs(3600)).unwrap(), 0);
@@ -102,6 +107,38 @@ fn killed_upload_shows_nothing_and_is_swept_after_its_grace() {
     assert_eq!(fixture.store.sweep(&[9; 16], now).unwrap(), 0);
     fixture.store.put_small(&key(1, 2), b"whole").unwrap();
     assert_eq!(whole(&*fixture.store, &key(1, 2)), b"whole");
+}
+
+#[test]
+fn a_living_upload_is_never_swept_however_old() {
+    let fixture = local();
+    let upload = fixture.store.create(&key(1, 2)).unwrap();
+    upload.write_at(0, b"half").unwrap();
+    let later =
+        std::fs::metadata(vault_folder(&fixture)).unwrap().modified().unwrap() + Duration::from_secs(10 * 86_400);
+    assert_eq!(fixture.store.sweep(&[1; 16], later).unwrap(), 0);
+    upload.write_at(4, b"whole").unwrap();
+    upload.finish().unwrap();
+    assert_eq!(whole(&*fixture.store, &key(1, 2)), b"halfwhole");
+}
+
+#[test]
+fn sweeping_beside_uploads_takes_none_of_them() {
+    let fixture = local();
+    let later = std::time::UNIX_EPOCH + Duration::from_secs(1 << 35);
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                fixture.store.sweep(&[1; 16], later).unwrap();
+            }
+        });
+        for n in 0..200 {
+            fixture.store.put_small(&key(1, n), &[n; 10]).unwrap();
+        }
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_eq!(fixture.store.list(&[1; 16], None, 1_000).unwrap().len(), 200);
 }
 
 #[test]

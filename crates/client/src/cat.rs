@@ -80,7 +80,7 @@ impl Client {
             return Err(Problem::new(Code::BadRequest, what, format!("the range lies outside its {size} bytes")));
         };
         let mut scratch = Scratch::default();
-        let mut buffer = Zeroizing::new(Vec::new());
+        let mut buffer = Zeroizing::new(Vec::with_capacity((range.end - range.start).min(STEP_LEN) as usize));
         let mut start = 0;
         for piece in place.extents.iter().flat_map(|extent| map.pieces(extent)) {
             let here = start..start + piece.len;

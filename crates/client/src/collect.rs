@@ -33,7 +33,8 @@ pub enum Deletes {
 const STEP: usize = 1_000;
 
 impl Client {
-    /// Marks what no version names and no lease holds, deletes it from the depot, and says so.
+    /// Marks what no version names and no lease holds, deletes it from the depot, and says so. What a put is writing at the same time
+    /// stays: its finished objects are leased, and the depot knows the unfinished ones whose writer lives.
     ///
     /// # Errors
     /// `behind-anchor` if the database is not proven current; `denied`; `unavailable`.

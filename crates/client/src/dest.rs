@@ -77,6 +77,24 @@ pub struct Place {
     armed: bool,
 }
 
+/// The permission bits that new things get here: all but those of the umask, or what the folder's default access list grants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Granted(u32);
+
+impl Granted {
+    /// What of a version's mode is given to a new file or folder, as `tar` does it for everybody but root: never set-user-id,
+    /// set-group-id or sticky.
+    pub fn of(self, mode: u32) -> Mode {
+        Mode::from_raw_mode((mode & self.0 & 0o777) as _)
+    }
+
+    /// Tells them from a folder that was just made with every bit asked for. Reading the umask itself would mean changing it for a
+    /// moment, for all threads.
+    fn told_by(folder: &OwnedFd) -> rustix::io::Result<Self> {
+        Ok(Self(rustix::fs::fstat(folder)?.st_mode & 0o777))
+    }
+}
+
 impl Place {
     /// Looks at `dest` for a single file called `name`: in it, if it is a folder, else exactly there.
     ///
@@ -125,16 +143,19 @@ impl Place {
         if self.folder.as_os_str() == "." { PathBuf::from(name) } else { self.folder.join(name) }
     }
 
-    /// Starts a file.
+    /// Starts a file; says which bits of its mode it may get in the end.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn stage_file(&mut self) -> Result<File, Error> {
+    pub fn stage_file(&mut self) -> Result<(File, Granted), Error> {
+        let (probe, granted) = self.folder()?;
+        drop(probe);
+        rustix::fs::unlinkat(&self.parent, &*self.hidden, AtFlags::REMOVEDIR).map_err(|e| self.failed(e))?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.parent, &*self.hidden, flags, Mode::RUSR | Mode::WUSR);
         let file = file.map_err(|e| self.failed(e))?;
         self.armed = true;
-        Ok(File::from(file))
+        Ok((File::from(file), granted))
     }
 
     /// Starts a folder.
@@ -142,11 +163,27 @@ impl Place {
     /// # Errors
     /// [`Error::Io`].
     pub fn stage_folder(&mut self) -> Result<Stage, Error> {
-        rustix::fs::mkdirat(&self.parent, &*self.hidden, Mode::RWXU).map_err(|e| self.failed(e))?;
+        let (root, granted) = self.folder()?;
         self.armed = true;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let root = rustix::fs::openat(&self.parent, &*self.hidden, flags, Mode::empty()).map_err(|e| self.failed(e))?;
-        Ok(Stage::new(root))
+        Ok(Stage::new(root, granted))
+    }
+
+    /// Makes the hidden folder, looks at what it was granted, and closes it to everybody else. Until then it is empty, and afterwards
+    /// nobody who opened it in between finds a way through it.
+    fn folder(&self) -> Result<(OwnedFd, Granted), Error> {
+        let all = Mode::RWXU | Mode::RWXG | Mode::RWXO;
+        rustix::fs::mkdirat(&self.parent, &*self.hidden, all).map_err(|e| self.failed(e))?;
+        let made = || -> rustix::io::Result<_> {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let folder = rustix::fs::openat(&self.parent, &*self.hidden, flags, Mode::empty())?;
+            let granted = Granted::told_by(&folder)?;
+            rustix::fs::fchmod(&folder, Mode::RWXU)?;
+            Ok((folder, granted))
+        };
+        made().map_err(|e| {
+            let _ = rustix::fs::unlinkat(&self.parent, &*self.hidden, AtFlags::REMOVEDIR);
+            self.failed(e)
+        })
     }
 
     /// Shows what was staged, under its name, in one step.

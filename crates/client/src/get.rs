@@ -107,8 +107,9 @@ impl Getting<'_> {
         let place_entry = map.find(ordinal).map_err(|e| fault::manifest("cannot read the map", &e))?;
         let mapped = place_entry.filter(|mapped| mapped.size() == Some(entry.size()) && mapped.digest.is_some());
         let mapped = mapped.ok_or_else(|| disagree(self.grant))?;
-        let staged = Arc::new(place.stage_file()?);
-        let out = Arc::new(OutFile::new(entry, &mapped, Some(Arc::clone(&staged))));
+        let (staged, granted) = place.stage_file()?;
+        let staged = Arc::new(staged);
+        let out = Arc::new(OutFile::new(entry, &mapped, Some(Arc::clone(&staged)), granted));
         let feed = Feed::one(self.opened, list, map, out, mapped);
         let done = self.run(feed, None)?;
         staged.sync_all().map_err(|e| fault::io("cannot write", &get.dest, &e))?;

@@ -16,14 +16,12 @@ mod work;
 use crate::Client;
 use crate::seat::{Grant, Keys, unexpected};
 use crate::source::Filter;
-use crate::watch::Watch;
+use crate::watch::{Watch, check};
 use api::terms::{Action, Class, Code, Environment, Kind, Name, VersionId};
 use api::wire::{Answer, Begin, Begun, Command, Problem, VersionItem};
-use depot::Key;
 use draft::{Journal, Resume};
 use entries::Opened;
 use run::Putting;
-use seal::record::Segment;
 use seal::secret::MapKey;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -41,6 +39,8 @@ pub struct Put {
     pub artifact: Name,
     /// The class asked for.
     pub class: Option<Class>,
+    /// Whatever the class would be, it is not below this one.
+    pub at_least: Option<Class>,
     /// The environment.
     pub environment: Environment,
     /// What it is.
@@ -94,7 +94,7 @@ impl Client {
         let opened = Opened::open(&put.source, name, put.filter.clone(), &self.dir)?;
         let began_nanos = crate::system::now().as_millis().saturating_mul(1_000_000);
         let previous = self.previous(put)?;
-        let (draft, resume, journal) = self.begin(put, previous.as_ref())?;
+        let (draft, resume, journal) = self.begin(put, previous.as_ref(), watch)?;
         watch.note(&format!("class {} ({})", draft.begun.class, draft.begun.class_why));
         if let Some(resume) = &resume {
             watch.note(&format!("going on after {} finished segments", resume.segments.len()));
@@ -132,6 +132,7 @@ impl Client {
         &self,
         put: &Put,
         previous: Option<&VersionItem>,
+        watch: &dyn Watch,
     ) -> Result<(Draft, Option<Resume>, Option<Journal>), Problem> {
         let target = format!("{}/{}", put.workspace, put.artifact);
         let is_stdin = put.source.as_os_str() == "-";
@@ -140,8 +141,11 @@ impl Client {
         {
             if let Ok(draft) = self.open_draft(put, previous, version) {
                 let resume = journal.resume(&draft.map, self.vault().as_bytes(), &version);
-                if let Some(resume) = resume.filter(|resume| self.holds(resume)) {
-                    return Ok((draft, Some(resume), Some(journal.clone())));
+                if let Some(resume) = resume {
+                    if self.holds(&resume, watch)? {
+                        return Ok((draft, Some(resume), Some(journal.clone())));
+                    }
+                    watch.note("what the unfinished put left in the depot is damaged or gone: starting over");
                 }
                 let _ = self.seat().call(Command::Abandon { version });
             }
@@ -151,12 +155,19 @@ impl Client {
         Ok((draft, None, journal))
     }
 
-    /// Whether the depot still holds the segments of an unfinished put.
-    fn holds(&self, resume: &Resume) -> bool {
+    /// Whether the depot still holds the segments of an unfinished put, every byte of them: nobody has read them since they were
+    /// written, and the new version will name them.
+    fn holds(&self, resume: &Resume, watch: &dyn Watch) -> Result<bool, Problem> {
         let vault = *self.vault().as_bytes();
-        let there =
-            |s: &Segment| self.store().len_bytes(&Key::new(vault, s.object)).is_ok_and(|len| len == s.stored_len);
-        resume.segments.iter().all(there)
+        watch.stage("checking", Some(resume.segments.iter().map(|segment| segment.stored_len).sum()));
+        for segment in &resume.segments {
+            let whole = crate::verify::whole(self.store(), vault, segment, watch);
+            check(watch, "put")?;
+            if !whole {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn open_draft(&self, put: &Put, previous: Option<&VersionItem>, version: VersionId) -> Result<Draft, Problem> {
@@ -165,6 +176,7 @@ impl Client {
             workspace: put.workspace.clone(),
             artifact: put.artifact.clone(),
             class: put.class,
+            at_least: put.at_least,
             environment: put.environment,
             kind: put.kind,
             objects: vec![segment, object],
@@ -201,6 +213,8 @@ struct Draft {
 
 /// Whether a new version may share packs with this one: the same place and class, never restricted, and a source that has paths.
 fn comparable(item: &VersionItem, put: &Put) -> bool {
-    let same = item.environment == put.environment && put.class.is_none_or(|class| class == item.class);
+    let class =
+        put.class.is_none_or(|class| class == item.class) && put.at_least.is_none_or(|least| least <= item.class);
+    let same = item.environment == put.environment && class;
     same && item.class != Class::Restricted && put.source.as_os_str() != "-"
 }

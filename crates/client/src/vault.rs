@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
+pub use keeper::Presence;
 pub use keeper::vault::{Description, RootKind};
 
 /// A passphrase, overwritten on drop.
@@ -93,18 +94,33 @@ pub fn init(options: Init) -> Result<VaultInfo, Problem> {
     Ok(info)
 }
 
+/// Who sits down, and what they say of themselves. Everything but nothing is for rehearsal vaults.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sitting<'a> {
+    /// The principal; else the owner.
+    pub principal: Option<&'a Name>,
+    /// Whether they proved to be there; else they did, just now.
+    pub presence: Option<Presence>,
+}
+
 /// Opens a vault and sits down as its owner, or as a named principal of a rehearsal vault.
 ///
 /// # Errors
-/// `no-vault`, `root-refused`, `bad-signature`, `clock-back`, `unavailable`.
-pub fn open(dir: &Path, root: Root, anchor: PathBuf, principal: Option<&Name>) -> Result<Client, Problem> {
+/// `no-vault`, `root-refused`, `bad-signature`, `clock-back`, `unavailable`; `bad-request` for what only a rehearsal vault takes on
+/// somebody's word.
+pub fn open(dir: &Path, root: Root, anchor: PathBuf, who: Sitting<'_>) -> Result<Client, Problem> {
     let root = match root {
         Root::Keyfile(path) => keeper::vault::RootUnlock::Keyfile(path),
         Root::Passphrase(bytes) => keeper::vault::RootUnlock::Passphrase(bytes),
     };
     let keeper = keeper::Keeper::open(&keeper::vault::OpenOptions::new(dir.to_owned(), root, anchor))?;
+    if who.presence.is_some() && keeper.info().mode != Mode::Rehearsal {
+        let why =
+            format!("a {} vault takes nothing on somebody's word; only a rehearsal vault does", keeper.info().mode);
+        return Err(Problem::new(Code::BadRequest, "cannot assert presence", why));
+    }
     let key = SessionKey::generate()?;
-    let session = keeper.session(principal, key.public())?;
+    let session = keeper.session(who.principal, key.public())?.with_presence(who.presence.unwrap_or_default());
     let seat = Seat::new(Box::new(Embedded::new(keeper, session)), key)?;
     let store = depot::Local::open(&dir.join("depot")).map_err(|e| crate::fault::depot("cannot open the depot", &e))?;
     Ok(Client::new(seat, Arc::new(store), dir.to_owned()))

@@ -242,6 +242,14 @@ impl<'a> Run<'a> {
     }
 }
 
+/// Whether the depot holds exactly this segment. Interrupted, the answer means nothing.
+pub(crate) fn whole(store: &dyn Store, vault: [u8; 16], segment: &Segment, watch: &dyn Watch) -> bool {
+    let digest = Digest::from_bytes(segment.digest);
+    let Ok(info) = SegmentInfo::new(segment.plaintext_len, segment.stored_len, digest) else { return false };
+    let check = SegmentCheck::open(store, &Key::new(vault, segment.object), info);
+    check.and_then(|check| groups(&check, &info, watch)).is_ok()
+}
+
 /// Verifies a segment with all threads; answers the first damage by place.
 fn groups(check: &SegmentCheck, info: &SegmentInfo, watch: &dyn Watch) -> depot::sealed::Result<()> {
     let next = AtomicU64::new(0);

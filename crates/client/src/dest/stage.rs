@@ -1,6 +1,6 @@
 //! The staging folder of a version with several entries.
 
-use super::Error;
+use super::{Error, Granted};
 use crate::source::{MAX_PATH_LEN_BYTES, as_path, split};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -11,6 +11,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 #[derive(Debug)]
 pub struct Stage {
     root: OwnedFd,
+    granted: Granted,
 }
 
 /// The folder that was used last: neighbours are created one after another.
@@ -24,8 +25,13 @@ const NEW: OFlags =
     OFlags::RDWR.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 impl Stage {
-    pub(super) fn new(root: OwnedFd) -> Self {
-        Self { root }
+    pub(super) fn new(root: OwnedFd, granted: Granted) -> Self {
+        Self { root, granted }
+    }
+
+    /// The permission bits that things in it get.
+    pub fn granted(&self) -> Granted {
+        self.granted
     }
 
     /// Makes a folder, and those above it that the version did not name. Its mode is set later.
@@ -65,13 +71,16 @@ impl Stage {
         rustix::fs::symlinkat(target, &at, name).map_err(|e| failed(path, e))
     }
 
-    /// Sets the permission bits of a folder; never set-user-id, set-group-id or sticky.
+    /// Sets the permission bits of a folder, as far as they are granted. The empty path is the staging folder itself.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Path`], [`Error::Io`].
     pub fn mode(&self, path: &[u8], mode: u32) -> Result<(), Error> {
+        if !path.is_empty() {
+            check(path)?;
+        }
         let at = self.enter(path, Missing::Refuse)?;
-        rustix::fs::fchmod(&at, Mode::from_raw_mode((mode & 0o777) as _)).map_err(|e| failed(path, e))
+        rustix::fs::fchmod(&at, self.granted.of(mode)).map_err(|e| failed(path, e))
     }
 
     /// Makes everything in it durable with one call.

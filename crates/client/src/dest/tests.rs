@@ -1,4 +1,5 @@
 use super::*;
+use proptest::prelude::*;
 use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
@@ -13,7 +14,7 @@ fn names(dir: &Path) -> Vec<String> {
 fn a_file_lands_at_dest_or_in_the_folder_and_never_over_something() {
     let dir = tempfile::tempdir().unwrap();
     let mut place = Place::for_file(&dir.path().join("out"), b"name", Existing::Keep).unwrap();
-    place.stage_file().unwrap().write_all(b"one").unwrap();
+    place.stage_file().unwrap().0.write_all(b"one").unwrap();
     assert_eq!(place.show().unwrap(), dir.path().join("out"));
     let mut place = Place::for_file(dir.path(), b"name", Existing::Keep).unwrap();
     place.stage_file().unwrap();
@@ -49,7 +50,7 @@ fn force_replaces_files_links_and_whole_folders() {
     let dest = dir.path().join("dest");
     symlink(&outside, &dest).unwrap();
     let mut place = Place::for_file(&dest, b"x", Existing::Replace).unwrap();
-    place.stage_file().unwrap().write_all(b"new").unwrap();
+    place.stage_file().unwrap().0.write_all(b"new").unwrap();
     place.show().unwrap();
     assert_eq!(std::fs::read(&dest).unwrap(), b"new");
     assert_eq!(std::fs::read(&outside).unwrap(), b"untouched");
@@ -94,12 +95,134 @@ fn a_hostile_version_cannot_leave_the_staging_folder() {
 }
 
 #[test]
+fn only_granted_bits_are_given_and_never_the_special_ones() {
+    assert_eq!(Granted(0o755).of(0o666), Mode::from_raw_mode(0o644));
+    assert_eq!(Granted(0o750).of(0o7777), Mode::from_raw_mode(0o750));
+    assert_eq!(Granted(0o777).of(0o7777), Mode::from_raw_mode(0o777));
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("made")).unwrap();
+    let of = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    let umasked = of(&dir.path().join("made"));
+    let mut place = Place::for_folder(&dir.path().join("out"), Existing::Keep).unwrap();
+    let stage = place.stage_folder().unwrap();
+    assert_eq!(stage.granted(), Granted(umasked), "a new folder has what the umask leaves of every bit");
+    let hidden = dir.path().join(crate::source::as_path(&place.hidden));
+    assert_eq!(of(&hidden), 0o700, "while it is filled nobody else may look");
+    drop(place);
+    let mut place = Place::for_file(&dir.path().join("out"), b"x", Existing::Keep).unwrap();
+    let (_, granted) = place.stage_file().unwrap();
+    assert_eq!(granted, Granted(umasked));
+    assert_eq!(of(&dir.path().join(crate::source::as_path(&place.hidden))), 0o600);
+}
+
+/// Names that a hostile writer may choose, more often bad ones than chance would give.
+fn paths() -> impl Strategy<Value = Vec<u8>> {
+    let part = prop_oneof![
+        Just(b"..".to_vec()),
+        Just(b".".to_vec()),
+        Just(Vec::new()),
+        Just(b"link".to_vec()),
+        Just(b"a".to_vec()),
+        Just(b"b".to_vec()),
+        prop::collection::vec(any::<u8>(), 0..8),
+    ];
+    prop::collection::vec(part, 0..6).prop_map(|parts| parts.join(&b'/'))
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    File(Vec<u8>),
+    Folder(Vec<u8>),
+    Link(Vec<u8>, Vec<u8>),
+    Mode(Vec<u8>, u32),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let target = prop_oneof![Just(b"/outside".to_vec()), Just(b"..".to_vec()), Just(b"../outside".to_vec()), paths()];
+    let step = prop_oneof![
+        paths().prop_map(Step::File),
+        paths().prop_map(Step::Folder),
+        (paths(), target).prop_map(|(path, target)| Step::Link(path, target)),
+        (paths(), any::<u32>()).prop_map(|(path, mode)| Step::Mode(path, mode)),
+    ];
+    prop::collection::vec(step, 0..24)
+}
+
+/// Everything below a folder, links not followed, with its mode and length.
+fn everything(root: &Path) -> Vec<(PathBuf, u32, u64)> {
+    let mut open = vec![root.to_owned()];
+    let mut out = Vec::new();
+    while let Some(dir) = open.pop() {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            let meta = std::fs::symlink_metadata(&path).unwrap();
+            out.push((path.clone(), meta.permissions().mode(), meta.len()));
+            if meta.is_dir() {
+                open.push(path);
+            }
+        }
+    }
+    out.sort();
+    out
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn no_order_of_hostile_names_leaves_the_staging_folder(steps in steps()) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("outside/b")).unwrap();
+        std::fs::write(dir.path().join("outside/a"), b"theirs").unwrap();
+        let inside = dir.path().join("in");
+        std::fs::create_dir(&inside).unwrap();
+        symlink(dir.path().join("outside"), inside.join("beside")).unwrap();
+        let before = everything(dir.path());
+        let mut place = Place::for_folder(&inside.join("out"), Existing::Keep).unwrap();
+        let stage = place.stage_folder().unwrap();
+        let hidden = inside.join(crate::source::as_path(&place.hidden));
+        let mut last = LastFolder::default();
+        for step in &steps {
+            let (path, done) = match step {
+                Step::File(path) => {
+                    let made = stage.file(path, &mut last).map(|mut file| file.write_all(b"ours").unwrap());
+                    (path, made)
+                }
+                Step::Folder(path) => (path, stage.folder(path)),
+                Step::Link(path, target) => (path, stage.link(path, target)),
+                Step::Mode(path, mode) => (path, stage.mode(path, mode | 0o700)),
+            };
+            if done.is_ok() && !matches!(step, Step::Mode(..)) {
+                prop_assert!(std::fs::symlink_metadata(hidden.join(crate::source::as_path(path))).is_ok());
+            }
+        }
+        let after: Vec<_> = everything(dir.path()).into_iter().filter(|(path, ..)| !path.starts_with(&hidden)).collect();
+        prop_assert_eq!(after, before, "something outside was made or changed");
+        drop(place);
+        prop_assert_eq!(everything(&inside).len(), 1, "and nothing is left");
+    }
+
+    #[test]
+    fn a_destination_is_the_place_that_was_named(name in "[a-z.]{1,12}") {
+        let dir = tempfile::tempdir().unwrap();
+        match Place::for_folder(&dir.path().join(&name), Existing::Keep) {
+            Ok(mut place) => {
+                place.stage_folder().unwrap();
+                prop_assert_eq!(place.show().unwrap(), dir.path().join(&name));
+                prop_assert_eq!(names(dir.path()), [name]);
+            }
+            Err(error) => prop_assert!(name == "." || name == "..", "{} {}", name, error),
+        }
+    }
+}
+
+#[test]
 fn set_user_id_is_never_restored() {
     let dir = tempfile::tempdir().unwrap();
     let mut place = Place::for_folder(&dir.path().join("out"), Existing::Keep).unwrap();
     let stage = place.stage_folder().unwrap();
     stage.folder(b"d").unwrap();
-    stage.mode(b"d", 0o7755).unwrap();
+    stage.mode(b"d", 0o7700).unwrap();
     let shown = place.show().unwrap();
-    assert_eq!(std::fs::metadata(shown.join("d")).unwrap().permissions().mode() & 0o7777, 0o755);
+    assert_eq!(std::fs::metadata(shown.join("d")).unwrap().permissions().mode() & 0o7777, 0o700);
 }

@@ -1,25 +1,27 @@
 //! A file that is taking shape: written in parts by several threads, digested as its groups come.
 
-use crate::dest::{LastFolder, Stage};
+use crate::dest::{Granted, LastFolder, Stage};
 use crate::digest::Growing;
 use crate::fault;
 use crate::source::as_path;
 use api::terms::Code;
 use api::wire::Problem;
+use rustix::fs::Mode;
 use seal::list::Entry;
 use seal::map::MapEntry;
 use seal::tree::{self, Digest, GROUP_LEN};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::sync::{Arc, Mutex, PoisonError};
-use zeroize::Zeroize as _;
+use zeroize::Zeroizing;
 
 /// One file of the destination.
 pub(super) struct OutFile {
     path: Vec<u8>,
     size: u64,
-    mode: u32,
+    /// Set at the end; until then only the owner can open it.
+    mode: Mode,
     digest: Option<[u8; 32]>,
     state: Mutex<State>,
 }
@@ -36,10 +38,12 @@ struct State {
 }
 
 const GROUP: u64 = GROUP_LEN as u64;
+/// Bytes read back at a time.
+const READ_LEN: u64 = 16 * GROUP;
 
 impl OutFile {
     /// A file as list and map tell it; `file` is open already if it is the only one.
-    pub(super) fn new(entry: &Entry, mapped: &MapEntry, file: Option<Arc<File>>) -> Self {
+    pub(super) fn new(entry: &Entry, mapped: &MapEntry, file: Option<Arc<File>>, granted: Granted) -> Self {
         let state = State {
             file,
             written: 0,
@@ -48,7 +52,7 @@ impl OutFile {
             growing: Growing::default(),
             read_back: false,
         };
-        let mode = u32::from(entry.mode()) & 0o777;
+        let mode = granted.of(u32::from(entry.mode()));
         Self { path: entry.path().to_vec(), size: entry.size(), mode, digest: mapped.digest, state: Mutex::new(state) }
     }
 
@@ -103,7 +107,7 @@ impl OutFile {
 
     fn read_back(&self, file: &File) -> Result<Growing, Problem> {
         let mut growing = Growing::default();
-        let mut buffer = vec![0; 16 * GROUP_LEN];
+        let mut buffer = Zeroizing::new(vec![0; self.size.min(READ_LEN) as usize]);
         let mut at = 0;
         while at < self.size {
             let len = (self.size - at).min(buffer.len() as u64) as usize;
@@ -112,7 +116,6 @@ impl OutFile {
             tree::leaves(part).for_each(|leaf| growing.push(leaf));
             at += len as u64;
         }
-        buffer.zeroize();
         Ok(growing)
     }
 
@@ -125,7 +128,7 @@ impl OutFile {
                 "its bytes are not those that the map names",
             ));
         }
-        let mode = std::fs::Permissions::from_mode(self.mode);
-        file.set_permissions(mode).map_err(|e| fault::io("cannot set the mode of", as_path(&self.path), &e))
+        rustix::fs::fchmod(file, self.mode)
+            .map_err(|e| fault::io("cannot set the mode of", as_path(&self.path), &e.into()))
     }
 }

@@ -5,19 +5,20 @@ use crate::dest::{LastFolder, Stage};
 use crate::fault;
 use api::wire::Problem;
 use depot::sealed::Scratch;
-use zeroize::Zeroize as _;
+use zeroize::Zeroizing;
 
 /// One thread's buffers.
 pub(super) struct Worker<'a> {
     stage: Option<&'a Stage>,
     folder: LastFolder,
-    buffer: Vec<u8>,
+    /// Wiped at the end, and never grown in place, which would leave a copy behind.
+    buffer: Zeroizing<Vec<u8>>,
     scratch: Scratch,
 }
 
 impl<'a> Worker<'a> {
     pub(super) fn new(stage: Option<&'a Stage>) -> Self {
-        Self { stage, folder: LastFolder::default(), buffer: Vec::new(), scratch: Scratch::default() }
+        Self { stage, folder: LastFolder::default(), buffer: Zeroizing::default(), scratch: Scratch::default() }
     }
 
     /// Writes a block's files; answers how many bytes that were.
@@ -25,7 +26,7 @@ impl<'a> Worker<'a> {
         let outside = || fault::internal("cannot read a segment", "a part outside the block");
         let len = usize::try_from(block.len).map_err(|_| outside())?;
         if self.buffer.len() < len {
-            self.buffer.resize(len, 0);
+            self.buffer = Zeroizing::new(vec![0; len]);
         }
         let plain = self.buffer.get_mut(..len).ok_or_else(outside)?;
         block
@@ -40,11 +41,5 @@ impl<'a> Worker<'a> {
             bytes += part.len;
         }
         Ok(bytes)
-    }
-}
-
-impl Drop for Worker<'_> {
-    fn drop(&mut self) {
-        self.buffer.zeroize();
     }
 }

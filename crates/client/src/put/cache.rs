@@ -15,6 +15,9 @@ use zeroize::Zeroizing;
 
 /// States younger than this when the put began are not trusted: a file could change again within the file system's clock tick.
 const SETTLED_NANOS: u64 = 50_000_000;
+/// The same where time stamps are whole seconds: FAT ticks every two, older network and disk file systems every one.
+const COARSE_NANOS: u64 = 2_000_000_000;
+const SECOND_NANOS: u64 = 1_000_000_000;
 
 fn context(vault: &[u8; 16], version: &[u8; 16]) -> Option<Vec<u8>> {
     lp(Label::Cache, &[vault, version]).ok()
@@ -52,8 +55,7 @@ impl CacheWriter {
 
     /// Notes a file; states that are too young are left out.
     pub(super) fn push(&mut self, path: &[u8], identity: &Identity) -> Option<()> {
-        let settled = |at: u64| at.saturating_add(SETTLED_NANOS) < self.began_nanos;
-        if !settled(identity.modified_nanos) || !settled(identity.changed_nanos) {
+        if !settled(identity, self.began_nanos) {
             return Some(());
         }
         self.write(&u16::try_from(path.len()).ok()?.to_be_bytes())?;
@@ -93,6 +95,15 @@ impl CacheWriter {
     pub(super) fn discard(self) {
         let _ = std::fs::remove_file(&self.path);
     }
+}
+
+/// Whether any later change must show in the times of this state. As a file system does not say how coarse its clock is, a time
+/// without a fraction of a second counts as coarse.
+fn settled(identity: &Identity, began_nanos: u64) -> bool {
+    let times = [identity.modified_nanos, identity.changed_nanos];
+    let coarse = times.iter().any(|at| at.is_multiple_of(SECOND_NANOS));
+    let margin = if coarse { COARSE_NANOS } else { SETTLED_NANOS };
+    times.iter().all(|at| at.saturating_add(margin) < began_nanos)
 }
 
 /// Reads a cache along with the walk.

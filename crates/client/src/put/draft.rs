@@ -28,8 +28,17 @@ const MAX_RECORD_LEN: u64 = 32 << 20;
 pub(super) struct Journal {
     folder: PathBuf,
     records: u32,
+    /// A record could not be written: none may follow.
+    closed: bool,
     /// Held for as long as the put runs: a second put of the same source to the same artifact has no journal.
-    _lock: Arc<File>,
+    _lock: Arc<Lock>,
+}
+
+/// A locked file. Its name goes when the lock does, not before: under a name that went earlier somebody else would hold another lock.
+#[derive(Debug)]
+struct Lock {
+    path: PathBuf,
+    _file: File,
 }
 
 /// A file that is wholly in finished segments.
@@ -72,9 +81,8 @@ impl Journal {
         let name = digest_of(&[target.as_bytes(), b"\0", source.as_os_str().as_bytes()].concat());
         let folder = drafts.join(hex::encode(name.first_chunk::<16>()?));
         std::fs::create_dir_all(drafts).ok()?;
-        let lock = File::create(folder.with_extension("lock")).ok()?;
-        lock.try_lock().ok()?;
-        Some(Self { folder, records: 0, _lock: Arc::new(lock) })
+        let lock = Lock::take(folder.with_extension("lock"))?;
+        Some(Self { folder, records: 0, closed: false, _lock: Arc::new(lock) })
     }
 
     /// The version that was being written.
@@ -126,6 +134,9 @@ impl Journal {
         vault: &[u8; 16],
         version: &VersionId,
     ) -> Option<()> {
+        if self.closed {
+            return None;
+        }
         if self.records == 0 {
             let _ = std::fs::remove_dir_all(&self.folder);
             std::fs::create_dir_all(&self.folder).ok()?;
@@ -147,15 +158,44 @@ impl Journal {
         self.records > 0
     }
 
-    /// Forgets everything.
+    /// Forgets everything but the lock.
     pub(super) fn remove(&mut self) {
         let _ = std::fs::remove_dir_all(&self.folder);
-        let _ = std::fs::remove_file(self.folder.with_extension("lock"));
         self.records = 0;
+    }
+
+    /// Forgets everything and takes no more.
+    pub(super) fn close(&mut self) {
+        self.remove();
+        self.closed = true;
     }
 
     fn record(&self, number: u32) -> PathBuf {
         self.folder.join(format!("{number:08}"))
+    }
+}
+
+impl Lock {
+    /// Locks a file of this name, unless somebody else has it.
+    fn take(path: PathBuf) -> Option<Self> {
+        let file = File::create(&path).ok()?;
+        Self::of(path, file)
+    }
+
+    fn of(path: PathBuf, file: File) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+        file.try_lock().ok()?;
+        // Whoever held it may have taken the name away between the two: then this is the lock of nothing.
+        let (held, named) = (file.metadata().ok()?, std::fs::symlink_metadata(&path).ok()?);
+        let same = (held.dev(), held.ino()) == (named.dev(), named.ino());
+        same.then(|| Self { path, _file: file })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // The file is closed, and with it the lock is given back, after this.
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 

@@ -14,8 +14,8 @@ use depot::sealed::SegmentWriter;
 use seal::map::{Extent, MapEntry};
 use seal::padme::Padding;
 use seal::tree::GROUP_LEN;
-use std::io::Read as _;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// Plaintext bytes of a block.
 pub(super) const BLOCK_LEN: usize = 1 << 20;
@@ -42,7 +42,7 @@ pub(super) struct Data {
     pub(super) first_group: u64,
     pub(super) len: usize,
     /// Bytes that were read already (standard input).
-    pub(super) inline: Option<Vec<u8>>,
+    pub(super) inline: Option<Zeroizing<Vec<u8>>>,
 }
 
 /// A segment whose last block was cut.
@@ -99,7 +99,7 @@ pub(super) struct Feed<'a> {
     resume: Option<Resume>,
     open: Option<Open>,
     current: Option<(Arc<Planned>, u64)>,
-    ahead: Option<Vec<u8>>,
+    ahead: Option<Zeroizing<Vec<u8>>>,
     pad: Option<u64>,
     /// Plaintext of all segments so far.
     written: u64,
@@ -130,7 +130,7 @@ struct Filling {
     items: Vec<Item>,
     /// Where it starts in the segment.
     start: u64,
-    inline: Option<Vec<u8>>,
+    inline: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl<'a> Feed<'a> {
@@ -258,7 +258,7 @@ impl<'a> Feed<'a> {
         if let Some(entered) = self.resumed(filling, &found)? {
             return Ok(entered);
         }
-        if !stdin && let Some(entry) = self.known.unchanged(&self.tree, &found)? {
+        if !stdin && let Some(entry) = self.known.unchanged(&self.tree, &found, self.target.store)? {
             filling.items.push(Item::Ready(found, entry));
             return Ok(Entered::Ready);
         }
@@ -327,7 +327,7 @@ impl<'a> Feed<'a> {
             None => read_block()?,
         };
         let len = now.len() as u64;
-        let next = if now.len() == BLOCK_LEN { read_block()? } else { Vec::new() };
+        let next = if now.len() == BLOCK_LEN { read_block()? } else { Zeroizing::default() };
         let last = next.is_empty();
         if len == 0 {
             let digest = Some(*seal::tree::root(&[]).as_bytes());
@@ -384,10 +384,19 @@ enum More {
     Nothing,
 }
 
-/// Reads a block of standard input: short only at its end.
-fn read_block() -> Result<Vec<u8>, Problem> {
-    let mut bytes = Vec::with_capacity(BLOCK_LEN);
-    let read = std::io::stdin().lock().take(BLOCK_LEN as u64).read_to_end(&mut bytes);
-    read.map_err(|e| crate::source::Error::io(b"-", e))?;
+/// Reads a block of standard input: short only at its end. Straight from the descriptor, because the standard library's buffer in
+/// between is never wiped.
+fn read_block() -> Result<Zeroizing<Vec<u8>>, Problem> {
+    let mut bytes = Zeroizing::new(vec![0; BLOCK_LEN]);
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match rustix::io::read(std::io::stdin(), rest) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(crate::source::Error::io(b"-", error).into()),
+        }
+    }
+    bytes.truncate(filled);
     Ok(bytes)
 }

@@ -9,13 +9,16 @@ use crate::fault;
 use crate::opened::{List, Map};
 use crate::source::{Found, LastFolder, Tree};
 use api::wire::Problem;
+use depot::{Key, Store};
 use seal::list::{Entry, Node};
 use seal::map::{Extent, MapEntry};
-use seal::record::{Pack, VersionRecord};
+use seal::record::{Pack, Segment, VersionRecord};
 use seal::secret::PackKey;
 use seal::tree::{self, GROUP_LEN};
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt as _;
+use zeroize::Zeroizing;
 
 /// The table of packs of the new version: those of the previous one that are used again, and the new one.
 #[derive(Default)]
@@ -47,6 +50,10 @@ pub(super) struct Known {
     pub(super) packs: Packs,
     /// Plaintext bytes that were not uploaded again.
     pub(super) reused: u64,
+    /// Packs of the previous version that were asked for, and whether the depot holds them whole.
+    present: BTreeMap<u32, bool>,
+    /// What a file is read through; wiped at the end.
+    buffer: Zeroizing<Vec<u8>>,
 }
 
 struct Previous {
@@ -58,6 +65,8 @@ struct Previous {
     over: bool,
 }
 
+/// Bytes of a file read at a time, to see whether it changed.
+const READ_LEN: usize = 16 * GROUP_LEN;
 /// Most packs of earlier versions.
 const MAX_OLD_PACKS: usize = 1_000;
 
@@ -68,14 +77,30 @@ impl Known {
         Self { previous: Some(previous), ..Self::default() }
     }
 
-    /// Where a found file is already, if its bytes have not changed. Asked in the order of paths.
-    pub(super) fn unchanged(&mut self, tree: &Tree, found: &Found) -> Result<Option<MapEntry>, Problem> {
+    /// How many packs of the previous version are not in the depot as they were put.
+    pub(super) fn lost(&self) -> usize {
+        self.present.values().filter(|present| !**present).count()
+    }
+
+    /// Where a found file is already, if its bytes have not changed and the depot still has them. Asked in the order of paths.
+    pub(super) fn unchanged(
+        &mut self,
+        tree: &Tree,
+        found: &Found,
+        store: &dyn Store,
+    ) -> Result<Option<MapEntry>, Problem> {
         let Some(previous) = &mut self.previous else { return Ok(None) };
         let Some((entry, map)) = previous.at(&found.path)? else { return Ok(None) };
         let same_size = matches!(entry.node(), Node::File { size } if *size == found.identity.size);
         let Some(digest) = map.digest.filter(|_| same_size) else { return Ok(None) };
+        let record = &previous.record;
+        let mut present =
+            |extent: &Extent| *self.present.entry(extent.pack).or_insert_with(|| holds(store, record, extent.pack));
+        if !map.extents.iter().all(&mut present) {
+            return Ok(None);
+        }
         let cached = previous.cache.as_mut().and_then(|cache| cache.at(&found.path));
-        if cached != Some(found.identity) && digest_of(tree, found)? != digest {
+        if cached != Some(found.identity) && digest_of(tree, found, &mut self.buffer)? != digest {
             return Ok(None);
         }
         let packs: Vec<u32> = map.extents.iter().map(|extent| extent.pack).collect();
@@ -136,10 +161,23 @@ impl Previous {
     }
 }
 
+/// Whether every segment of a pack is in the depot with its length: one look for each, no reading. A depot that cannot answer has not
+/// got it.
+fn holds(store: &dyn Store, record: &VersionRecord, pack: u32) -> bool {
+    let Some(pack) = record.packs.get(pack as usize) else { return false };
+    let there = |segment: &Segment| {
+        let len = store.len_bytes(&Key::new(record.vault, segment.object));
+        len.is_ok_and(|len| len == segment.stored_len)
+    };
+    pack.segments.iter().all(there)
+}
+
 /// The digest of a file of the source.
-fn digest_of(tree: &Tree, found: &Found) -> Result<[u8; 32], Problem> {
+fn digest_of(tree: &Tree, found: &Found, buffer: &mut Zeroizing<Vec<u8>>) -> Result<[u8; 32], Problem> {
     let file = tree.file(&found.path, &found.identity, &mut LastFolder::default())?;
-    let mut buffer = vec![0; 16 * GROUP_LEN];
+    if buffer.is_empty() {
+        *buffer = Zeroizing::new(vec![0; READ_LEN]);
+    }
     let mut growing = Growing::default();
     let mut at = 0;
     while at < found.identity.size {

@@ -108,6 +108,11 @@ impl Putting<'_> {
             .map_err(|error| object.borrow_mut().1.take().or_else(|| spool.borrow_mut().1.take()).unwrap_or(error))?;
         let feed = feed.into_inner().unwrap_or_else(PoisonError::into_inner);
         let reused = feed.known.reused;
+        if feed.known.lost() > 0 {
+            self.watch.note(
+                "the depot lost segments of the previous version: unchanged files were sealed again (try strongroom verify --all)",
+            );
+        }
         let (packs, keys) = feed.known.finish(sealed.pack(id)?)?;
         let Collector { list, map, cache, files, bytes, whole, .. } = collector;
         let list = list.finish(padding).map_err(told)?.at(0);
@@ -254,8 +259,7 @@ impl Putting<'_> {
         let mut journal = self.journal.borrow_mut();
         let Some(open) = journal.as_mut() else { return };
         if open.push(&record, &self.draft.map, self.client.vault().as_bytes(), &self.draft.version).is_none() {
-            open.remove();
-            *journal = None;
+            open.close();
         }
     }
 

@@ -9,7 +9,7 @@ use seal::tree::{self, Digest, GROUP_LEN};
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
-use zeroize::Zeroize as _;
+use zeroize::Zeroizing;
 
 /// A block whose bytes are in the depot.
 pub(super) struct Finished {
@@ -25,8 +25,9 @@ pub(super) struct Worker<'a> {
     folder: LastFolder,
     /// The file read last; large ones stay open from block to block.
     open: Option<(Arc<super::feed::Planned>, File)>,
-    buffer: Vec<u8>,
-    group: Vec<u8>,
+    /// Wiped at the end; never grown in place, which would leave a copy behind.
+    buffer: Zeroizing<Vec<u8>>,
+    group: Zeroizing<Vec<u8>>,
     scratch: Scratch,
 }
 
@@ -34,7 +35,7 @@ const GROUP: u64 = GROUP_LEN as u64;
 
 impl<'a> Worker<'a> {
     pub(super) fn new(tree: &'a Tree) -> Self {
-        let (buffer, group) = (Vec::new(), Vec::new());
+        let (buffer, group) = (Zeroizing::default(), Zeroizing::default());
         Self { tree, folder: LastFolder::default(), open: None, buffer, group, scratch: Scratch::default() }
     }
 
@@ -51,8 +52,8 @@ impl<'a> Worker<'a> {
     fn seal(&mut self, items: Vec<Item>, data: Data) -> Result<Vec<(Item, Vec<Digest>)>, Problem> {
         let Data { writer, first_group, len, inline } = data;
         let mut buffer = std::mem::take(&mut self.buffer);
-        if buffer.len() < BLOCK_LEN {
-            buffer.resize(BLOCK_LEN, 0);
+        if buffer.is_empty() {
+            buffer = Zeroizing::new(vec![0; BLOCK_LEN]);
         }
         let sealed = self.fill(&items, inline, buffer.get_mut(..len).unwrap_or_default()).and_then(|()| {
             let plain = buffer.get(..len).unwrap_or_default();
@@ -78,13 +79,12 @@ impl<'a> Worker<'a> {
     }
 
     /// Reads every piece to its place; gaps are zero.
-    fn fill(&mut self, items: &[Item], inline: Option<Vec<u8>>, out: &mut [u8]) -> Result<(), Problem> {
+    fn fill(&mut self, items: &[Item], inline: Option<Zeroizing<Vec<u8>>>, out: &mut [u8]) -> Result<(), Problem> {
         let mut filled = 0;
-        if let Some(mut bytes) = inline {
+        if let Some(bytes) = inline {
             let (now, rest) = out.split_at_mut(bytes.len().min(out.len()));
             now.copy_from_slice(bytes.get(..now.len()).unwrap_or_default());
             rest.fill(0);
-            bytes.zeroize();
             return Ok(());
         }
         for item in items {
@@ -147,19 +147,13 @@ impl<'a> Worker<'a> {
         let rest = (until.min(piece.file.found.identity.size) - end) as usize;
         let mut group = std::mem::take(&mut self.group);
         group.clear();
+        group.reserve_exact(GROUP_LEN);
         group.extend_from_slice(here);
         group.resize(here.len() + rest, 0);
         let read = self.read(piece, end, group.get_mut(here.len()..).unwrap_or_default());
         let digest = read.map(|()| tree::leaf(&group));
         self.group = group;
         digest
-    }
-}
-
-impl Drop for Worker<'_> {
-    fn drop(&mut self) {
-        self.buffer.zeroize();
-        self.group.zeroize();
     }
 }
 

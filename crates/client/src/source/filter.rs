@@ -68,6 +68,7 @@ fn parsed(glob: &str) -> Result<Glob, globset::Error> {
 #[cfg(test)]
 mod tests {
     use super::{BadGlob, Filter};
+    use proptest::prelude::*;
 
     #[test]
     fn names_match_at_any_depth_and_paths_from_the_root() -> Result<(), BadGlob> {
@@ -92,5 +93,51 @@ mod tests {
     #[test]
     fn a_bad_pattern_is_named() {
         assert_eq!(Filter::new(&["[".into()], &[]).err().map(|e| e.glob), Some("[".into()));
+    }
+
+    /// Few letters, so that names meet patterns.
+    fn names() -> impl Strategy<Value = Vec<String>> {
+        prop::collection::vec("[ab.]{1,3}", 1..5)
+    }
+
+    fn globs() -> impl Strategy<Value = Vec<String>> {
+        prop::collection::vec("(/|\\./)?[ab.*?]{1,3}(/[ab*]{1,2}){0,2}/?", 1..4)
+    }
+
+    proptest! {
+        #[test]
+        fn what_lies_in_an_excluded_folder_is_excluded(globs in globs(), names in names(), below in names()) {
+            let filter = Filter::new(&[], &globs).unwrap();
+            let folder = names.join("/");
+            if filter.excludes(folder.as_bytes()) {
+                let inside = format!("{folder}/{}", below.join("/"));
+                prop_assert!(filter.excludes(inside.as_bytes()), "{:?}: {} is out, {} is not", globs, folder, inside);
+            }
+        }
+
+        #[test]
+        fn a_name_as_pattern_matches_it_anywhere_and_nothing_else(name in "[ab]{1,3}", names in names()) {
+            let filter = Filter::new(&[], std::slice::from_ref(&name)).unwrap();
+            let path = names.join("/");
+            prop_assert_eq!(filter.excludes(path.as_bytes()), names.contains(&name), "{} in {}", name, path);
+            let rooted = Filter::new(&[], &[format!("/{name}")]).unwrap();
+            prop_assert_eq!(rooted.excludes(path.as_bytes()), names.first() == Some(&name), "/{} in {}", name, path);
+        }
+
+        #[test]
+        fn including_chooses_what_excluding_leaves_out(globs in globs(), names in names()) {
+            let (include, exclude) = (Filter::new(&globs, &[]).unwrap(), Filter::new(&[], &globs).unwrap());
+            let path = names.join("/");
+            prop_assert_eq!(include.includes(path.as_bytes()), exclude.excludes(path.as_bytes()));
+            prop_assert!(!include.excludes(path.as_bytes()) && exclude.includes(path.as_bytes()));
+        }
+
+        #[test]
+        fn any_text_is_a_pattern_or_refused_by_name(glob in ".{0,40}", names in prop::collection::vec("[^/\0]{1,6}", 1..4)) {
+            match Filter::new(std::slice::from_ref(&glob), &[]) {
+                Ok(filter) => prop_assert!(!filter.excludes(names.join("/").as_bytes()), "only what is excluded is left out"),
+                Err(bad) => prop_assert_eq!(bad.glob, glob),
+            }
+        }
     }
 }

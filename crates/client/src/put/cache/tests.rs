@@ -1,4 +1,6 @@
 use super::*;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 const VAULT: [u8; 16] = [1; 16];
 const VERSION: [u8; 16] = [2; 16];
@@ -42,6 +44,22 @@ fn a_state_of_the_last_moment_is_not_trusted() {
 }
 
 #[test]
+fn whole_seconds_are_trusted_after_two() {
+    const BEGAN: u64 = 1_000 * SECOND_NANOS;
+    let at = |modified_nanos, changed_nanos| Identity { modified_nanos, changed_nanos, ..identity(1) };
+    let fine = BEGAN - SETTLED_NANOS - 1;
+    assert!(settled(&at(fine, fine), BEGAN));
+    // FAT: written within two seconds of the put, perhaps again within the same tick.
+    for old in [0, SECOND_NANOS, COARSE_NANOS] {
+        assert!(!settled(&at(BEGAN - old, BEGAN - old), BEGAN), "{old}");
+    }
+    assert!(settled(&at(BEGAN - 3 * SECOND_NANOS, BEGAN - 3 * SECOND_NANOS), BEGAN));
+    // A coarse change time beside a fine modification time, as a program may set it, and the reverse.
+    assert!(!settled(&at(fine, BEGAN - SECOND_NANOS), BEGAN));
+    assert!(!settled(&at(BEGAN - SECOND_NANOS, fine), BEGAN));
+}
+
+#[test]
 fn another_key_version_or_a_flipped_byte_is_no_cache() {
     let dir = tempfile::tempdir().unwrap();
     let key = MapKey::generate().unwrap();
@@ -54,4 +72,48 @@ fn another_key_version_or_a_flipped_byte_is_no_cache() {
     std::fs::write(&place, bytes).unwrap();
     let mut reader = CacheReader::open(dir.path(), &key, &VAULT, &VERSION).unwrap();
     assert_eq!(reader.at(b"00000001"), None);
+}
+
+/// Paths of a walk, each with a state.
+fn states() -> impl Strategy<Value = BTreeMap<Vec<u8>, Identity>> {
+    let identity = any::<[u8; Identity::LEN_BYTES]>().prop_map(|bytes| Identity::from_bytes(&bytes));
+    prop::collection::btree_map(prop::collection::vec(any::<u8>(), 0..300), identity, 0..120)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_cache_answers_as_the_map_of_settled_states(
+        states in states(),
+        asked in prop::collection::btree_set(prop::collection::vec(any::<u8>(), 0..3), 0..40),
+        began in any::<u64>(),
+        flip in any::<prop::sample::Index>(),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let key = MapKey::generate().unwrap();
+        let mut writer = CacheWriter::create(dir.path(), &key, &VAULT, &VERSION, began).unwrap();
+        for (path, identity) in &states {
+            writer.push(path, identity).unwrap();
+        }
+        writer.finish().unwrap();
+        let expected = |path: &Vec<u8>| states.get(path).copied().filter(|identity| settled(identity, began));
+        let every: std::collections::BTreeSet<Vec<u8>> = states.keys().cloned().chain(asked).collect();
+        let mut reader = CacheReader::open(dir.path(), &key, &VAULT, &VERSION).unwrap();
+        for path in &every {
+            prop_assert_eq!(reader.at(path), expected(path));
+        }
+        // A flipped byte makes states unknown, never others.
+        let place = path(dir.path(), &VERSION);
+        let mut bytes = std::fs::read(&place).unwrap();
+        let at = flip.index(bytes.len());
+        bytes[at] ^= 1;
+        std::fs::write(&place, bytes).unwrap();
+        if let Some(mut reader) = CacheReader::open(dir.path(), &key, &VAULT, &VERSION) {
+            for path in &every {
+                let found = reader.at(path);
+                prop_assert!(found.is_none() || found == expected(path));
+            }
+        }
+    }
 }

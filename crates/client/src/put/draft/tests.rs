@@ -1,4 +1,5 @@
 use super::*;
+use proptest::prelude::*;
 
 const VAULT: [u8; 16] = [1; 16];
 
@@ -72,4 +73,108 @@ fn a_journal_of_another_version_source_or_key_or_a_damaged_one_is_none() {
     assert!(journal.resume(&key, &VAULT, &version).is_none());
     journal.remove();
     assert_eq!(journal.version(), None);
+}
+
+#[test]
+fn the_lock_stays_until_the_put_is_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let (key, pack_key) = (MapKey::generate().unwrap(), PackKey::generate().unwrap());
+    let mut first = journal(dir.path(), &key, &pack_key, &VersionId::from_bytes([4; 16]));
+    // A put that starts over, or whose journal cannot be written, goes on and still holds it.
+    first.remove();
+    assert!(Journal::of(dir.path(), "lab/a", dir.path()).is_none(), "a second put got in");
+    first.close();
+    let copy = first.clone();
+    drop(first);
+    assert!(Journal::of(dir.path(), "lab/a", dir.path()).is_none(), "a copy holds it too");
+    drop(copy);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "no lock file is left");
+    assert!(Journal::of(dir.path(), "lab/a", dir.path()).is_some());
+}
+
+#[test]
+fn a_lock_whose_name_is_gone_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let first = Lock::take(path.clone()).unwrap();
+    // Opened while the first held it, locked after that one ended and took the name with it.
+    let waiting = File::create(&path).unwrap();
+    drop(first);
+    let second = Lock::take(path.clone()).unwrap();
+    assert!(Lock::of(path.clone(), waiting).is_none());
+    assert!(path.exists() && Lock::take(path).is_none(), "the second one's is untouched");
+    drop(second);
+}
+
+#[test]
+fn a_journal_that_could_not_be_written_takes_no_later_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let (key, pack_key) = (MapKey::generate().unwrap(), PackKey::generate().unwrap());
+    let version = VersionId::from_bytes([4; 16]);
+    let mut journal = journal(dir.path(), &key, &pack_key, &version);
+    journal.close();
+    let segment = Segment { object: [7; 16], plaintext_len: 50, stored_len: 200, digest: [3; 32] };
+    let ended = Ended::default();
+    let record = Record { pack: &[9; 16], key: &pack_key, segment: &segment, ended: &ended, partial: None };
+    assert!(journal.push(&record, &key, &VAULT, &version).is_none());
+    assert!(!journal.is_useful() && journal.version().is_none());
+}
+
+fn identities() -> impl Strategy<Value = Identity> {
+    any::<[u8; Identity::LEN_BYTES]>().prop_map(|bytes| Identity::from_bytes(&bytes))
+}
+
+fn files() -> impl Strategy<Value = Vec<Stored>> {
+    let path = prop::collection::vec(any::<u8>(), 0..40);
+    let file = (path, identities(), any::<(u32, u64, [u8; 32])>());
+    prop::collection::vec(file, 0..20).prop_map(|files| {
+        let stored = |(path, identity, (segment, offset, digest))| Stored { path, identity, segment, offset, digest };
+        files.into_iter().map(stored).collect()
+    })
+}
+
+fn partials() -> impl Strategy<Value = Option<Partial>> {
+    let partial = (prop::collection::vec(any::<u8>(), 0..40), identities(), any::<(u32, u64, u64)>(), 0..300u32);
+    prop::option::of(partial.prop_map(|(path, identity, (segment, offset, done), leaves)| {
+        let mut growing = Growing::default();
+        (0..leaves).for_each(|n| growing.push(seal::tree::leaf(&n.to_be_bytes())));
+        Partial { path, identity, segment, offset, done, growing }
+    }))
+}
+
+proptest! {
+    #[test]
+    fn a_record_reads_as_it_was_written(files in files(), partial in partials(), lens in any::<(u64, u64, [u8; 32])>()) {
+        let key = PackKey::from_slice(&[5; 32]).unwrap();
+        let segment = Segment { object: [1; 16], plaintext_len: lens.0, stored_len: lens.1, digest: lens.2 };
+        let mut ended = Ended::default();
+        files.iter().for_each(|file| ended.push(file));
+        let record = Record { pack: &[9; 16], key: &key, segment: &segment, ended: &ended, partial: partial.as_ref() };
+        let bytes = record.encoded().unwrap();
+        let (pack, key_read, segment_read, files_read, partial_read) = decoded(&bytes).unwrap();
+        prop_assert_eq!((pack, key_read.expose_bytes(), segment_read), ([9; 16], key.expose_bytes(), segment));
+        prop_assert_eq!(files_read, files);
+        let parts = |partial: &Option<Partial>| partial.as_ref().map(|p| {
+            (p.path.clone(), p.identity, p.segment, p.offset, p.done, p.growing.parts().to_vec())
+        });
+        prop_assert_eq!(parts(&partial_read), parts(&partial));
+        // Cut anywhere it is none: a record with a file under way may end before that one only.
+        let whole_without = bytes.len() - partial.as_ref().map_or(0, |p| 2 + p.path.len() + 40 + 20 + 1 + 36 * p.growing.parts().len());
+        for cut in 0..bytes.len() {
+            prop_assert_eq!(decoded(&bytes[..cut]).is_some(), cut == whole_without, "cut at {}", cut);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_a_record_or_none(mut bytes in prop::collection::vec(any::<u8>(), 116..600), count in 0..4u32) {
+        // Pack, key, segment; then how many files there are.
+        bytes[112..116].copy_from_slice(&count.to_be_bytes());
+        let read = decoded(&bytes);
+        if let Some((.., files, partial)) = &read {
+            prop_assert_eq!(files.len(), count as usize);
+            prop_assert!(files.iter().all(|file| file.path.len() <= MAX_PATH_LEN_BYTES));
+            prop_assert!(partial.is_some() || 116 + files.iter().map(|file| 86 + file.path.len()).sum::<usize>() == bytes.len());
+        }
+        prop_assert!(count > 0 || read.is_some() == (bytes.len() == 116) || read.is_some_and(|read| read.4.is_some()));
+    }
 }

@@ -8,7 +8,7 @@ mod value;
 pub use admin::{GcArgs, InitArgs, KeyCommand, PolicyCommand, PrincipalAddArgs, PrincipalCommand, RootKindArg};
 pub use audit::{AuditCommand, AuditQueryArgs};
 pub use data::{CatArgs, GetArgs, HistoryArgs, LsArgs, PutArgs, ReasonArgs, VerifyArgs};
-pub use value::{ByteRange, Duration, Tag};
+pub use value::{Asserted, ByteRange, Duration, Tag};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -38,6 +38,9 @@ pub struct Global {
     /// Act as this principal (rehearsal vaults); for `policy explain`, about whom to ask
     #[arg(long = "as", global = true, value_name = "PRINCIPAL", env = "STRONGROOM_AS", hide_env = true)]
     pub principal: Option<String>,
+    /// What this session proved, on your word: mfa=now or mfa=none (rehearsal vaults) [default: mfa=now]
+    #[arg(long = "assert", global = true, value_name = "FACT", env = "STRONGROOM_ASSERT", hide_env = true)]
+    pub presence: Option<Asserted>,
     /// How to print
     #[arg(long, global = true, value_enum, value_name = "FORMAT", env = "STRONGROOM_FORMAT", hide_env = true)]
     pub format: Option<Format>,

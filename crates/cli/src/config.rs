@@ -19,7 +19,7 @@ pub struct Project {
     pub format: Option<String>,
     /// When to show bars.
     pub progress: Option<String>,
-    /// Classification of new versions.
+    /// The least classification of new versions: it raises theirs, and never lowers it.
     pub class: Option<Class>,
     /// Environment of new versions.
     pub env: Option<Environment>,

@@ -2,9 +2,11 @@
 
 mod failure;
 mod human;
+mod printable;
 
 pub use failure::{Failure, refusal_text};
 pub use human::{bytes_shown, table};
+pub use printable::{json, printable};
 
 use crate::args::Format;
 use serde::Serialize;
@@ -32,7 +34,7 @@ impl Output {
     /// Prints a result: its JSON under `kind`, or the text.
     pub fn result(&self, kind: &str, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
         match self.format {
-            Format::Auto | Format::Human => print(text().as_bytes()),
+            Format::Auto | Format::Human => print(printable::lines(&text()).as_bytes()),
             Format::Json | Format::Jsonl => print(&line(&tagged(kind, value)?)),
         }
     }
@@ -75,7 +77,7 @@ impl Output {
 
     /// Warns on standard error, also with `-q`.
     pub fn warn(&self, text: &str) {
-        stderr(&format!("warning: {text}"));
+        stderr(&format!("warning: {}", printable(text)));
     }
 }
 
@@ -84,12 +86,12 @@ pub fn on_terminal() -> bool {
     std::io::stderr().is_terminal() && std::io::stdin().is_terminal()
 }
 
-/// Writes one line to standard error; nobody can be told if that fails.
+/// Writes a line to standard error, with nothing in it that a terminal obeys; nobody can be told if that fails.
 pub fn stderr(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", printable::lines(text));
 }
 
-/// Writes to standard output.
+/// Writes bytes to standard output as they are: those of a file, or text that was made printable.
 ///
 /// # Errors
 /// [`Failure::Quiet`] when the reader is gone, which is no error of ours.
@@ -119,7 +121,7 @@ fn tagged(kind: &str, value: &impl Serialize) -> Result<serde_json::Value, Failu
 }
 
 fn line(value: &serde_json::Value) -> Vec<u8> {
-    let mut bytes = value.to_string().into_bytes();
+    let mut bytes = json(&value.to_string()).into_bytes();
     bytes.push(b'\n');
     bytes
 }

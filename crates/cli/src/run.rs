@@ -8,7 +8,7 @@ mod policy;
 
 use crate::args::{Cli, Command, Format, Global, When};
 use crate::config::Config;
-use crate::output::{Failure, Output, on_terminal, print};
+use crate::output::{Failure, Output, on_terminal, print, printable};
 use crate::progress::Terminal;
 use crate::unlock;
 use api::terms::{Code, Exit};
@@ -133,7 +133,7 @@ impl Context {
 fn ask(prompt: &str) -> Result<String, Failure> {
     use std::io::Write as _;
     let failed = |e: std::io::Error| Failure::from_io("cannot ask", &e);
-    std::io::stderr().write_all(prompt.as_bytes()).map_err(failed)?;
+    std::io::stderr().write_all(printable(prompt).as_bytes()).map_err(failed)?;
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).map_err(failed)?;
     Ok(line.trim().to_owned())

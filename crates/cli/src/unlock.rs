@@ -1,12 +1,12 @@
 //! Which vault, and what opens it.
 
-use crate::args::Global;
+use crate::args::{Asserted, Global};
 use crate::config::{config_home, state_home};
 use crate::output::{Failure, on_terminal};
 use api::terms::{Code, Name, VaultId};
 use api::wire::Problem;
 use client::Client;
-use client::vault::{self, Passphrase, Root, RootKind};
+use client::vault::{self, Passphrase, Presence, Root, RootKind, Sitting};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -33,7 +33,11 @@ pub fn open(global: &Global) -> Result<Client, Failure> {
     let root = root(global, &described)?;
     let anchor = anchor(global, described.vault)?;
     let principal = global.principal.as_deref().map(name).transpose()?;
-    Ok(vault::open(&dir, root, anchor, principal.as_ref())?)
+    let presence = global.presence.map(|asserted| match asserted {
+        Asserted::Absent => Presence::None,
+        Asserted::Present => Presence::Now,
+    });
+    Ok(vault::open(&dir, root, anchor, Sitting { principal: principal.as_ref(), presence })?)
 }
 
 /// The anchor's place.

@@ -56,6 +56,27 @@ impl FromStr for Tag {
     }
 }
 
+/// `--assert mfa=none|now`: whether somebody proved to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asserted {
+    /// Nobody did.
+    Absent,
+    /// Just now.
+    Present,
+}
+
+impl FromStr for Asserted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "mfa=none" => Ok(Self::Absent),
+            "mfa=now" => Ok(Self::Present),
+            _ => Err("what can be asserted is mfa=none or mfa=now".to_owned()),
+        }
+    }
+}
+
 /// A span of time: a number with `s`, `m`, `h` or `d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Duration {
@@ -84,7 +105,7 @@ impl FromStr for Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::{ByteRange, Duration, Tag};
+    use super::{Asserted, ByteRange, Duration, Tag};
 
     #[test]
     fn ranges_are_inclusive_like_http() {
@@ -102,6 +123,14 @@ mod tests {
         assert_eq!("0s".parse(), Ok(Duration { secs: 0 }));
         for bad in ["", "5", "h", "-1h", "1w", "18446744073709551615d"] {
             assert!(bad.parse::<Duration>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn presence_is_none_or_now() {
+        assert_eq!(["mfa=none".parse(), "mfa=now".parse()], [Ok(Asserted::Absent), Ok(Asserted::Present)]);
+        for bad in ["", "mfa", "mfa=", "mfa=yes", "none", "MFA=now", "mfa=now,mfa=none"] {
+            assert!(bad.parse::<Asserted>().is_err(), "{bad}");
         }
     }
 

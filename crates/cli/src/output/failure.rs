@@ -1,6 +1,6 @@
 //! Errors: one line what, one why, one `try:`; the same as JSON.
 
-use super::stderr;
+use super::{json, printable, stderr};
 use api::terms::Code;
 use api::wire::{Problem, Refusal};
 
@@ -65,17 +65,19 @@ fn as_json(problem: &Problem) -> String {
     if let (Some(refusal), Some(fields)) = (&problem.refusal, object.as_object_mut()) {
         fields.insert("refusal".to_owned(), serde_json::to_value(refusal).unwrap_or_default());
     }
-    object.to_string()
+    json(&object.to_string())
 }
 
+/// Every field is one line, so that what others wrote (a name, a reason of a policy) cannot pass for a line of ours.
 fn as_text(problem: &Problem) -> String {
-    let mut out = format!("error: {} [{}]\n  why: {}\n", problem.what, problem.code.word(), problem.why);
+    let (what, why) = (printable(&problem.what), printable(&problem.why));
+    let mut out = format!("error: {what} [{}]\n  why: {why}\n", problem.code.word());
     if let Some(refusal) = &problem.refusal {
         out.push_str(&refusal_text(refusal));
     }
     let hint = problem.try_.as_ref().or_else(|| problem.refusal.as_ref().and_then(|r| r.try_.as_ref()));
     if let Some(hint) = hint {
-        out.push_str(&format!("  try: {hint}\n"));
+        out.push_str(&format!("  try: {}\n", printable(hint)));
     }
     out
 }
@@ -84,16 +86,17 @@ fn as_text(problem: &Problem) -> String {
 pub fn refusal_text(refusal: &Refusal) -> String {
     let mut out = String::new();
     for reason in &refusal.reasons {
-        out.push_str(&format!("  reason: {reason}\n"));
+        out.push_str(&format!("  reason: {}\n", printable(reason)));
     }
     if !refusal.policies.is_empty() {
-        out.push_str(&format!("  policies: {}\n", refusal.policies.join(", ")));
+        out.push_str(&format!("  policies: {}\n", printable(&refusal.policies.join(", "))));
     }
     for miss in &refusal.near_misses {
-        out.push_str(&format!("  near miss: {}: {} held; failed: {}\n", miss.policy, miss.held, miss.condition));
+        let (policy, condition) = (printable(&miss.policy), printable(&miss.condition));
+        out.push_str(&format!("  near miss: {policy}: {} held; failed: {condition}\n", miss.held));
     }
     if let Some(rule) = &refusal.approval {
-        out.push_str(&format!("  approval: `{rule}` would lift it\n"));
+        out.push_str(&format!("  approval: `{}` would lift it\n", printable(rule)));
     }
     if let Some(decision) = &refusal.decision {
         out.push_str(&format!("  decision: {decision}\n"));

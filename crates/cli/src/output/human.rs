@@ -1,5 +1,7 @@
 //! Text for people.
 
+use super::printable;
+
 /// Columns of equal width; the last one runs free. Control characters are shown, never sent to the terminal.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| printable(cell)).collect()).collect();
@@ -39,10 +41,6 @@ pub fn bytes_shown(bytes: u64) -> String {
         unit = next;
     }
     format!("{value:.1} {unit}")
-}
-
-fn printable(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }
 
 #[cfg(test)]

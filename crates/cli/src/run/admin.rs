@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::args::{GcArgs, KeyCommand, PrincipalAddArgs, PrincipalCommand};
-use crate::output::{Failure, bytes_shown, table};
+use crate::output::{Failure, bytes_shown, printable, table};
 use crate::unlock;
 use api::terms::Timestamp;
 use api::wire::{Freshness, GrantSpec, KeyItem, KeyList, KeyRotate, PrincipalAdd, PrincipalItem};
@@ -39,7 +39,7 @@ pub fn status(context: &Context) -> Result<u8, Failure> {
                 out.push_str(&format!("unfinished   {} versions are being written\n", status.drafts));
             }
             if let Some(why) = &status.read_only {
-                out.push_str(&format!("read-only    {why}\n"));
+                out.push_str(&format!("read-only    {}\n", printable(why)));
             }
             out
         })?;

@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::args::{AuditCommand, AuditQueryArgs};
-use crate::output::{Failure, table};
+use crate::output::{Failure, json as safe_json, printable, table};
 use crate::unlock;
 use api::terms::Exit;
 use api::wire::{AuditFilter, AuditItem, AuditPage, Freshness, LogVerified};
@@ -18,7 +18,7 @@ pub fn audit(context: &Context, command: AuditCommand) -> Result<u8, Failure> {
         AuditCommand::Show { entry } => context.with(|client| {
             let item = client.audit_entry(&entry)?;
             context.output.result("entry", &item, || {
-                serde_json::to_string_pretty(&item).map(|text| text + "\n").unwrap_or_default()
+                serde_json::to_string_pretty(&item).map(|text| safe_json(&text) + "\n").unwrap_or_default()
             })?;
             Ok(0)
         }),
@@ -29,7 +29,9 @@ pub fn audit(context: &Context, command: AuditCommand) -> Result<u8, Failure> {
             let whole = std::path::absolute(&folder).map_err(|e| Failure::from_io("bad folder", &e))?;
             client.audit_export(&whole)?;
             let shown = folder.display().to_string();
-            context.output.result("export", &json!({"folder": shown}), || format!("the log is in {shown}\n"))?;
+            context
+                .output
+                .result("export", &json!({"folder": shown}), || format!("the log is in {}\n", printable(&shown)))?;
             Ok(0)
         }),
     }
@@ -82,10 +84,10 @@ fn page_text(page: &AuditPage) -> String {
 /// Whether the entry records a yes or a no.
 fn outcome(entry: &Value) -> String {
     let decision = entry.get("decision");
-    match decision.and_then(|decision| decision.get("allowed")).and_then(Value::as_bool) {
-        Some(true) => "allowed".to_owned(),
-        Some(false) => "denied".to_owned(),
-        None => entry.get("kind").and_then(Value::as_str).unwrap_or("-").to_owned(),
+    match decision.and_then(|decision| decision.get("effect")).and_then(Value::as_str) {
+        Some("allow") => "allowed".to_owned(),
+        Some("deny") => "denied".to_owned(),
+        _ => entry.get("kind").and_then(Value::as_str).unwrap_or("-").to_owned(),
     }
 }
 
@@ -101,7 +103,7 @@ fn prove(context: &Context, entry: &str, to: Option<&Path>) -> Result<u8, Failur
         let result =
             json!({"proof": proof, "log_index": log_index, "output": to.map(|path| path.display().to_string())});
         context.output.result("proof", &result, || match to {
-            Some(path) => format!("proof of entry {log_index} in {}\n", path.display()),
+            Some(path) => format!("proof of entry {log_index} in {}\n", printable(&path.display().to_string())),
             None => proof.clone(),
         })?;
         Ok(0)
@@ -120,7 +122,7 @@ fn verify(context: &Context, new_anchor: bool) -> Result<u8, Failure> {
 }
 
 fn verified_text(verified: &LogVerified) -> String {
-    let mut out: String = verified.failures.iter().map(|failure| format!("wrong: {failure}\n")).collect();
+    let mut out: String = verified.failures.iter().map(|failure| format!("wrong: {}\n", printable(failure))).collect();
     let word = if verified.ok { "verified" } else { "NOT verified" };
     out.push_str(&format!("log {word}: {} entries, root {}\n", verified.head.size, verified.head.root));
     if verified.freshness == Freshness::Proven {

@@ -2,7 +2,7 @@
 
 use super::{Context, why};
 use crate::args::{ByteRange, CatArgs, GetArgs, HistoryArgs, LsArgs, PutArgs, VerifyArgs};
-use crate::output::{Failure, bytes_shown, table};
+use crate::output::{Failure, bytes_shown, printable, table};
 use crate::unlock;
 use api::terms::{Action, Code, Environment, Exit, Name, Reference, Selector};
 use api::wire::{Explain, Freshness, ListQuery, Problem, StateVerified, VersionItem};
@@ -25,7 +25,9 @@ pub fn put(context: &Context, args: PutArgs) -> Result<u8, Failure> {
         source: args.source,
         workspace: target.workspace,
         artifact: target.artifact,
-        class: args.class.or(project.class),
+        class: args.class,
+        // A project's file may come from somebody else: it can ask for more protection, never for less.
+        at_least: if args.class.is_none() { project.class } else { None },
         environment: args.environment.or(project.env).unwrap_or(Environment::Dev),
         kind: args.kind,
         tags: args.tags.into_iter().map(|tag| (tag.key, tag.value)).collect::<BTreeMap<_, _>>(),
@@ -41,6 +43,12 @@ pub fn put(context: &Context, args: PutArgs) -> Result<u8, Failure> {
         let done = client.put(&put, &terminal);
         terminal.clear();
         let done = done?;
+        if let Some(asked) = put.at_least.filter(|asked| *asked < done.class) {
+            let file = "strongroom.toml";
+            context
+                .output
+                .say(&format!("{file} asks for {asked}, but a project only raises the class: --class chooses"));
+        }
         context.output.result("put", &done, || {
             let kept = if done.reused_bytes > 0 {
                 format!(", {} unchanged", bytes_shown(done.reused_bytes))
@@ -77,7 +85,8 @@ pub fn get(context: &Context, args: &GetArgs) -> Result<u8, Failure> {
             terminal.clear();
             let done = done?;
             context.output.result("get", &done, || {
-                format!("got {}  {} in {} files -> {}\n", done.version, bytes_shown(done.bytes), done.files, done.dest)
+                let (bytes, dest) = (bytes_shown(done.bytes), printable(&done.dest));
+                format!("got {}  {bytes} in {} files -> {dest}\n", done.version, done.files)
             })?;
             Ok(0)
         })
@@ -172,7 +181,7 @@ fn files(context: &Context, client: &Client, reference: &Reference, args: &LsArg
 
 fn more(text: String, next: Option<&str>) -> String {
     match next {
-        Some(next) => format!("{text}more: --after {next}\n"),
+        Some(next) => format!("{text}more: --after {}\n", printable(next)),
         None => text,
     }
 }
@@ -198,7 +207,7 @@ pub fn show(context: &Context, text: &str) -> Result<u8, Failure> {
                 ("tags", list(&tags)),
                 ("from", list(&from)),
             ];
-            rows.iter().map(|(name, value)| format!("{name:<12} {value}\n")).collect()
+            rows.iter().map(|(name, value)| format!("{name:<12} {}\n", printable(value))).collect()
         })?;
         Ok(0)
     })
@@ -279,7 +288,10 @@ fn verified_text(report: &client::VerifyReport, state: Option<&StateVerified>) -
     for failure in &report.failures {
         out.push_str(&format!(
             "damaged: {} object {} at byte {}: {}\n",
-            failure.reference, failure.object, failure.offset, failure.what
+            failure.reference,
+            failure.object,
+            failure.offset,
+            printable(&failure.what)
         ));
     }
     out.push_str(match report.freshness {
@@ -288,7 +300,7 @@ fn verified_text(report: &client::VerifyReport, state: Option<&StateVerified>) -
     });
     if let Some(state) = state {
         out.push_str(&format!("state: {} rows compared with the log\n", state.rows));
-        state.failures.iter().for_each(|failure| out.push_str(&format!("altered: {failure}\n")));
+        state.failures.iter().for_each(|failure| out.push_str(&format!("altered: {}\n", printable(failure))));
     }
     out
 }

@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::args::{InitArgs, RootKindArg};
-use crate::output::Failure;
+use crate::output::{Failure, printable};
 use crate::unlock::{self, New};
 use api::terms::Name;
 use client::vault::{self, Root};
@@ -18,13 +18,14 @@ pub fn init(context: &Context, args: &InitArgs) -> Result<u8, Failure> {
     let keyfile = (args.root == RootKindArg::Keyfile).then(|| unlock::keyfile(global, id)).transpose()?;
     let kind = if keyfile.is_some() { "keyfile" } else { "passphrase" };
     let shown = |path: &PathBuf| path.display().to_string();
+    let line = |path: &PathBuf| printable(&shown(path));
     let mut result = json!({
         "vault": id, "mode": args.mode, "dir": shown(&dir), "root": kind, "keyfile": keyfile.as_ref().map(shown),
         "anchor": shown(&anchor), "owner": owner,
     });
     if global.dry_run {
         return output
-            .result("init", &result, || format!("would make a {} vault in {}\n", args.mode, dir.display()))
+            .result("init", &result, || format!("would make a {} vault in {}\n", args.mode, line(&dir)))
             .map(|()| 0);
     }
     let root = match &keyfile {
@@ -49,14 +50,14 @@ pub fn init(context: &Context, args: &InitArgs) -> Result<u8, Failure> {
     }
     output.result("init", &result, || {
         let opens = match &keyfile {
-            Some(path) => format!("key file  {}  (keep a copy somewhere safe)", path.display()),
+            Some(path) => format!("key file  {}  (keep a copy somewhere safe)", line(path)),
             None => "root      a passphrase".to_owned(),
         };
         format!(
             "vault     {} ({}, id {id})\n{opens}\nanchor    {}\nowner     {owner}\n",
-            dir.display(),
+            line(&dir),
             args.mode,
-            anchor.display(),
+            line(&anchor),
         )
     })?;
     output.say("next: strongroom put FILE WORKSPACE/ARTIFACT");

@@ -2,7 +2,7 @@
 
 use super::{Context, why};
 use crate::args::PolicyCommand;
-use crate::output::{Failure, refusal_text};
+use crate::output::{Failure, printable, refusal_text};
 use crate::unlock;
 use api::terms::{Action, Exit};
 use api::wire::{Explain, PolicyApply, PolicyCheck, PolicyChecked, Refusal};
@@ -21,7 +21,7 @@ pub fn policy(context: &Context, command: PolicyCommand) -> Result<u8, Failure> 
             context.output.result("policy", &shown, || {
                 let mut out = format!("policy set {}\n", shown.hash);
                 for (name, source) in &shown.sources {
-                    out.push_str(&format!("\n// {name}\n{}\n", source.trim_end()));
+                    out.push_str(&format!("\n// {}\n{}\n", printable(name), source.trim_end()));
                 }
                 out
             })?;
@@ -78,7 +78,7 @@ fn check(context: &Context, check: PolicyCheck) -> Result<u8, Failure> {
 }
 
 fn checked_text(checked: &PolicyChecked) -> String {
-    let mut out: String = checked.findings.iter().map(|finding| format!("finding: {finding}\n")).collect();
+    let mut out: String = checked.findings.iter().map(|finding| format!("finding: {}\n", printable(finding))).collect();
     out.push_str(&format!(
         "{} policies, {} cases, {} findings (set {})\n",
         checked.policies,
@@ -93,9 +93,9 @@ fn checked_text(checked: &PolicyChecked) -> String {
 pub(super) fn answered(context: &Context, action: Action, reference: &str, answer: &Refusal) -> Result<u8, Failure> {
     context.output.result("decision", answer, || {
         let verb = if answer.allowed { "allowed" } else { "denied" };
-        let mut out = format!("{verb}: {action} {reference}\n{}", refusal_text(answer));
+        let mut out = format!("{verb}: {action} {}\n{}", printable(reference), refusal_text(answer));
         if let Some(hint) = &answer.try_ {
-            out.push_str(&format!("  try: {hint}\n"));
+            out.push_str(&format!("  try: {}\n", printable(hint)));
         }
         out
     })?;

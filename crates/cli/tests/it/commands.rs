@@ -71,6 +71,62 @@ fn gc_deletes_what_nobody_needs_and_nothing_else() {
 }
 
 #[test]
+fn gc_without_grace_leaves_a_running_put_alone() {
+    let sandbox = filled();
+    let bytes = Dice(41).bytes(6 << 20);
+    let mut command = sandbox.command(["put", "-", "lab/slow"]);
+    command
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let (first, rest) = bytes.split_at(4 << 20);
+    std::io::Write::write_all(&mut stdin, first).unwrap();
+    let uploading = |path: &std::path::PathBuf| {
+        path.parent().unwrap().ends_with("unfinished") && std::fs::metadata(path).is_ok_and(|meta| meta.len() > 1 << 20)
+    };
+    while !sandbox.objects().iter().any(uploading) {
+        assert!(child.try_wait().unwrap().is_none(), "it waits for its input");
+        std::thread::yield_now();
+    }
+    // As if nothing had come for years.
+    let long_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    for path in sandbox.objects().iter().filter(|path| path.parent().unwrap().ends_with("unfinished")) {
+        std::fs::File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+    }
+    let collected = sandbox.run(["--format", "json", "gc", "--grace", "0s"]).exits(0).json();
+    assert_eq!((collected["objects"].as_u64(), collected["uploads"].as_u64()), (Some(0), Some(0)), "{collected}");
+    std::io::Write::write_all(&mut stdin, rest).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(sandbox.run(["cat", "lab/slow"]).exits(0).stdout == bytes);
+    sandbox.run(["verify", "--all"]).exits(0);
+}
+
+#[test]
+fn a_project_raises_the_class_and_never_lowers_it() {
+    let sandbox = filled();
+    let class = |args: &[&str]| {
+        let all: Vec<&str> = ["--format", "json", "put", "f"].into_iter().chain(args.iter().copied()).collect();
+        let put = sandbox.run(all).exits(0).json();
+        (put["class"].as_str().unwrap().to_owned(), put["class_why"].as_str().unwrap().to_owned())
+    };
+    let is = |class: &str, why: &str| (class.to_owned(), why.to_owned());
+    sandbox.write("strongroom.toml", "class = 'public'\n");
+    assert_eq!(class(&["lab/new"]), is("confidential", "default"), "a project lowered the class");
+    assert_eq!(class(&["lab/chosen", "--class", "public"]), is("public", "asked"), "a flag chooses");
+    assert_eq!(class(&["lab/a0"]), is("internal", "artifact"));
+    let said = sandbox.run(["put", "f", "lab/told"]).exits(0).stderr;
+    assert!(said.contains("only raises the class") && said.contains("--class"), "{said}");
+    sandbox.write("strongroom.toml", "class = 'restricted'\n");
+    assert_eq!(class(&["lab/raised"]), is("restricted", "raised"));
+    assert_eq!(class(&["lab/a1"]), is("restricted", "raised"), "above the artifact's");
+    assert_eq!(class(&["lab/a2", "--class", "internal"]), is("internal", "asked"));
+}
+
+#[test]
 fn a_policy_is_linted_tested_and_applied() {
     let sandbox = filled();
     sandbox.run(["policy", "lint"]).exits(0);

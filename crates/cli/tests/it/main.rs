@@ -13,4 +13,5 @@ mod sandbox;
 mod scale;
 mod secrets;
 mod sources;
+mod terminal;
 mod trips;

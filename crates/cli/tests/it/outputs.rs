@@ -52,6 +52,7 @@ fn redacted(value: Value) -> Value {
                         Value::Number(_) if key == "log_size" || key == "log_index" || key == "ticket" => {
                             Value::String("[number]".to_owned())
                         }
+                        Value::String(_) if key == "time" => Value::String("[time]".to_owned()),
                         Value::Null if key == "log_index" => Value::String("[number]".to_owned()),
                         other => redacted(other),
                     };
@@ -133,6 +134,61 @@ fn json_of_administration_is_as_documented() {
 }
 
 #[test]
+fn json_of_log_and_policy_is_as_documented() {
+    let sandbox = lab();
+    let put = sandbox.run(["--format", "json", "put", "in", "lab/thing", "--class", "internal"]).exits(0).json();
+    let entry = put["entry"].as_str().unwrap();
+    insta::assert_json_snapshot!("audit_tail", json(&sandbox, &["audit", "tail", "--limit", "2"]));
+    insta::assert_json_snapshot!(
+        "audit_query",
+        json(&sandbox, &["audit", "query", "--principal", "owner", "--act", "version", "--limit", "1"])
+    );
+    insta::assert_json_snapshot!("audit_show", json(&sandbox, &["audit", "show", entry]));
+    let proof = json(&sandbox, &["audit", "prove", entry]);
+    assert!(proof["proof"].as_str().unwrap().starts_with("c2sp.org/tlog-proof@v1\n"), "{proof}");
+    insta::assert_json_snapshot!("audit_prove", {".proof" => "[proof]"}, proof);
+    let written = json(&sandbox, &["audit", "prove", entry, "--output", "receipt"]);
+    assert_eq!((written["output"].as_str(), sandbox.at("receipt").is_file()), (Some("receipt"), true));
+    insta::assert_json_snapshot!("audit_export", json(&sandbox, &["audit", "export", "copy"]));
+    let mut shown = json(&sandbox, &["policy", "show"]);
+    for source in shown["sources"].as_object_mut().unwrap().values_mut() {
+        assert!(source.as_str().is_some_and(|text| !text.is_empty()), "{source}");
+        *source = "[text]".into();
+    }
+    insta::assert_json_snapshot!("policy_show", shown);
+    sandbox.write("cases", CASES);
+    insta::assert_json_snapshot!("policy_test", json(&sandbox, &["policy", "test", "cases"]));
+    sandbox.write("wrong-cases", CASES.replace("deny", "allow"));
+    let found = sandbox.run(["--format", "json", "policy", "test", "wrong-cases"]).exits(1).json();
+    assert_eq!((found["ok"].as_bool(), found["findings"].as_array().map(Vec::len)), (Some(false), Some(1)), "{found}");
+    sandbox.write("extra.cedar", EXTRA);
+    insta::assert_json_snapshot!("policy_apply", json(&sandbox, &["policy", "apply", "extra.cedar", "--yes"]));
+}
+
+#[test]
+fn json_of_single_keys_and_principals_is_as_documented() {
+    let sandbox = lab();
+    sandbox.run(["put", "in", "lab/thing", "--class", "internal"]).exits(0);
+    sandbox.run(["principal", "add", "alice", "--grant", "lab=reader:2031-01-31"]).exits(0);
+    insta::assert_json_snapshot!("principal_show", json(&sandbox, &["principal", "show", "alice"]));
+    let keys = sandbox.run(["--format", "json", "key", "ls"]).exits(0).json();
+    let domain = keys["keys"].as_array().unwrap().iter().find(|key| key["purpose"] == "domain").unwrap();
+    insta::assert_json_snapshot!("key_show", json(&sandbox, &["key", "show", domain["id"].as_str().unwrap()]));
+    insta::assert_json_snapshot!("verify_state", json(&sandbox, &["verify", "lab/thing", "--state"]));
+}
+
+#[test]
+fn json_of_an_error_is_as_documented() {
+    let sandbox = lab();
+    let told = |args: &[&str], code| {
+        let ended = sandbox.run(["--format", "json"].iter().chain(args)).exits(code);
+        assert!(ended.stdout.is_empty());
+        redacted(serde_json::from_str(ended.stderr.trim()).unwrap())
+    };
+    insta::assert_json_snapshot!("error", told(&["show", "lab/none"], 3));
+}
+
+#[test]
 fn json_lines_are_one_object_per_item() {
     let sandbox = lab();
     sandbox.run(["put", "in", "lab/thing"]).exits(0);
@@ -163,3 +219,20 @@ fn the_version_is_printed_and_completions_name_the_commands() {
         assert!(script.contains("principal") && script.contains("passphrase-file"), "{shell}");
     }
 }
+
+/// Two questions and what is expected.
+const CASES: &str = r#"{
+    "principals": { "rick": { "clearance": "internal", "roles": { "lab": ["reader"] } } },
+    "artifacts": { "net": { "workspace": "lab", "class": "internal" }, "secret": { "workspace": "lab", "class": "confidential" } },
+    "cases": [
+        { "name": "covered", "principal": "rick", "action": "read", "resource": { "artifact": "net" },
+          "context": { "presence_secs": 60 }, "expect": "allow" },
+        { "name": "above", "principal": "rick", "action": "read", "resource": { "artifact": "secret" },
+          "context": { "presence_secs": 60 }, "expect": "deny" }
+    ]
+}"#;
+
+/// A policy that never matches.
+const EXTRA: &str = r#"@id("extra") @reason("never matches") @owner("tests")
+forbid (principal, action == Action::"export", resource is Artifact) when { resource.owner == "nobody" };
+"#;

@@ -76,6 +76,39 @@ fn clearance_opens_what_it_covers_and_get_asks_for_its_own_right() {
 }
 
 #[test]
+fn presence_is_asserted_and_asked_for() {
+    let sandbox = lab();
+    let as_carol = |assert: &[&str], rest: &[&str]| {
+        sandbox.run(["--as", "carol"].iter().chain(assert).chain(rest).copied().collect::<Vec<_>>())
+    };
+    let cat = ["cat", "lab/confidential"];
+    assert_eq!(as_carol(&["--assert", "mfa=now"], &cat).exits(0).stdout, b"data");
+    assert_eq!(as_carol(&[], &cat).exits(0).stdout, b"data", "somebody is there unless they say otherwise");
+    let refused = as_carol(&["--assert", "mfa=none"], &cat).exits(5);
+    assert!(refused.stdout.is_empty());
+    assert!(refused.stderr.contains("--assert mfa=now") && refused.stderr.contains("presence"), "{}", refused.stderr);
+    as_carol(&["--assert", "mfa=none"], &["cat", "lab/internal"]).exits(0);
+    let explained = as_carol(&["--assert", "mfa=none", "--format", "json"], &["policy", "explain", "read", cat[1]]);
+    assert_eq!(explained.exits(0).json()["allowed"], false, "explaining says the same");
+    let mut named = sandbox.command(["--as", "carol", "cat", cat[1]]);
+    named.env("STRONGROOM_ASSERT", "mfa=none");
+    super::sandbox::end(named).exits(5);
+    as_carol(&["--assert", "mfa=yes"], &cat).exits(2);
+}
+
+#[test]
+fn nothing_is_asserted_in_a_solo_vault() {
+    let sandbox = Sandbox::solo();
+    sandbox.write("f", b"x");
+    sandbox.run(["put", "f", "lab/a"]).exits(0);
+    for fact in ["mfa=now", "mfa=none"] {
+        let refused = sandbox.run(["--assert", fact, "cat", "lab/a"]).exits(2);
+        assert!(refused.stdout.is_empty() && refused.stderr.contains("rehearsal"), "{}", refused.stderr);
+    }
+    sandbox.run(["cat", "lab/a"]).exits(0);
+}
+
+#[test]
 fn a_suspended_principal_is_refused_everything() {
     let sandbox = lab();
     sandbox.run(["--as", "alice", "cat", "lab/internal"]).exits(0);
@@ -112,4 +145,11 @@ fn denials_are_in_the_log() {
     sandbox.run(["--as", "eve", "cat", "lab/confidential"]).exits(5);
     let page = sandbox.run(["--format", "json", "--as", "aud", "audit", "query", "--principal", "eve"]).exits(0).json();
     assert!(!page["items"].as_array().unwrap().is_empty(), "{page}");
+    let text = sandbox.run(["--as", "aud", "audit", "tail"]).exits(0).stdout;
+    let text = String::from_utf8(text).unwrap();
+    let outcomes = |who: &str| -> Vec<&str> {
+        text.lines().filter(|line| line.contains(who)).filter_map(|line| line.split_whitespace().last()).collect()
+    };
+    assert_eq!(outcomes(" eve "), ["denied"], "{text}");
+    assert!(outcomes(" wanda ").contains(&"allowed"), "{text}");
 }

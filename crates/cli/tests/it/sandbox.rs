@@ -89,6 +89,16 @@ impl Sandbox {
         command
     }
 
+    /// As [`Self::command`], under a umask, in octal.
+    pub fn command_under<S: AsRef<OsStr>>(&self, umask: &str, args: impl IntoIterator<Item = S>) -> Command {
+        let plain = self.command(args);
+        let mut command = Command::new("sh");
+        command.args(["-c", "umask \"$0\"; exec \"$@\"", umask]).arg(plain.get_program()).args(plain.get_args());
+        command.current_dir(self.path()).env_clear().stdin(Stdio::null());
+        command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command
+    }
+
     /// Runs the binary to its end.
     #[track_caller]
     pub fn run<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Ended {

@@ -3,12 +3,22 @@
 use super::sandbox::{Dice, Ended, Sandbox, end};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 type Needles = BTreeMap<&'static str, Vec<u8>>;
 
 /// Runs the binary and searches its memory when it exits; gives what it printed and what was found.
 fn search_memory(sandbox: &Sandbox, needles: &Needles, prepared: &Command) -> (Ended, serde_json::Value) {
+    search_memory_fed(sandbox, needles, prepared, Stdio::null())
+}
+
+/// The same with something on standard input.
+fn search_memory_fed(
+    sandbox: &Sandbox,
+    needles: &Needles,
+    prepared: &Command,
+    stdin: Stdio,
+) -> (Ended, serde_json::Value) {
     let list: String = needles.iter().map(|(name, bytes)| format!("{name} {}\n", hex::encode(bytes))).collect();
     let list = sandbox.write("needles.txt", list);
     // Without root, a user namespace gives the right to trace a process that made itself undumpable.
@@ -26,6 +36,7 @@ fn search_memory(sandbox: &Sandbox, needles: &Needles, prepared: &Command) -> (E
             command.env(name, value);
         }
     }
+    command.stdin(stdin);
     let ended = end(command).exits(0);
     std::fs::remove_file(list).expect("the needles");
     let last = ended.stderr.lines().last().unwrap_or_default().to_owned();
@@ -85,6 +96,43 @@ fn memory_holds_no_key_and_no_plaintext_after_the_work() {
         assert_eq!(report["exit"], 0, "{args:?}");
         assert_eq!(report["found"], serde_json::json!({}), "{args:?}");
     }
+}
+
+#[test]
+fn memory_holds_no_plaintext_after_standard_input_comparisons_and_failures() {
+    let sandbox = Sandbox::solo();
+    let text = Dice(23).bytes(3_000_000);
+    let places = [("start", 0), ("early", 8_100), ("middle", 1_500_000), ("late", 2_990_000), ("end", text.len() - 24)];
+    let needles: Needles = places.map(|(name, at)| (name, text[at..at + 24].to_vec())).into();
+    let canary = sandbox.write("in/canary.bin", &text);
+    let clean = |args: &[&str], stdin: Stdio, exit: i64| {
+        let (ended, report) = search_memory_fed(&sandbox, &needles, &sandbox.command(args), stdin);
+        assert_eq!(
+            (&report["exit"], &report["found"]),
+            (&exit.into(), &serde_json::json!({})),
+            "{args:?} {}",
+            ended.stderr
+        );
+    };
+    let open = || Stdio::from(std::fs::File::open(&canary).expect("the canary"));
+    clean(&["put", "-", "lab/stdin", "--class", "internal"], open(), 0);
+    clean(&["put", "in", "lab/canary", "--class", "internal"], Stdio::null(), 0);
+    // Other times, the same bytes: it is read and compared, not put.
+    let file = std::fs::File::options().write(true).open(&canary).expect("the canary");
+    file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000)).expect("a time");
+    clean(&["put", "in", "lab/canary", "--class", "internal"], Stdio::null(), 0);
+    clean(&["cat", "lab/canary/canary.bin", "--bytes", "1000000-2995000"], Stdio::null(), 0);
+    // The last group is damaged: what came before it was opened already.
+    let segment = sandbox.objects().swap_remove(0);
+    let mut bytes = std::fs::read(&segment).expect("a segment");
+    bytes[2_950_000] ^= 1;
+    std::fs::write(&segment, &bytes).expect("a segment");
+    let other = sandbox.objects().swap_remove(1);
+    let mut bytes = std::fs::read(&other).expect("a segment");
+    bytes[2_950_000] ^= 1;
+    std::fs::write(&other, &bytes).expect("a segment");
+    clean(&["get", "lab/canary", "out"], Stdio::null(), 7);
+    clean(&["cat", "lab/stdin"], Stdio::null(), 7);
 }
 
 #[test]

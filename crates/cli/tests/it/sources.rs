@@ -51,6 +51,40 @@ fn only_what_changed_is_uploaded_and_both_versions_open() {
 }
 
 #[test]
+fn packs_that_the_depot_lost_are_put_anew() {
+    let sandbox = Sandbox::solo();
+    let mut dice = Dice(27);
+    sandbox.write("in/a", dice.bytes(300_000));
+    sandbox.write("in/b", dice.bytes(100_000));
+    sandbox.run(["put", "in", "lab/lost", "--class", "internal"]).exits(0);
+    let segment = sandbox.objects().swap_remove(0);
+    let whole = std::fs::read(&segment).unwrap();
+    let shorter = &whole[..whole.len() - 1];
+    for (number, left) in [(2, None), (3, Some(shorter))] {
+        let segment = sandbox.objects().into_iter().find(|path| std::fs::metadata(path).unwrap().len() > 400_000);
+        let segment = segment.expect("the segment of the version before");
+        std::fs::remove_file(&segment).unwrap();
+        if let Some(left) = left {
+            std::fs::write(&segment, left).unwrap();
+        }
+        let ended = sandbox.run(["--format", "json", "put", "in", "lab/lost", "--class", "internal"]).exits(0);
+        let put = ended.json();
+        assert!(put["uploaded_bytes"].as_u64().unwrap() >= 400_000 && put["reused_bytes"] == 0, "{put}");
+        let version = format!("lab/lost@v{number}");
+        sandbox.run(["verify", &version]).exits(0);
+        if left.is_some() {
+            std::fs::remove_file(&segment).unwrap();
+        }
+    }
+    sandbox.run(["get", "lab/lost", "back"]).exits(0);
+    assert!(super::trips::tree(&sandbox.at("in")) == super::trips::tree(&sandbox.at("back")));
+    // And it says so.
+    std::fs::remove_file(sandbox.objects().swap_remove(0)).unwrap();
+    let said = sandbox.run(["put", "in", "lab/lost", "--class", "internal"]).exits(0).stderr;
+    assert!(said.contains("the depot lost segments"), "{said}");
+}
+
+#[test]
 fn a_file_with_its_times_put_back_is_still_read_again() {
     let sandbox = Sandbox::solo();
     let path = sandbox.write("in/f", Dice(22).bytes(100_000));
@@ -190,4 +224,36 @@ fn a_killed_put_goes_on_after_its_finished_segments() {
     assert!(same.success(), "the plaintext digest was carried over");
     sandbox.run(["verify", "--all"]).exits(0);
     assert_eq!(std::fs::read_dir(sandbox.vault().join("drafts")).unwrap().count(), 0, "no journal is left");
+}
+
+#[test]
+fn a_killed_put_starts_over_when_its_finished_segment_is_damaged() {
+    let sandbox = Sandbox::solo();
+    std::fs::create_dir(sandbox.at("in")).unwrap();
+    let large = std::fs::File::create(sandbox.at("in/large")).unwrap();
+    large.set_len((1u64 << 30) + (400 << 20)).unwrap();
+    let args = ["--format", "json", "put", "in", "lab/resumed", "--class", "internal"];
+    let mut child = sandbox.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let journaled = || {
+        let drafts = std::fs::read_dir(sandbox.vault().join("drafts")).into_iter().flatten().flatten();
+        drafts.map(|entry| entry.path().join("00000000")).any(|record| record.exists())
+    };
+    while !journaled() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before its first segment was noted");
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    assert!(!child.wait().unwrap().success(), "it was killed in the middle");
+    // One bit in the middle of the finished segment, its length as before.
+    let segment = sandbox.objects().swap_remove(0);
+    let file = std::fs::File::options().read(true).write(true).open(&segment).unwrap();
+    let mut byte = [0];
+    std::os::unix::fs::FileExt::read_exact_at(&file, &mut byte, 600_000_000).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[byte[0] ^ 1], 600_000_000).unwrap();
+
+    let put = sandbox.run(args).exits(0).json();
+    assert_eq!(put["reused_bytes"], 0, "{put}");
+    sandbox.run(["verify", "--all"]).exits(0);
+    let listed = sandbox.run(["--format", "json", "status"]).exits(0).json();
+    assert_eq!(listed["drafts"], 0, "the damaged draft was given up: {listed}");
 }

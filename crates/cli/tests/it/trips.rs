@@ -1,6 +1,6 @@
 //! What went in comes out: every kind of source, through `put`, `get`, `cat` and `ls`.
 
-use super::sandbox::{Dice, Sandbox};
+use super::sandbox::{Dice, Sandbox, end};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -36,7 +36,7 @@ pub fn tree(root: &Path) -> BTreeMap<PathBuf, (char, u32, Vec<u8>)> {
 #[track_caller]
 fn round_trip(sandbox: &Sandbox, source: &Path) {
     sandbox.run([OsStr::new("put"), source.as_os_str(), OsStr::new("lab/thing")]).exits(0);
-    sandbox.run(["get", "lab/thing", "back"]).exits(0);
+    end(sandbox.command_under("000", ["get", "lab/thing", "back"])).exits(0);
     assert!(tree(source) == tree(&sandbox.at("back")), "the folders differ");
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(source), mode(&sandbox.at("back")), "mode of the root");
@@ -120,12 +120,40 @@ fn links_modes_and_strange_names_come_back() {
 }
 
 #[test]
+fn the_umask_of_the_reader_counts() {
+    let sandbox = Sandbox::solo();
+    let root = sandbox.at("in");
+    std::fs::create_dir_all(root.join("open")).unwrap();
+    let set = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    for (name, mode) in [("all", 0o666), ("run", 0o777), ("own", 0o600), ("open/empty", 0o666)] {
+        set(&sandbox.write(&format!("in/{name}"), if name == "open/empty" { "" } else { name }), mode);
+    }
+    set(&root.join("open"), 0o777);
+    set(&root, 0o775);
+    sandbox.run(["put", "in", "lab/wide"]).exits(0);
+    sandbox.run(["put", "in/all", "lab/file"]).exits(0);
+    let mode = |path: &str| std::fs::metadata(sandbox.at(path)).unwrap().permissions().mode() & 0o7777;
+    for (umask, expected) in [
+        ("022", [0o755, 0o644, 0o755, 0o600, 0o755, 0o644]),
+        ("027", [0o750, 0o640, 0o750, 0o600, 0o750, 0o640]),
+        ("077", [0o700, 0o600, 0o700, 0o600, 0o700, 0o600]),
+        ("000", [0o775, 0o666, 0o777, 0o600, 0o777, 0o666]),
+    ] {
+        end(sandbox.command_under(umask, ["get", "lab/wide", umask])).exits(0);
+        let found = ["", "/all", "/run", "/own", "/open", "/open/empty"].map(|name| mode(&format!("{umask}{name}")));
+        assert_eq!(found.map(|mode| format!("{mode:o}")), expected.map(|mode: u32| format!("{mode:o}")), "{umask}");
+        end(sandbox.command_under(umask, ["get", "lab/file", &format!("file-{umask}")])).exits(0);
+        assert_eq!(mode(&format!("file-{umask}")), expected[1], "{umask}: a single file");
+    }
+}
+
+#[test]
 fn set_user_id_does_not_come_back() {
     let sandbox = Sandbox::solo();
     let path = sandbox.write("in/tool", b"x");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o6755)).unwrap();
     sandbox.run(["put", "in", "lab/tool"]).exits(0);
-    sandbox.run(["get", "lab/tool", "back"]).exits(0);
+    end(sandbox.command_under("000", ["get", "lab/tool", "back"])).exits(0);
     let mode = std::fs::metadata(sandbox.at("back/tool")).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o755);
 }

@@ -71,7 +71,6 @@ fn kill_a_revocation(sandbox: &Sandbox, dice: &mut Dice) -> bool {
     let length = || std::fs::metadata(&journal).map_or(0, |meta| meta.len());
     let until = 1 + dice.below(6);
     let args = ["principal", "add", "alice", "--change", "--clearance", "internal"];
-    #[expect(clippy::zombie_processes, reason = "it is waited for below, killed or not")]
     let mut child =
         sandbox.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts");
     let (mut seen, mut growths) = (0, 0);

@@ -106,7 +106,7 @@ fn write(
         engine.keep(tx, ticket, &[&blob])?;
     }
     let names = new.iter().map(|source| source.name.clone()).collect();
-    let row = PolicySet { hash: hash.to_owned(), sources: names, applied: act.now };
+    let row = PolicySet { hash: hash.to_owned(), validator: Set::validator(), sources: names, applied: act.now };
     changes.push(guard.update(tx, &row, ticket)?);
     epochs::bump(tx, &PolicySet::row_id())?;
     let mut event = act.event("policy.apply").on("before", &before.hash).on("after", hash).changing(changes);

@@ -10,6 +10,7 @@ mod anchor;
 mod error;
 mod export;
 mod files;
+mod notes;
 mod rows;
 mod schema;
 mod search;
@@ -36,6 +37,7 @@ use log::receipt::Receipt;
 use log::source::{HashReader, TileSource};
 use log::tile::{CHECKPOINT_PATH, Level};
 use log::verify::{self, Failure, Report};
+use notes::Notes;
 use rows::State;
 use snapshot::{Snapshot, tail_start};
 use std::path::PathBuf;
@@ -63,6 +65,7 @@ pub struct Ledger {
     folder: Folder,
     anchor: Anchor,
     signers: Signers,
+    notes: Notes,
     mac: EntryMac,
     sequencer: Mutex<Sequencer>,
 }
@@ -117,6 +120,7 @@ impl Ledger {
             store,
             folder: Folder::new(folder),
             anchor: Anchor::new(anchor),
+            notes: Notes::new(signers.keys().clone()),
             signers,
             mac,
             sequencer: Mutex::default(),
@@ -197,7 +201,7 @@ impl Ledger {
         if let Some(why) = self.read_only() {
             return Err(Error::ReadOnly(why));
         }
-        Ok(if self.anchor.read(self.keys())?.is_some() { Freshness::Proven } else { Freshness::Unproven })
+        Ok(if self.anchor.read(&self.notes)?.is_some() { Freshness::Proven } else { Freshness::Unproven })
     }
 
     /// The offline proof that an entry is in the tree, and the entry's bytes.
@@ -234,7 +238,7 @@ impl Ledger {
     pub fn verify(&self) -> Result<Verified> {
         let mut older = Vec::new();
         let mut failures = Vec::new();
-        let anchored = match self.anchor.read(self.keys()) {
+        let anchored = match self.anchor.read(&self.notes) {
             Ok(anchored) => anchored,
             Err(Error::ReadOnly(why)) => {
                 failures.push(why);
@@ -294,7 +298,7 @@ impl Ledger {
             }
             return Ok(false);
         }
-        self.anchor.admits(self.keys(), &Head { size: state.size, root: state.root })?;
+        self.anchor.admits(&self.notes, &Head { size: state.size, root: state.root })?;
         let extension = edge.extend(pending.iter().map(|entry| &entry.body))?;
         let (bundles, written): (Vec<_>, Vec<_>) = {
             let keep = |level: Level, full: bool| full || matches!(level, Level::Hashes(1..));
@@ -338,7 +342,7 @@ impl Ledger {
         if let Some(failure) = verified.failures.first() {
             return Err(Error::Damaged(failure.clone()));
         }
-        self.anchor.found(self.keys(), &verified.head.head, &verified.head.checkpoint)?;
+        self.anchor.found(&self.notes, &verified.head.head, &verified.head.checkpoint)?;
         self.verify()
     }
 
@@ -346,7 +350,7 @@ impl Ledger {
     fn publish(&self, state: &State, newborn: bool) -> Result<()> {
         let head = Head { size: state.size, root: state.root };
         let anchor = if newborn { Anchor::found } else { Anchor::advance };
-        anchor(&self.anchor, self.keys(), &head, &state.checkpoint)?;
+        anchor(&self.anchor, &self.notes, &head, &state.checkpoint)?;
         self.folder.publish(&state.checkpoint)
     }
 
@@ -358,7 +362,7 @@ impl Ledger {
         let state = &snapshot.state;
         let head = Head { size: state.size, root: state.root };
         self.check_signature(state)?;
-        let anchored = self.anchor.read(self.keys())?;
+        let anchored = self.anchor.read(&self.notes)?;
         let published = self.published()?;
         let known = [("anchor", &anchored), ("published checkpoint", &published)];
         for (what, older) in known.into_iter().filter_map(|(what, older)| Some((what, older.as_ref()?))) {
@@ -379,7 +383,7 @@ impl Ledger {
         if *state == State::unsigned(state.fence) {
             return Ok(());
         }
-        let checkpoint = self.keys().open(state.checkpoint.as_bytes());
+        let checkpoint = self.notes.open(state.checkpoint.as_bytes());
         match checkpoint {
             Ok(checkpoint) if (checkpoint.size, checkpoint.root) == (state.size, state.root) => Ok(()),
             _ => Err(Error::Damaged("the stored head is not what was signed".into())),
@@ -389,7 +393,7 @@ impl Ledger {
     /// The published checkpoint, if there is one that this log signed: a torn or foreign file proves nothing.
     fn published(&self) -> Result<Option<Checkpoint>> {
         match self.folder.read(CHECKPOINT_PATH, note::MAX_LEN) {
-            Ok(bytes) => Ok(self.keys().open(&bytes).ok()),
+            Ok(bytes) => Ok(self.notes.open(&bytes).ok()),
             Err(log::source::SourceError::Io { .. }) => {
                 Err(Error::Damaged("the published checkpoint cannot be read".into()))
             }

@@ -18,6 +18,7 @@ use crate::role::{Conflict, Held, Role, closure};
 use crate::slice::{Names, Target};
 use api::terms::{Action, Class};
 use cedar_policy::{Effect, Policy, PolicySet};
+use read::Depth;
 use scope::Applies;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -137,12 +138,32 @@ impl Set {
     /// # Errors
     /// See [`LoadError`].
     pub fn load_with(sources: &[Source], pins: Pins) -> Result<Self, LoadError> {
+        Self::build(sources, pins, Depth::Types)
+    }
+
+    /// A set that was loaded before by a program with the same [`Self::validator`], as its hash shows: validation, most of
+    /// the time that loading takes, is not done again. None if the sources are not those that the hash names.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn load_validated(sources: &[Source], hash: &str) -> Result<Option<Self>, LoadError> {
+        let set = Self::build(sources, Pins::Required, Depth::Form)?;
+        Ok((set.hash.to_string() == hash).then_some(set))
+    }
+
+    /// What validates sets here: Cedar's version and the pinned schema's hash.
+    #[must_use]
+    pub fn validator() -> String {
+        format!("{}, schema {}", crate::ENGINE, hash_of_schema())
+    }
+
+    fn build(sources: &[Source], pins: Pins, depth: Depth) -> Result<Self, LoadError> {
         let tables = Tables::embedded().map_err(|e| LoadError::Baseline(e.to_string()))?;
-        let policies = read::read(sources, &tables.approvals)?;
+        let policies = read::read(sources, &tables.approvals, depth)?;
         if pins == Pins::Required {
-            read::check_pins(&policies)?;
+            read::check_pins(sources, &policies)?;
         }
-        let entries: Vec<Entry> = policies.into_iter().map(Entry::of).collect();
+        let entries: Vec<Entry> = policies.iter().map(Entry::of).collect();
         let on = |action: Action| {
             let speaks = entries.iter().zip(0_u32..).filter(move |(entry, _)| entry.applies.on(action));
             speaks.map(|(_, at)| at).collect::<Vec<u32>>()
@@ -151,7 +172,7 @@ impl Set {
             names: Names::new().map_err(|e| LoadError::Baseline(e.to_string()))?,
             by_action: Action::ALL.iter().map(|action| (*action, on(*action))).collect(),
             hash: set_hash(&entries),
-            schema_hash: of_parts([b"strongroom/v1/policy/schema".as_slice(), SCHEMA.as_bytes()]),
+            schema_hash: hash_of_schema(),
             narrowed: RwLock::new(HashMap::new()),
             tables,
             entries,
@@ -246,8 +267,10 @@ impl Set {
 }
 
 impl Entry {
-    fn of(policy: Policy) -> Self {
-        let note = |key: &str| policy.annotation(key).map(str::to_owned);
+    fn of(policy: &Policy) -> Self {
+        // Asked one by one, Cedar parses each key anew.
+        let notes: HashMap<&str, &str> = policy.annotations().collect();
+        let note = |key: &str| notes.get(key).map(|&text| text.to_owned());
         let forbid = policy.effect() == Effect::Forbid;
         let advice = match (note("approval"), note("advice").as_deref()) {
             (Some(rule), _) => Some(Advice::Request { rule }),
@@ -262,10 +285,10 @@ impl Entry {
             reason: note("reason"),
             advice: advice.filter(|_| forbid),
             gone: forbid && note("code").as_deref() == Some("gone"),
-            text: read::text_of(&policy),
-            applies: Applies::of(&policy),
+            text: read::text_of(policy),
+            applies: Applies::of(policy),
             conditions: OnceLock::new(),
-            policy,
+            policy: policy.clone(),
         }
     }
 
@@ -275,8 +298,39 @@ impl Entry {
     }
 }
 
+fn hash_of_schema() -> Digest {
+    of_parts([b"strongroom/v1/policy/schema".as_slice(), SCHEMA.as_bytes()])
+}
+
 fn set_hash(entries: &[Entry]) -> Digest {
     let label: &[u8] = b"strongroom/v1/policy/set";
     let parts = entries.iter().flat_map(|entry| [entry.id.as_bytes(), entry.text.as_bytes()]);
     of_parts(std::iter::once(label).chain(parts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_validated_set_is_loaded_again_by_its_hash_only() {
+        let mut sources = Set::baseline_sources();
+        let text =
+            "@id(\"own\") forbid (principal, action == Action::\"read\", resource is Artifact) when { context.task };";
+        sources.push(Source { name: "own".into(), text: text.into() });
+        let full = Set::load(&sources).unwrap();
+        let hash = full.hash().to_string();
+        let again = Set::load_validated(&sources, &hash).unwrap().unwrap();
+        assert!(again.ids().eq(full.ids()));
+        assert_eq!(again.hash(), full.hash());
+        // Other text than the one that was validated, also if it parses; and a set without a guardrail.
+        let mut other = sources.clone();
+        other.last_mut().unwrap().text = text.replace("task", "solo");
+        assert!(Set::load_validated(&other, &hash).unwrap().is_none());
+        other.last_mut().unwrap().text = text.replace("task", "nothing");
+        assert!(Set::load_validated(&other, &hash).unwrap().is_none());
+        assert!(matches!(Set::load(&other), Err(LoadError::Invalid(_))));
+        assert!(matches!(Set::load_validated(&sources[1..], &hash), Err(LoadError::Pinned { .. })));
+        assert!(Set::validator().contains(&full.schema_hash().to_string()));
+    }
 }

@@ -6,8 +6,8 @@
 
 use super::error::{Error, Result};
 use super::files;
+use super::notes::Notes;
 use log::checkpoint::Checkpoint;
-use log::keys::LogKeys;
 use log::note;
 use log::proof::Head;
 use std::fs::File;
@@ -40,18 +40,18 @@ impl Anchor {
     ///
     /// # Errors
     /// [`Error::ReadOnly`] when it is there and not signed by this log: what cannot be compared must not be overwritten.
-    pub(super) fn read(&self, keys: &LogKeys) -> Result<Option<Checkpoint>> {
-        Ok(self.held(keys)?.map(|held| held.newest))
+    pub(super) fn read(&self, notes: &Notes) -> Result<Option<Checkpoint>> {
+        Ok(self.held(notes)?.map(|held| held.newest))
     }
 
-    fn held(&self, keys: &LogKeys) -> Result<Option<Held>> {
+    fn held(&self, notes: &Notes) -> Result<Option<Held>> {
         let bytes = match files::read_bounded(&self.path, note::MAX_LEN) {
             Ok(bytes) => bytes,
             Err(Some(error)) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(Some(error)) => return Err(Error::io("the anchor cannot be read", &self.path, &error)),
             Err(None) => return Err(self.refused()),
         };
-        if let Ok(newest) = keys.open(&bytes) {
+        if let Ok(newest) = notes.open(&bytes) {
             return Ok(Some(Held { newest, next: None }));
         }
         if bytes.len() != SLOTS * SLOT_LEN {
@@ -59,7 +59,7 @@ impl Anchor {
         }
         let open = |slot: &[u8]| {
             let end = slot.iter().position(|&byte| byte == 0)?;
-            keys.open(slot.get(..end)?).ok()
+            notes.open(slot.get(..end)?).ok()
         };
         let slots = bytes.chunks_exact(SLOT_LEN).enumerate();
         let newest = slots.filter_map(|(at, slot)| Some((at, open(slot)?))).max_by_key(|(_, found)| found.size);
@@ -76,8 +76,8 @@ impl Anchor {
     ///
     /// # Errors
     /// [`Error::ReadOnly`] when it holds a newer head, or another one of the same size.
-    pub(super) fn advance(&self, keys: &LogKeys, head: &Head, checkpoint: &str) -> Result<()> {
-        let Some(held) = self.held(keys)? else { return Ok(()) };
+    pub(super) fn advance(&self, notes: &Notes, head: &Head, checkpoint: &str) -> Result<()> {
+        let Some(held) = self.held(notes)? else { return Ok(()) };
         refuse_newer(&held.newest, head)?;
         let slot = slot(checkpoint)?;
         let Some(next) = held.next else { return self.create(&slot) };
@@ -90,14 +90,14 @@ impl Anchor {
     }
 
     /// Whether a head may follow what it holds.
-    pub(super) fn admits(&self, keys: &LogKeys, head: &Head) -> Result<()> {
-        self.read(keys)?.map_or(Ok(()), |newest| refuse_newer(&newest, head))
+    pub(super) fn admits(&self, notes: &Notes, head: &Head) -> Result<()> {
+        self.read(notes)?.map_or(Ok(()), |newest| refuse_newer(&newest, head))
     }
 
     /// Makes it, for a log that has none: a new one, or one whose owner says so.
-    pub(super) fn found(&self, keys: &LogKeys, head: &Head, checkpoint: &str) -> Result<()> {
-        match self.held(keys)? {
-            Some(_) => self.advance(keys, head, checkpoint),
+    pub(super) fn found(&self, notes: &Notes, head: &Head, checkpoint: &str) -> Result<()> {
+        match self.held(notes)? {
+            Some(_) => self.advance(notes, head, checkpoint),
             None => self.create(&slot(checkpoint)?),
         }
     }
@@ -144,12 +144,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let anchor = Anchor::new(dir.path().join("state/anchor"));
         let signers = Signers::from_seeds(&format!("strongroom/{}/1", "07".repeat(16)), &[1; 32], &[2; 32]).unwrap();
-        let keys = signers.keys();
+        let notes = &Notes::new(signers.keys().clone());
         let note = |size| String::from_utf8(signers.sign(size, &tree::leaf(b"x"), 1).unwrap()).unwrap();
-        assert!(anchor.read(keys).unwrap().is_none());
+        assert!(anchor.read(notes).unwrap().is_none());
         for size in 1..6 {
-            anchor.found(keys, &Head { size, root: tree::leaf(b"x") }, &note(size)).unwrap();
-            assert_eq!(anchor.read(keys).unwrap().unwrap().size, size);
+            anchor.found(notes, &Head { size, root: tree::leaf(b"x") }, &note(size)).unwrap();
+            assert_eq!(anchor.read(notes).unwrap().unwrap().size, size);
         }
         // The newest, of size 5, is in the first slot.
         let whole = std::fs::read(&anchor.path).unwrap();
@@ -157,20 +157,20 @@ mod tests {
             let mut torn = whole.clone();
             torn[cut..SLOT_LEN].fill(b'?');
             std::fs::write(&anchor.path, &torn).unwrap();
-            assert_eq!(anchor.read(keys).unwrap().unwrap().size, 4);
-            anchor.found(keys, &Head { size: 6, root: tree::leaf(b"x") }, &note(6)).unwrap();
-            assert_eq!(anchor.read(keys).unwrap().unwrap().size, 6);
+            assert_eq!(anchor.read(notes).unwrap().unwrap().size, 4);
+            anchor.found(notes, &Head { size: 6, root: tree::leaf(b"x") }, &note(6)).unwrap();
+            assert_eq!(anchor.read(notes).unwrap().unwrap().size, 6);
         }
         let mut both = whole;
         both.fill(b'?');
         std::fs::write(&anchor.path, &both).unwrap();
-        assert!(matches!(anchor.read(keys), Err(Error::ReadOnly(_))));
-        assert!(anchor.found(keys, &Head { size: 7, root: tree::leaf(b"x") }, &note(7)).is_err());
+        assert!(matches!(anchor.read(notes), Err(Error::ReadOnly(_))));
+        assert!(anchor.found(notes, &Head { size: 7, root: tree::leaf(b"x") }, &note(7)).is_err());
         // A plain note is read, and replaced by slots.
         std::fs::write(&anchor.path, note(8)).unwrap();
-        assert_eq!(anchor.read(keys).unwrap().unwrap().size, 8);
-        anchor.found(keys, &Head { size: 9, root: tree::leaf(b"x") }, &note(9)).unwrap();
-        assert_eq!(anchor.read(keys).unwrap().unwrap().size, 9);
+        assert_eq!(anchor.read(notes).unwrap().unwrap().size, 8);
+        anchor.found(notes, &Head { size: 9, root: tree::leaf(b"x") }, &note(9)).unwrap();
+        assert_eq!(anchor.read(notes).unwrap().unwrap().size, 9);
         assert_eq!(std::fs::metadata(&anchor.path).unwrap().len(), 16_384);
     }
 }

@@ -30,6 +30,8 @@ impl Table for PolicySource {
 pub(crate) struct PolicySet {
     /// Hash of the whole set, hexadecimal.
     pub(crate) hash: String,
+    /// What validated it ([`policy::Set::validator`]); the same program need not do it again at each start.
+    pub(crate) validator: String,
     /// Names of the organisation's sources, so that a removed row is missed.
     pub(crate) sources: Vec<String>,
     pub(crate) applied: Timestamp,

@@ -160,7 +160,12 @@ impl First<'_> {
             created: self.now,
         };
         changes.push(guard.insert(tx, &grant, ticket)?);
-        let rules = PolicySet { hash: self.set.hash().to_string(), sources: Vec::new(), applied: self.now };
+        let rules = PolicySet {
+            hash: self.set.hash().to_string(),
+            validator: Set::validator(),
+            sources: Vec::new(),
+            applied: self.now,
+        };
         changes.push(guard.insert(tx, &rules, ticket)?);
         for (name, value) in [("mode", engine.mode.word().to_owned()), ("owner", engine.owner.to_string())] {
             changes.push(guard.insert(tx, &Setting { name: name.to_owned(), value }, ticket)?);

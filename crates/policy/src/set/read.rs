@@ -21,8 +21,17 @@ pub(super) fn text_of(policy: &Policy) -> String {
     policy.to_cedar().unwrap_or_default().trim().to_owned()
 }
 
+/// Whether types are checked as well as form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Parsed and named.
+    Form,
+    /// And validated against the schema.
+    Types,
+}
+
 /// Parses, names and validates; the policies come sorted by id.
-pub(super) fn read(sources: &[Source], rules: &Rules) -> Result<Vec<Policy>, LoadError> {
+pub(super) fn read(sources: &[Source], rules: &Rules, depth: Depth) -> Result<Vec<Policy>, LoadError> {
     let len: usize = sources.iter().map(|source| source.text.len()).sum();
     if sources.len() > Set::MAX_SOURCES || len > Set::MAX_LEN_BYTES {
         return Err(LoadError::TooLarge);
@@ -41,7 +50,7 @@ pub(super) fn read(sources: &[Source], rules: &Rules) -> Result<Vec<Policy>, Loa
     if named.len() > Set::MAX_POLICIES {
         return Err(LoadError::TooLarge);
     }
-    if findings.is_empty() {
+    if findings.is_empty() && depth == Depth::Types {
         findings = validate(&named)?;
     }
     findings.retain(|finding| finding.severity == Severity::Error);
@@ -125,16 +134,19 @@ fn too_long(text: &str) -> Option<usize> {
 /// The `@id`, when the annotations that steer decisions make sense.
 fn id_of(policy: &Policy, source: &Source, rules: &Rules) -> Result<String, Finding> {
     let error = |rule, message| Err(Finding::error(rule, source, position_of(policy, source), message));
-    let Some(id) = policy.annotation("id") else {
+    // Asked one by one, Cedar parses each key anew.
+    let notes: BTreeMap<&str, &str> = policy.annotations().collect();
+    let note = |key: &str| notes.get(key).copied();
+    let Some(id) = note("id") else {
         return error("id", "every policy has an @id".to_owned());
     };
     let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if id.is_empty() || id.len() > 100 || !id.bytes().all(word) {
         return error("id", "an @id is 1 to 100 of a-z 0-9 -".to_owned());
     }
-    match policy.annotation("approval") {
+    match note("approval") {
         Some(rule) if !rules.contains_key(rule) => error("approval", format!("there is no approval rule `{rule}`")),
-        _ => match policy.annotation("advice") {
+        _ => match note("advice") {
             None | Some("confirm" | "present" | "task") => Ok(id.to_owned()),
             Some(other) => error("advice", format!("`{other}` is not one of confirm present task")),
         },
@@ -178,8 +190,10 @@ pub(crate) fn position_of(policy: &Policy, source: &Source) -> Option<usize> {
 }
 
 /// Every guardrail of the baseline is there, word for word.
-pub(super) fn check_pins(policies: &[Policy]) -> Result<(), LoadError> {
-    for (name, text) in GUARDRAILS {
+pub(super) fn check_pins(sources: &[Source], policies: &[Policy]) -> Result<(), LoadError> {
+    // A guardrail file that is a source of the set as it stands needs no second parse: its policies are in the set.
+    let missing = GUARDRAILS.iter().filter(|(_, text)| sources.iter().all(|source| source.text != *text));
+    for (name, text) in missing {
         let pinned = PolicySet::from_str(text).map_err(|e| LoadError::Baseline(format!("{name}: {e}")))?;
         for guardrail in pinned.policies() {
             let Some(id) = guardrail.annotation("id") else {

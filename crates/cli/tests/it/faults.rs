@@ -72,6 +72,21 @@ $SR cat lab/first | cmp - ../first.bin && echo first=same",
 }
 
 #[test]
+fn a_file_system_that_fails_the_probe_gets_no_vault_and_no_key() {
+    let sandbox = Sandbox::new();
+    // The probe's lock file cannot be opened: a folder is in its way. The shell's number is the one of what it becomes.
+    let script = "mkdir -p .strongroom/.probe-$$.lock && exec \"$0\" init --no-recovery";
+    let init = sandbox.command(["init"]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script]).arg(init.get_program()).current_dir(sandbox.path()).env_clear();
+    shell.envs(init.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let refused = end(shell).exits(9);
+    assert!(refused.stderr.contains("a file"), "{}", refused.stderr);
+    assert!(!sandbox.vault().join("log").exists(), "a vault was begun");
+    assert_eq!(std::fs::read_dir(sandbox.at("config/strongroom")).expect("a folder").count(), 0, "a key was made");
+}
+
+#[test]
 fn two_processes_on_one_vault_lose_nothing() {
     let sandbox = Sandbox::solo();
     let writers = 6;

@@ -1,4 +1,4 @@
-//! Whether a folder's file system can carry the database: asked before anything is created in it.
+//! Whether a folder's file system can carry a vault: asked by `init` before it makes anything there.
 
 use super::error::{Error, Result};
 use super::sqlite::{self, Sqlite};
@@ -8,22 +8,36 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Tries in `dir` what the database relies on: locks that exclude, a sync of file and folder, shared memory between two
-/// connections. Network file systems are refused by their type, because they pass on one machine and fail on two.
+/// connections.
 ///
 /// # Errors
 /// [`Error::Unsupported`] says what the file system cannot do; [`Error::ReadOnly`], [`Error::Full`],
 /// [`Error::Unavailable`] if it cannot be written at all.
 pub fn probe(dir: &Path) -> Result<()> {
-    let system = rustix::fs::statfs(dir).map_err(|error| translate(error.into(), "the file system"))?;
-    if let Some((_, name)) = NETWORK.iter().find(|(magic, _)| *magic == system.f_type as u32) {
-        return Err(Error::Unsupported(format!("the folder is on a network file system ({name})")));
-    }
+    refuse_network(dir)?;
     let files = Files::new(dir);
     files.remove();
     locks_exclude(&files.path("lock"))?;
     let folder = File::open(dir).map_err(|error| translate(error, "the folder"))?;
     folder.sync_all().map_err(|error| translate(error, "a sync of the folder"))?;
     shared_memory(&files.path("db"))
+}
+
+/// Refuses network file systems by their type, because they pass the probe on one machine and fail on two. The types of FUSE
+/// and 9P say nothing: they carry a sandbox's local disk as well as somebody's server, so they are only probed.
+///
+/// # Errors
+/// [`Error::Unsupported`] names the file system.
+pub fn refuse_network(dir: &Path) -> Result<()> {
+    let system = rustix::fs::statfs(dir).map_err(|error| translate(error.into(), "the file system"))?;
+    match network(system.f_type as u32) {
+        Some(name) => Err(Error::Unsupported(format!("the folder is on a network file system ({name})"))),
+        None => Ok(()),
+    }
+}
+
+fn network(kind: u32) -> Option<&'static str> {
+    NETWORK.iter().find(|(magic, _)| *magic == kind).map(|(_, name)| *name)
 }
 
 /// Two handles on one file exclude each other, and it can be synced.
@@ -103,13 +117,11 @@ impl Drop for Files {
 }
 
 /// From linux/magic.h and the file systems' own sources.
-const NETWORK: [(u32, &str); 12] = [
+const NETWORK: [(u32, &str); 10] = [
     (0x6969, "NFS"),
     (0x517B, "SMB"),
     (0xFF53_4D42, "CIFS"),
     (0xFE53_4D42, "SMB2"),
-    (0x0102_1997, "9P"),
-    (0x6573_5546, "FUSE"),
     (0x5346_414F, "AFS"),
     (0x6B41_4653, "AFS"),
     (0x00C3_6400, "Ceph"),
@@ -117,3 +129,19 @@ const NETWORK: [(u32, &str); 12] = [
     (0x4750_4653, "GPFS"),
     (0x7375_7245, "Coda"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn network_file_systems_are_refused_by_their_type_and_local_ones_are_not() {
+        for (kind, name) in [(0x6969, "NFS"), (0xFF53_4D42, "CIFS"), (0xFE53_4D42, "SMB2"), (0x00C3_6400, "Ceph")] {
+            assert_eq!(network(kind), Some(name));
+        }
+        let (ext4, xfs, btrfs, tmpfs, overlay) = (0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x794C_7630);
+        for kind in [ext4, xfs, btrfs, tmpfs, overlay, 0x6573_5546, 0x0102_1997] {
+            assert_eq!(network(kind), None, "{kind:#x}");
+        }
+    }
+}

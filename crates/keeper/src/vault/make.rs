@@ -4,6 +4,7 @@ use super::file::VaultFile;
 use super::{InitOptions, RootChoice, open};
 use crate::cache::Facts;
 use crate::clock::Watch;
+use crate::datastore::probe::probe;
 use crate::datastore::{Datastore, Transaction};
 use crate::engine::{Engine, Rules};
 use crate::epochs;
@@ -88,6 +89,11 @@ fn refuse_existing(dir: &Path) -> Result<()> {
 
 fn make_folders(dir: &Path) -> Result<()> {
     crate::roots::make_private_folder(dir)?;
+    if let Err(refused) = probe(dir) {
+        // What was in the folder before stays.
+        let _ = std::fs::remove_dir(dir);
+        return Err(refused.into());
+    }
     for name in FOLDERS {
         crate::roots::make_private_folder(&dir.join(name))?;
     }

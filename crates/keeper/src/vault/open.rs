@@ -4,7 +4,7 @@ use super::file::{RootEntry, VaultFile};
 use super::{OpenOptions, RootKind, RootUnlock};
 use crate::cache::Facts;
 use crate::clock::{Watch, stored_mark};
-use crate::datastore::{Datastore, Transaction, sqlite};
+use crate::datastore::{Datastore, Transaction, probe, sqlite};
 use crate::engine::{Engine, Rules, load_rules};
 use crate::epochs;
 use crate::error::{Error, Result};
@@ -31,7 +31,10 @@ pub(crate) const DATABASE: &str = "keeper.db";
 pub(crate) fn store(dir: &Path, elsewhere: Option<Datastore>) -> Result<Datastore> {
     let store = match elsewhere {
         Some(store) => store,
-        None => Datastore::sqlite(&dir.join(DATABASE), &sqlite::Options::default())?,
+        None => {
+            probe::refuse_network(dir)?;
+            Datastore::sqlite(&dir.join(DATABASE), &sqlite::Options::default())?
+        }
     };
     store.migrate(&schema::ALL)?;
     Ok(store)

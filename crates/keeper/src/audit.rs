@@ -115,23 +115,26 @@ fn answer(verified: crate::ledger::Verified) -> LogVerified {
 /// Rebuilds the state from the log and compares.
 pub(crate) fn verify_state(engine: &Engine, session: &Session) -> Result<StateVerified> {
     look(engine, session, &Wanted::vault(Action::Audit, "audit.verify-state"))?;
-    let (rows, failures) = engine.ledger.verify_state(|tx| {
-        let mut rows = Vec::new();
-        add::<Principal>(tx, &mut rows)?;
-        add::<Grant>(tx, &mut rows)?;
-        add::<Workspace>(tx, &mut rows)?;
-        add::<Artifact>(tx, &mut rows)?;
-        add::<Version>(tx, &mut rows)?;
-        add::<Alias>(tx, &mut rows)?;
-        add::<Key>(tx, &mut rows)?;
-        add::<Wrap>(tx, &mut rows)?;
-        add::<Root>(tx, &mut rows)?;
-        add::<PolicySource>(tx, &mut rows)?;
-        add::<PolicySet>(tx, &mut rows)?;
-        add::<Setting>(tx, &mut rows)?;
-        Ok::<_, Error>(rows)
-    })?;
+    let (rows, failures) = engine.ledger.verify_state(state_rows)?;
     Ok(StateVerified { ok: failures.is_empty(), rows, failures })
+}
+
+/// Every row that the log tells of.
+pub(crate) fn state_rows(tx: &mut dyn Transaction) -> Result<Vec<StateRow>> {
+    let mut rows = Vec::new();
+    add::<Principal>(tx, &mut rows)?;
+    add::<Grant>(tx, &mut rows)?;
+    add::<Workspace>(tx, &mut rows)?;
+    add::<Artifact>(tx, &mut rows)?;
+    add::<Version>(tx, &mut rows)?;
+    add::<Alias>(tx, &mut rows)?;
+    add::<Key>(tx, &mut rows)?;
+    add::<Wrap>(tx, &mut rows)?;
+    add::<Root>(tx, &mut rows)?;
+    add::<PolicySource>(tx, &mut rows)?;
+    add::<PolicySet>(tx, &mut rows)?;
+    add::<Setting>(tx, &mut rows)?;
+    Ok(rows)
 }
 
 /// The rows of a table as commitments. MACs are not looked at: an altered row shows as one that the log does not know.

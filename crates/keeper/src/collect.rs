@@ -1,66 +1,84 @@
 //! Garbage collection, the keeper's half: what may go is marked in a transaction, deleted by the client, then forgotten.
+//!
+//! State and time of a registration have no MAC, so nothing goes because they say so ([`garbage`]); and nothing is listed before
+//! the tables were found to be the fold of the log, so that a version whose rows were deleted is missed.
+
+mod garbage;
 
 use crate::acts::{Act, Wanted, act, look};
-use crate::datastore::{Transaction, Value};
+use crate::audit::state_rows;
+use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::journal::in_sizes;
 use crate::rows::Draft;
 use crate::session::Session;
 use crate::write::give_up;
 use crate::write::objects::{COMMITTED, LEASED, MARKED, check_count, millis};
-use api::terms::{Action, ObjectId};
+use api::terms::{Action, Code, ObjectId};
 use api::wire::{CollectPlan, Collected, Freshness, ObjectRole, StoredObject};
+use garbage::DeadDrafts;
+use std::cell::RefCell;
 
-/// The most objects marked by one command; what is left comes next time.
-const MAX_MARKED: i64 = 100_000;
 /// The most drafts given up by one command.
 const MAX_DRAFTS: i64 = 256;
+/// The most remembered commands forgotten by one command.
+const MAX_COMMANDS: i64 = 100_000;
 /// How long a repeated command is answered from memory.
 const COMMAND_MILLIS: i64 = 30 * 86_400_000;
 /// The longest page of objects.
 const MAX_PAGE: u32 = 10_000;
+/// Before everything: what is marked already, and nothing else.
+const NEVER: i64 = i64::MIN;
 
 /// Marks what no version names and no lease holds, and lists it with what was marked before.
 pub(crate) fn mark(engine: &Engine, session: &Session, grace_secs: u64) -> Result<CollectPlan> {
     let freshness = proven(engine)?;
     let wanted = Wanted::vault(Action::Collect, "gc.mark");
-    let objects = act(engine, session, &wanted, &[], |tx, act| {
-        let before = act.now.as_millis().saturating_sub(grace_secs.saturating_mul(1000));
-        let before = i64::try_from(before).unwrap_or(i64::MAX);
+    act(engine, session, &wanted, &[], |tx, act| {
+        let before = cutoff(act.now.as_millis(), grace_secs).min(millis(act.now));
         abandon_dead(engine, tx, act, before)?;
         let now = millis(act.now);
-        let sql = "UPDATE object SET state = 2, at = $1 WHERE id IN \
-                   (SELECT id FROM object WHERE state = 0 AND at <= $2 ORDER BY at, id LIMIT $3)";
-        let marked = tx.query(sql, &[now.into(), before.min(now).into(), MAX_MARKED.into()])?.changed();
-        let rows = tx.query("SELECT id FROM object WHERE state = 2 ORDER BY at, id LIMIT $1", &[MAX_MARKED.into()])?;
-        let objects = rows.iter().map(|row| Ok(ObjectId::from_bytes(row.array(0)?))).collect::<Result<Vec<_>>>()?;
+        let objects = garbage::find(engine, tx, before, DeadDrafts::Stay)?;
+        let marked = garbage::mark(tx, &objects, now)?;
         tx.query(
             "DELETE FROM command WHERE key IN (SELECT key FROM command WHERE at < $1 ORDER BY at, key LIMIT $2)",
-            &[(now - COMMAND_MILLIS).into(), MAX_MARKED.into()],
+            &[(now - COMMAND_MILLIS).into(), MAX_COMMANDS.into()],
         )?;
         let ticket = act.ticket;
         let event = act.event("gc.mark").with("marked", marked).with("listed", objects.len());
-        engine.log(tx, ticket, &act.by, &[event])?;
-        Ok(objects)
+        engine.log(tx, ticket, &act.by, &[event]).map(drop)
     })?;
     // The mark must be in an anchored tree before anything is deleted.
     engine.integrate()?;
-    Ok(CollectPlan { objects, freshness })
+    Ok(CollectPlan { objects: listed(engine, NEVER)?, freshness })
 }
 
 /// What [`mark`] would list, without acting.
 pub(crate) fn preview(engine: &Engine, session: &Session, grace_secs: u64) -> Result<CollectPlan> {
     look(engine, session, &Wanted::vault(Action::Collect, "gc.mark"))?;
     let freshness = proven(engine)?;
-    let before = engine.now()?.as_millis().saturating_sub(grace_secs.saturating_mul(1000));
-    let before = i64::try_from(before).unwrap_or(i64::MAX);
-    let objects = engine.store.read(|tx| {
-        let sql = "SELECT id FROM object WHERE state = 2 OR state = 0 AND at <= $1 ORDER BY at, id LIMIT $2";
-        let rows = tx.query(sql, &[before.into(), MAX_MARKED.into()])?;
-        rows.iter().map(|row| Ok(ObjectId::from_bytes(row.array(0)?))).collect::<Result<Vec<_>>>()
+    let before = cutoff(engine.now()?.as_millis(), grace_secs);
+    Ok(CollectPlan { objects: listed(engine, before)?, freshness })
+}
+
+fn cutoff(now: u64, grace_secs: u64) -> i64 {
+    i64::try_from(now.saturating_sub(grace_secs.saturating_mul(1000))).unwrap_or(i64::MAX)
+}
+
+/// The garbage of one moment at which the tables are the fold of the log.
+///
+/// # Errors
+/// The first contradiction.
+fn listed(engine: &Engine, before: i64) -> Result<Vec<ObjectId>> {
+    let found = RefCell::new(Vec::new());
+    let (_, failures) = engine.ledger.verify_state(|tx| {
+        found.replace(garbage::find(engine, tx, before, DeadDrafts::Go)?);
+        state_rows(tx)
     })?;
-    Ok(CollectPlan { objects, freshness })
+    match failures.into_iter().next() {
+        None => Ok(found.into_inner()),
+        Some(why) => Err(Error::Log { code: Code::Integrity, why: format!("nothing is collected: {why}") }),
+    }
 }
 
 /// The database must be the newest one: an older copy does not know of versions whose objects it would call garbage.
@@ -78,10 +96,9 @@ fn proven(engine: &Engine) -> Result<Freshness> {
 
 /// Drafts without a sign of life are given up.
 fn abandon_dead(engine: &Engine, tx: &mut dyn Transaction, act: &Act<'_>, before: i64) -> Result<()> {
-    let now = millis(act.now);
-    let values = [before.min(now).into(), MAX_DRAFTS.into()];
+    let values = [before.into(), MAX_DRAFTS.into()];
     let dead: Vec<Draft> =
-        engine.keys.guard.select(tx, "WHERE lease_until < $1 ORDER BY lease_until, id LIMIT $2", &values)?;
+        engine.keys.guard.select(tx, "WHERE lease_until <= $1 ORDER BY lease_until, id LIMIT $2", &values)?;
     for draft in &dead {
         give_up(engine, tx, &act.by, draft, "lease over", act.ticket)?;
     }
@@ -93,14 +110,7 @@ pub(crate) fn done(engine: &Engine, session: &Session, objects: &[ObjectId]) -> 
     check_count(objects)?;
     let wanted = Wanted::vault(Action::Collect, "gc.done");
     let (gone, logged) = act(engine, session, &wanted, &[], |tx, act| {
-        let mut gone = 0;
-        in_sizes(objects, |page| {
-            let marks: Vec<String> = (1..=page.len()).map(|n| format!("${n}")).collect();
-            let values: Vec<Value<'_>> = page.iter().map(|object| Value::from(object.as_bytes())).collect();
-            let sql = format!("DELETE FROM object WHERE state = 2 AND id IN ({})", marks.join(", "));
-            gone += tx.query(&sql, &values)?.changed();
-            Ok(())
-        })?;
+        let gone = garbage::forget(engine, tx, objects)?;
         if gone != objects.len() as u64 {
             return Err(Error::conflict("the collection", "an object was not marked for deletion"));
         }

@@ -47,15 +47,17 @@ pub(crate) const ENGINE: Migration = Migration {
         state!("policy_source", "name TEXT NOT NULL UNIQUE, "),
         state!("policy_set", ""),
         state!("setting", "name TEXT NOT NULL UNIQUE, "),
-        // Not under a MAC: what no decision trusts.
-        "CREATE TABLE record (version BYTEA PRIMARY KEY, bytes BYTEA NOT NULL)",
-        "CREATE TABLE object (id BYTEA PRIMARY KEY, version BYTEA NOT NULL, state BIGINT NOT NULL, at BIGINT NOT NULL)",
+        // Which version an object is of is under a MAC; state and time are not, and collection believes neither alone.
+        "CREATE TABLE object (id BYTEA PRIMARY KEY, version BYTEA NOT NULL, state BIGINT NOT NULL, at BIGINT NOT NULL, \
+         mac BYTEA NOT NULL)",
         "CREATE INDEX object_version ON object (version)",
         "CREATE INDEX object_state ON object (state, at)",
+        "CREATE TABLE command (key BYTEA PRIMARY KEY, answer BYTEA NOT NULL, at BIGINT NOT NULL, mac BYTEA NOT NULL)",
+        "CREATE INDEX command_at ON command (at)",
+        // Not under a MAC: what no decision trusts. Records have their digest in the version's row.
+        "CREATE TABLE record (version BYTEA PRIMARY KEY, bytes BYTEA NOT NULL)",
         "CREATE TABLE epoch (subject BYTEA PRIMARY KEY, kind TEXT NOT NULL, value BIGINT NOT NULL)",
         "CREATE TABLE closing (subject BYTEA PRIMARY KEY, at BIGINT NOT NULL)",
-        "CREATE TABLE command (key BYTEA PRIMARY KEY, answer BYTEA NOT NULL, at BIGINT NOT NULL)",
-        "CREATE INDEX command_at ON command (at)",
         "CREATE TABLE cas (ticket BIGINT NOT NULL, hash BYTEA NOT NULL, bytes BYTEA NOT NULL, PRIMARY KEY (ticket, hash))",
         "CREATE TABLE sidecar (owner BYTEA NOT NULL, field TEXT NOT NULL, sealed BYTEA NOT NULL, \
          PRIMARY KEY (owner, field))",

@@ -72,7 +72,7 @@ pub(crate) fn extend(engine: &Engine, session: &Session, version: VersionId, new
     engine.store.write(|tx| {
         let draft = own_draft(engine, tx, session, version)?;
         renew(engine, tx, draft, until)?;
-        objects::register(tx, version, new, until)
+        objects::register(tx, &engine.keys.guard, version, new, until)
     })
 }
 

@@ -143,7 +143,7 @@ impl Call<'_> {
             return Err(Error::Stale);
         }
         let actor = facts::actor(engine, tx, self.session.principal)?;
-        let (_, rules) = engine.rules(tx)?;
+        let rules = engine.rules(tx)?;
         let verdict = self.decide(&rules, &actor, &site)?;
         let by = By::session(self.session, self.now);
         if !verdict.answer.allowed {
@@ -170,7 +170,7 @@ impl Call<'_> {
                 self.open(tx, &site, &with)?
             }
         };
-        objects::register(tx, self.version, &self.command.objects, until)?;
+        objects::register(tx, guard, self.version, &self.command.objects, until)?;
         let previous = self.release_previous(tx, &actor, &rules, &site, &by, ticket)?;
         Ok(Outcome::Done(Opened { draft: Draft { lease_until: until, ..draft }, key, previous, lease_secs }))
     }

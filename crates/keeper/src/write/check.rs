@@ -82,7 +82,7 @@ pub(super) fn record(
             return bad("the version before it is not one of this artifact");
         }
     }
-    let leased = objects::leased(tx, draft.version)?;
+    let leased = objects::leased(tx, &engine.keys.guard, draft.version)?;
     let object = ObjectId::from_bytes(record.object);
     let mut own = vec![object];
     let mut borrowed: BTreeMap<VersionId, Vec<&Pack>> = BTreeMap::new();

@@ -1,10 +1,14 @@
 //! Depot objects as the keeper knows them: leased to a version being written, committed, or marked for deletion.
 
-use crate::datastore::{Transaction, Value, tuples};
+use crate::datastore::{Row, Transaction, Value, tuples};
 use crate::error::{Error, Result};
 use crate::journal::in_sizes;
+use crate::rows::Guard;
 use api::terms::{ObjectId, Timestamp, VersionId};
 use std::collections::HashSet;
+
+/// The table.
+const TABLE: &str = "object";
 
 /// The most objects in one command.
 pub(crate) const MAX_OBJECTS: usize = 1024;
@@ -25,9 +29,15 @@ pub(crate) fn check_count(objects: &[ObjectId]) -> Result<()> {
     if distinct.len() == objects.len() { Ok(()) } else { Err(Error::bad("the objects", "one is named twice")) }
 }
 
+/// Checks that the keeper registered an object for a version. That never changes, so no older row says otherwise.
+pub(crate) fn check_owner(guard: &Guard, object: ObjectId, version: VersionId, mac: &[u8]) -> Result<()> {
+    guard.check(TABLE, object.as_bytes(), version.as_bytes(), mac)
+}
+
 /// Registers objects for a version being written. Naming one again that is this version's is fine.
 pub(crate) fn register(
     tx: &mut dyn Transaction,
+    guard: &Guard,
     version: VersionId,
     objects: &[ObjectId],
     until: Timestamp,
@@ -35,19 +45,22 @@ pub(crate) fn register(
     let at = millis(until);
     let mut taken = 0_usize;
     in_sizes(objects, |page| {
-        let mut values: Vec<Value<'_>> = Vec::with_capacity(page.len() * 4);
-        for object in page {
+        let macs: Vec<Vec<u8>> =
+            page.iter().map(|object| guard.tag(TABLE, object.as_bytes(), version.as_bytes())).collect();
+        let mut values: Vec<Value<'_>> = Vec::with_capacity(page.len() * 5);
+        for (object, mac) in page.iter().zip(&macs) {
             values.extend([
                 Value::from(object.as_bytes()),
                 Value::from(version.as_bytes()),
                 Value::from(LEASED),
                 Value::from(at),
+                Value::from(mac),
             ]);
         }
         let sql = format!(
-            "INSERT INTO object (id, version, state, at) VALUES {} ON CONFLICT (id) DO UPDATE SET at = excluded.at \
+            "INSERT INTO object (id, version, state, at, mac) VALUES {} ON CONFLICT (id) DO UPDATE SET at = excluded.at \
              WHERE object.version = excluded.version AND object.state = 0 RETURNING id",
-            tuples(page.len(), 4)
+            tuples(page.len(), 5)
         );
         taken += tx.query(&sql, &values)?.len();
         Ok(())
@@ -69,10 +82,15 @@ pub(crate) fn release(tx: &mut dyn Transaction, version: VersionId, now: Timesta
     Ok(())
 }
 
-/// The objects leased to a version.
-pub(crate) fn leased(tx: &mut dyn Transaction, version: VersionId) -> Result<HashSet<ObjectId>> {
-    let rows = tx.query("SELECT id FROM object WHERE version = $1 AND state = 0", &[version.as_bytes().into()])?;
-    rows.iter().map(|row| Ok(ObjectId::from_bytes(row.array(0)?))).collect()
+/// The objects leased to a version, each registered by the keeper for it.
+pub(crate) fn leased(tx: &mut dyn Transaction, guard: &Guard, version: VersionId) -> Result<HashSet<ObjectId>> {
+    let rows = tx.query("SELECT id, mac FROM object WHERE version = $1 AND state = 0", &[version.as_bytes().into()])?;
+    let checked = |row: &Row| {
+        let object = ObjectId::from_bytes(row.array(0)?);
+        check_owner(guard, object, version, row.bytes(1)?)?;
+        Ok(object)
+    };
+    rows.iter().map(checked).collect()
 }
 
 /// Makes objects part of a committed version; what else was leased to it becomes garbage.

@@ -54,8 +54,10 @@ fn cpu_secs() -> f64 {
 fn releases(client: &Client<'_>, versions: &[VersionId], in_flight: usize, each: usize) -> Times {
     let command = |n: usize| {
         let at = n % versions.len();
-        let request = client.ask(Action::Read, &[versions[at]]).signed.encode();
-        Release { reference: format!("lab/net-{at}"), action: Action::Read, request, reason: None, confirm: None }
+        let reference = format!("lab/net-{at}");
+        let empty = Release { reference, action: Action::Read, request: Vec::new(), reason: None, confirm: None };
+        let asked = client.ask(Action::Read, &[versions[at]], &Command::Release(empty.clone()));
+        Release { request: asked.signed.encode(), ..empty }
     };
     let batches: Vec<Vec<Release>> =
         (0..in_flight).map(|caller| (0..each).map(|n| command(caller * 7 + n)).collect()).collect();

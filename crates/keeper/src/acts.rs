@@ -104,7 +104,7 @@ fn decided(
     circumstances: &Circumstances,
 ) -> Result<Verdict> {
     let actor = facts::actor(engine, tx, session.principal)?;
-    let (_, rules) = engine.rules(tx)?;
+    let rules = engine.rules(tx)?;
     let query = facts::query(engine, session, &actor, wanted.action, wanted.resource.clone(), circumstances);
     Ok(judge(&rules, id, &query))
 }

@@ -3,7 +3,6 @@
 use crate::cache::Facts;
 use crate::clock::Watch;
 use crate::datastore::{Datastore, Transaction};
-use crate::epochs;
 use crate::error::{Error, Result};
 use crate::keys::{Domains, VaultKeys};
 use crate::ledger::Ledger;
@@ -43,29 +42,24 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// The policy set in force, as of an epoch.
+/// The policy set that was read last. Whether it is still in force, the row under its MAC says each time.
 #[derive(Debug)]
 pub(crate) struct Rules {
-    loaded: RwLock<(i64, Arc<Set>)>,
+    loaded: RwLock<Arc<Set>>,
 }
 
 impl Rules {
-    /// With a set that was read at an epoch.
-    pub(crate) fn new(epoch: i64, set: Arc<Set>) -> Self {
-        Self { loaded: RwLock::new((epoch, set)) }
+    /// With a set that was read.
+    pub(crate) fn new(set: Arc<Set>) -> Self {
+        Self { loaded: RwLock::new(set) }
     }
 
-    /// The set in memory and its epoch, which the transaction must check.
-    pub(crate) fn loaded(&self) -> (i64, Arc<Set>) {
-        let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
-        (loaded.0, Arc::clone(&loaded.1))
+    fn loaded(&self) -> Arc<Set> {
+        Arc::clone(&self.loaded.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn replace(&self, epoch: i64, set: &Arc<Set>) {
-        let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
-        if loaded.0 < epoch {
-            *loaded = (epoch, Arc::clone(set));
-        }
+    fn replace(&self, set: &Arc<Set>) {
+        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(set);
     }
 }
 
@@ -75,17 +69,21 @@ impl Engine {
         self.watch.now()
     }
 
-    /// The policy set in force in this transaction: from memory if its epoch still stands.
-    pub(crate) fn rules(&self, tx: &mut dyn Transaction) -> Result<(i64, Arc<Set>)> {
-        let subject = PolicySet::row_id();
-        let stands = epochs::read(tx, &[subject])?.get(&subject).copied().unwrap_or(0);
-        let (epoch, set) = self.rules.loaded();
-        if epoch == stands {
-            return Ok((epoch, set));
+    /// The policy set in force in this transaction: from memory if it is the one that the row names. The set's epoch has no MAC
+    /// and is not asked.
+    pub(crate) fn rules(&self, tx: &mut dyn Transaction) -> Result<Arc<Set>> {
+        let loaded = self.rules.loaded();
+        if loaded.hash().to_string() == self.rules_hash(tx)? {
+            return Ok(loaded);
         }
         let set = Arc::new(load_rules(&self.keys, tx)?);
-        self.rules.replace(stands, &set);
-        Ok((stands, set))
+        self.rules.replace(&set);
+        Ok(set)
+    }
+
+    /// The hash of the policy set in force, from its row under a MAC.
+    pub(crate) fn rules_hash(&self, tx: &mut dyn Transaction) -> Result<String> {
+        Ok(self.keys.guard.expect::<PolicySet>(tx, &PolicySet::row_id())?.hash)
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) fn explain(engine: &Engine, session: &Session, command: &Explain) -> 
             }
         };
         let (resource, path) = resource(engine, tx, &actor, command)?;
-        let (_, rules) = engine.rules(tx)?;
+        let rules = engine.rules(tx)?;
         let circumstances = circumstances_of(&path)?;
         let query = facts::query(engine, session, &actor, command.action, resource, &circumstances);
         let verdict = judge(&rules, DecisionId::from_bytes([0; 16]), &query);

@@ -204,7 +204,7 @@ fn refuse_conflicts(engine: &Engine, tx: &mut dyn Transaction, grants: &[Grant])
     if engine.mode == Mode::Solo {
         return Ok(());
     }
-    let (_, rules) = engine.rules(tx)?;
+    let rules = engine.rules(tx)?;
     let held: Vec<Held> = grants
         .iter()
         .filter_map(|grant| {

@@ -186,7 +186,7 @@ fn may_list(
     actor: &Actor,
     resource: Resource,
 ) -> Result<()> {
-    let (_, rules) = engine.rules(tx)?;
+    let rules = engine.rules(tx)?;
     let circumstances = Circumstances { confirmed: true, ..Circumstances::plain(engine.now()?)? };
     let query = facts::query(engine, session, actor, Action::List, resource, &circumstances);
     let verdict = judge(&rules, DecisionId::from_bytes(crate::system::random()?), &query);

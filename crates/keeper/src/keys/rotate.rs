@@ -121,7 +121,7 @@ fn resumed(
 fn renewed(tx: &mut dyn Transaction, act: &Act<'_>, matching: &[Key]) -> Result<(Vec<Key>, Vec<Logged>)> {
     let engine = act.engine;
     let guard = &engine.keys.guard;
-    let (_, rules) = engine.rules(tx)?;
+    let rules = engine.rules(tx)?;
     let ticket = act.ticket;
     let (mut new, mut events) = (Vec::with_capacity(matching.len()), Vec::with_capacity(matching.len()));
     for old in matching {

@@ -91,13 +91,31 @@ pub(super) struct Recent {
 /// The pending entries, in the order in which they enter the tree, each checked to be the keeper's own.
 pub(super) fn pending(tx: &mut dyn Transaction, mac: &EntryMac, limit: i64) -> Result<Vec<Recent>> {
     let sql = "SELECT ticket, position, body, mac FROM entry WHERE idx IS NULL ORDER BY ticket, position LIMIT $1";
-    let checked = |row: Row| {
-        let input = mac_input(row.integer(0)?, row.integer(1)?, row.bytes(2)?);
-        hmac::verify(&mac.0, &input, row.bytes(3)?)
-            .map_err(|_| Error::Damaged("a pending entry is not the keeper's".into()))?;
-        recent(row)
-    };
-    tx.query(sql, &[limit.into()])?.into_iter().map(checked).collect()
+    tx.query(sql, &[limit.into()])?.into_iter().map(|row| recent(checked(mac, row)?)).collect()
+}
+
+/// An entry that is in no full bundle, by its id: its index if it has one, and its body.
+pub(super) fn by_id(tx: &mut dyn Transaction, mac: &EntryMac, id: &EntryId) -> Result<Option<(Option<u64>, Vec<u8>)>> {
+    let sql = "SELECT ticket, position, body, mac, idx FROM entry WHERE id = $1";
+    let Some(row) = tx.query(sql, &[id.as_bytes().into()])?.optional()? else { return Ok(None) };
+    let row = checked(mac, row)?;
+    let index = row.integer_or_null(4)?.map(unsigned).transpose()?;
+    Ok(Some((index, recent(row)?.body)))
+}
+
+/// The body of an entry of the partial bundle.
+pub(super) fn by_index(tx: &mut dyn Transaction, mac: &EntryMac, index: u64) -> Result<Option<Vec<u8>>> {
+    let sql = "SELECT ticket, position, body, mac FROM entry WHERE idx = $1";
+    let row = tx.query(sql, &[signed(index)?.into()])?.optional()?;
+    row.map(|row| Ok(recent(checked(mac, row)?)?.body)).transpose()
+}
+
+/// A row that starts with ticket, position, body and MAC, which must be the keeper's own.
+fn checked(mac: &EntryMac, row: Row) -> Result<Row> {
+    let input = mac_input(row.integer(0)?, row.integer(1)?, row.bytes(2)?);
+    hmac::verify(&mac.0, &input, row.bytes(3)?)
+        .map_err(|_| Error::Damaged("an entry in the database is not the keeper's".into()))?;
+    Ok(row)
 }
 
 /// How many entries are pending.

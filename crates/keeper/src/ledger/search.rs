@@ -110,22 +110,19 @@ impl Ledger {
         Ok(Page { items, next: None })
     }
 
-    /// The entry with this id.
+    /// The entry with this id: compared with its leaf, or the keeper's own by its MAC while it is in no full bundle.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Damaged`], and whatever database and files say.
     pub fn find(&self, id: &EntryId) -> Result<Found> {
         let key = [Value::from(id.as_bytes())];
         let (recent, indexed) = self.store.read(|tx| {
-            let recent = tx.query("SELECT idx, body FROM entry WHERE id = $1", &key)?.optional()?;
+            let recent = rows::by_id(tx, &self.mac, id)?;
             let indexed = tx.query("SELECT idx FROM entry_index WHERE id = $1", &key)?.optional()?;
             Ok::<_, Error>((recent, indexed))
         })?;
         let found = match (recent, indexed) {
-            (Some(mut row), _) => {
-                let index = row.integer_or_null(0)?.map(unsigned).transpose()?;
-                Found { index, body: row.take_bytes(1)? }
-            }
+            (Some((index, body)), _) => Found { index, body },
             (None, Some(row)) => self.at(unsigned(row.integer(0)?)?)?,
             (None, None) => return Err(Error::NotFound),
         };
@@ -138,8 +135,11 @@ impl Ledger {
     /// # Errors
     /// As [`Self::find`].
     pub fn at(&self, index: u64) -> Result<Found> {
-        let snapshot = self.snapshot()?;
-        let body = body(&snapshot.files, snapshot.state.size, index)?;
+        let (snapshot, recent) = self.snapshot_with(|tx| rows::by_index(tx, &self.mac, index))?;
+        let body = match recent {
+            Some(body) => body,
+            None => body(&snapshot.files, snapshot.state.size, index)?,
+        };
         Ok(Found { index: Some(index), body })
     }
 }

@@ -40,9 +40,12 @@ fn run(engine: &Engine, tx: &mut dyn Transaction, batch: &[&Decided]) -> Result<
     let union: Vec<Subject> = union.into_iter().collect();
     let stands = epochs::hold(tx, &union)?;
     let closing = epochs::closing(tx, &union)?;
+    // Epochs have no MAC: a set that was decided by must also be the one that its row names.
+    let in_force = engine.rules_hash(tx)?;
     // A denial stays one: a revocation under way takes rights away only. What it would allow is decided again.
     let fresh = |decided: &Decided| {
-        let same = decided.epochs.iter().all(|(subject, value)| stands.get(subject) == Some(value));
+        let same = decided.epochs.iter().all(|(subject, value)| stands.get(subject) == Some(value))
+            && decided.verdict.answer.set_hash.to_string() == in_force;
         same && (!decided.verdict.answer.allowed || !closing.iter().any(|s| decided.epochs.contains_key(s)))
     };
     let mut fates = vec![Fate::Stale; batch.len()];

@@ -121,7 +121,7 @@ fn read(engine: &Engine, tx: &mut dyn Transaction, session: &Session, reference:
     let found = facts::resolve(engine, tx, reference)?.ok_or_else(not_found)?;
     facts::coherent(&found)?;
     let actor = facts::actor(engine, tx, session.principal)?;
-    let (_, rules) = engine.rules(tx)?;
+    let rules = engine.rules(tx)?;
     let guard = &engine.keys.guard;
     let wrap = wrap_of(tx, guard, found.version.key)?;
     let domain_key = engine.domains.open(tx, guard, wrap.under)?;

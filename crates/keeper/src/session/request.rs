@@ -16,7 +16,8 @@ pub(crate) struct Asked {
     pub(crate) versions: Vec<VersionId>,
 }
 
-/// Verifies a request. `command` is the command that carries it: if the request names a command's hash, it must be this one's.
+/// Verifies a request. `command` is the command that carries it: the request must name its hash, so that nobody on the way can
+/// change a reason, a place or a class. A request that names no command is refused too.
 pub(crate) fn verified(
     vault: VaultId,
     session: &Session,
@@ -34,8 +35,8 @@ pub(crate) fn verified(
     if request.principal != *session.principal.as_bytes() || request.session != *session.id.as_bytes() {
         return Err(Error::BadSession("the request is of another session"));
     }
-    if request.command != [0; 32] && request.command != command_hash(command)? {
-        return Err(Error::BadSession("the request was signed for another command"));
+    if request.command != command_hash(command)? {
+        return Err(Error::BadSession("the request was not signed for this command"));
     }
     let action = Action::from_number(request.action);
     let action = action.ok_or_else(|| Error::bad("the release request", "an unknown action"))?;

@@ -59,7 +59,7 @@ pub(crate) fn init(options: &InitOptions, store: Option<Datastore>) -> Result<Va
         domains: Domains::new(options.vault, vec![root]),
         watch,
         nonces: Nonces::default(),
-        rules: Rules::new(1, Arc::clone(&set)),
+        rules: Rules::new(Arc::clone(&set)),
         facts: Facts::default(),
         releases: Queue::default(),
         ledger,

@@ -6,14 +6,13 @@ use crate::cache::Facts;
 use crate::clock::{Watch, stored_mark};
 use crate::datastore::{Datastore, Transaction, probe, sqlite};
 use crate::engine::{Engine, Rules, load_rules};
-use crate::epochs;
 use crate::error::{Error, Result};
 use crate::journal::LOG_NUMBER;
 use crate::keys::{Domains, VaultKeys};
 use crate::ledger::{self, Ledger};
 use crate::release::Queue;
 use crate::roots::{KeyfileRoot, PassphraseRoot, RootProvider};
-use crate::rows::{PolicySet, Setting};
+use crate::rows::Setting;
 use crate::schema;
 use crate::session::Nonces;
 use api::terms::{Mode, PrincipalId, VaultId};
@@ -91,9 +90,7 @@ impl Loaded {
             return Err(Error::VaultFile("its mode is not the vault's"));
         }
         let owner = setting(tx, "owner")?.parse().map_err(|_| Error::Internal("the owner is no id"))?;
-        let subject = PolicySet::row_id();
-        let epoch = epochs::read(tx, &[subject])?.get(&subject).copied().unwrap_or(0);
-        let rules = Rules::new(epoch, Arc::new(load_rules(&keys, tx)?));
+        let rules = Rules::new(Arc::new(load_rules(&keys, tx)?));
         Ok(Self { owner, rules, mark: stored_mark(tx)?, keys })
     }
 }

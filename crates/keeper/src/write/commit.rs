@@ -18,6 +18,9 @@ use api::wire::{Commit, Committed};
 use log::entry::Kind;
 use seal::record::VersionRecord;
 
+/// The table of commands that were answered.
+const COMMAND: &str = "command";
+
 /// Makes a version exist. The same commit again gives the same answer: its outcome may have been unknown.
 pub(crate) fn commit(engine: &Engine, session: &Session, command: &Commit) -> Result<Committed> {
     check::form(command)?;
@@ -108,7 +111,7 @@ impl Call<'_> {
         artifact: &Artifact,
         draft: &Draft,
     ) -> Result<Vec<Verdict>> {
-        let (_, rules) = self.engine.rules(tx)?;
+        let rules = self.engine.rules(tx)?;
         let here = (draft.class, draft.environment);
         let mut wanted = vec![(Action::Write, here)];
         if let Some(name) = &self.command.alias {
@@ -237,7 +240,7 @@ impl Call<'_> {
 
     /// What it was made from; each must be visible to the writer.
     fn lineage(&self, tx: &mut dyn Transaction, actor: &Actor) -> Result<Vec<VersionId>> {
-        let (_, rules) = self.engine.rules(tx)?;
+        let rules = self.engine.rules(tx)?;
         let mut ids = Vec::with_capacity(self.command.from.len());
         for reference in &self.command.from {
             let not_found = || Error::NotFound(reference.clone());
@@ -266,9 +269,11 @@ impl Call<'_> {
     fn remember(&self, tx: &mut dyn Transaction, logged: &Logged) -> Result<()> {
         let answer = Remembered { entry: logged.id, leaf: logged.leaf.to_string() };
         let answer = serde_json::to_vec(&answer).map_err(|_| Error::Internal("an answer is not JSON"))?;
+        let key = self.command_key();
+        let mac = self.engine.keys.guard.tag(COMMAND, &key, &answer);
         tx.query(
-            "INSERT INTO command (key, answer, at) VALUES ($1, $2, $3)",
-            &[(&self.command_key()).into(), (&answer).into(), objects::millis(self.now).into()],
+            "INSERT INTO command (key, answer, at, mac) VALUES ($1, $2, $3, $4)",
+            &[(&key).into(), (&answer).into(), objects::millis(self.now).into(), (&mac).into()],
         )?;
         Ok(())
     }
@@ -276,15 +281,18 @@ impl Call<'_> {
     /// The answer that was given before, if this very commit was made.
     fn done_before(&self, tx: &mut dyn Transaction) -> Result<Option<Done>> {
         let Some(found) = facts::found_by_id(self.engine, tx, self.command.version)? else { return Ok(None) };
-        let rows = tx.query("SELECT answer FROM command WHERE key = $1", &[(&self.command_key()).into()])?;
+        let key = self.command_key();
+        let rows = tx.query("SELECT answer, mac FROM command WHERE key = $1", &[(&key).into()])?;
         let same = found.version.creator == self.session.principal && found.version.digest == self.digest;
         let Some(row) = rows.optional()?.filter(|_| same) else {
             return Err(Error::conflict("the commit", "the version exists with another record"));
         };
+        // A receipt is signed over what stands here.
+        self.engine.keys.guard.check(COMMAND, &key, row.bytes(0)?, row.bytes(1)?)?;
         let remembered: Remembered = serde_json::from_slice(row.bytes(0)?)
-            .map_err(|_| Error::Altered { table: "command", row: self.command.version.to_string() })?;
+            .map_err(|_| Error::Altered { table: COMMAND, row: self.command.version.to_string() })?;
         let leaf = log::tree::Hash::from_hex(&remembered.leaf)
-            .ok_or_else(|| Error::Altered { table: "command", row: self.command.version.to_string() })?;
+            .ok_or_else(|| Error::Altered { table: COMMAND, row: self.command.version.to_string() })?;
         let item = show::described(self.engine, tx, found)?;
         Ok(Some(Done { logged: Logged { id: remembered.entry, leaf }, item }))
     }

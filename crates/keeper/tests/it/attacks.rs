@@ -1,8 +1,8 @@
 //! Who can write the database cannot raise access; who can send requests cannot borrow another's.
 
-use crate::world::{Client, Put, World, code, name};
+use crate::world::{Asked, Client, Put, World, code, name};
 use api::terms::{Action, Class, Code, Mode, PrincipalKind};
-use api::wire::{Answer, Command, GrantSpec, PrincipalAdd, Release};
+use api::wire::{Answer, Begin, Command, GrantSpec, PolicyApply, PrincipalAdd, Release};
 use keeper::Keeper;
 use seal::envelope;
 use seal::hpke::OneTimeKey;
@@ -131,14 +131,23 @@ fn a_removed_policy_source_or_grant_takes_rights_away_only() {
 /// What is wrong; the key that signs; vault, principal and session that are named; the time.
 type Case<'a> = (&'a str, &'a SigningKey, [u8; 16], [u8; 16], [u8; 16], u64);
 
+/// The command of a release of `lab/net`, its request to be put in.
+fn of_net(action: Action) -> Release {
+    Release { reference: "lab/net".into(), action, request: Vec::new(), reason: None, confirm: None }
+}
+
 struct Scene<'a> {
     client: Client<'a>,
     id: api::terms::VersionId,
 }
 
 impl Scene<'_> {
+    fn ask(&self, action: Action) -> Asked {
+        self.client.ask(action, &[self.id], &Command::Release(of_net(action)))
+    }
+
     fn send(&self, request: Vec<u8>, action: Action) -> Result<api::wire::Released, api::wire::Problem> {
-        let release = Release { reference: "lab/net".into(), action, request, reason: None, confirm: None };
+        let release = Release { request, ..of_net(action) };
         match self.client.call(Command::Release(release))? {
             Answer::Released(released) => Ok(*released),
             other => panic!("{other:?}"),
@@ -155,17 +164,19 @@ fn requests_that_are_replayed_altered_or_foreign_are_refused() {
     let scene = Scene { client, id };
     let client = &scene.client;
 
-    let asked = client.ask(Action::Read, &[scene.id]);
+    let asked = scene.ask(Action::Read);
     let bytes = asked.signed.encode();
     scene.send(bytes.clone(), Action::Read).unwrap();
     assert_eq!(code(scene.send(bytes.clone(), Action::Read)), Code::BadSession, "replay");
 
-    // Another action than was signed.
-    let asked = client.ask(Action::Read, &[scene.id]);
+    // Another action than was signed, in the request and in the command.
+    let asked = scene.client.ask(Action::Read, &[scene.id], &Command::Release(of_net(Action::Export)));
     assert_eq!(code(scene.send(asked.signed.encode(), Action::Export)), Code::BadRequest);
+    let asked = scene.ask(Action::Read);
+    assert_eq!(code(scene.send(asked.signed.encode(), Action::Export)), Code::BadSession);
 
     // Every flipped bit of a sample is refused: the one-time key cannot be exchanged, nothing else can either.
-    let fresh = client.ask(Action::Read, &[scene.id]).signed.encode();
+    let fresh = scene.ask(Action::Read).signed.encode();
     for at in (0..fresh.len()).step_by(37) {
         let mut altered = fresh.clone();
         altered[at] ^= 1;
@@ -177,6 +188,8 @@ fn requests_that_are_replayed_altered_or_foreign_are_refused() {
     let (vault, principal, session) = (keeper.info().vault, client.session.principal(), client.session.id());
     let other = SigningKey::from_seed(&SigningSeed::generate().unwrap()).unwrap();
     let now = world.clock.millis();
+    let command = log::jcs::to_vec(&serde_json::to_value(Command::Release(of_net(Action::Read))).unwrap()).unwrap();
+    let command = *log::tree::sha256(&command).as_bytes();
     let cases: [Case<'_>; 6] = [
         ("key", &other, *vault.as_bytes(), *principal.as_bytes(), *session.as_bytes(), now),
         ("vault", &client.key, [1; 16], *principal.as_bytes(), *session.as_bytes(), now),
@@ -193,7 +206,7 @@ fn requests_that_are_replayed_altered_or_foreign_are_refused() {
             session: &session,
             action: Action::Read.number(),
             versions: &[*scene.id.as_bytes()],
-            command: &[0; 32],
+            command: &command,
             time_ms,
         };
         let request = SignedRequest::sign(&ask, &one_time, key).unwrap();
@@ -209,7 +222,7 @@ fn an_envelope_opens_only_for_its_request_and_only_if_the_keeper_signed_it() {
     let id = client.put(&Put::new("lab/net")).unwrap().version.id;
     let scene = Scene { client, id };
     let client = &scene.client;
-    let (one, two) = (client.ask(Action::Read, &[scene.id]), client.ask(Action::Read, &[scene.id]));
+    let (one, two) = (scene.ask(Action::Read), scene.ask(Action::Read));
     let envelope_of_one = scene.send(one.signed.encode(), Action::Read).unwrap().envelope;
     assert_eq!(client.open(two, &envelope_of_one).unwrap_err(), envelope::Error::Authentication);
     let foreign = World::new(Mode::Solo);
@@ -243,13 +256,99 @@ fn one_principal_cannot_use_another_ones_session_or_draft() {
     assert_eq!(code(bob.call(Command::Extend { version: put.version, objects: vec![] })), Code::NotFound);
     let committed = ada.commit(&put, &begun).unwrap();
     // Ada's signed request in Bob's session.
-    let asked = ada.ask(Action::Read, &[committed.version.id]);
-    let release = Release {
-        reference: "lab/net".into(),
-        action: Action::Read,
-        request: asked.signed.encode(),
-        reason: None,
-        confirm: None,
-    };
+    let asked = ada.ask(Action::Read, &[committed.version.id], &Command::Release(of_net(Action::Read)));
+    let release = Release { request: asked.signed.encode(), ..of_net(Action::Read) };
     assert_eq!(code(bob.call(Command::Release(release))), Code::BadSession);
+}
+
+#[test]
+fn a_request_that_is_not_bound_to_its_command_is_refused() {
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    let id = client.put(&Put::new("lab/net")).unwrap().version.id;
+    let scene = Scene { client, id };
+    let client = &scene.client;
+    // Signed for no command, and for another one.
+    let unbound = client.ask_bound(Action::Read, &[id], &[0; 32]);
+    assert_eq!(code(scene.send(unbound.signed.encode(), Action::Read)), Code::BadSession);
+    let other = Release { reason: Some("study 7".into()), ..of_net(Action::Read) };
+    let other = client.ask(Action::Read, &[id], &Command::Release(other));
+    assert_eq!(code(scene.send(other.signed.encode(), Action::Read)), Code::BadSession);
+    let put = Put::new("lab/new");
+    let begin = |class, request| {
+        let (workspace, artifact) = (name("lab"), name("new"));
+        let (environment, objects) = (put.environment, put.objects.clone());
+        Begin { workspace, artifact, class, environment, kind: None, objects, request }
+    };
+    let unbound = client.ask_bound(Action::Write, &[put.version], &[0; 32]).signed.encode();
+    assert_eq!(code(client.call(Command::Begin(begin(None, unbound)))), Code::BadSession);
+    // A class that somebody on the way lowered.
+    let signed = Command::Begin(begin(Some(Class::Confidential), Vec::new()));
+    let signed = client.ask(Action::Write, &[put.version], &signed).signed.encode();
+    assert_eq!(code(client.call(Command::Begin(begin(Some(Class::Public), signed.clone())))), Code::BadSession);
+    client.call(Command::Begin(begin(Some(Class::Confidential), signed))).unwrap();
+}
+
+#[test]
+fn a_repeated_commit_is_not_answered_from_an_altered_row() {
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    let put = Put::new("lab/net");
+    let (begun, _) = client.begin(&put).unwrap();
+    let record = put.record(&keeper, &begun).encode().unwrap();
+    let first = client.commit_record(&put, record.clone()).unwrap();
+    let again = client.commit_record(&put, record.clone()).unwrap();
+    assert_eq!((first.receipt.entry, first.receipt.leaf), (again.receipt.entry, again.receipt.leaf));
+    // A receipt over a leaf that is in no tree.
+    let forged =
+        "UPDATE command SET answer = CAST(replace(CAST(answer AS TEXT), '\"leaf\":\"', '\"leaf\":\"0') AS BLOB)";
+    assert_eq!(world.tamper(forged), 1);
+    assert_eq!(code(client.commit_record(&put, record.clone())), Code::BadSignature);
+    // Another command's answer, whole.
+    let other = client.put(&Put::new("lab/other")).unwrap();
+    let moved = "UPDATE command SET answer = (SELECT answer FROM command ORDER BY at DESC, rowid DESC LIMIT 1), \
+                 mac = (SELECT mac FROM command ORDER BY at DESC, rowid DESC LIMIT 1)";
+    assert_eq!(world.tamper(moved), 2);
+    assert_eq!(code(client.commit_record(&put, record)), Code::BadSignature);
+    client.show(&other.version.reference).unwrap();
+}
+
+#[test]
+fn an_entry_that_was_altered_in_the_database_is_not_shown() {
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    let committed = client.put(&Put::new("lab/net")).unwrap();
+    let released = client.release(Action::Read, "lab/net").unwrap().0;
+    let show = |entry: String| client.call(Command::AuditShow { entry });
+    // One is in the tree's newest bundle, the other waits.
+    let (committed, released) = (committed.receipt, released.receipt);
+    show(committed.entry.to_string()).unwrap();
+    show(released.entry.to_string()).unwrap();
+    let altered = "UPDATE entry SET body = CAST(replace(CAST(body AS TEXT), '\"class\":\"confidential\"', \
+                   '\"class\":\"public\"') AS BLOB) WHERE instr(CAST(body AS TEXT), '\"class\":\"confidential\"') > 0";
+    assert!(world.tamper(altered) >= 2);
+    assert_eq!(code(show(committed.entry.to_string())), Code::Integrity);
+    assert_eq!(code(show(committed.log_index.unwrap().to_string())), Code::Integrity);
+    assert_eq!(code(show(released.entry.to_string())), Code::Integrity);
+}
+
+#[test]
+fn a_policy_that_was_applied_counts_although_its_epoch_was_put_back() {
+    let world = World::new(Mode::Solo);
+    let (keeper, other) = (world.open(), world.open());
+    let client = Client::new(&keeper, &world, None);
+    client.put(&Put::new("lab/net").class(Class::Internal)).unwrap();
+    // Both the set and the facts of a release are in this keeper's memory.
+    client.release(Action::Read, "lab/net").unwrap();
+    let freeze = "@id(\"own-freeze\")\n@reason(\"nothing leaves today\")\n@owner(\"security\")\n@control(\"\")\n\
+                  @review_by(\"2027-11-01\")\n@approval(\"\")\n\
+                  forbid (principal, action == Action::\"read\", resource is Artifact);";
+    let sources = [("own.cedar".to_owned(), freeze.to_owned())].into();
+    Client::new(&other, &world, None).call(Command::PolicyApply(PolicyApply { sources, base: None })).unwrap();
+    assert_eq!(world.tamper("UPDATE epoch SET value = value - 1 WHERE kind = 'policy'"), 1);
+    let refused = client.release(Action::Read, "lab/net").unwrap_err();
+    assert_eq!((refused.code, refused.why.as_str()), (Code::Denied, "nothing leaves today"));
 }

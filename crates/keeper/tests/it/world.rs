@@ -145,7 +145,13 @@ impl<'a> Client<'a> {
         self.keeper.call(&self.session, command)
     }
 
-    pub fn ask(&self, action: Action, versions: &[VersionId]) -> Asked {
+    /// Signs a request for the command that will carry it; its own place in it is empty.
+    pub fn ask(&self, action: Action, versions: &[VersionId], command: &Command) -> Asked {
+        let bytes = log::jcs::to_vec(&serde_json::to_value(command).unwrap()).unwrap();
+        self.ask_bound(action, versions, log::tree::sha256(&bytes).as_bytes())
+    }
+
+    pub fn ask_bound(&self, action: Action, versions: &[VersionId], command: &[u8; 32]) -> Asked {
         let one_time = OneTimeKey::generate().unwrap();
         let versions: Vec<[u8; 16]> = versions.iter().map(|id| *id.as_bytes()).collect();
         let (principal, session) = (self.session.principal(), self.session.id());
@@ -155,7 +161,7 @@ impl<'a> Client<'a> {
             session: session.as_bytes(),
             action: action.number(),
             versions: &versions,
-            command: &[0; 32],
+            command,
             time_ms: self.clock.millis(),
         };
         Asked { signed: SignedRequest::sign(&ask, &one_time, &self.key).unwrap(), one_time }
@@ -168,9 +174,8 @@ impl<'a> Client<'a> {
 
     pub fn begin(&self, put: &Put) -> Result<(Begun, Opened), Problem> {
         let versions: Vec<VersionId> = std::iter::once(put.version).chain(put.previous).collect();
-        let asked = self.ask(Action::Write, &versions);
         let reference: Reference = put.reference.parse().unwrap();
-        let begin = Begin {
+        let mut begin = Begin {
             workspace: reference.workspace,
             artifact: reference.artifact,
             class: put.class,
@@ -178,8 +183,10 @@ impl<'a> Client<'a> {
             environment: put.environment,
             kind: Some(Kind::Dataset),
             objects: put.objects.clone(),
-            request: asked.signed.encode(),
+            request: Vec::new(),
         };
+        let asked = self.ask(Action::Write, &versions, &Command::Begin(begin.clone()));
+        begin.request = asked.signed.encode();
         match self.call(Command::Begin(begin))? {
             Answer::Begun(begun) => {
                 let opened = self.open(asked, &begun.envelope).unwrap();
@@ -235,14 +242,15 @@ impl<'a> Client<'a> {
         confirm: Option<&str>,
     ) -> Result<(Released, Opened), Problem> {
         let id = self.show(reference).map_or(VersionId::from_bytes([9; 16]), |item| item.id);
-        let asked = self.ask(action, &[id]);
-        let release = Release {
+        let mut release = Release {
             reference: reference.into(),
             action,
-            request: asked.signed.encode(),
+            request: Vec::new(),
             reason: reason.map(str::to_owned),
             confirm: confirm.map(str::to_owned),
         };
+        let asked = self.ask(action, &[id], &Command::Release(release.clone()));
+        release.request = asked.signed.encode();
         match self.call(Command::Release(release))? {
             Answer::Released(released) => {
                 let opened = self.open(asked, &released.envelope).unwrap();

@@ -10,7 +10,9 @@ pub use admin::{
     GrantSpec, KeyItem, KeyList, KeyRotate, KeyRotated, PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked,
     PolicyShown, PrincipalAdd, PrincipalItem, RootItem, Status, VaultInfo,
 };
-pub use audit::{AuditFilter, AuditItem, AuditPage, Explain, Freshness, LogHead, LogVerified, Receipt, StateVerified};
+pub use audit::{
+    AuditFilter, AuditItem, AuditPage, ClockAccepted, Explain, Freshness, LogHead, LogVerified, Receipt, StateVerified,
+};
 pub use problem::{NearMiss, Problem, Refusal};
 pub use version::{
     Begin, Begun, CollectPlan, Collected, Commit, Committed, ListItem, ListPage, ListQuery, ObjectRole, Release,
@@ -102,6 +104,8 @@ pub enum Command {
     AuditVerify,
     /// Make the anchor that is missing: the owner says that this log is the newest. Answered as [`Command::AuditVerify`].
     AnchorMake,
+    /// Take the machine's clock as right, whatever was told before. The one command that a clock out of bounds does not refuse.
+    ClockAccept,
     /// Rebuild the state from the log and compare.
     StateVerify,
     /// Write the log out in tlog-tiles layout to a folder on the keeper's machine (solo, rehearsal).
@@ -187,6 +191,8 @@ pub enum Answer {
     },
     /// To [`Command::AuditVerify`].
     LogVerified(LogVerified),
+    /// To [`Command::ClockAccept`].
+    ClockAccepted(ClockAccepted),
     /// To [`Command::StateVerify`].
     StateVerified(StateVerified),
     /// To [`Command::CollectMark`].

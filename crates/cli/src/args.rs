@@ -5,7 +5,9 @@ mod audit;
 mod data;
 mod value;
 
-pub use admin::{GcArgs, InitArgs, KeyCommand, PolicyCommand, PrincipalAddArgs, PrincipalCommand, RootKindArg};
+pub use admin::{
+    GcArgs, InitArgs, KeyCommand, PolicyCommand, PrincipalAddArgs, PrincipalCommand, RootKindArg, StatusArgs,
+};
 pub use audit::{AuditCommand, AuditQueryArgs};
 pub use data::{CatArgs, GetArgs, HistoryArgs, LsArgs, PutArgs, ReasonArgs, VerifyArgs};
 pub use value::{Asserted, ByteRange, Duration, Tag};
@@ -118,7 +120,7 @@ pub enum Command {
     /// Check that the depot holds what was put, and that the log is whole
     Verify(VerifyArgs),
     /// Show the state of the vault
-    Status,
+    Status(StatusArgs),
     /// Domain keys and signing keys
     #[command(subcommand)]
     Key(KeyCommand),

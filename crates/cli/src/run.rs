@@ -45,7 +45,7 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Show { reference } => data::show(context, &reference),
         Command::History(args) => data::history(context, &args),
         Command::Verify(args) => data::verify(context, &args),
-        Command::Status => admin::status(context),
+        Command::Status(args) => admin::status(context, &args),
         Command::Key(command) => admin::key(context, command),
         Command::Principal(command) => admin::principal(context, command),
         Command::Policy(command) => policy::policy(context, command),
@@ -73,8 +73,21 @@ impl Context {
         self.acting(&Global { principal: None, ..self.global.clone() }, act)
     }
 
+    /// As [`Self::with`], with a clock that only a command on the clock itself may go by.
+    fn with_any_clock<T>(&self, act: impl FnOnce(&Client) -> Result<T, Failure>) -> Result<T, Failure> {
+        self.using(&self.global, unlock::open_with_any_clock(&self.global)?, act)
+    }
+
     fn acting<T>(&self, global: &Global, act: impl FnOnce(&Client) -> Result<T, Failure>) -> Result<T, Failure> {
-        let client = unlock::open(global)?;
+        self.using(global, unlock::open(global)?, act)
+    }
+
+    fn using<T>(
+        &self,
+        global: &Global,
+        client: Client,
+        act: impl FnOnce(&Client) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         self.output.detail(&format!("vault {} in {}", client.vault(), unlock::folder(global)?.display()));
         let done = act(&client);
         match (done, client.close()) {

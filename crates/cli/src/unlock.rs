@@ -6,7 +6,7 @@ use crate::output::{Failure, on_terminal};
 use api::terms::{Code, Name, VaultId};
 use api::wire::Problem;
 use client::Client;
-use client::vault::{self, Passphrase, Presence, Root, RootKind, Sitting};
+use client::vault::{self, ClockCheck, Passphrase, Presence, Root, RootKind, Sitting};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -28,6 +28,15 @@ pub fn folder(global: &Global) -> Result<PathBuf, Failure> {
 
 /// Opens the vault and sits down.
 pub fn open(global: &Global) -> Result<Client, Failure> {
+    open_checking(global, ClockCheck::AtOpening)
+}
+
+/// The same, although the clock may be out of bounds.
+pub fn open_with_any_clock(global: &Global) -> Result<Client, Failure> {
+    open_checking(global, ClockCheck::AtCommands)
+}
+
+fn open_checking(global: &Global, clock_check: ClockCheck) -> Result<Client, Failure> {
     let dir = folder(global)?;
     let described = vault::describe(&dir)?;
     let root = root(global, &described)?;
@@ -37,7 +46,8 @@ pub fn open(global: &Global) -> Result<Client, Failure> {
         Asserted::Absent => Presence::None,
         Asserted::Present => Presence::Now,
     });
-    Ok(vault::open(&dir, root, anchor, Sitting { principal: principal.as_ref(), presence })?)
+    let who = Sitting { principal: principal.as_ref(), presence };
+    Ok(vault::open_checking(&dir, root, anchor, who, clock_check)?)
 }
 
 /// The anchor's place.

@@ -5,9 +5,9 @@ use crate::seat::unexpected;
 use api::terms::Code;
 use api::terms::Name;
 use api::wire::{
-    Answer, AuditFilter, AuditItem, AuditPage, Command, Explain, KeyItem, KeyList, KeyRotate, KeyRotated, ListPage,
-    ListQuery, LogVerified, PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked, PolicyShown, PrincipalAdd,
-    PrincipalItem, Problem, Refusal, StateVerified, Status, VersionItem,
+    Answer, AuditFilter, AuditItem, AuditPage, ClockAccepted, Command, Explain, KeyItem, KeyList, KeyRotate,
+    KeyRotated, ListPage, ListQuery, LogVerified, PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked, PolicyShown,
+    PrincipalAdd, PrincipalItem, Problem, Refusal, StateVerified, Status, VersionItem,
 };
 use std::path::Path;
 
@@ -189,6 +189,14 @@ impl Client {
     /// `denied`; `integrity` for a log that does not verify.
     pub fn anchor_make(&self) -> Result<LogVerified, Problem> {
         ask!(self, Command::AnchorMake, Answer::LogVerified(verified) => verified)
+    }
+
+    /// Takes the machine's clock as right, ahead of what the vault was told or behind it.
+    ///
+    /// # Errors
+    /// `denied`.
+    pub fn clock_accept(&self) -> Result<ClockAccepted, Problem> {
+        ask!(self, Command::ClockAccept, Answer::ClockAccepted(accepted) => accepted)
     }
 
     /// Rebuilds the state from the log and compares.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 pub use keeper::Presence;
-pub use keeper::vault::{Description, RootKind};
+pub use keeper::vault::{ClockCheck, Description, RootKind};
 
 /// A passphrase, overwritten on drop.
 pub type Passphrase = Zeroizing<Vec<u8>>;
@@ -106,14 +106,29 @@ pub struct Sitting<'a> {
 /// Opens a vault and sits down as its owner, or as a named principal of a rehearsal vault.
 ///
 /// # Errors
-/// `no-vault`, `root-refused`, `bad-signature`, `clock-back`, `unavailable`; `bad-request` for what only a rehearsal vault takes on
-/// somebody's word.
+/// `no-vault`, `root-refused`, `bad-signature`, `clock-back`, `clock-ahead`, `unavailable`; `bad-request` for what only a rehearsal
+/// vault takes on somebody's word.
 pub fn open(dir: &Path, root: Root, anchor: PathBuf, who: Sitting<'_>) -> Result<Client, Problem> {
+    open_checking(dir, root, anchor, who, ClockCheck::AtOpening)
+}
+
+/// As [`open`], with the clock checked as `clock_check` says.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_checking(
+    dir: &Path,
+    root: Root,
+    anchor: PathBuf,
+    who: Sitting<'_>,
+    clock_check: ClockCheck,
+) -> Result<Client, Problem> {
     let root = match root {
         Root::Keyfile(path) => keeper::vault::RootUnlock::Keyfile(path),
         Root::Passphrase(bytes) => keeper::vault::RootUnlock::Passphrase(bytes),
     };
-    let keeper = keeper::Keeper::open(&keeper::vault::OpenOptions::new(dir.to_owned(), root, anchor))?;
+    let options = keeper::vault::OpenOptions::new(dir.to_owned(), root, anchor);
+    let keeper = keeper::Keeper::open(&keeper::vault::OpenOptions { clock_check, ..options })?;
     if who.presence.is_some() && keeper.info().mode != Mode::Rehearsal {
         let why =
             format!("a {} vault takes nothing on somebody's word; only a rehearsal vault does", keeper.info().mode);

@@ -57,7 +57,21 @@ pub(crate) fn act<T>(
     seized: &[Subject],
     body: impl Fn(&mut dyn Transaction, &Act<'_>) -> Result<T>,
 ) -> Result<T> {
-    let now = engine.now()?;
+    act_at(engine, session, wanted, seized, engine.now()?, |tx, act| {
+        engine.watch.mark(tx)?;
+        body(tx, act)
+    })
+}
+
+/// The same at a time that the watch does not vouch for.
+pub(crate) fn act_at<T>(
+    engine: &Engine,
+    session: &Session,
+    wanted: &Wanted,
+    seized: &[Subject],
+    now: Timestamp,
+    body: impl Fn(&mut dyn Transaction, &Act<'_>) -> Result<T>,
+) -> Result<T> {
     let id = DecisionId::from_bytes(crate::system::random()?);
     let circumstances = Circumstances::plain(now)?;
     let outcome = engine.store.write(|tx| {
@@ -73,7 +87,6 @@ pub(crate) fn act<T>(
         if !verdict.answer.allowed {
             return denied(engine, tx, &by, verdict, wanted.act);
         }
-        engine.watch.mark(tx)?;
         let ticket = tx.ticket()?;
         engine.keep(tx, ticket, &[&verdict.blob()])?;
         body(tx, &Act { engine, by, now, verdict, ticket }).map(Outcome::Done)

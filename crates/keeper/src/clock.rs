@@ -1,10 +1,17 @@
-//! Time as the keeper tells it: never behind what it has already told, and never trusted after a jump back.
+//! Time as the keeper tells it: never behind what it has already told, and never far ahead of it without a word of the owner.
 //!
-//! The database holds a high-water mark. A clock that is a little behind it (other processes, small corrections) is lifted to
-//! it; one that is further behind is refused, because leases, windows and ends of grants would come back to life.
+//! The database holds a high-water mark under a MAC. A clock that is a little behind it (other processes, small corrections) is
+//! lifted to it; one that is further behind is refused, because leases, windows and ends of grants would come back to life; one
+//! that is far ahead is refused before it is written down, because the vault could not be used until that time comes. What a clock
+//! shows in either case the owner may accept ([`accept`]).
+
+mod accept;
+
+pub(crate) use accept::accept;
 
 use crate::datastore::Transaction;
 use crate::error::{Error, Result};
+use crate::rows::Guard;
 use crate::system::Clock;
 use api::terms::Timestamp;
 use std::sync::Arc;
@@ -13,30 +20,43 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// How far behind the high-water mark the clock may be.
 pub(crate) const TOLERATED_BACK_MILLIS: u64 = 120_000;
 
+/// How far ahead of it: a vault may rest for so long before its owner has to say that the clock is right.
+pub(crate) const TOLERATED_AHEAD_MILLIS: u64 = 100 * 86_400_000;
+
 /// How far time may pass the stored mark before the mark is written again.
 const MARK_EVERY_MILLIS: u64 = 10_000;
+
+/// The mark's table, and the id under which its MAC stands.
+const TABLE: &str = "clock";
+const MARK: &[u8] = b"high";
 
 /// The clock of one opened vault.
 #[derive(Debug)]
 pub(crate) struct Watch {
     clock: Arc<dyn Clock>,
+    guard: Guard,
     high: AtomicU64,
     stored: AtomicU64,
 }
 
 impl Watch {
-    /// Over a clock, with the mark that the database holds.
-    pub(crate) fn new(clock: Arc<dyn Clock>, mark: Timestamp) -> Self {
+    /// Over a clock, with the mark that the database holds; 0 in a new vault.
+    pub(crate) fn new(clock: Arc<dyn Clock>, guard: Guard, mark: Timestamp) -> Self {
         let millis = mark.as_millis();
-        Self { clock, high: AtomicU64::new(millis), stored: AtomicU64::new(millis) }
+        Self { clock, guard, high: AtomicU64::new(millis), stored: AtomicU64::new(millis) }
     }
 
     /// Now.
     ///
     /// # Errors
-    /// [`Error::ClockBack`] if the clock is further behind than tolerated.
+    /// [`Error::ClockBack`], [`Error::ClockAhead`] if the clock is further from what was told than tolerated.
     pub(crate) fn now(&self) -> Result<Timestamp> {
         let told = self.clock.now().as_millis();
+        let before = self.high.load(Ordering::Acquire);
+        let ahead = told.saturating_sub(before);
+        if before > 0 && ahead > TOLERATED_AHEAD_MILLIS {
+            return Err(Error::ClockAhead { by_days: ahead / 86_400_000 });
+        }
         let high = self.high.fetch_max(told, Ordering::AcqRel).max(told);
         let behind = high - told;
         if behind > TOLERATED_BACK_MILLIS {
@@ -51,17 +71,45 @@ impl Watch {
         if high < self.stored.load(Ordering::Acquire).saturating_add(MARK_EVERY_MILLIS) {
             return Ok(());
         }
-        let value = i64::try_from(high).unwrap_or(i64::MAX);
-        tx.query("UPDATE clock SET high = $1 WHERE id = 0 AND high < $1", &[value.into()])?;
+        let (value, mac) = self.tagged(high);
+        tx.query("UPDATE clock SET high = $1, mac = $2 WHERE id = 0 AND high < $1", &[value.into(), (&mac).into()])?;
         self.stored.fetch_max(high, Ordering::AcqRel);
         Ok(())
+    }
+
+    /// What the clock shows and what was told, unchecked.
+    fn shown(&self) -> (Timestamp, Timestamp) {
+        (self.clock.now(), Timestamp::from_millis(self.high.load(Ordering::Acquire)))
+    }
+
+    /// Writes a time as the mark, wherever the mark stood.
+    fn rewrite(&self, tx: &mut dyn Transaction, time: Timestamp) -> Result<()> {
+        let (value, mac) = self.tagged(time.as_millis());
+        tx.query("UPDATE clock SET high = $1, mac = $2 WHERE id = 0", &[value.into(), (&mac).into()])?;
+        Ok(())
+    }
+
+    /// Goes on from a time that was written by [`Self::rewrite`].
+    fn go_on_from(&self, time: Timestamp) {
+        self.high.store(time.as_millis(), Ordering::Release);
+        self.stored.store(time.as_millis(), Ordering::Release);
+    }
+
+    fn tagged(&self, high: u64) -> (i64, Vec<u8>) {
+        let value = i64::try_from(high).unwrap_or(i64::MAX);
+        (value, self.guard.tag(TABLE, MARK, &value.to_be_bytes()))
     }
 }
 
 /// The stored mark.
-pub(crate) fn stored_mark(tx: &mut dyn Transaction) -> Result<Timestamp> {
-    let row = tx.query("SELECT high FROM clock WHERE id = 0", &[])?.one()?;
-    Ok(Timestamp::from_millis(u64::try_from(row.integer(0)?).unwrap_or(0)))
+///
+/// # Errors
+/// [`Error::Altered`] for one that the keeper did not write.
+pub(crate) fn stored_mark(tx: &mut dyn Transaction, guard: &Guard) -> Result<Timestamp> {
+    let row = tx.query("SELECT high, mac FROM clock WHERE id = 0", &[])?.one()?;
+    let high = row.integer(0)?;
+    guard.check(TABLE, MARK, &high.to_be_bytes(), row.bytes_or_null(1)?.unwrap_or_default())?;
+    Ok(Timestamp::from_millis(u64::try_from(high).unwrap_or(0)))
 }
 
 #[cfg(test)]
@@ -83,10 +131,26 @@ mod tests {
         watch.now().map(Timestamp::as_millis)
     }
 
+    fn guard() -> Guard {
+        Guard::new(&seal::secret::MacKey::generate().unwrap_or_else(|_| unreachable!("randomness")))
+    }
+
+    #[test]
+    fn a_long_step_ahead_is_refused_and_leaves_no_mark() -> Result<()> {
+        let told = Arc::new(Told(Mutex::new(0)));
+        let watch = Watch::new(told.clone(), guard(), Timestamp::from_millis(1_000_000));
+        let far = 1_000_000 + TOLERATED_AHEAD_MILLIS;
+        let ahead = at(&watch, &told, far + 1);
+        assert!(matches!(ahead, Err(Error::ClockAhead { by_days: 100 })), "{ahead:?}");
+        assert_eq!(at(&watch, &told, 1_000_001)?, 1_000_001, "nothing was believed");
+        assert_eq!(at(&watch, &told, far)?, far);
+        Ok(())
+    }
+
     #[test]
     fn small_steps_back_are_lifted_and_large_ones_refused() -> Result<()> {
         let told = Arc::new(Told(Mutex::new(0)));
-        let watch = Watch::new(told.clone(), Timestamp::from_millis(1_000_000));
+        let watch = Watch::new(told.clone(), guard(), Timestamp::from_millis(1_000_000));
         assert_eq!(at(&watch, &told, 1_000_000 - TOLERATED_BACK_MILLIS)?, 1_000_000);
         assert_eq!(at(&watch, &told, 2_000_000)?, 2_000_000);
         assert_eq!(at(&watch, &told, 1_999_999)?, 2_000_000);

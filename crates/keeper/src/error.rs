@@ -43,6 +43,8 @@ pub(crate) enum Error {
     Conflict { what: &'static str, why: String, hint: Option<String> },
     #[error("the clock went back by {by_secs} s")]
     ClockBack { by_secs: u64 },
+    #[error("the clock is {by_days} days ahead of what the vault saw last")]
+    ClockAhead { by_days: u64 },
     #[error("the vault is read-only: {0}")]
     ReadOnly(String),
     #[error("the log: {why}")]
@@ -102,7 +104,9 @@ impl From<Error> for Problem {
             Error::Refused { what, code, refusal } => refused(what, code, refusal),
             Error::Conflict { what, why, hint } => Self { try_: hint, ..Self::new(Code::Conflict, what, why) },
             Error::ClockBack { .. } => Self::new(Code::ClockBack, "the clock cannot be trusted", why)
-                .with_try("set the clock and run the command again"),
+                .with_try("set the clock; or, if it is right: strongroom status --accept-clock"),
+            Error::ClockAhead { .. } => Self::new(Code::ClockAhead, "the clock cannot be trusted", why)
+                .with_try("set the clock; or, if it is right: strongroom status --accept-clock"),
             Error::ReadOnly(_) => Self::new(Code::BehindAnchor, "the vault is read-only", why)
                 .with_try("restore a newer copy of the vault, or compare the anchor with `strongroom status`"),
             Error::Log { code, .. } => Self::new(code, "the log refused", why).with_try("strongroom audit verify"),

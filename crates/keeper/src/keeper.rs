@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::keys::{list, rotate};
 use crate::session::{Presence, Session};
 use crate::vault::{OpenOptions, open};
-use crate::{audit, collect, explain, facts, laws, people, release, show, status, write};
+use crate::{audit, clock, collect, explain, facts, laws, people, release, show, status, write};
 use api::terms::{AuthMethod, Mode, Name, PrincipalId, SessionId};
 use api::wire::{Answer, Command, Problem, VaultInfo};
 
@@ -19,7 +19,7 @@ impl Keeper {
     /// Opens a vault with one of its roots.
     ///
     /// # Errors
-    /// `no-vault`, `root-refused`, `bad-signature` for altered state, `clock-back`, `unavailable`.
+    /// `no-vault`, `root-refused`, `bad-signature` for altered state, `clock-back`, `clock-ahead`, `unavailable`.
     pub fn open(options: &OpenOptions) -> std::result::Result<Self, Problem> {
         Ok(Self { engine: open::open(options)? })
     }
@@ -73,6 +73,9 @@ impl Keeper {
 
     fn dispatch(&self, session: &Session, command: Command) -> Result<Answer> {
         let engine = &self.engine;
+        if !matches!(command, Command::ClockAccept) {
+            engine.now()?;
+        }
         Ok(match command {
             Command::Begin(begin) => Answer::Begun(Box::new(write::begin(engine, session, &begin)?)),
             Command::Extend { version, objects } => {
@@ -108,6 +111,7 @@ impl Keeper {
             }
             Command::AuditVerify => Answer::LogVerified(audit::verify(engine, session)?),
             Command::AnchorMake => Answer::LogVerified(audit::make_anchor(engine, session)?),
+            Command::ClockAccept => Answer::ClockAccepted(clock::accept(engine, session)?),
             Command::StateVerify => Answer::StateVerified(audit::verify_state(engine, session)?),
             Command::AuditExport { folder } => {
                 audit::export(engine, session, &folder)?;

@@ -48,6 +48,7 @@ pub(crate) struct Change {
 }
 
 /// Makes and checks the MACs of rows.
+#[derive(Clone)]
 pub(crate) struct Guard {
     key: hmac::Key,
 }

@@ -54,6 +54,9 @@ pub(crate) const ENGINE: Migration = Migration {
         "CREATE INDEX object_state ON object (state, at)",
         "CREATE TABLE command (key BYTEA PRIMARY KEY, answer BYTEA NOT NULL, at BIGINT NOT NULL, mac BYTEA NOT NULL)",
         "CREATE INDEX command_at ON command (at)",
+        // The mark is without its MAC until the vault's first transaction writes it.
+        "CREATE TABLE clock (id BIGINT PRIMARY KEY, high BIGINT NOT NULL, mac BYTEA)",
+        "INSERT INTO clock (id, high) VALUES (0, 0)",
         // Not under a MAC: what no decision trusts. Records have their digest in the version's row.
         "CREATE TABLE record (version BYTEA PRIMARY KEY, bytes BYTEA NOT NULL)",
         "CREATE TABLE epoch (subject BYTEA PRIMARY KEY, kind TEXT NOT NULL, value BIGINT NOT NULL)",
@@ -61,8 +64,6 @@ pub(crate) const ENGINE: Migration = Migration {
         "CREATE TABLE cas (ticket BIGINT NOT NULL, hash BYTEA NOT NULL, bytes BYTEA NOT NULL, PRIMARY KEY (ticket, hash))",
         "CREATE TABLE sidecar (owner BYTEA NOT NULL, field TEXT NOT NULL, sealed BYTEA NOT NULL, \
          PRIMARY KEY (owner, field))",
-        "CREATE TABLE clock (id BIGINT PRIMARY KEY, high BIGINT NOT NULL)",
-        "INSERT INTO clock (id, high) VALUES (0, 0)",
         "CREATE TABLE tally (name TEXT PRIMARY KEY, value BIGINT NOT NULL)",
         "INSERT INTO tally (name, value) VALUES ('workspaces', 0), ('artifacts', 0), ('versions', 0)",
     ],

@@ -97,6 +97,8 @@ pub struct OpenOptions {
     pub anchor: PathBuf,
     /// Time; tests put their own in.
     pub clock: Arc<dyn Clock>,
+    /// Whether a clock out of bounds keeps the vault closed.
+    pub clock_check: ClockCheck,
     /// The database, if it is not the one in the folder.
     pub store: Option<Datastore>,
 }
@@ -104,8 +106,18 @@ pub struct OpenOptions {
 impl OpenOptions {
     /// With the operating system's clock.
     pub fn new(dir: PathBuf, root: RootUnlock, anchor: PathBuf) -> Self {
-        Self { dir, root, anchor, clock: Arc::new(SystemClock), store: None }
+        Self { dir, root, anchor, clock: Arc::new(SystemClock), clock_check: ClockCheck::AtOpening, store: None }
     }
+}
+
+/// When a clock that is further from the high-water mark than tolerated is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ClockCheck {
+    /// When the vault is opened.
+    #[default]
+    AtOpening,
+    /// By every command but [`api::wire::Command::ClockAccept`], which the vault is opened for.
+    AtCommands,
 }
 
 /// What opens a root.

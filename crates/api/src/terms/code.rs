@@ -84,6 +84,8 @@ codes! {
     Unavailable "unavailable" Temporary,
     /// The clock went back further than tolerated.
     ClockBack "clock-back" Temporary,
+    /// The clock is further ahead than tolerated of what was told last.
+    ClockAhead "clock-ahead" Temporary,
     /// The outcome of a commit is unknown.
     OutcomeUnknown "outcome-unknown" Temporary,
     /// Suspended, revoked or destroyed.

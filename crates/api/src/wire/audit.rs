@@ -94,6 +94,17 @@ pub struct LogVerified {
     pub failures: Vec<String>,
 }
 
+/// The clock counts again.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct ClockAccepted {
+    /// What the vault was told last.
+    pub before: Timestamp,
+    /// What the clock shows.
+    pub now: Timestamp,
+    /// Where the log says so.
+    pub receipt: Receipt,
+}
+
 /// `verify --state`.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct StateVerified {

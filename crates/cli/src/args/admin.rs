@@ -143,6 +143,14 @@ pub enum PolicyCommand {
     },
 }
 
+/// `status`
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Say that the machine's clock is right, although it is far from what the vault saw last
+    #[arg(long)]
+    pub accept_clock: bool,
+}
+
 /// `gc`
 #[derive(Debug, Args)]
 pub struct GcArgs {

@@ -1,7 +1,7 @@
 //! Commands on the vault, keys and principals.
 
 use super::Context;
-use crate::args::{GcArgs, KeyCommand, PrincipalAddArgs, PrincipalCommand};
+use crate::args::{GcArgs, KeyCommand, PrincipalAddArgs, PrincipalCommand, StatusArgs};
 use crate::output::{Failure, bytes_shown, printable, table};
 use crate::unlock;
 use api::terms::Timestamp;
@@ -9,7 +9,10 @@ use api::wire::{Freshness, GrantSpec, KeyItem, KeyList, KeyRotate, PrincipalAdd,
 use client::Deletes;
 use serde_json::json;
 
-pub fn status(context: &Context) -> Result<u8, Failure> {
+pub fn status(context: &Context, args: &StatusArgs) -> Result<u8, Failure> {
+    if args.accept_clock {
+        return accept_clock(context);
+    }
     context.with(|client| {
         let status = client.status()?;
         context.output.result("status", &status, || {
@@ -42,6 +45,18 @@ pub fn status(context: &Context) -> Result<u8, Failure> {
                 out.push_str(&format!("read-only    {}\n", printable(why)));
             }
             out
+        })?;
+        Ok(0)
+    })
+}
+
+/// The owner's word that the clock is right.
+fn accept_clock(context: &Context) -> Result<u8, Failure> {
+    context.confirmed("Is the machine's clock right?")?;
+    context.with_any_clock(|client| {
+        let accepted = client.clock_accept()?;
+        context.output.result("clock", &accepted, || {
+            format!("it is {} from now on; the vault was told {} last\n", accepted.now, accepted.before)
         })?;
         Ok(0)
     })

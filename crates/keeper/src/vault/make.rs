@@ -33,8 +33,7 @@ const FOLDERS: [&str; 3] = ["log", "depot", "drafts"];
 pub(crate) fn init(options: &InitOptions, store: Option<Datastore>) -> Result<VaultInfo> {
     refuse_existing(&options.dir)?;
     make_folders(&options.dir)?;
-    let watch = Watch::new(Arc::new(SystemClock), Timestamp::from_millis(0));
-    let now = watch.now()?;
+    let now = system::now();
     let mut file = VaultFile::new(options.vault, options.mode);
     let root = make_root(options, &mut file)?;
     let drawn = vault_keys::draw_all(options.vault, &[root.as_ref()], now)?;
@@ -44,6 +43,8 @@ pub(crate) fn init(options: &InitOptions, store: Option<Datastore>) -> Result<Va
         rows.push((new.key, new.wraps));
     }
     let keys = VaultKeys::assemble(options.vault, secrets)?;
+    let watch = Watch::new(Arc::new(SystemClock), keys.guard.clone(), Timestamp::from_millis(0));
+    watch.now()?;
     let set = Arc::new(Set::baseline().map_err(|error| Error::Policy(error.to_string()))?);
     let store = open::store(&options.dir, store)?;
     let signers = open::signers(options.vault, &keys)?;

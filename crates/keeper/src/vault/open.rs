@@ -1,7 +1,7 @@
 //! Opening a vault.
 
 use super::file::{RootEntry, VaultFile};
-use super::{OpenOptions, RootKind, RootUnlock};
+use super::{ClockCheck, OpenOptions, RootKind, RootUnlock};
 use crate::cache::Facts;
 use crate::clock::{Watch, stored_mark};
 use crate::datastore::{Datastore, Transaction, probe, sqlite};
@@ -48,8 +48,10 @@ pub(crate) fn open(options: &OpenOptions) -> Result<Engine> {
     }
     let store = store(&options.dir, options.store.clone())?;
     let loaded = store.read(|tx| Loaded::read(tx, &file, root.as_ref()))?;
-    let watch = Watch::new(Arc::clone(&options.clock), loaded.mark);
-    watch.now()?;
+    let watch = Watch::new(Arc::clone(&options.clock), loaded.keys.guard.clone(), loaded.mark);
+    if options.clock_check == ClockCheck::AtOpening {
+        watch.now()?;
+    }
     let signers = signers(file.vault, &loaded.keys)?;
     let info = info(file.vault, file.mode, &loaded.keys, &signers);
     let ledger = ledger(&options.dir, &options.anchor, &store, signers, &loaded.keys)?;
@@ -91,7 +93,7 @@ impl Loaded {
         }
         let owner = setting(tx, "owner")?.parse().map_err(|_| Error::Internal("the owner is no id"))?;
         let rules = Rules::new(Arc::new(load_rules(&keys, tx)?));
-        Ok(Self { owner, rules, mark: stored_mark(tx)?, keys })
+        Ok(Self { owner, rules, mark: stored_mark(tx, &keys.guard)?, keys })
     }
 }
 

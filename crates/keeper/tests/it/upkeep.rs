@@ -1,12 +1,13 @@
 //! Rotation, garbage, the log, the clock.
 
-use crate::decisions::entries;
+use crate::decisions::{entries, principal};
 use crate::world::{Client, Put, World, code};
 use api::terms::{Action, Class, Code, Environment, Mode, ObjectId};
 use api::wire::{
     Answer, Command, Freshness, KeyList, KeyRotate, KeyRotated, LogVerified, ObjectRole, StateVerified, Status,
 };
 use keeper::Keeper;
+use keeper::vault::{ClockCheck, OpenOptions};
 use std::collections::HashMap;
 
 fn rotate(client: &Client<'_>, ask: KeyRotate) -> KeyRotated {
@@ -305,6 +306,63 @@ fn a_clock_set_back_refuses_and_a_small_correction_does_not() {
     assert_eq!(code(Keeper::open(&world.options())), Code::ClockBack, "the mark outlives the process");
     world.clock.set(now);
     assert!(Keeper::open(&world.options()).is_ok());
+}
+
+fn any_clock(world: &World) -> Keeper {
+    Keeper::open(&OpenOptions { clock_check: ClockCheck::AtCommands, ..world.options() }).unwrap()
+}
+
+#[test]
+fn a_clock_far_ahead_leaves_no_mark_and_its_owner_may_accept_it() {
+    let world = World::new(Mode::Rehearsal);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    client.put(&Put::new("lab/net")).unwrap();
+    let (now, year) = (world.clock.millis(), 365 * 86_400_000);
+    world.clock.advance(year);
+    assert_eq!(code(client.release(Action::Read, "lab/net")), Code::ClockAhead);
+    assert_eq!(code(client.put(&Put::new("lab/net"))), Code::ClockAhead);
+    assert_eq!(code(Keeper::open(&world.options())), Code::ClockAhead);
+    // It was a mistake: nothing was written down, and nothing is locked.
+    world.clock.set(now);
+    client.release(Action::Read, "lab/net").unwrap();
+    client.call(Command::PrincipalAdd(principal("aud", Class::Public, &[("vault", "auditor")]))).unwrap();
+    drop(client);
+    drop(keeper);
+    // It was right: the owner says so, nobody else, and it is in the log.
+    world.clock.advance(year);
+    let keeper = any_clock(&world);
+    let owner = Client::new(&keeper, &world, None);
+    assert_eq!(code(owner.call(Command::Status)), Code::ClockAhead);
+    assert_eq!(code(Client::new(&keeper, &world, Some("aud")).call(Command::ClockAccept)), Code::Denied);
+    let Answer::ClockAccepted(accepted) = owner.call(Command::ClockAccept).unwrap() else { panic!() };
+    assert_eq!((accepted.before.as_millis(), accepted.now.as_millis()), (now, now + year));
+    owner.release(Action::Read, "lab/net").unwrap();
+    assert_eq!(entries(&owner, "clock.accept")[0].entry["detail"]["now"], accepted.now.to_string());
+    drop(owner);
+    drop(keeper);
+    world.open();
+    // The way back after a wrong one was accepted.
+    world.clock.set(now + 10_000);
+    assert_eq!(code(Keeper::open(&world.options())), Code::ClockBack);
+    let keeper = any_clock(&world);
+    let owner = Client::new(&keeper, &world, None);
+    owner.call(Command::ClockAccept).unwrap();
+    owner.release(Action::Read, "lab/net").unwrap();
+    assert!(state_verified(&owner).ok && log_verified(&owner).ok);
+    drop(owner);
+    drop(keeper);
+    world.open();
+}
+
+#[test]
+fn the_mark_of_the_clock_is_under_a_mac() {
+    for edit in ["high = high + 1", "high = 0", "high = 0, mac = NULL", "mac = zeroblob(32)"] {
+        let world = World::new(Mode::Solo);
+        world.open();
+        assert_eq!(world.tamper(&format!("UPDATE clock SET {edit}")), 1);
+        assert_eq!(code(Keeper::open(&world.options())), Code::BadSignature, "{edit}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use api::terms::{Action, Class, Environment, Kind, Mode, Name, ObjectId, Reference, VaultId, VersionId};
 use api::wire::{Answer, Begin, Begun, Command, Commit, Committed, Problem, Release, Released, VersionItem};
 use keeper::datastore::{Datastore, postgres};
-use keeper::system::Clock;
+use keeper::system::{Clock, SystemClock};
 use keeper::vault::{self, InitOptions, OpenOptions, RootChoice, RootUnlock};
 use keeper::{Keeper, Session};
 use seal::envelope::{self, Opened};
@@ -69,8 +69,8 @@ impl World {
     fn with(mode: Mode, passphrase: Option<&[u8]>, server: Option<(String, Arc<Postgres>)>) -> Self {
         let tmp = tempfile::tempdir().unwrap();
         let vault = vault::draw_id().unwrap();
-        // Some time after any `init` of this run, because the mark in the database is the system's.
-        let clock = Arc::new(TestClock(AtomicU64::new(4_000_000_000_000)));
+        // Some time after `init`, because the mark in the database is the system's.
+        let clock = Arc::new(TestClock(AtomicU64::new(SystemClock.now().as_millis() + 3_600_000)));
         let root = match passphrase {
             None => RootChoice::Keyfile { path: tmp.path().join("keys/root.key") },
             Some(bytes) => RootChoice::Passphrase { bytes: bytes.to_vec().into() },

@@ -1,0 +1,22 @@
+//! The way back: the owner says that the machine's clock is right.
+
+use crate::acts::{Wanted, act_at};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::session::Session;
+use api::terms::Action;
+use api::wire::ClockAccepted;
+
+/// Takes what the clock shows as the time, ahead of the mark or behind it, and says so in the log.
+pub(crate) fn accept(engine: &Engine, session: &Session) -> Result<ClockAccepted> {
+    let (now, before) = engine.watch.shown();
+    let wanted = Wanted::vault(Action::RotateKeys, "clock.accept");
+    let logged = act_at(engine, session, &wanted, &[], now, |tx, act| {
+        engine.watch.rewrite(tx, now)?;
+        let event = act.event("clock.accept").with("before", before).with("now", now);
+        let logged = engine.log(tx, act.ticket, &act.by, &[event])?;
+        logged.first().copied().ok_or(Error::Internal("an entry was lost"))
+    })?;
+    engine.watch.go_on_from(now);
+    Ok(ClockAccepted { before, now, receipt: engine.settled(&logged)? })
+}

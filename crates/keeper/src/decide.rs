@@ -59,7 +59,9 @@ impl Verdict {
 
     /// The denial's entry.
     pub(crate) fn denial(&self, act: &'static str) -> Event {
-        Event { decision: Some(self.logged()), ..Event::new(entry::Kind::Denial, act) }
+        // The slice names principal, action and resource with their facts; its hash in the entry is salted.
+        let asked = crate::hash::sha256(&self.answer.record.slice);
+        Event { decision: Some(self.logged()), asked: Some(asked), ..Event::new(entry::Kind::Denial, act) }
     }
 
     /// As the caller may see it. What is not visible is not found, and nothing else is said.

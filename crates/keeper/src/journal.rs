@@ -1,5 +1,6 @@
 //! What happened, on its way into the log: events of a transaction become entries of it.
 
+use crate::bursts::{Bursts, Share};
 use crate::datastore::{Transaction, Value, tuples};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -34,6 +35,8 @@ pub(crate) struct Event {
     pub(crate) kind: Kind,
     pub(crate) act: &'static str,
     pub(crate) decision: Option<entry::Decision>,
+    /// Of a denial: the hash of who asked what of what. It is not in the entry.
+    pub(crate) asked: Option<[u8; 32]>,
     pub(crate) subject: BTreeMap<String, String>,
     pub(crate) detail: BTreeMap<String, String>,
     pub(crate) private: Vec<Private>,
@@ -84,6 +87,7 @@ impl Event {
             kind,
             act,
             decision: None,
+            asked: None,
             subject: BTreeMap::new(),
             detail: BTreeMap::new(),
             private: Vec::new(),
@@ -156,10 +160,11 @@ impl Private {
 }
 
 impl Engine {
-    /// Writes events as entries of the transaction, in their order. Nothing happens that is not written here first.
+    /// Writes events as entries of the transaction, in their order. Nothing happens that is not written here first. A denial in a
+    /// burst is counted instead, and has no entry.
     pub(crate) fn log(&self, tx: &mut dyn Transaction, ticket: i64, by: &By, events: &[Event]) -> Result<Vec<Logged>> {
         let items: Vec<(&By, &Event)> = events.iter().map(|event| (by, event)).collect();
-        self.log_all(tx, ticket, &items)
+        Ok(self.log_all(tx, ticket, &items)?.into_iter().flatten().collect())
     }
 
     /// The same for events of several principals, as a batch of releases has.
@@ -168,9 +173,36 @@ impl Engine {
         tx: &mut dyn Transaction,
         ticket: i64,
         events: &[(&By, &Event)],
+    ) -> Result<Vec<Option<Logged>>> {
+        let mut bursts = Bursts::default();
+        let mut own = Vec::with_capacity(events.len());
+        let mut places = Vec::with_capacity(events.len());
+        for (by, event) in events {
+            let place = match event.kind {
+                Kind::Denial => bursts.take(self, tx, by, event)?,
+                _ => Share::Entry,
+            };
+            own.extend((place == Share::Entry).then_some((*by, *event)));
+            places.push(place);
+        }
+        let closed = bursts.settle(self, tx, ticket)?;
+        own.extend(closed.iter().map(|(by, event)| (by, event)));
+        let mut logged = self.append(tx, ticket, &own)?.into_iter();
+        Ok(places.into_iter().map(|place| if place == Share::Entry { logged.next() } else { None }).collect())
+    }
+
+    /// Writes entries, bursts or not.
+    pub(crate) fn append(
+        &self,
+        tx: &mut dyn Transaction,
+        ticket: i64,
+        events: &[(&By, &Event)],
     ) -> Result<Vec<Logged>> {
         if let Some(why) = self.read_only.get() {
             return Err(Error::ReadOnly(why.clone()));
+        }
+        if events.is_empty() {
+            return Ok(Vec::new());
         }
         let mut encoded = Vec::with_capacity(events.len());
         for (by, event) in events {
@@ -186,8 +218,9 @@ impl Engine {
         Ok(encoded.iter().map(|(id, bytes)| Logged { id: *id, leaf: tree::leaf(bytes) }).collect())
     }
 
-    /// The keeper's word that an entry is in the log.
+    /// The keeper's word that an entry is in the log, given after its commit. From here on the entry is missed if it is deleted.
     pub(crate) fn receipt(&self, logged: &Logged) -> Result<Receipt> {
+        self.ledger.owe(logged.id, logged.leaf);
         let leaf = logged.leaf;
         let message =
             hash::lp(&[b"strongroom/v1/receipt", self.vault.as_bytes(), logged.id.as_bytes(), leaf.as_bytes()]);
@@ -210,6 +243,7 @@ impl Engine {
 
     /// Brings everything committed into the tree.
     pub(crate) fn integrate(&self) -> Result<()> {
+        self.close_bursts()?;
         self.appended.store(0, Ordering::Relaxed);
         match self.ledger.integrate(self.now()?.as_millis() / 1000) {
             Ok(_) => Ok(()),

@@ -144,7 +144,8 @@ impl Keeper {
     }
 
     fn integrate_pending(&self) -> crate::error::Result<()> {
-        if self.engine.ledger.pending()? > 0 {
+        self.engine.close_bursts()?;
+        if self.engine.ledger.owes() || self.engine.ledger.pending()? > 0 {
             self.engine.integrate()?;
         }
         Ok(())

@@ -11,6 +11,7 @@ mod error;
 mod export;
 mod files;
 mod notes;
+mod owed;
 mod rows;
 mod schema;
 mod search;
@@ -36,8 +37,10 @@ use log::proof::{self, Head};
 use log::receipt::Receipt;
 use log::source::{HashReader, TileSource};
 use log::tile::{CHECKPOINT_PATH, Level};
+use log::tree::Hash;
 use log::verify::{self, Failure, Report};
 use notes::Notes;
+use owed::Owed;
 use rows::State;
 use snapshot::{Snapshot, tail_start};
 use std::path::PathBuf;
@@ -68,6 +71,7 @@ pub struct Ledger {
     notes: Notes,
     mac: EntryMac,
     sequencer: Mutex<Sequencer>,
+    owed: Owed,
 }
 
 /// What the sequencer remembers between passes.
@@ -124,6 +128,7 @@ impl Ledger {
             signers,
             mac,
             sequencer: Mutex::default(),
+            owed: Owed::default(),
         };
         let mut sequencer = ledger.sequencer();
         match ledger.reload(&mut sequencer) {
@@ -171,10 +176,31 @@ impl Ledger {
             }
         }
         drop(lock);
-        match &sequencer.edge {
-            Some((state, _)) => Ok(signed_head(state)),
-            None => Err(Error::Internal("a pass without an edge")),
+        let head = match &sequencer.edge {
+            Some((state, _)) => signed_head(state),
+            None => return Err(Error::Internal("a pass without an edge")),
+        };
+        drop(sequencer);
+        self.settle_owed()?;
+        Ok(head)
+    }
+
+    /// Remembers that an entry was acknowledged after its commit: a pass of this process must find it in the tree.
+    pub fn owe(&self, entry: EntryId, leaf: Hash) {
+        self.owed.add(entry, leaf);
+    }
+
+    /// Whether an acknowledged entry is not known to be in the tree.
+    pub fn owes(&self) -> bool {
+        !self.owed.is_empty()
+    }
+
+    /// Looks for acknowledged entries that no pass of this process took: another one did, or they came later, or they were deleted.
+    fn settle_owed(&self) -> Result<()> {
+        if self.owes() {
+            self.owed.settle(self.in_tree(&self.owed.rest())?);
         }
+        Ok(())
     }
 
     /// The head in the lock state.
@@ -324,6 +350,9 @@ impl Ledger {
         })?;
         sequencer.anchored = None;
         sequencer.edge = Some((new.clone(), extension.edge));
+        if self.owes() {
+            self.owed.settle(pending.iter().map(|entry| log::tree::leaf(&entry.body)));
+        }
         self.publish(&new, sequencer.newborn)?;
         sequencer.anchored = Some(size);
         sequencer.newborn = false;

@@ -20,6 +20,7 @@ pub mod vault;
 
 mod acts;
 mod audit;
+mod bursts;
 mod cache;
 mod clock;
 mod collect;

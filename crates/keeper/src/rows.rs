@@ -3,11 +3,13 @@
 //! A table holds `id`, a few index columns, and the row itself as canonical JSON in `body`, with `salt`, `ticket` and `mac`.
 //! Index columns only find rows; every one must equal what the body says when the row is read.
 
+mod burst;
 mod catalog;
 mod keyring;
 mod people;
 mod rules;
 
+pub(crate) use burst::Burst;
 pub(crate) use catalog::{Alias, Artifact, Draft, Version, Workspace};
 pub(crate) use keyring::{Domain, Key, KeyState, Purpose, Root, Wrap, WrapKind};
 pub(crate) use people::{Grant, Principal};

@@ -33,6 +33,8 @@ pub(crate) const ENGINE: Migration = Migration {
         "CREATE INDEX alias_version ON alias (version)",
         state!("draft", "artifact BYTEA NOT NULL, lease_until BIGINT NOT NULL, "),
         "CREATE INDEX draft_lease ON draft (lease_until)",
+        state!("burst", "until BIGINT NOT NULL, "),
+        "CREATE INDEX burst_until ON burst (until)",
         state!(
             "crypto_key",
             "purpose TEXT NOT NULL, workspace BYTEA, environment BIGINT, class BIGINT, number BIGINT NOT NULL, \

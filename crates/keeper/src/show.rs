@@ -168,8 +168,8 @@ impl Seen {
                 let event = verdict.denial("metadata.list").with("asked", "metadata");
                 engine.store.write(|tx| {
                     let ticket = tx.ticket()?;
-                    engine.keep(tx, ticket, &[&verdict.blob()])?;
-                    engine.log(tx, ticket, &by, std::slice::from_ref(&event)).map(|_| ())
+                    let logged = engine.log(tx, ticket, &by, std::slice::from_ref(&event))?;
+                    if logged.is_empty() { Ok(()) } else { engine.keep(tx, ticket, &[&verdict.blob()]) }
                 })?;
                 Err(verdict.error(&About { path: self.path.clone(), who: session.name.to_string() }))
             }

@@ -47,8 +47,10 @@ pub(crate) fn denied<T>(
     act: &'static str,
 ) -> Result<Outcome<T>> {
     let ticket = tx.ticket()?;
-    engine.keep(tx, ticket, &[&verdict.blob()])?;
-    engine.log(tx, ticket, by, &[verdict.denial(act)])?;
+    let logged = engine.log(tx, ticket, by, &[verdict.denial(act)])?;
+    if !logged.is_empty() {
+        engine.keep(tx, ticket, &[&verdict.blob()])?;
+    }
     Ok(Outcome::Refused(Box::new(verdict)))
 }
 

@@ -87,8 +87,16 @@ fn outcome(entry: &Value) -> String {
     match decision.and_then(|decision| decision.get("effect")).and_then(Value::as_str) {
         Some("allow") => "allowed".to_owned(),
         Some("deny") => "denied".to_owned(),
-        _ => entry.get("kind").and_then(Value::as_str).unwrap_or("-").to_owned(),
+        _ => match entry.get("detail").filter(|_| act_is_denials(entry)).and_then(|detail| detail.get("count")) {
+            Some(Value::String(count)) => format!("denied x {count}"),
+            _ => entry.get("kind").and_then(Value::as_str).unwrap_or("-").to_owned(),
+        },
     }
+}
+
+/// Whether the entry counts denials that have none of their own.
+fn act_is_denials(entry: &Value) -> bool {
+    entry.get("act").and_then(Value::as_str) == Some("denials")
 }
 
 fn prove(context: &Context, entry: &str, to: Option<&Path>) -> Result<u8, Failure> {
@@ -129,4 +137,18 @@ fn verified_text(verified: &LogVerified) -> String {
         out.push_str("as new as the anchor\n");
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::outcome;
+    use serde_json::json;
+
+    #[test]
+    fn a_counted_burst_says_how_many() {
+        let entry = json!({"act": "denials", "kind": "denial", "detail": {"count": "12", "of": "release.read"}});
+        assert_eq!(outcome(&entry), "denied x 12");
+        let entry = json!({"act": "release.read", "kind": "denial", "detail": {"count": "12"}});
+        assert_eq!(outcome(&entry), "denial");
+    }
 }

@@ -158,6 +158,16 @@ fn an_alias_moves_and_numbers_have_no_gaps() {
 }
 
 #[test]
+fn the_clock_is_accepted_on_purpose_only() {
+    let sandbox = filled();
+    sandbox.run(["status", "--accept-clock"]).exits(2);
+    let accepted = sandbox.run(["--yes", "--format", "json", "status", "--accept-clock"]).exits(0).json();
+    assert_eq!(accepted["kind"], "clock");
+    let shown = sandbox.run(["--format", "json", "audit", "query", "--act", "clock.accept"]).exits(0).json();
+    assert_eq!(shown["items"][0]["entry"]["detail"]["now"], accepted["now"]);
+}
+
+#[test]
 fn a_dry_run_changes_nothing() {
     let sandbox = filled();
     let state = |sandbox: &Sandbox| sandbox.run(["--format", "json", "status"]).exits(0).json()["log_size"].clone();
@@ -167,6 +177,7 @@ fn a_dry_run_changes_nothing() {
         &["-n", "get", "lab/a0", "out"],
         &["-n", "cat", "lab/a0"],
         &["-n", "key", "rotate"],
+        &["-n", "status", "--accept-clock"],
         &["-n", "principal", "add", "bob"],
     ] {
         sandbox.run(args).exits(0);

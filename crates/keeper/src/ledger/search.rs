@@ -10,6 +10,7 @@ use log::entry::{Entry, Id};
 use log::source::{self, TileSource};
 use log::tile::{self, Tile, WIDTH};
 use log::tree::{self, Hash};
+use std::collections::BTreeMap;
 
 /// The most entries of one page.
 pub const MAX_PAGE: u32 = 10_000;
@@ -130,6 +131,27 @@ impl Ledger {
         if entry.id == Id(*id.as_bytes()) { Ok(found) } else { Err(Error::Damaged("an entry under another id".into())) }
     }
 
+    /// The leaves of those of these entries that are in the tree; the others wait.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if one is neither, and whatever database and files say.
+    pub(super) fn in_tree(&self, entries: &[(EntryId, Hash)]) -> Result<Vec<Hash>> {
+        let gone = |id: &EntryId| Error::Damaged(format!("entry {id} was acknowledged, and is gone from the log"));
+        let (snapshot, places) = self.snapshot_with(|tx| places(tx, entries))?;
+        let mut indexed = Vec::new();
+        for (id, leaf) in entries {
+            indexed.extend(places.get(id).ok_or_else(|| gone(id))?.map(|index| (index, id, leaf)));
+        }
+        indexed.sort_unstable_by_key(|(index, ..)| *index);
+        let mut reader = Bodies { snapshot: &snapshot, bundle: None };
+        for (index, id, leaf) in &indexed {
+            if tree::leaf(&reader.body(*index)?) != **leaf {
+                return Err(gone(id));
+            }
+        }
+        Ok(indexed.into_iter().map(|(_, _, leaf)| *leaf).collect())
+    }
+
     /// The entry with this index.
     ///
     /// # Errors
@@ -190,6 +212,24 @@ fn candidates(tx: &mut dyn Transaction, filter: &Filter, limit: usize) -> Result
     }
     found.truncate(limit);
     Ok(found)
+}
+
+/// Where the database believes entries to be: at an index, or waiting.
+fn places(tx: &mut dyn Transaction, entries: &[(EntryId, Hash)]) -> Result<BTreeMap<EntryId, Option<u64>>> {
+    let mut places = BTreeMap::new();
+    in_sizes(entries, |page| {
+        let values: Vec<Value<'_>> = page.iter().map(|(id, _)| Value::from(id.as_bytes())).collect();
+        let marks = (1..=page.len()).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
+        for table in ["entry", "entry_index"] {
+            let rows = tx.query(&format!("SELECT id, idx FROM {table} WHERE id IN ({marks})"), &values)?;
+            for row in &rows {
+                let index = row.integer_or_null(1)?.map(unsigned).transpose()?;
+                places.insert(EntryId::from_bytes(row.array(0)?), index);
+            }
+        }
+        Ok::<_, Error>(())
+    })?;
+    Ok(places)
 }
 
 fn page(tx: &mut dyn Transaction, filter: &Filter, after: i64) -> Result<Vec<(u64, String)>> {

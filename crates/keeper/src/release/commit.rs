@@ -4,7 +4,7 @@ use crate::datastore::Transaction;
 use crate::decide::Verdict;
 use crate::engine::Engine;
 use crate::epochs::{self, Epochs, Subject};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::journal::{Blob, By, Event, Logged};
 use std::collections::BTreeSet;
 
@@ -55,13 +55,20 @@ fn run(engine: &Engine, tx: &mut dyn Transaction, batch: &[&Decided]) -> Result<
     }
     let ticket = tx.ticket()?;
     engine.watch.mark(tx)?;
-    let blobs: Vec<&Blob> = kept.iter().map(|(_, decided)| &decided.blob).collect();
-    engine.keep(tx, ticket, &blobs)?;
     let events: Vec<(&By, &Event)> = kept.iter().map(|(_, decided)| (&decided.by, &decided.event)).collect();
     let logged = engine.log_all(tx, ticket, &events)?;
+    // A denial that was only counted is not replayed.
+    let told = kept.iter().zip(&logged).filter(|(_, logged)| logged.is_some());
+    let blobs: Vec<&Blob> = told.map(|((_, decided), _)| &decided.blob).collect();
+    engine.keep(tx, ticket, &blobs)?;
     for ((at, decided), logged) in kept.into_iter().zip(logged) {
+        let done = match (decided.verdict.answer.allowed, logged) {
+            (true, Some(logged)) => Fate::Released(logged),
+            (true, None) => return Err(Error::Internal("a release has no entry")),
+            (false, _) => Fate::Denied,
+        };
         if let Some(fate) = fates.get_mut(at) {
-            *fate = if decided.verdict.answer.allowed { Fate::Released(logged) } else { Fate::Denied };
+            *fate = done;
         }
     }
     Ok(fates)

@@ -352,3 +352,35 @@ fn a_policy_that_was_applied_counts_although_its_epoch_was_put_back() {
     let refused = client.release(Action::Read, "lab/net").unwrap_err();
     assert_eq!((refused.code, refused.why.as_str()), (Code::Denied, "nothing leaves today"));
 }
+
+#[test]
+fn a_release_whose_entry_was_deleted_before_it_was_integrated_is_missed() {
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    client.put(&Put::new("lab/net")).unwrap();
+    for _ in 0..3 {
+        client.release(Action::Read, "lab/net").unwrap();
+    }
+    // No row of any table names a release: only the keeper that answered it knows.
+    assert_eq!(world.tamper("DELETE FROM entry WHERE ticket = (SELECT MAX(ticket) FROM entry)"), 1);
+    assert_eq!(code(client.call(Command::AuditVerify)), Code::Integrity);
+    assert_eq!(code(client.put(&Put::new("lab/net"))), Code::Integrity);
+    drop(client);
+    assert_eq!(keeper.close().unwrap_err().code, Code::Integrity);
+}
+
+#[test]
+fn a_release_that_another_keeper_integrated_is_not_missed() {
+    let world = World::new(Mode::Solo);
+    let (one, two) = (world.open(), world.open());
+    let client = Client::new(&one, &world, None);
+    client.put(&Put::new("lab/net")).unwrap();
+    // More than a bundle, so that some are in files and some in the database.
+    for _ in 0..300 {
+        client.release(Action::Read, "lab/net").unwrap();
+    }
+    two.close().unwrap();
+    drop(client);
+    one.close().unwrap();
+}

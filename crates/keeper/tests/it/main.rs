@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod attacks;
+mod bursts;
 mod collect;
 mod datastore;
 mod decisions;

@@ -343,8 +343,7 @@ fn a_policy_that_was_applied_counts_although_its_epoch_was_put_back() {
     client.put(&Put::new("lab/net").class(Class::Internal)).unwrap();
     // Both the set and the facts of a release are in this keeper's memory.
     client.release(Action::Read, "lab/net").unwrap();
-    let freeze = "@id(\"own-freeze\")\n@reason(\"nothing leaves today\")\n@owner(\"security\")\n@control(\"\")\n\
-                  @review_by(\"2027-11-01\")\n@approval(\"\")\n\
+    let freeze = "@id(\"freeze\") @reason(\"nothing leaves today\") @owner(\"olivia\") \
                   forbid (principal, action == Action::\"read\", resource is Artifact);";
     let sources = [("own.cedar".to_owned(), freeze.to_owned())].into();
     Client::new(&other, &world, None).call(Command::PolicyApply(PolicyApply { sources, base: None })).unwrap();

@@ -100,7 +100,7 @@ impl Engine {
             return Ok(());
         }
         let now = self.now()?;
-        // A clock that its owner set back leaves windows that would be open for long.
+        // A clock that was set back on purpose leaves windows that would be open for long.
         let tail = "WHERE until <= $1 OR until > $2 ORDER BY until, id LIMIT $3";
         let (past, beyond) = (millis(now)?, millis(now.plus_millis(WINDOW_MILLIS + TOLERATED_BACK_MILLIS))?);
         let values = [past.into(), beyond.into(), MAX_CLOSED.into()];

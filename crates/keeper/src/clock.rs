@@ -1,9 +1,9 @@
-//! Time as the keeper tells it: never behind what it has already told, and never far ahead of it without a word of the owner.
+//! Time as the keeper tells it: never behind what it has already told, and never far ahead of it unless somebody says so.
 //!
 //! The database holds a high-water mark under a MAC. A clock that is a little behind it (other processes, small corrections) is
 //! lifted to it; one that is further behind is refused, because leases, windows and ends of grants would come back to life; one
 //! that is far ahead is refused before it is written down, because the vault could not be used until that time comes. What a clock
-//! shows in either case the owner may accept ([`accept`]).
+//! shows in either case may be accepted by an act ([`accept`]).
 
 mod accept;
 

@@ -1,4 +1,4 @@
-//! The way back: the owner says that the machine's clock is right.
+//! The way back: whoever may rotate keys says that the machine's clock is right.
 
 use crate::acts::{Wanted, act_at};
 use crate::engine::Engine;

@@ -313,7 +313,7 @@ fn any_clock(world: &World) -> Keeper {
 }
 
 #[test]
-fn a_clock_far_ahead_leaves_no_mark_and_its_owner_may_accept_it() {
+fn a_clock_far_ahead_leaves_no_mark_and_its_keeper_of_keys_may_accept_it() {
     let world = staff(World::new(Mode::Rehearsal));
     let keeper = world.open();
     let rick = Client::new(&keeper, &world, Some("rick"));
@@ -328,14 +328,14 @@ fn a_clock_far_ahead_leaves_no_mark_and_its_owner_may_accept_it() {
     rick.release(Action::Read, "lab/net").unwrap();
     drop(rick);
     drop(keeper);
-    // It was right: the owner says so, nobody else, and it is in the log.
+    // It was right: whoever keeps the keys says so, nobody else, and it is in the log.
     world.clock.advance(year);
     let keeper = any_clock(&world);
     let sits = |who| Client::new(&keeper, &world, who);
-    let (owner, rick) = (sits(None), sits(Some("rick")));
-    assert_eq!(code(owner.call(Command::Status)), Code::ClockAhead);
+    let (custodian, rick) = (sits(Some("cus")), sits(Some("rick")));
+    assert_eq!(code(custodian.call(Command::Status)), Code::ClockAhead);
     assert_eq!(code(rick.call(Command::ClockAccept)), Code::Denied);
-    let Answer::ClockAccepted(accepted) = owner.call(Command::ClockAccept).unwrap() else { panic!() };
+    let Answer::ClockAccepted(accepted) = custodian.call(Command::ClockAccept).unwrap() else { panic!() };
     assert_eq!(accepted.now.as_millis(), now + year);
     assert!(accepted.before.as_millis() <= now, "{accepted:?}");
     rick.release(Action::Read, "lab/net").unwrap();
@@ -346,7 +346,7 @@ fn a_clock_far_ahead_leaves_no_mark_and_its_owner_may_accept_it() {
     world.clock.set(now + 10_000);
     assert_eq!(code(Keeper::open(&world.options())), Code::ClockBack);
     let keeper = any_clock(&world);
-    Client::new(&keeper, &world, None).call(Command::ClockAccept).unwrap();
+    Client::new(&keeper, &world, Some("cus")).call(Command::ClockAccept).unwrap();
     Client::new(&keeper, &world, Some("rick")).release(Action::Read, "lab/net").unwrap();
     let aud = Client::new(&keeper, &world, Some("aud"));
     assert!(state_verified(&aud).ok && log_verified(&aud).ok);

@@ -279,7 +279,7 @@ fn a_request_that_is_not_bound_to_its_command_is_refused() {
     let begin = |class, request| {
         let (workspace, artifact) = (name("lab"), name("new"));
         let (environment, objects) = (put.environment, put.objects.clone());
-        Begin { workspace, artifact, class, environment, kind: None, objects, request }
+        Begin { workspace, artifact, class, at_least: None, environment, kind: None, objects, request }
     };
     let unbound = client.ask_bound(Action::Write, &[put.version], &[0; 32]).signed.encode();
     assert_eq!(code(client.call(Command::Begin(begin(None, unbound)))), Code::BadSession);

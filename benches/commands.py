@@ -225,7 +225,7 @@ def main():
     for tool in ("age", "age-keygen", "tar", "cmp"):
         if not shutil.which(tool):
             sys.exit(f"{tool} is missing: apt-get install -y age tar diffutils")
-    subprocess.run(["cargo", "build", "-q", "--release", "-p", "strongroom-cli"], cwd=ROOT, check=True)
+    subprocess.run(["cargo", "build", "-q", "--release", "--workspace", "--bins", "--examples"], cwd=ROOT, check=True)
     size = int(a.size * (1 << 30))
     work = pathlib.Path(tempfile.mkdtemp(dir="/dev/shm"))
     try:

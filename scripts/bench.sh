@@ -10,9 +10,11 @@ if ! command -v age >/dev/null; then
         exit 1
     fi
 fi
-for crate in seal depot log policy keeper; do
-    printf '\n== %s\n' "$crate"
-    cargo bench -q -p "strongroom-$crate"
+# With the whole workspace there is one set of features, so that each dependency is built once.
+cargo build -q --release --workspace --bins --benches
+for bench in seal release segment range verify decide datastore ledger catalog; do
+    printf '\n== %s\n' "$bench"
+    cargo bench -q --workspace --bench "$bench"
 done
 printf '\n== commands\n'
 benches/commands.py "$@"

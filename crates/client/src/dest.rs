@@ -53,7 +53,9 @@ impl From<Error> for Problem {
         match &error {
             Error::Exists(path) => Self::new(Code::Conflict, what, error.to_string())
                 .with_try(format!("another destination, or --force to replace `{}`", path.display())),
-            Error::NoPlace(_) => Self::new(Code::NotFound, what, error.to_string()),
+            Error::NoPlace(_) => {
+                Self::new(Code::NotFound, what, error.to_string()).with_try("a name in a folder that exists")
+            }
             Error::Path(_) => Self::new(Code::Integrity, what, error.to_string()),
             Error::Io { source, .. } => {
                 let code = match source.kind() {
@@ -116,7 +118,9 @@ impl Place {
     }
 
     fn find(dest: &Path, existing: Existing) -> Result<Self, Error> {
-        let name = dest.file_name().ok_or_else(|| Error::NoPlace(dest.to_owned()))?.as_bytes().to_vec();
+        // `.` and `..` have no name of their own, but are there.
+        let unnamed = || if dest.exists() { Error::Exists(dest.to_owned()) } else { Error::NoPlace(dest.to_owned()) };
+        let name = dest.file_name().ok_or_else(unnamed)?.as_bytes().to_vec();
         let folder = match dest.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
             _ => PathBuf::from("."),
@@ -168,15 +172,20 @@ impl Place {
         Ok(Stage::new(root, granted))
     }
 
-    /// Makes the hidden folder, looks at what it was granted, and closes it to everybody else. Until then it is empty, and afterwards
-    /// nobody who opened it in between finds a way through it.
+    /// Looks at what a new folder is granted here, in one that is removed again, and makes the hidden folder closed to everybody
+    /// else from the start: nobody can have put something into what will be shown.
     fn folder(&self) -> Result<(OwnedFd, Granted), Error> {
-        let all = Mode::RWXU | Mode::RWXG | Mode::RWXO;
-        rustix::fs::mkdirat(&self.parent, &*self.hidden, all).map_err(|e| self.failed(e))?;
-        let made = || -> rustix::io::Result<_> {
+        let open = |mode: Mode| -> rustix::io::Result<OwnedFd> {
+            rustix::fs::mkdirat(&self.parent, &*self.hidden, mode)?;
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let folder = rustix::fs::openat(&self.parent, &*self.hidden, flags, Mode::empty())?;
-            let granted = Granted::told_by(&folder)?;
+            rustix::fs::openat(&self.parent, &*self.hidden, flags, Mode::empty())
+        };
+        let made = || -> rustix::io::Result<_> {
+            let granted = Granted::told_by(&open(Mode::RWXU | Mode::RWXG | Mode::RWXO)?)?;
+            // Refused if somebody put something in.
+            rustix::fs::unlinkat(&self.parent, &*self.hidden, AtFlags::REMOVEDIR)?;
+            let folder = open(Mode::RWXU)?;
+            // A default access list may have granted more.
             rustix::fs::fchmod(&folder, Mode::RWXU)?;
             Ok((folder, granted))
         };

@@ -53,6 +53,8 @@ pub struct Put {
     pub from: Vec<String>,
     /// Which entries.
     pub filter: Filter,
+    /// Seals and uploads everything, also what an earlier version holds unchanged.
+    pub afresh: bool,
 }
 
 /// A version that was put.
@@ -211,10 +213,11 @@ struct Draft {
     known: Option<Grant>,
 }
 
-/// Whether a new version may share packs with this one: the same place and class, never restricted, and a source that has paths.
+/// Whether a new version may share packs with this one: the same place and class, never restricted, a source that has paths, and
+/// nobody said that they are not to be trusted.
 fn comparable(item: &VersionItem, put: &Put) -> bool {
     let class =
         put.class.is_none_or(|class| class == item.class) && put.at_least.is_none_or(|least| least <= item.class);
     let same = item.environment == put.environment && class;
-    same && item.class != Class::Restricted && put.source.as_os_str() != "-"
+    same && item.class != Class::Restricted && put.source.as_os_str() != "-" && !put.afresh
 }

@@ -13,7 +13,7 @@ use seal::manifest::Source as _;
 use seal::record::{Manifest, Segment, VersionRecord};
 use seal::segment::{Outboard, SegmentInfo};
 use seal::tree::Digest;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -122,7 +122,8 @@ struct Run<'a> {
     client: &'a Client,
     watch: &'a dyn Watch,
     vault: [u8; 16],
-    seen: HashSet<[u8; 16]>,
+    /// Objects that were read, and the damage found in each: every version that needs one is named.
+    seen: HashMap<[u8; 16], Option<(u64, String)>>,
     checked: Checked,
     failures: Vec<Failure>,
 }
@@ -130,7 +131,7 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(client: &'a Client, watch: &'a dyn Watch) -> Self {
         let vault = *client.vault().as_bytes();
-        Self { client, watch, vault, seen: HashSet::new(), checked: Checked::default(), failures: Vec::new() }
+        Self { client, watch, vault, seen: HashMap::new(), checked: Checked::default(), failures: Vec::new() }
     }
 
     fn finish(mut self) -> Result<VerifyReport, Problem> {
@@ -146,7 +147,8 @@ impl<'a> Run<'a> {
     fn version(&mut self, item: &VersionItem) -> Result<(), Problem> {
         check(self.watch, "verify")?;
         self.checked.versions += 1;
-        if !self.seen.insert(*item.object.as_bytes()) {
+        // A version object belongs to one version; two references may name it.
+        if self.seen.insert(*item.object.as_bytes(), None).is_some() {
             return Ok(());
         }
         self.checked.objects += 1;
@@ -176,9 +178,13 @@ impl<'a> Run<'a> {
     }
 
     fn segment(&mut self, item: &VersionItem, segment: &Segment) -> Result<(), Problem> {
-        if !self.seen.insert(segment.object) {
+        if let Some(known) = self.seen.get(&segment.object) {
+            if let Some((offset, what)) = known.clone() {
+                self.fail(item, &segment.object, offset, what);
+            }
             return Ok(());
         }
+        self.seen.insert(segment.object, None);
         check(self.watch, "verify")?;
         self.checked.objects += 1;
         self.checked.bytes += segment.stored_len;
@@ -208,6 +214,7 @@ impl<'a> Run<'a> {
     }
 
     fn fail(&mut self, item: &VersionItem, object: &[u8; 16], offset: u64, what: String) {
+        self.seen.insert(*object, Some((offset, what.clone())));
         if self.failures.len() < MAX_FAILURES {
             let object = ObjectId::from_bytes(*object).to_string();
             self.failures.push(Failure { reference: item.reference.clone(), object, offset, what });

@@ -95,10 +95,12 @@ pub(crate) fn verify(engine: &Engine, session: &Session) -> Result<LogVerified> 
 
 /// Makes a missing anchor; the act is an entry, under the new anchor.
 pub(crate) fn make_anchor(engine: &Engine, session: &Session) -> Result<LogVerified> {
-    act(engine, session, &Wanted::vault(Action::RotateKeys, "log.anchor"), &[], |tx, act| {
+    let logged = act(engine, session, &Wanted::vault(Action::RotateKeys, "log.anchor"), &[], |tx, act| {
         let (ticket, event) = (act.ticket, act.event("log.anchor"));
-        engine.log(tx, ticket, &act.by, &[event]).map(drop)
+        let logged = engine.log(tx, ticket, &act.by, &[event])?;
+        logged.first().copied().ok_or(Error::Internal("an entry was lost"))
     })?;
+    engine.ledger.owe(logged.id, logged.leaf);
     let now = engine.now()?.as_millis() / 1000;
     Ok(answer(engine.ledger.anchor_again(now)?))
 }

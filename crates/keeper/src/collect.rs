@@ -34,7 +34,7 @@ const NEVER: i64 = i64::MIN;
 pub(crate) fn mark(engine: &Engine, session: &Session, grace_secs: u64) -> Result<CollectPlan> {
     let freshness = proven(engine)?;
     let wanted = Wanted::vault(Action::Collect, "gc.mark");
-    act(engine, session, &wanted, &[], |tx, act| {
+    let logged = act(engine, session, &wanted, &[], |tx, act| {
         let before = cutoff(act.now.as_millis(), grace_secs).min(millis(act.now));
         abandon_dead(engine, tx, act, before)?;
         let now = millis(act.now);
@@ -46,9 +46,11 @@ pub(crate) fn mark(engine: &Engine, session: &Session, grace_secs: u64) -> Resul
         )?;
         let ticket = act.ticket;
         let event = act.event("gc.mark").with("marked", marked).with("listed", objects.len());
-        engine.log(tx, ticket, &act.by, &[event]).map(drop)
+        let logged = engine.log(tx, ticket, &act.by, &[event])?;
+        logged.first().copied().ok_or(Error::Internal("an entry was lost"))
     })?;
-    // The mark must be in an anchored tree before anything is deleted.
+    // The mark must be in an anchored tree before anything is deleted, this very entry.
+    engine.ledger.owe(logged.id, logged.leaf);
     engine.integrate()?;
     Ok(CollectPlan { objects: listed(engine, NEVER)?, freshness })
 }

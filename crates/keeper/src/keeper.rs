@@ -144,10 +144,10 @@ impl Keeper {
     }
 
     fn integrate_pending(&self) -> crate::error::Result<()> {
-        self.engine.close_bursts()?;
+        let bursts = self.engine.close_bursts();
         if self.engine.ledger.owes() || self.engine.ledger.pending()? > 0 {
             self.engine.integrate()?;
         }
-        Ok(())
+        bursts
     }
 }

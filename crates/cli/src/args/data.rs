@@ -39,6 +39,9 @@ pub struct PutArgs {
     /// Leave out what matches; may be repeated
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
+    /// Seal and upload everything again, also what did not change: mends a version whose objects are damaged
+    #[arg(long)]
+    pub afresh: bool,
 }
 
 /// Why, for restricted data.

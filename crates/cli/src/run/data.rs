@@ -34,6 +34,7 @@ pub fn put(context: &Context, args: PutArgs) -> Result<u8, Failure> {
         alias: args.alias.as_deref().map(unlock::name).transpose()?,
         from: args.from,
         filter: Filter::new(&args.include, &exclude).map_err(|e| Failure::usage("bad pattern", e))?,
+        afresh: args.afresh,
     };
     context.with(|client| {
         if context.global.dry_run {
@@ -265,6 +266,9 @@ pub fn verify(context: &Context, args: &VerifyArgs) -> Result<u8, Failure> {
         if report.freshness == Freshness::Unproven {
             context.output.warn("freshness not proven: there is no anchor to compare the log with (audit verify --new-anchor makes one)");
         }
+        if !args.all && references.is_empty() {
+            context.output.warn("the log was checked, and no version: name some, or all with --all");
+        }
         if ok {
             return Ok(0);
         }
@@ -272,7 +276,7 @@ pub fn verify(context: &Context, args: &VerifyArgs) -> Result<u8, Failure> {
             return Err(Failure::Exit(Exit::Integrity as u8));
         }
         Err(Problem::new(Code::Integrity, "the vault does not hold what was put", "see the list above")
-            .with_try("a copy of the depot or the database from a backup, then strongroom verify --all")
+            .with_try("a copy of the depot from a backup, or the source again: strongroom put --afresh SRC WORKSPACE/ARTIFACT")
             .into())
     })
 }

@@ -85,6 +85,31 @@ fn packs_that_the_depot_lost_are_put_anew() {
 }
 
 #[test]
+fn damage_that_versions_share_is_named_for_each_and_a_put_afresh_mends_the_next() {
+    let sandbox = Sandbox::solo();
+    sandbox.write("in/a", Dice(28).bytes(300_000));
+    let put = ["put", "in", "lab/shared", "--class", "internal"];
+    sandbox.run(put).exits(0);
+    sandbox.run(put).exits(0);
+    let objects = sandbox.objects();
+    let segment = objects.iter().find(|path| std::fs::metadata(path).unwrap().len() > 300_000).unwrap();
+    let mut bytes = std::fs::read(segment).unwrap();
+    bytes[200_000] ^= 1;
+    std::fs::write(segment, bytes).unwrap();
+    let report = sandbox.run(["--format", "json", "verify", "--all"]).exits(7).json();
+    let mut named: Vec<&str> =
+        report["failures"].as_array().unwrap().iter().map(|failure| failure["ref"].as_str().unwrap()).collect();
+    named.sort_unstable();
+    assert_eq!(named, ["lab/shared@v1", "lab/shared@v2"]);
+    // What is of the right length is not read again when it is shared: the next version cannot be opened either.
+    sandbox.run(put).exits(0);
+    sandbox.run(["get", "lab/shared", "back"]).exits(7);
+    assert!(uploaded(&sandbox, &["in", "lab/shared", "--class", "internal", "--afresh"]) >= 300_000);
+    sandbox.run(["get", "lab/shared", "back"]).exits(0);
+    assert!(super::trips::tree(&sandbox.at("in")) == super::trips::tree(&sandbox.at("back")));
+}
+
+#[test]
 fn a_file_with_its_times_put_back_is_still_read_again() {
     let sandbox = Sandbox::solo();
     let path = sandbox.write("in/f", Dice(22).bytes(100_000));

@@ -211,7 +211,10 @@ proptest! {
                 prop_assert_eq!(place.show().unwrap(), dir.path().join(&name));
                 prop_assert_eq!(names(dir.path()), [name]);
             }
-            Err(error) => prop_assert!(name == "." || name == "..", "{} {}", name, error),
+            Err(error) => {
+                prop_assert!(name == "." || name == "..", "{} {}", name, error);
+                prop_assert!(matches!(error, Error::Exists(_)), "{} is there", name);
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::datastore::{Rows, Transaction, Value};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::journal::in_sizes;
-use crate::rows::{Draft, Version};
+use crate::rows::{Draft, Version, Wrap};
 use crate::show;
 use crate::write::objects::{MARKED, check_owner, millis};
 use api::terms::{ObjectId, VersionId};
@@ -125,7 +125,15 @@ fn fate(engine: &Engine, tx: &mut dyn Transaction, version: VersionId, said: &[S
         let named: BTreeSet<[u8; 16]> = segments.chain([record.object]).collect();
         return refused(said.iter().find(|said| named.contains(said.object.as_bytes())), Fate::Over);
     }
-    let Some(draft) = guard.find::<Draft>(tx, version.as_bytes())? else { return Ok(Fate::Over) };
+    let Some(draft) = guard.find::<Draft>(tx, version.as_bytes())? else {
+        // Giving a version up removes the wrap of its key, which the log tells: a key without version and draft is one whose
+        // draft was taken away.
+        let wraps = guard.select::<Wrap>(tx, "WHERE version = $1 LIMIT 1", &[version.as_bytes().into()])?;
+        return match wraps.first() {
+            Some(_) => Err(Error::Altered { table: "draft", row: version.to_string() }),
+            None => Ok(Fate::Over),
+        };
+    };
     // Leases of objects are moved with their draft's, and only what has no draft is marked.
     let live = millis(draft.lease_until) > before;
     refused(said.iter().find(|said| live || said.state == MARKED), Fate::DeadDraft)

@@ -137,12 +137,13 @@ pub(crate) struct Wrap {
 
 impl Table for Wrap {
     const NAME: &'static str = "wrap";
-    const INDEX: &'static [&'static str] = &["wrapped", "under"];
+    const INDEX: &'static [&'static str] = &["wrapped", "under", "version"];
     fn id(&self) -> RowId {
         *self.id.as_bytes()
     }
     fn index(&self) -> Vec<Value<'_>> {
-        vec![self.key.as_bytes().into(), self.under.as_bytes().into()]
+        let version = self.version.as_ref().map(|version| version.as_bytes().as_slice());
+        vec![self.key.as_bytes().into(), self.under.as_bytes().into(), version.into()]
     }
 }
 

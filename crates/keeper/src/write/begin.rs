@@ -40,6 +40,13 @@ pub(crate) fn begin(engine: &Engine, session: &Session, command: &Begin) -> Resu
     };
     let call = Call { engine, session, command, now, version, previous, ids: Ids::draw()? };
     let opened = engine.store.write(|tx| call.run(tx))?.told(&call.about())?;
+    // Keys leave again and no row tells of it: the entry is looked for, before that if the class asks for the anchor.
+    if let Some(logged) = &opened.resumed {
+        engine.ledger.owe(logged.id, logged.leaf);
+        if opened.draft.class == Class::Restricted {
+            engine.integrate()?;
+        }
+    }
     call.answer(&asked, opened)
 }
 
@@ -107,6 +114,8 @@ struct Opened {
     draft: Draft,
     key: VersionKey,
     previous: Option<Previous>,
+    /// The entry of a draft that was taken up again.
+    resumed: Option<Logged>,
     lease_secs: u64,
 }
 
@@ -158,11 +167,12 @@ impl Call<'_> {
         engine.watch.mark(tx)?;
         let lease_secs = rules.class_rules(site.class).lease_secs;
         let until = self.now.plus_millis(LEASE_MILLIS);
+        let mut resumed = None;
         let (draft, key) = match existing {
             Some(draft) => {
                 let key = self.reopen(tx, &draft)?;
                 renew(engine, tx, draft.clone(), until)?;
-                self.log_resumed(tx, &draft, &by, &verdict, ticket)?;
+                resumed = Some(self.log_resumed(tx, &draft, &by, &verdict, ticket)?);
                 (draft, key)
             }
             None => {
@@ -172,7 +182,7 @@ impl Call<'_> {
         };
         objects::register(tx, guard, self.version, &self.command.objects, until)?;
         let previous = self.release_previous(tx, &actor, &rules, &site, &by, ticket)?;
-        Ok(Outcome::Done(Opened { draft: Draft { lease_until: until, ..draft }, key, previous, lease_secs }))
+        Ok(Outcome::Done(Opened { draft: Draft { lease_until: until, ..draft }, key, previous, resumed, lease_secs }))
     }
 
     fn site(&self, tx: &mut dyn Transaction, existing: Option<&Draft>) -> Result<Site> {
@@ -301,7 +311,7 @@ impl Call<'_> {
         by: &By,
         verdict: &Verdict,
         ticket: i64,
-    ) -> Result<()> {
+    ) -> Result<Logged> {
         self.engine.keep(tx, ticket, &[&verdict.blob()])?;
         let event = Event {
             id: Some(self.ids.intent),
@@ -315,7 +325,8 @@ impl Call<'_> {
             .on("intent", draft.intent)
             .with("class", draft.class)
             .with("environment", draft.environment);
-        self.engine.log(tx, ticket, by, &[event]).map(drop)
+        let logged = self.engine.log(tx, ticket, by, &[event])?;
+        logged.first().copied().ok_or(Error::Internal("an entry was lost"))
     }
 
     /// Makes workspace and artifact if they are new.
@@ -381,7 +392,9 @@ impl Call<'_> {
             return Ok(None);
         }
         let latest = facts::numbered(engine, tx, &site.artifact, site.artifact.latest)?;
-        let Some(version) = latest.filter(|version| version.id == id && version.class != Class::Restricted) else {
+        let place = (site.class, self.command.environment);
+        let shares = |version: &crate::rows::Version| version.id == id && (version.class, version.environment) == place;
+        let Some(version) = latest.filter(shares) else {
             return Ok(None);
         };
         let found = Found { workspace: site.workspace.clone(), artifact: site.artifact.clone(), version };
@@ -420,7 +433,7 @@ impl Call<'_> {
 
     /// Seals one envelope for both versions, after the commit.
     fn answer(&self, asked: &Asked, opened: Opened) -> Result<Begun> {
-        let Opened { draft, key, previous, lease_secs } = opened;
+        let Opened { draft, key, previous, lease_secs, .. } = opened;
         let lease_secs = previous.as_ref().map_or(lease_secs, |p| p.lease_secs.min(lease_secs));
         let expires = self.now.plus_millis(lease_secs.saturating_mul(1000));
         let mut versions = vec![Sealing { version: self.version, digest: None, key: &key, action: Action::Write }];

@@ -116,7 +116,11 @@ fn check_borrowed(
 ) -> Result<()> {
     let bad = || Error::bad("the version record", "it names a pack that no earlier version of the artifact wrote");
     let version: Version = engine.keys.guard.find(tx, owner.as_bytes())?.ok_or_else(bad)?;
-    if version.artifact != draft.artifact || version.class == Class::Restricted || version.class > draft.class {
+    let place = |version: &Version| (version.class, version.environment);
+    if version.artifact != draft.artifact
+        || version.class == Class::Restricted
+        || place(&version) != (draft.class, draft.environment)
+    {
         return Err(bad());
     }
     let bytes = show::record_of(tx, &version)?;

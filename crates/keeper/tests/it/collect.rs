@@ -57,7 +57,7 @@ fn garbage_is_listed_in_full_and_nothing_else() {
 
 #[test]
 fn a_writer_of_the_database_cannot_make_gc_delete_live_objects() {
-    let attacks: [(&str, &[&str]); 13] = [
+    let attacks: [(&str, &[&str]); 14] = [
         ("a committed object marked", &["UPDATE object SET state = 2, at = 0 WHERE version = KEPT AND state = 1"]),
         ("its lease put back", &["UPDATE object SET state = 0, at = 0 WHERE version = KEPT"]),
         ("given to no version", &["UPDATE object SET state = 2, version = randomblob(16) WHERE version = KEPT"]),
@@ -84,6 +84,10 @@ fn a_writer_of_the_database_cannot_make_gc_delete_live_objects() {
         ("a live lease ended", &["UPDATE object SET at = 0 WHERE version = LIVE"]),
         ("a live object marked", &["UPDATE object SET state = 2 WHERE version = LIVE"]),
         ("a live object given away", &["UPDATE object SET state = 2, version = GONE WHERE version = LIVE"]),
+        (
+            "a live draft taken away for the time being",
+            &["DELETE FROM draft WHERE id = LIVE", "UPDATE object SET state = 2, at = 1 WHERE version = LIVE"],
+        ),
         (
             "a live draft's lease ended",
             &["UPDATE draft SET lease_until = 0, body = CAST(replace(CAST(body AS TEXT), '\"lease_until\"', \

@@ -16,7 +16,7 @@ use world::{Client, Put, World, name};
 const VERSIONS: usize = 10;
 
 fn main() {
-    let artifacts = std::env::args().filter_map(|arg| arg.parse().ok()).next().unwrap_or(1_000);
+    let artifacts = std::env::args().filter_map(|arg| arg.parse().ok()).next().unwrap_or(1_000_usize);
     let world = World::new(Mode::Solo);
     let keeper = world.open();
     let client = Client::new(&keeper, &world, None);

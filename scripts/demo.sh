@@ -108,6 +108,7 @@ expect 0 strongroom audit verify
 run strongroom status
 
 printf '\n%sWhere next%s\n' "$bold" "$off"
-note "this vault stays in ${work#"$OLDPWD"/}: cd there (with XDG_CONFIG_HOME and XDG_STATE_HOME set as above) and try"
+note "this vault stays where it is; to go on with it:"
+note "cd $work; export PATH=${PATH%%:*}:\$PATH XDG_CONFIG_HOME=\$PWD/config XDG_STATE_HOME=\$PWD/state"
 note "strongroom ls clinic · strongroom history clinic/tumour-model · strongroom audit export log-copy"
 note "README.md for your own vault, ARCHITECTURE.md for how it works, SECURITY.md for what it does and does not protect"

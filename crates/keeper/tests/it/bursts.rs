@@ -108,6 +108,31 @@ fn only_denials_that_are_the_same_are_counted_together() {
 }
 
 #[test]
+fn another_reason_each_time_does_not_escape_the_count() {
+    let world = staff(World::new(Mode::Rehearsal));
+    let keeper = world.open();
+    let alice = Client::new(&keeper, &world, Some("alice"));
+    let id = api::terms::VersionId::from_bytes([9; 16]);
+    for n in 0..20 {
+        let empty = Release {
+            reference: "lab/net".into(),
+            action: Action::Read,
+            request: Vec::new(),
+            reason: Some(format!("reason {n}")),
+            confirm: None,
+        };
+        let asked = alice.ask(Action::Read, &[id], &Command::Release(empty.clone()));
+        let release = Release { request: asked.signed.encode(), ..empty };
+        assert_eq!(code(alice.call(Command::Release(release))), Code::Denied);
+    }
+    assert_eq!(counted_now(&world), 20 - ONE_BY_ONE as i64);
+    world.clock.advance(WINDOW_MILLIS);
+    let aud = Client::new(&keeper, &world, Some("aud"));
+    integrate(&aud);
+    assert_eq!(told(&aud, "release.read"), (ONE_BY_ONE, 20 - ONE_BY_ONE));
+}
+
+#[test]
 fn a_count_that_was_edited_is_refused() {
     let world = staff(World::new(Mode::Rehearsal));
     let keeper = world.open();

@@ -57,23 +57,23 @@ pub(crate) fn act<T>(
     seized: &[Subject],
     body: impl Fn(&mut dyn Transaction, &Act<'_>) -> Result<T>,
 ) -> Result<T> {
-    act_at(engine, session, wanted, seized, engine.now()?, |tx, act| {
+    let now = engine.now()?;
+    act_at(engine, session, wanted, seized, &[now], |tx, act| {
         engine.watch.mark(tx)?;
         body(tx, act)
     })
 }
 
-/// The same at a time that the watch does not vouch for.
+/// The same at times that the watch does not vouch for: it is allowed if it is at each of them, and happens at the last.
 pub(crate) fn act_at<T>(
     engine: &Engine,
     session: &Session,
     wanted: &Wanted,
     seized: &[Subject],
-    now: Timestamp,
+    times: &[Timestamp],
     body: impl Fn(&mut dyn Transaction, &Act<'_>) -> Result<T>,
 ) -> Result<T> {
-    let id = DecisionId::from_bytes(crate::system::random()?);
-    let circumstances = Circumstances::plain(now)?;
+    let ids = times.iter().map(|_| crate::system::random().map(DecisionId::from_bytes)).collect::<Result<Vec<_>>>()?;
     let outcome = engine.store.write(|tx| {
         let held = [*session.principal.as_bytes(), PolicySet::row_id()];
         let held: Vec<Subject> = held.into_iter().filter(|subject| !seized.contains(subject)).collect();
@@ -82,11 +82,16 @@ pub(crate) fn act_at<T>(
         if !epochs::closing(tx, &held)?.is_empty() {
             return Err(Error::Stale);
         }
-        let verdict = decided(engine, tx, session, wanted, id, &circumstances)?;
-        let by = By::session(session, now);
-        if !verdict.answer.allowed {
-            return denied(engine, tx, &by, verdict, wanted.act);
+        let mut last = None;
+        for (&time, &id) in times.iter().zip(&ids) {
+            let verdict = decided(engine, tx, session, wanted, id, &Circumstances::plain(time)?)?;
+            if !verdict.answer.allowed {
+                return denied(engine, tx, &By::session(session, time), verdict, wanted.act);
+            }
+            last = Some((time, verdict));
         }
+        let (now, verdict) = last.ok_or(Error::Internal("an act at no time"))?;
+        let by = By::session(session, now);
         let ticket = tx.ticket()?;
         engine.keep(tx, ticket, &[&verdict.blob()])?;
         body(tx, &Act { engine, by, now, verdict, ticket }).map(Outcome::Done)

@@ -11,7 +11,8 @@ use api::wire::ClockAccepted;
 pub(crate) fn accept(engine: &Engine, session: &Session) -> Result<ClockAccepted> {
     let (now, before) = engine.watch.shown();
     let wanted = Wanted::vault(Action::RotateKeys, "clock.accept");
-    let logged = act_at(engine, session, &wanted, &[], now, |tx, act| {
+    // At both times: a clock that is set back must not revive the grant of who sets it, nor one set ahead begin one.
+    let logged = act_at(engine, session, &wanted, &[], &[before, now], |tx, act| {
         engine.watch.rewrite(tx, now)?;
         let event = act.event("clock.accept").with("before", before).with("now", now);
         let logged = engine.log(tx, act.ticket, &act.by, &[event])?;

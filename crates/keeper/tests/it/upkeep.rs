@@ -354,6 +354,25 @@ fn a_clock_far_ahead_leaves_no_mark_and_its_keeper_of_keys_may_accept_it() {
 }
 
 #[test]
+fn a_clock_that_revives_a_grant_is_not_accepted_by_its_holder() {
+    let world = staff(World::new(Mode::Rehearsal));
+    let (now, hour) = (world.clock.millis(), 3_600_000);
+    {
+        let keeper = world.open();
+        let mut add = crate::decisions::principal("temp", Class::Internal, &[("vault", "custodian")]);
+        add.grants[0].until = Some(api::terms::Timestamp::from_millis(now + hour));
+        Client::new(&keeper, &world, None).call(Command::PrincipalAdd(add)).unwrap();
+        world.clock.set(now + 2 * hour);
+        Client::new(&keeper, &world, Some("rick")).release(Action::Read, "lab/net").unwrap();
+    }
+    world.clock.set(now + hour / 2);
+    let keeper = any_clock(&world);
+    // The clock shows a time at which the grant holds; at the mark it is over, and nothing is left to see.
+    assert_eq!(code(Client::new(&keeper, &world, Some("temp")).call(Command::ClockAccept)), Code::NotFound);
+    Client::new(&keeper, &world, Some("cus")).call(Command::ClockAccept).unwrap();
+}
+
+#[test]
 fn the_mark_of_the_clock_is_under_a_mac() {
     for edit in ["high = high + 1", "high = 0", "high = 0, mac = NULL", "mac = zeroblob(32)"] {
         let world = World::new(Mode::Solo);

@@ -167,7 +167,7 @@ fn closing(burst: &Burst, now: Timestamp) -> Result<Option<(By, Event)>> {
     Ok(Some((By { principal: burst.principal, auth, at: now }, event)))
 }
 
-/// What denials have in common that are counted together: who, how, which act, on what, for what stated reason, refused by what.
+/// What denials have in common that are counted together: who, how, which act, on what, refused by what.
 fn sameness(by: &By, event: &Event) -> String {
     let mut bytes = hash::lp(&[
         b"strongroom/v1/burst",

@@ -221,17 +221,7 @@ fn a_killed_put_goes_on_after_its_finished_segments() {
     let mark = dice.bytes(70_000);
     std::os::unix::fs::FileExt::write_all_at(&large, &mark, at).unwrap();
     let args = ["--format", "json", "put", "in", "lab/resumed", "--class", "internal"];
-    let mut child = sandbox.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let journaled = || {
-        let drafts = std::fs::read_dir(sandbox.vault().join("drafts")).into_iter().flatten().flatten();
-        drafts.map(|entry| entry.path().join("00000000")).any(|record| record.exists())
-    };
-    while !journaled() {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before its first segment was noted");
-        std::thread::yield_now();
-    }
-    child.kill().unwrap();
-    assert!(!child.wait().unwrap().success(), "it was killed in the middle");
+    killed_after_its_first_segment(&sandbox, &args);
     sandbox.run(["show", "lab/resumed"]).exits(3);
 
     let put = sandbox.run(args).exits(0).json();
@@ -258,17 +248,7 @@ fn a_killed_put_starts_over_when_its_finished_segment_is_damaged() {
     let large = std::fs::File::create(sandbox.at("in/large")).unwrap();
     large.set_len((1u64 << 30) + (400 << 20)).unwrap();
     let args = ["--format", "json", "put", "in", "lab/resumed", "--class", "internal"];
-    let mut child = sandbox.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let journaled = || {
-        let drafts = std::fs::read_dir(sandbox.vault().join("drafts")).into_iter().flatten().flatten();
-        drafts.map(|entry| entry.path().join("00000000")).any(|record| record.exists())
-    };
-    while !journaled() {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before its first segment was noted");
-        std::thread::yield_now();
-    }
-    child.kill().unwrap();
-    assert!(!child.wait().unwrap().success(), "it was killed in the middle");
+    killed_after_its_first_segment(&sandbox, &args);
     // One bit in the middle of the finished segment, its length as before.
     let segment = sandbox.objects().swap_remove(0);
     let file = std::fs::File::options().read(true).write(true).open(&segment).unwrap();
@@ -281,4 +261,19 @@ fn a_killed_put_starts_over_when_its_finished_segment_is_damaged() {
     sandbox.run(["verify", "--all"]).exits(0);
     let listed = sandbox.run(["--format", "json", "status"]).exits(0).json();
     assert_eq!(listed["drafts"], 0, "the damaged draft was given up: {listed}");
+}
+
+/// Starts a put and kills it when its journal names a finished segment.
+fn killed_after_its_first_segment(sandbox: &Sandbox, args: &[&str]) {
+    let mut child = sandbox.command(args.iter().copied()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let journaled = || {
+        let drafts = std::fs::read_dir(sandbox.vault().join("drafts")).into_iter().flatten().flatten();
+        drafts.map(|entry| entry.path().join("00000000")).any(|record| record.exists())
+    };
+    while !journaled() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before its first segment was noted");
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    assert!(!child.wait().unwrap().success(), "it was killed in the middle");
 }

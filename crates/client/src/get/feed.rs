@@ -104,8 +104,17 @@ impl<'a> Feed<'a> {
         Ok(Self::new(opened, list, map, Some(sink)))
     }
 
-    /// The next block; none at the end.
+    /// The next block; none at the end, nor after an error.
     pub(super) fn next(&mut self) -> Result<Option<Block>, Problem> {
+        let block = self.cut();
+        if block.is_err() {
+            self.over = true;
+            self.pieces.clear();
+        }
+        block
+    }
+
+    fn cut(&mut self) -> Result<Option<Block>, Problem> {
         let Some((file, offset, piece)) = self.piece()? else { return Ok(None) };
         let (pack, segment) = (piece.pack, piece.segment);
         let mut block = Block { reader: self.segment(pack, segment)?, start: piece.offset, len: 0, parts: Vec::new() };

@@ -155,11 +155,17 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// The next block; none at the end.
+    /// The next block; none at the end, nor after an error: what the error left half laid must not reach another thread.
     pub(super) fn next(&mut self) -> Result<Option<Block>, Problem> {
         if self.done {
             return Ok(None);
         }
+        let block = self.cut();
+        self.done |= block.is_err();
+        block.map(Some)
+    }
+
+    fn cut(&mut self) -> Result<Block, Problem> {
         let mut filling = Filling { items: Vec::new(), start: self.position(), inline: None };
         let more = self.fill(&mut filling)?;
         let len = self.position() - filling.start;
@@ -183,7 +189,7 @@ impl<'a> Feed<'a> {
         };
         let seq = self.seq;
         self.seq += 1;
-        Ok(Some(Block { seq, items: filling.items, data, ends }))
+        Ok(Block { seq, items: filling.items, data, ends })
     }
 
     fn position(&self) -> u64 {

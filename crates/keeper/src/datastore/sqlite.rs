@@ -128,7 +128,8 @@ impl Driver for Sqlite {
     }
 }
 
-/// Settings of every connection: nothing in the file is trusted to run code, nothing is guessed from quotes.
+/// Settings of every connection: nothing in the file is trusted to run code, nothing is guessed from quotes, and a plan does not
+/// hang on the values bound to it: otherwise statistics (which the linked SQLite has) prepare each statement again at each use.
 fn harden(connection: &Connection, options: &Options) -> Result<()> {
     connection.busy_timeout(options.busy).map_err(translate)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -140,6 +141,7 @@ fn harden(connection: &Connection, options: &Options) -> Result<()> {
         (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
         (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
         (DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true),
     ] {
         connection.set_db_config(setting, on).map_err(translate)?;
     }

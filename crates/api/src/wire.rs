@@ -8,7 +8,7 @@ mod version;
 
 pub use admin::{
     GrantSpec, KeyItem, KeyList, KeyRotate, KeyRotated, PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked,
-    PolicyShown, PrincipalAdd, PrincipalItem, RootItem, Status, VaultInfo,
+    PolicyShown, PrincipalAdd, PrincipalItem, Revocation, RootItem, Status, VaultInfo,
 };
 pub use audit::{
     AuditFilter, AuditItem, AuditPage, ClockAccepted, Explain, Freshness, LogHead, LogVerified, Receipt, StateVerified,

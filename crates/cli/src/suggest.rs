@@ -19,7 +19,7 @@ pub fn for_word(word: &str) -> Option<&'static str> {
         "check" | "fsck" | "scrub" | "doctor" => "strongroom verify --all",
         "prune" | "clean" | "cleanup" | "collect" => "strongroom gc",
         "delete" | "remove" | "rm" | "del" | "destroy" | "forget" => {
-            "strongroom history REF (a version is immutable; strongroom gc removes what no version needs)"
+            "strongroom history REF (a version is immutable; `strongroom gc` removes what no version needs)"
         }
         "share" | "grant" | "invite" | "chmod" | "allow" => {
             "strongroom principal add NAME --grant WORKSPACE=ROLE --clearance CLASS"
@@ -39,6 +39,9 @@ pub fn for_word(word: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::for_word;
+    use crate::args::Cli;
+    use clap::Parser as _;
+    use std::path::{Path, PathBuf};
 
     #[test]
     fn words_of_other_tools_lead_to_ours_and_never_shadow_them() {
@@ -49,5 +52,82 @@ mod tests {
         for command in crate::args::Cli::command().get_subcommands() {
             assert_eq!(for_word(command.get_name()), None, "{}", command.get_name());
         }
+    }
+
+    /// Every `strongroom ...` in a text of these crates, as far as it is a command: what follows a mark is prose.
+    fn commands(line: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        for (at, _) in line.match_indices("strongroom ") {
+            let quoted = line.get(..at).is_some_and(|before| before.contains('"'));
+            let command: String = line.chars().skip(at).take_while(|c| !"\"`,;(\\".contains(*c)).collect();
+            let word = command.split(' ').nth(1).unwrap_or_default();
+            if quoted && (word.starts_with("--") || word.chars().all(|c| c.is_ascii_lowercase() || c == '-')) {
+                found.push(command.trim_end_matches([')', ' ', '\n']).to_owned());
+            }
+        }
+        found
+    }
+
+    /// With something in the place of each placeholder and of what is formatted in.
+    fn filled(command: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        for word in command.split_whitespace().filter(|word| *word != "...") {
+            let word = match word {
+                "SRC" | "FILE" | "DEST" | "'{}'" => "file",
+                "WORKSPACE/ARTIFACT" | "REF" | "REF[/PATH]" | "[WORKSPACE|REF[/PREFIX]]" | "{reference}" => "lab/a",
+                "WORKSPACE=ROLE" => "lab=reader",
+                "KEY=VALUE" => "k=v",
+                "CLASS" => "internal",
+                "NAME" | "PRINCIPAL" | "{}" | "{who}" => "alice",
+                "{action}" => "read",
+                "{asked}" => "lab/a",
+                other => other,
+            };
+            words.push(word.to_owned());
+        }
+        // What a `...` stands for.
+        if command.contains("put ...") {
+            words.splice(2..2, ["file".to_owned(), "lab/a".to_owned()]);
+        } else if command.ends_with(" ...") {
+            words.push("lab/a".to_owned());
+        }
+        words
+    }
+
+    fn sources(dir: &Path, into: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, into);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                into.push(path);
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_that_a_message_names_parses() {
+        let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut files = Vec::new();
+        for name in ["cli", "client", "keeper", "depot", "policy", "api"] {
+            sources(&crates.join(name).join("src"), &mut files);
+        }
+        let mut seen = 0;
+        for file in files {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+                for command in commands(line) {
+                    let parsed = Cli::try_parse_from(filled(&command));
+                    let told = parsed.map(|_| ()).or_else(|error| match error.kind() {
+                        clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion => Ok(()),
+                        _ => Err(error),
+                    });
+                    assert!(told.is_ok(), "{}: `{command}`: {told:?}", file.display());
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen > 40, "{seen} commands were found");
     }
 }

@@ -141,7 +141,14 @@ impl Client {
         let mut journal = if is_stdin { None } else { Journal::of(&self.dir.join("drafts"), &target, &put.source) };
         if let Some((journal, version)) = journal.as_mut().and_then(|journal| journal.version().map(|id| (journal, id)))
         {
-            if let Ok(draft) = self.open_draft(put, previous, version) {
+            let opened = self.open_draft(put, previous, version);
+            // A new version would be refused as well: what was uploaded stays for when it is not.
+            if let Err(problem) = &opened
+                && (problem.refusal.is_some() || problem.code == Code::NotFound)
+            {
+                return Err(problem.clone());
+            }
+            if let Ok(draft) = opened {
                 let resume = journal.resume(&draft.map, self.vault().as_bytes(), &version);
                 if let Some(resume) = resume {
                     if self.holds(&resume, watch)? {
@@ -181,6 +188,8 @@ impl Client {
             at_least: put.at_least,
             environment: put.environment,
             kind: put.kind,
+            alias: put.alias.clone(),
+            from: put.from.clone(),
             objects: vec![segment, object],
             request: Vec::new(),
         };

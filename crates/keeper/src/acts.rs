@@ -1,7 +1,7 @@
 //! Acts on the vault itself or on a workspace: decided, logged, and done in one transaction.
 
 use crate::datastore::Transaction;
-use crate::decide::{About, Verdict, judge};
+use crate::decide::{About, THE_VAULT, Verdict, judge};
 use crate::engine::Engine;
 use crate::epochs::{self, Subject};
 use crate::error::{Error, Result};
@@ -45,7 +45,7 @@ pub(crate) struct Wanted {
 impl Wanted {
     /// Of the vault itself.
     pub(crate) fn vault(action: Action, act: &'static str) -> Self {
-        Self { action, resource: Resource::Vault, act, path: "the vault".into() }
+        Self { action, resource: Resource::Vault, act, path: THE_VAULT.into() }
     }
 }
 
@@ -96,7 +96,7 @@ pub(crate) fn act_at<T>(
         engine.keep(tx, ticket, &[&verdict.blob()])?;
         body(tx, &Act { engine, by, now, verdict, ticket }).map(Outcome::Done)
     })?;
-    outcome.told(&About { path: wanted.path.clone(), who: session.name.to_string() })
+    outcome.told(&About::new(&wanted.path, &session.name))
 }
 
 /// Decides on something that is only looked at; a refusal is logged.
@@ -109,7 +109,7 @@ pub(crate) fn look(engine: &Engine, session: &Session, wanted: &Wanted) -> Resul
         return Ok(());
     }
     let by = By::session(session, now);
-    let about = About { path: wanted.path.clone(), who: session.name.to_string() };
+    let about = About::new(&wanted.path, &session.name);
     engine.store.write(|tx| denied::<()>(engine, tx, &by, verdict.clone(), wanted.act))?.told(&about)
 }
 

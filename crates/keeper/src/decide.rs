@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::journal::{Blob, Event};
-use api::terms::{Action, Code, DecisionId};
+use api::terms::{Action, Class, Code, DecisionId, Environment, Reference};
 use api::wire::{NearMiss, Refusal};
 use log::entry::{self, Effect, Id};
 use policy::{Advice, Answer, Query, Set};
@@ -18,10 +18,41 @@ pub(crate) struct Verdict {
 /// What the question was about, in words for messages.
 #[derive(Debug, Clone)]
 pub(crate) struct About {
-    /// `workspace/artifact`, `workspace`, or `the vault`.
+    /// `workspace/artifact`, `workspace`, or [`THE_VAULT`].
     pub(crate) path: String,
     /// Who asked, by name.
     pub(crate) who: String,
+    /// The same as `policy explain` takes it.
+    pub(crate) asked: String,
+}
+
+/// The vault in words.
+pub(crate) const THE_VAULT: &str = "the vault";
+
+impl About {
+    /// About the vault, a workspace, or the latest version of an artifact.
+    pub(crate) fn new(path: impl Into<String>, who: impl ToString) -> Self {
+        let path = path.into();
+        let asked = if path == THE_VAULT { String::new() } else { path.clone() };
+        Self { path, who: who.to_string(), asked }
+    }
+
+    /// About a version.
+    pub(crate) fn version(reference: &Reference, who: impl ToString) -> Self {
+        let path = format!("{}/{}", reference.workspace, reference.artifact);
+        Self { asked: reference.without_path().to_string(), ..Self::new(path, who) }
+    }
+
+    /// About a version that is not there yet.
+    pub(crate) fn placed(path: String, who: impl ToString, (class, environment): (Class, Environment)) -> Self {
+        Self { asked: format!("{path} --class {class} --env {environment}"), ..Self::new(path, who) }
+    }
+
+    /// The command that tells whoever may change something what was missing.
+    fn explaining(&self, action: Action) -> String {
+        let Self { who, asked, .. } = self;
+        format!("strongroom policy explain --as {who} {action} {asked}").trim_end().to_owned()
+    }
 }
 
 /// Asks the policy. Never fails: what goes wrong is a refusal.
@@ -101,19 +132,18 @@ impl Verdict {
         if self.answer.allowed {
             return None;
         }
-        let About { path, who } = about;
+        let (path, explaining) = (&about.path, about.explaining(self.action));
         let first = self.answer.advice.first();
         Some(match first {
-            Some(Advice::Confirm) => format!("add --reason REASON --confirm {path}"),
-            Some(Advice::Present) => "start a session in which you proved to be there (--assert mfa=now)".to_owned(),
-            Some(Advice::OpenTask) => format!("ask a steward of {path} for a task that covers it"),
-            Some(Advice::Request { rule }) => {
-                format!("ask for approval under the rule `{rule}` from a steward of {path}")
+            Some(Advice::Confirm) => format!("the same command with `--reason REASON --confirm {path}`"),
+            Some(Advice::Present) => "prove to be there: the same command with `--assert mfa=now`".to_owned(),
+            Some(Advice::OpenTask) => {
+                format!("ask a steward of {path} for a task that covers it; `{explaining}` says what is missing")
             }
-            None => format!(
-                "ask whoever manages principals to look at `strongroom policy explain --as {who} {} {path}`",
-                self.action
-            ),
+            Some(Advice::Request { rule }) => {
+                format!("ask a steward of {path} for approval ({rule}); `{explaining}` says what is missing")
+            }
+            None => format!("ask whoever manages principals to look at `{explaining}`"),
         })
     }
 

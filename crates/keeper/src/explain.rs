@@ -1,13 +1,16 @@
 //! `Explain`: the decision that would be made, by the same code, without acting and without an entry.
 
-use crate::decide::{About, judge};
+use crate::datastore::Transaction;
+use crate::decide::{About, THE_VAULT, judge};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::facts::{self, Actor, Circumstances, Stated};
+use crate::people::VAULT_WIDE;
 use crate::rows::Artifact;
 use crate::session::Session;
 use crate::show;
-use api::terms::{Action, ArtifactId, DecisionId, Environment, Kind, Name, Selector, WorkspaceId};
+use crate::write::{Wished, class_of};
+use api::terms::{Action, ArtifactId, DecisionId, Environment, Kind, Name, Reference, Selector, WorkspaceId};
 use api::wire::{Explain, Refusal};
 use policy::Resource;
 
@@ -26,59 +29,102 @@ pub(crate) fn explain(engine: &Engine, session: &Session, command: &Explain) -> 
                 (facts::actor(engine, tx, row.id)?, name.to_string())
             }
         };
-        let (resource, path) = resource(engine, tx, &actor, command)?;
+        let (resource, about) = Question { engine, actor: &actor, who: &who, command }.resource(tx)?;
         let rules = engine.rules(tx)?;
-        let circumstances = circumstances_of(&path)?;
+        let circumstances = circumstances_of(&about.path)?;
         let query = facts::query(engine, session, &actor, command.action, resource, &circumstances);
         let verdict = judge(&rules, DecisionId::from_bytes([0; 16]), &query);
-        Ok(verdict.refusal(&About { path, who }, None))
+        Ok(verdict.refusal(&about, None))
     })
 }
 
-/// What a reference names for an action: a version, an artifact that a first `put` would make, a workspace, or the vault.
-fn resource(
-    engine: &Engine,
-    tx: &mut dyn crate::datastore::Transaction,
-    actor: &Actor,
-    command: &Explain,
-) -> Result<(Resource, String)> {
-    let text = command.reference.as_str();
-    if vault_wide(command.action) {
-        return Ok((Resource::Vault, "the vault".into()));
-    }
-    if let Ok(name) = text.parse::<Name>() {
-        let workspace = facts::workspace_named(engine, tx, &name)?;
-        let workspace = workspace.ok_or_else(|| Error::NotFound(name.to_string()))?;
-        return Ok((Resource::Workspace(policy::Workspace { id: workspace.id }), name.to_string()));
-    }
-    let reference = show::parsed(text)?;
-    let path = format!("{}/{}", reference.workspace, reference.artifact);
-    if let Some(found) = facts::resolve(engine, tx, &reference)? {
-        return Ok((found.resource(), path));
-    }
-    if command.action != Action::Write || reference.selector != Selector::Latest {
-        return Err(Error::NotFound(reference.to_string()));
-    }
-    let workspace = facts::workspace_named(engine, tx, &reference.workspace)?;
-    let default = workspace.as_ref().and_then(|workspace| workspace.default_class);
-    let id = workspace.map_or(WorkspaceId::from_bytes(crate::system::random()?), |workspace| workspace.id);
-    let artifact = Artifact {
-        id: ArtifactId::from_bytes(crate::system::random()?),
-        workspace: id,
-        name: reference.artifact.clone(),
-        kind: Kind::Other,
-        class: policy::default_class(default),
-        created: engine.now()?,
-        creator: actor.row.id,
-        latest: 0,
-    };
-    Ok((facts::resource_of(&artifact, artifact.class, Environment::Dev), path))
+struct Question<'a> {
+    engine: &'a Engine,
+    actor: &'a Actor,
+    who: &'a str,
+    command: &'a Explain,
 }
 
-/// Actions that are rights on the vault itself.
-const fn vault_wide(action: Action) -> bool {
-    match action {
-        Action::RotateKeys | Action::ManagePrincipals | Action::ManagePolicy | Action::Audit | Action::Collect => true,
-        Action::List | Action::Read | Action::Export | Action::Write | Action::Alias => false,
+impl Question<'_> {
+    /// What is asked about, as the act itself would ask: the vault, a workspace, a version, or the version that a `put` would make.
+    fn resource(&self, tx: &mut dyn Transaction) -> Result<(Resource, About)> {
+        let (engine, action) = (self.engine, self.command.action);
+        let text = match self.command.reference.as_deref() {
+            None | Some(VAULT_WIDE) if !of_versions(action) => {
+                return Ok((Resource::Vault, About::new(THE_VAULT, self.who)));
+            }
+            None => return Err(self.misplaced("name the WORKSPACE/ARTIFACT that it is about")),
+            Some(text) => text,
+        };
+        if of_vault(action) {
+            return Err(self.misplaced("it is about the vault: leave the reference out"));
+        }
+        if let Ok(name) = text.parse::<Name>() {
+            if of_versions(action) {
+                return Err(self.misplaced("it is about a version: WORKSPACE/ARTIFACT[@v3|@alias]"));
+            }
+            let workspace = facts::workspace_named(engine, tx, &name)?;
+            let workspace = workspace.ok_or_else(|| Error::NotFound(name.to_string()))?;
+            let resource = Resource::Workspace(policy::Workspace { id: workspace.id });
+            return Ok((resource, About::new(name.as_str(), self.who)));
+        }
+        if action == Action::RotateKeys {
+            return Err(self.misplaced("it is about a workspace, or about the vault without a reference"));
+        }
+        let reference = show::parsed(text)?;
+        if matches!(action, Action::Write | Action::Alias) && reference.selector == Selector::Latest {
+            return self.new_version(tx, &reference);
+        }
+        let found = facts::resolve(engine, tx, &reference)?.ok_or_else(|| Error::NotFound(reference.to_string()))?;
+        Ok((found.resource(), About::version(&reference, self.who)))
     }
+
+    /// The version that a `put` would make.
+    fn new_version(&self, tx: &mut dyn Transaction, reference: &Reference) -> Result<(Resource, About)> {
+        let (engine, command) = (self.engine, self.command);
+        let workspace = facts::workspace_named(engine, tx, &reference.workspace)?;
+        let found = match &workspace {
+            Some(workspace) => facts::artifact_named(engine, tx, workspace, &reference.artifact)?,
+            None => None,
+        };
+        let class = match (command.action, command.class) {
+            // The version that an alias leaves may be of a lower class than the artifact is now.
+            (Action::Alias, Some(class)) => class,
+            (_, class) => class_of(workspace.as_ref(), found.as_ref(), Wished { class, at_least: command.at_least })?.0,
+        };
+        let environment = command.environment.unwrap_or(Environment::Dev);
+        let artifact = match found {
+            Some(artifact) => artifact,
+            None => Artifact {
+                id: ArtifactId::from_bytes(crate::system::random()?),
+                workspace: match &workspace {
+                    Some(workspace) => workspace.id,
+                    None => WorkspaceId::from_bytes(crate::system::random()?),
+                },
+                name: reference.artifact.clone(),
+                kind: command.kind.unwrap_or(Kind::Other),
+                class,
+                created: engine.now()?,
+                creator: self.actor.row.id,
+                latest: 0,
+            },
+        };
+        let path = format!("{}/{}", reference.workspace, reference.artifact);
+        let about = About::placed(path, self.who, (class, environment));
+        Ok((facts::resource_of(&artifact, class, environment), about))
+    }
+
+    fn misplaced(&self, why: &str) -> Error {
+        Error::bad("the question", format!("`{}`: {why}", self.command.action))
+    }
+}
+
+/// Actions that are rights on a version, or on one that a `put` would make.
+const fn of_versions(action: Action) -> bool {
+    matches!(action, Action::Read | Action::Export | Action::Write | Action::Alias)
+}
+
+/// Actions that are rights on the vault itself and on nothing below it.
+const fn of_vault(action: Action) -> bool {
+    matches!(action, Action::ManagePrincipals | Action::ManagePolicy | Action::Audit | Action::Collect)
 }

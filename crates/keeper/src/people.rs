@@ -1,6 +1,8 @@
 //! Principals and their grants. What takes rights away is linearizable: it announces itself, then locks, and no release that it
 //! forbids has a later ticket (DESIGN 7, 9).
 
+mod change;
+
 use crate::acts::{Act, Wanted, act, look};
 use crate::datastore::Transaction;
 use crate::engine::Engine;
@@ -13,17 +15,18 @@ use crate::session::Session;
 use crate::{show, system};
 use api::terms::{Action, GrantId, Mode, Name, PrincipalId, WorkspaceId};
 use api::wire::{GrantSpec, PrincipalAdd, PrincipalItem};
+use change::Becomes;
 use policy::{Held, Role, Scope};
 
 /// The workspace name that means the whole vault in a grant; no workspace may have it.
 pub(crate) const VAULT_WIDE: &str = "vault";
-/// The most grants in one command.
+/// The most grants of a principal, and in one command.
 const MAX_GRANTS: usize = 256;
 /// The most principals in one answer.
 const MAX_PRINCIPALS: i64 = 100_000;
 
-/// Adds a principal, or changes one: clearance, state, and the whole of its grants. In solo nobody acts as them, but
-/// `policy explain --as` asks about them, and a vault that becomes a team's knows them already.
+/// Adds a principal, or changes what is named of one. In solo nobody acts as them, but `policy explain --as` asks about them, and a
+/// vault that becomes a team's knows them already.
 pub(crate) fn add(engine: &Engine, session: &Session, command: &PrincipalAdd) -> Result<PrincipalItem> {
     check(command)?;
     let known = engine.store.read(|tx| facts::principal_named(engine, tx, &command.name))?;
@@ -39,11 +42,13 @@ pub(crate) fn add(engine: &Engine, session: &Session, command: &PrincipalAdd) ->
         }
         (None, true) => return Err(Error::NotFound(format!("the principal {}", command.name))),
     };
-    refuse_orphaning(engine, command, id)?;
     let name = if command.change { "principal.change" } else { "principal.add" };
     let wanted = Wanted::vault(Action::ManagePrincipals, name);
     if command.change {
-        announce(engine, session, &wanted, id)?;
+        look(engine, session, &wanted)?;
+        // What cannot be done is told before anything is announced: an announcement that an earlier, killed command left stays.
+        engine.store.read(|tx| becomes(engine, tx, command, id).map(|_| ()))?;
+        announce(engine, session, id)?;
     }
     let seized: &[[u8; 16]] = if command.change { &[*id.as_bytes()] } else { &[] };
     let done = act(engine, session, &wanted, seized, |tx, act| write(engine, tx, act, command, id));
@@ -59,9 +64,8 @@ pub(crate) fn add(engine: &Engine, session: &Session, command: &PrincipalAdd) ->
     }
 }
 
-/// Announces a change, if the caller may make it: from here on releases to the principal refuse.
-fn announce(engine: &Engine, session: &Session, wanted: &Wanted, id: PrincipalId) -> Result<()> {
-    look(engine, session, wanted)?;
+/// Announces a change: from here on releases to the principal refuse.
+fn announce(engine: &Engine, session: &Session, id: PrincipalId) -> Result<()> {
     if id == session.principal {
         // One's own change is decided on one's own rows: it cannot be announced before.
         return Ok(());
@@ -70,28 +74,40 @@ fn announce(engine: &Engine, session: &Session, wanted: &Wanted, id: PrincipalId
     engine.store.write(|tx| epochs::announce(tx, id.as_bytes(), now))
 }
 
-/// The vault keeps its owner: nobody else could put it right.
-fn refuse_orphaning(engine: &Engine, command: &PrincipalAdd, id: PrincipalId) -> Result<()> {
-    let owns = |grant: &GrantSpec| {
-        grant.workspace.as_str() == VAULT_WIDE && grant.role == Role::Owner.word() && grant.until.is_none()
-    };
-    if id != engine.owner || (!command.suspended && command.grants.iter().any(owns)) {
-        return Ok(());
+/// What the command makes of the principal. The vault keeps its owner: nobody else could put it right.
+fn becomes(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    command: &PrincipalAdd,
+    id: PrincipalId,
+) -> Result<(Option<Actor>, Becomes)> {
+    let before = if command.change { Some(facts::actor(engine, tx, id)?) } else { None };
+    let becomes = Becomes::of(engine, tx, before.as_ref(), command)?;
+    if id == engine.owner && !becomes.owns_the_vault() {
+        let why = format!("`{}` owns the vault: it stays active with the grant vault=owner", command.name);
+        return Err(Error::conflict("the principal", why));
     }
-    let why = format!("`{}` owns the vault: it stays active with the grant vault=owner", command.name);
-    Err(Error::conflict("the principal", why))
+    Ok((before, becomes))
 }
 
 fn check(command: &PrincipalAdd) -> Result<()> {
-    if command.grants.len() > MAX_GRANTS {
+    if command.grants.len() + command.revoke.len() > MAX_GRANTS {
         return Err(Error::bad("the principal", "at most 256 grants"));
     }
-    for grant in &command.grants {
+    if !command.change && !command.revoke.is_empty() {
+        return Err(Error::bad("the principal", "nothing is taken away from somebody who is new"));
+    }
+    let revoked = command.revoke.iter().filter_map(|revocation| revocation.role.as_ref());
+    for role in command.grants.iter().map(|grant| &grant.role).chain(revoked) {
         let role: Role =
-            grant.role.parse().map_err(|error: api::terms::WordError| Error::bad("the role", error.to_string()))?;
+            role.parse().map_err(|error: api::terms::WordError| Error::bad("the role", error.to_string()))?;
         if role == Role::Member {
             return Err(Error::bad("the role", "everybody with a role is a member; it is not granted"));
         }
+    }
+    let named = command.kind.is_some() || command.clearance.is_some() || command.suspended.is_some();
+    if command.change && !named && command.grants.is_empty() && command.revoke.is_empty() {
+        return Err(Error::bad("the principal", "nothing to change was named"));
     }
     Ok(())
 }
@@ -106,7 +122,8 @@ fn write(
     let guard = &engine.keys.guard;
     let ticket = act.ticket;
     let mut changes = Vec::new();
-    let before: Option<Principal> = guard.find(tx, id.as_bytes())?;
+    let (before, becomes) = becomes(engine, tx, command, id)?;
+    let before = before.map(|actor| actor.row);
     let fields = &engine.keys.fields;
     let place = Place { table: Principal::NAME, column: "name", row: id.as_bytes() };
     let row = Principal {
@@ -116,15 +133,15 @@ fn write(
             Some(before) => before.name.clone(),
             None => fields.seal(place, command.name.as_str())?,
         },
-        kind: command.kind,
-        clearance: command.clearance,
-        suspended: command.suspended,
+        kind: becomes.kind,
+        clearance: becomes.clearance,
+        suspended: becomes.suspended,
         created: before.as_ref().map_or(act.now, |before| before.created),
     };
     match &before {
         Some(_) => {
             changes.push(guard.update(tx, &row, ticket)?);
-            for grant in facts::actor(engine, tx, id)?.grants {
+            for grant in &becomes.lost {
                 changes.push(guard.remove::<Grant>(tx, &grant.id())?);
             }
             epochs::bump(tx, id.as_bytes())?;
@@ -135,17 +152,19 @@ fn write(
             epochs::create(tx, id.as_bytes(), "principal")?;
         }
     }
-    let grants = grants(engine, tx, act, command, id, ticket, &mut changes)?;
-    refuse_conflicts(engine, tx, &grants)?;
-    for grant in &grants {
+    let new = grants(engine, tx, act, &becomes.new, id, ticket, &mut changes)?;
+    for grant in &new {
         changes.push(guard.insert(tx, grant, ticket)?);
     }
+    let mut grants = becomes.kept;
+    grants.extend(new);
+    refuse_conflicts(engine, tx, &grants)?;
     let event = act
         .event(if command.change { "principal.change" } else { "principal.add" })
         .on("principal", id)
-        .with("kind", command.kind)
-        .with("clearance", command.clearance)
-        .with("suspended", if command.suspended { "yes" } else { "no" })
+        .with("kind", row.kind)
+        .with("clearance", row.clearance)
+        .with("suspended", if row.suspended { "yes" } else { "no" })
         .with("grants", grants.len())
         .hiding("name", command.name.as_str())?
         .changing(changes);
@@ -158,13 +177,13 @@ fn grants(
     engine: &Engine,
     tx: &mut dyn Transaction,
     act: &Act<'_>,
-    command: &PrincipalAdd,
+    specs: &[GrantSpec],
     principal: PrincipalId,
     ticket: i64,
     changes: &mut Vec<Change>,
 ) -> Result<Vec<Grant>> {
-    let mut rows = Vec::with_capacity(command.grants.len());
-    for GrantSpec { workspace, role, until } in &command.grants {
+    let mut rows = Vec::with_capacity(specs.len());
+    for GrantSpec { workspace, role, until } in specs {
         let workspace = match workspace.as_str() {
             VAULT_WIDE => None,
             _ => Some(place(engine, tx, act, workspace, ticket, changes)?),

@@ -22,7 +22,7 @@ pub(crate) fn list(engine: &Engine, session: &Session, query: &ListQuery) -> Res
     match &query.workspace {
         None => engine.store.read(|tx| workspaces(engine, tx, session, query.after.as_deref(), limit)),
         Some(name) => {
-            let seen = Seen::workspace(name.clone());
+            let seen = Seen::workspace(name);
             seen.guarded(engine, session, |tx, actor| {
                 let workspace = facts::workspace_named(engine, tx, name)?;
                 let workspace = workspace.ok_or_else(|| Error::NotFound(name.to_string()))?;
@@ -138,17 +138,18 @@ pub(crate) fn digest_bytes(version: &Version) -> Result<[u8; 32]> {
 }
 
 /// Something that may be looked at, and the denial that is logged when it may not.
-struct Seen {
-    path: String,
+struct Seen<'a> {
+    /// A workspace, or a version.
+    what: std::result::Result<&'a api::terms::Name, &'a Reference>,
 }
 
-impl Seen {
-    fn workspace(name: api::terms::Name) -> Self {
-        Self { path: name.to_string() }
+impl<'a> Seen<'a> {
+    fn workspace(name: &'a api::terms::Name) -> Self {
+        Self { what: Ok(name) }
     }
 
-    fn reference(reference: &Reference) -> Self {
-        Self { path: format!("{}/{}", reference.workspace, reference.artifact) }
+    fn reference(reference: &'a Reference) -> Self {
+        Self { what: Err(reference) }
     }
 
     /// Runs a body that decides; a refusal is logged before it is told.
@@ -171,7 +172,11 @@ impl Seen {
                     let logged = engine.log(tx, ticket, &by, std::slice::from_ref(&event))?;
                     if logged.is_empty() { Ok(()) } else { engine.keep(tx, ticket, &[&verdict.blob()]) }
                 })?;
-                Err(verdict.error(&About { path: self.path.clone(), who: session.name.to_string() }))
+                let who = &session.name;
+                Err(verdict.error(&match self.what {
+                    Ok(name) => About::new(name.as_str(), who),
+                    Err(reference) => About::version(reference, who),
+                }))
             }
             other => other,
         }

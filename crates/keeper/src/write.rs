@@ -2,10 +2,13 @@
 
 mod begin;
 mod check;
+mod class;
 mod commit;
+mod named;
 pub(crate) mod objects;
 
 pub(crate) use begin::begin;
+pub(crate) use class::{Wished, class_of};
 pub(crate) use commit::commit;
 
 use crate::datastore::Transaction;

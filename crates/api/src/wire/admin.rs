@@ -120,19 +120,22 @@ pub struct KeyRotated {
     pub receipts: Vec<Receipt>,
 }
 
-/// Add a principal, or change clearance, state and grants of one.
+/// Add a principal, or change what is named of one: nothing else of it changes.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct PrincipalAdd {
     /// Name.
     pub name: Name,
-    /// Kind.
-    pub kind: PrincipalKind,
-    /// Clearance.
-    pub clearance: Class,
-    /// Roles in workspaces.
+    /// Kind; of a new principal else a user.
+    pub kind: Option<PrincipalKind>,
+    /// Clearance; of a new principal else internal.
+    pub clearance: Option<Class>,
+    /// Roles that it gets; one that it holds gets the end named here.
     pub grants: Vec<GrantSpec>,
-    /// Suspended principals are refused everything.
-    pub suspended: bool,
+    /// Roles that it loses, before it gets others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revoke: Vec<Revocation>,
+    /// Suspended principals are refused everything; a new one is else active.
+    pub suspended: Option<bool>,
     /// The principal exists already and is changed; else an existing name is a conflict.
     pub change: bool,
 }
@@ -146,6 +149,16 @@ pub struct GrantSpec {
     pub role: String,
     /// The end.
     pub until: Option<Timestamp>,
+}
+
+/// Roles taken away: one in a workspace, or all of them there.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Revocation {
+    /// The workspace.
+    pub workspace: Name,
+    /// The role; none means every one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
 }
 
 /// A principal.

@@ -1,7 +1,7 @@
 //! The log, seen from outside.
 
 use super::hex_bytes;
-use crate::terms::{Action, EntryId, Name, Timestamp};
+use crate::terms::{Action, Class, EntryId, Environment, Kind, Name, Timestamp};
 
 /// Where the log says that something happened.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -123,10 +123,40 @@ pub struct Explain {
     pub principal: Option<Name>,
     /// Which action.
     pub action: Action,
-    /// On what.
-    pub reference: String,
+    /// On what: a version, an artifact as a `put` would find it, a workspace; none or `vault` for the vault itself.
+    pub reference: Option<String>,
+    /// For `write` and `alias`: the class that the new version is asked to have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<Class>,
+    /// The class that it is not to be below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<Class>,
+    /// Its environment; none: `dev`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Environment>,
+    /// What a first version is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
     /// With this reason.
     pub reason: Option<String>,
     /// With this confirmation.
     pub confirm: Option<String>,
+}
+
+impl Explain {
+    /// Whether the caller may do this to the vault itself; other questions set what they name.
+    #[must_use]
+    pub fn of(action: Action) -> Self {
+        Self {
+            principal: None,
+            action,
+            reference: None,
+            class: None,
+            at_least: None,
+            environment: None,
+            kind: None,
+            reason: None,
+            confirm: None,
+        }
+    }
 }

@@ -22,6 +22,12 @@ pub struct Begin {
     pub environment: Environment,
     /// What it is; on the first version, else must agree.
     pub kind: Option<Kind>,
+    /// The alias that the commit is going to move: a right of its own, asked for here so that nothing is uploaded in vain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<Name>,
+    /// What the commit is going to name as sources; each must be visible.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<String>,
     /// Depot objects the client is about to upload, registered with a lease. At most 1,024.
     pub objects: Vec<ObjectId>,
     /// A signed release request (`seal::request`) with action `write` for a version id drawn by the client; a version

@@ -1,7 +1,7 @@
 //! Commands on the vault, keys, principals and policy.
 
 use super::Duration;
-use api::terms::{Action, Class, Environment, Mode, PrincipalKind};
+use api::terms::{Action, Class, Environment, Kind, Mode, PrincipalKind};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -83,19 +83,26 @@ pub struct PrincipalAddArgs {
     /// Its name
     #[arg(value_name = "NAME")]
     pub name: String,
-    /// user, service or workload
-    #[arg(long, default_value = "user", env = "STRONGROOM_KIND", hide_env = true)]
-    pub kind: PrincipalKind,
-    /// The highest classification it may see: public, internal, confidential or restricted
-    #[arg(long, default_value = "internal", value_name = "CLASS", env = "STRONGROOM_CLEARANCE", hide_env = true)]
-    pub clearance: Class,
-    /// A role in a workspace, as lab=reader or lab=reader:2027-01-31; may be repeated
+    /// user, service or workload [default of a new one: user]
+    #[arg(long, env = "STRONGROOM_KIND", hide_env = true)]
+    pub kind: Option<PrincipalKind>,
+    /// The highest classification it may see: public, internal, confidential or restricted [default of a new one: internal]
+    #[arg(long, value_name = "CLASS", env = "STRONGROOM_CLEARANCE", hide_env = true)]
+    pub clearance: Option<Class>,
+    /// Give it a role in a workspace (vault: in all), as lab=reader or lab=reader:2027-01-31; may be repeated. Roles: reader, writer,
+    /// steward, custodian, policy-author, auditor, owner
     #[arg(long = "grant", value_name = "WORKSPACE=ROLE[:UNTIL]")]
     pub grants: Vec<String>,
+    /// Take a role away, or all that it has in a workspace; may be repeated
+    #[arg(long, value_name = "WORKSPACE[=ROLE]", requires = "change")]
+    pub revoke: Vec<String>,
     /// Refuse it everything
     #[arg(long, env = "STRONGROOM_SUSPENDED", hide_env = true)]
     pub suspended: bool,
-    /// It exists already: set clearance, state and grants anew
+    /// It is suspended no more
+    #[arg(long, requires = "change", conflicts_with = "suspended", env = "STRONGROOM_ACTIVE", hide_env = true)]
+    pub active: bool,
+    /// It exists already: change what is named here and leave everything else as it is
     #[arg(long, env = "STRONGROOM_CHANGE", hide_env = true)]
     pub change: bool,
 }
@@ -122,12 +129,22 @@ pub enum PolicyCommand {
     },
     /// Say what would be decided and why, without acting
     Explain {
-        /// list, read, export, write, alias, rotate-keys, manage-principals, manage-policy, audit or collect
+        /// list, read (cat), export (get), write (put), alias (put --alias), rotate-keys, manage-principals, manage-policy, audit or
+        /// collect (gc)
         #[arg(value_name = "ACTION")]
         action: Action,
-        /// On what
+        /// On which version, workspace, or artifact to put; nothing, or vault, for what is about the whole vault
         #[arg(value_name = "REF")]
-        reference: String,
+        reference: Option<String>,
+        /// With write and alias: the class that put would be given
+        #[arg(long, env = "STRONGROOM_CLASS", hide_env = true)]
+        class: Option<Class>,
+        /// With write and alias: the environment [default: dev]
+        #[arg(long = "env", value_name = "ENVIRONMENT", env = "STRONGROOM_ENV", hide_env = true)]
+        environment: Option<Environment>,
+        /// With write: what a new artifact is
+        #[arg(long, env = "STRONGROOM_KIND", hide_env = true)]
+        kind: Option<Kind>,
         /// Why.
         #[command(flatten)]
         why: super::ReasonArgs,

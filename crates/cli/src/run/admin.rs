@@ -5,7 +5,7 @@ use crate::args::{GcArgs, KeyCommand, PrincipalAddArgs, PrincipalCommand, Status
 use crate::output::{Failure, bytes_shown, printable, table};
 use crate::unlock;
 use api::terms::Timestamp;
-use api::wire::{Freshness, GrantSpec, KeyItem, KeyList, KeyRotate, PrincipalAdd, PrincipalItem};
+use api::wire::{Freshness, GrantSpec, KeyItem, KeyList, KeyRotate, PrincipalAdd, PrincipalItem, Revocation};
 use client::Deletes;
 use serde_json::json;
 
@@ -175,7 +175,8 @@ fn added(args: &PrincipalAddArgs) -> Result<PrincipalAdd, Failure> {
         kind: args.kind,
         clearance: args.clearance,
         grants: args.grants.iter().map(|text| grant(text)).collect::<Result<_, _>>()?,
-        suspended: args.suspended,
+        revoke: args.revoke.iter().map(|text| revocation(text)).collect::<Result<_, _>>()?,
+        suspended: if args.active { Some(false) } else { args.suspended.then_some(true) },
         change: args.change,
     })
 }
@@ -192,6 +193,15 @@ fn grant(text: &str) -> Result<GrantSpec, Failure> {
         return Err(bad("the role is missing"));
     }
     Ok(GrantSpec { workspace: unlock::name(workspace)?, role: role.to_owned(), until })
+}
+
+/// `WORKSPACE[=ROLE]`.
+fn revocation(text: &str) -> Result<Revocation, Failure> {
+    let (workspace, role) = match text.split_once('=') {
+        Some((workspace, role)) => (workspace, Some(role.to_owned())),
+        None => (text, None),
+    };
+    Ok(Revocation { workspace: unlock::name(workspace)?, role })
 }
 
 fn principals_text(items: &[PrincipalItem]) -> String {

@@ -38,7 +38,7 @@ pub fn put(context: &Context, args: PutArgs) -> Result<u8, Failure> {
     };
     context.with(|client| {
         if context.global.dry_run {
-            return would(context, client, Action::Write, &args.target, &Why::default());
+            return would_put(context, client, &put, &args.target);
         }
         let terminal = context.terminal();
         let done = client.put(&put, &terminal);
@@ -77,7 +77,7 @@ pub fn get(context: &Context, args: &GetArgs) -> Result<u8, Failure> {
     let existing = if args.force { Existing::Replace } else { Existing::Keep };
     context.with(|client| {
         if context.global.dry_run {
-            return would(context, client, Action::Export, &reference.without_path().to_string(), &why(&args.why));
+            return would(context, client, Action::Export, &reference, why(&args.why));
         }
         context.with_reasons(why(&args.why), |why| {
             let get = Get { reference: reference.clone(), dest: args.dest.clone(), existing, why: why.clone() };
@@ -104,7 +104,7 @@ pub fn cat(context: &Context, args: &CatArgs) -> Result<u8, Failure> {
     };
     context.with(|client| {
         if context.global.dry_run {
-            return would(context, client, Action::Read, &reference.without_path().to_string(), &why(&args.why));
+            return would(context, client, Action::Read, &reference, why(&args.why));
         }
         context.with_reasons(why(&args.why), |why| {
             let terminal = context.terminal();
@@ -310,21 +310,43 @@ fn verified_text(report: &client::VerifyReport, state: Option<&StateVerified>) -
 }
 
 /// `--dry-run`: what would be decided.
-pub(super) fn would(
+fn would(
     context: &Context,
     client: &Client,
     action: Action,
-    reference: &str,
-    why: &Why,
+    reference: &Reference,
+    Why { reason, confirm }: Why,
 ) -> Result<u8, Failure> {
-    let answer = client.explain(Explain {
-        principal: None,
-        action,
-        reference: reference.to_owned(),
-        reason: why.reason.clone(),
-        confirm: why.confirm.clone(),
-    })?;
-    super::policy::answered(context, action, reference, &answer)
+    let reference = Some(reference.without_path().to_string());
+    let question = Explain { reference, reason, confirm, ..Explain::of(action) };
+    super::policy::answered(context, &question, &client.explain(question.clone())?)
+}
+
+/// The same for `put`: the first thing that would be refused, the alias included.
+fn would_put(context: &Context, client: &Client, put: &Put, target: &str) -> Result<u8, Failure> {
+    let write = Explain {
+        reference: Some(target.to_owned()),
+        class: put.class,
+        at_least: put.at_least,
+        environment: Some(put.environment),
+        kind: put.kind,
+        ..Explain::of(Action::Write)
+    };
+    let written = client.explain(write.clone())?;
+    let Some(alias) = put.alias.as_ref().filter(|_| written.allowed) else {
+        return super::policy::answered(context, &write, &written);
+    };
+    let moved = Explain { action: Action::Alias, ..write.clone() };
+    let left = Explain { reference: Some(format!("{target}@{alias}")), ..Explain::of(Action::Alias) };
+    for question in [moved, left] {
+        match client.explain(question.clone()) {
+            Ok(answer) if !answer.allowed => return super::policy::answered(context, &question, &answer),
+            // The alias is new: it leaves no version.
+            Err(problem) if problem.code != Code::NotFound => return Err(problem.into()),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    super::policy::answered(context, &write, &written)
 }
 
 /// A reference as the shell handed it over.

@@ -4,8 +4,9 @@ use super::{Context, why};
 use crate::args::PolicyCommand;
 use crate::output::{Failure, printable, refusal_text};
 use crate::unlock;
-use api::terms::{Action, Exit};
+use api::terms::Exit;
 use api::wire::{Explain, PolicyApply, PolicyCheck, PolicyChecked, Refusal};
+use client::Why;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -35,22 +36,14 @@ pub fn policy(context: &Context, command: PolicyCommand) -> Result<u8, Failure> 
             let sources = if files.is_empty() { None } else { Some(sources(&files)?) };
             check(context, PolicyCheck { sources, cases: Some(text(&cases)?) })
         }
-        PolicyCommand::Explain { action, reference, why: args } => {
+        PolicyCommand::Explain { action, reference, class, environment, kind, why: args } => {
             let principal = context.global.principal.as_deref().map(unlock::name).transpose()?;
-            let reference = super::data::reference(std::ffi::OsStr::new(&reference))?.without_path().to_string();
-            let why = why(&args);
+            let reference = reference.as_deref().map(subject).transpose()?;
+            let Why { reason, confirm } = why(&args);
+            let question =
+                Explain { principal, reference, class, environment, kind, reason, confirm, ..Explain::of(action) };
             // `--as` says whom it is about; who asks is the owner of the vault.
-            context.with_owner(|client| {
-                let question = Explain {
-                    principal,
-                    action,
-                    reference: reference.clone(),
-                    reason: why.reason,
-                    confirm: why.confirm,
-                };
-                let answer = client.explain(question)?;
-                answered(context, action, &reference, &answer)
-            })
+            context.with_owner(|client| answered(context, &question, &client.explain(question.clone())?))
         }
         PolicyCommand::Apply { files, base } => {
             let sources = sources(&files)?;
@@ -89,11 +82,21 @@ fn checked_text(checked: &PolicyChecked) -> String {
     out
 }
 
+/// What a question is about: a workspace or `vault`, or a version without its path.
+fn subject(text: &str) -> Result<String, Failure> {
+    if text.contains('/') {
+        Ok(super::data::reference(std::ffi::OsStr::new(text))?.without_path().to_string())
+    } else {
+        unlock::name(text).map(|name| name.to_string())
+    }
+}
+
 /// Prints what would be decided: the question was answered, so the exit code is 0 either way.
-pub(super) fn answered(context: &Context, action: Action, reference: &str, answer: &Refusal) -> Result<u8, Failure> {
+pub(super) fn answered(context: &Context, question: &Explain, answer: &Refusal) -> Result<u8, Failure> {
     context.output.result("decision", answer, || {
         let verb = if answer.allowed { "allowed" } else { "denied" };
-        let mut out = format!("{verb}: {action} {}\n{}", printable(reference), refusal_text(answer));
+        let subject = question.reference.as_deref().unwrap_or("vault");
+        let mut out = format!("{verb}: {} {}\n{}", question.action, printable(subject), refusal_text(answer));
         if let Some(hint) = &answer.try_ {
             out.push_str(&format!("  try: {}\n", printable(hint)));
         }

@@ -6,6 +6,7 @@ mod commands;
 mod crash;
 mod errors;
 mod faults;
+mod hints;
 mod outputs;
 mod readme;
 mod rehearsal;

@@ -112,22 +112,74 @@ fn nothing_is_asserted_in_a_solo_vault() {
 fn a_suspended_principal_is_refused_everything() {
     let sandbox = lab();
     sandbox.run(["--as", "alice", "cat", "lab/internal"]).exits(0);
-    sandbox
-        .run([
-            "principal",
-            "add",
-            "alice",
-            "--change",
-            "--suspended",
-            "--clearance",
-            "internal",
-            "--grant",
-            "lab=reader",
-        ])
-        .exits(0);
-    let refused = sandbox.run(["--as", "alice", "cat", "lab/internal"]);
-    assert!(matches!(refused.code, 5 | 10), "{} {}", refused.code, refused.stderr);
-    assert!(refused.stdout.is_empty());
+    sandbox.run(["principal", "add", "alice", "--change", "--suspended"]).exits(0);
+    let refused = sandbox.run(["--as", "alice", "cat", "lab/internal"]).exits(10);
+    assert!(refused.stdout.is_empty() && refused.stderr.contains("[gone]"), "{}", refused.stderr);
+    let alice = sandbox.run(["--format", "json", "principal", "show", "alice"]).exits(0).json();
+    assert_eq!((alice["clearance"].as_str(), alice["grants"][0]["role"].as_str()), (Some("internal"), Some("reader")));
+    sandbox.run(["principal", "add", "alice", "--change", "--active"]).exits(0);
+    sandbox.run(["--as", "alice", "cat", "lab/internal"]).exits(0);
+}
+
+#[test]
+fn a_change_leaves_what_it_does_not_name_and_takes_away_what_it_does() {
+    let sandbox = lab();
+    let change = |what: &[&str]| {
+        let base = ["--format", "json", "principal", "add", "carol", "--change"];
+        sandbox.run(base.iter().chain(what))
+    };
+    let carol = change(&["--grant", "yard=writer:2031-01-31"]).exits(0).json();
+    assert_eq!(
+        (carol["clearance"].as_str(), carol["grants"].as_array().map(Vec::len)),
+        (Some("confidential"), Some(2))
+    );
+    let carol = change(&["--clearance", "internal"]).exits(0).json();
+    assert_eq!((carol["clearance"].as_str(), carol["grants"].as_array().map(Vec::len)), (Some("internal"), Some(2)));
+    let carol = change(&["--revoke", "yard"]).exits(0).json();
+    assert_eq!(
+        (carol["grants"].as_array().map(Vec::len), carol["grants"][0]["role"].as_str()),
+        (Some(1), Some("reader"))
+    );
+    change(&["--revoke", "yard"]).exits(3);
+    change(&["--revoke", "lab=raeder"]).exits(2);
+    change(&[]).exits(2);
+    sandbox.run(["principal", "add", "dora", "--revoke", "lab"]).exits(2);
+    sandbox.run(["--as", "carol", "cat", "lab/internal"]).exits(0);
+    change(&["--revoke", "lab=reader"]).exits(0);
+    sandbox.run(["--as", "carol", "cat", "lab/internal"]).exits(3);
+}
+
+#[test]
+fn an_alias_without_the_right_is_refused_before_anything_is_uploaded() {
+    let sandbox = lab();
+    let before = sandbox.objects();
+    let put = ["put", "f", "lab/internal", "--env", "staging", "--alias", "live"];
+    let as_wanda = |more: &[&str]| sandbox.run(["--as", "wanda"].iter().chain(more).chain(&put));
+    let told = as_wanda(&["--format", "json", "--dry-run"]).exits(0).json();
+    assert_eq!(
+        (told["allowed"].as_bool(), told["policies"].as_array().map(Vec::len)),
+        (Some(false), Some(0)),
+        "{told}"
+    );
+    let refused = as_wanda(&[]).exits(5);
+    assert!(refused.stderr.contains("may not alias lab/internal"), "{}", refused.stderr);
+    assert_eq!(sandbox.objects(), before, "nothing was uploaded");
+    let status = sandbox.run(["--format", "json", "status"]).exits(0).json();
+    assert_eq!(
+        (status["drafts"].as_u64(), status["versions"].as_u64()),
+        (Some(0), Some(3)),
+        "nothing was begun: {status}"
+    );
+    let page = sandbox.run(["--format", "json", "--as", "aud", "audit", "query", "--act", "version"]).exits(0).json();
+    let last = &page["items"].as_array().unwrap().last().unwrap()["entry"];
+    assert_eq!((last["kind"].as_str(), last["act"].as_str()), (Some("denial"), Some("version.begin")), "{page}");
+    // Sources that nobody can see as well.
+    sandbox.run(["--as", "wanda", "put", "f", "lab/internal", "--from", "lab/nothing"]).exits(3);
+    assert_eq!(sandbox.objects(), before);
+    let moved = ["--as", "wanda", "put", "f", "lab/internal", "--alias", "mine"];
+    sandbox.run(moved.iter().copied().chain(["--dry-run"])).exits(0);
+    sandbox.run(moved).exits(0);
+    sandbox.run(["--as", "wanda", "cat", "lab/internal@mine"]).exits(0);
 }
 
 #[test]

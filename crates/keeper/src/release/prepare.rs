@@ -53,7 +53,7 @@ pub(crate) fn prepare(
     let circumstances = Circumstances::stated(now, &stated, &path)?;
     let query = facts::query(engine, session, &known.actor, command.action, found.resource(), &circumstances);
     let verdict = judge(&known.rules, DecisionId::from_bytes(crate::system::random()?), &query);
-    let about = About { path: path.clone(), who: session.name.to_string() };
+    let about = About::version(reference, &session.name);
     if verdict.answer.allowed && asked.versions != [found.version.id] {
         return Err(Error::Conflict {
             what: "the release",

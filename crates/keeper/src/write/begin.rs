@@ -1,6 +1,6 @@
 //! Opening a version for writing.
 
-use super::{LEASE_MILLIS, Outcome, denied, objects, renew};
+use super::{LEASE_MILLIS, Outcome, Wished, class_of, denied, named, objects, renew};
 use crate::datastore::Transaction;
 use crate::decide::{About, Verdict, judge};
 use crate::engine::Engine;
@@ -16,7 +16,8 @@ use crate::rows::{Artifact, Change, Domain, Draft, Key, PolicySet, Workspace};
 use crate::session::{Asked, Session, verified};
 use crate::show;
 use api::terms::{
-    Action, ArtifactId, Class, DecisionId, EntryId, KeyId, Kind, ReleaseId, Timestamp, VersionId, WorkspaceId,
+    Action, ArtifactId, Class, DecisionId, EntryId, Environment, KeyId, Kind, ReleaseId, Timestamp, VersionId,
+    WorkspaceId,
 };
 use api::wire::{Begin, Begun, Command, Released};
 use log::entry::Kind as Entry;
@@ -29,6 +30,7 @@ pub(crate) fn begin(engine: &Engine, session: &Session, command: &Begin) -> Resu
     if command.workspace.as_str() == VAULT_WIDE {
         return Err(bad("`vault` is no name for a workspace: in grants it means the whole vault"));
     }
+    named::form(command.alias.as_ref(), &command.from)?;
     let now = engine.now()?;
     let wrapped = Command::Begin(command.clone());
     let asked = verified(engine.vault, session, &engine.nonces, &command.request, &wrapped, now)?;
@@ -39,7 +41,8 @@ pub(crate) fn begin(engine: &Engine, session: &Session, command: &Begin) -> Resu
         _ => return Err(bad("the signed request names the new version, and the one before it or none")),
     };
     let call = Call { engine, session, command, now, version, previous, ids: Ids::draw()? };
-    let opened = engine.store.write(|tx| call.run(tx))?.told(&call.about())?;
+    let (outcome, placed) = engine.store.write(|tx| call.run(tx))?;
+    let opened = outcome.told(&call.about(placed))?;
     // Keys leave again and no row tells of it: the entry is looked for, before that if the class asks for the anchor.
     if let Some(logged) = &opened.resumed {
         engine.ledger.owe(logged.id, logged.leaf);
@@ -88,6 +91,9 @@ struct Call<'a> {
     ids: Ids,
 }
 
+/// A class in an environment.
+type Placed = (Class, Environment);
+
 /// Where the version goes; rows that are new are written once it is allowed.
 struct Site {
     workspace: Workspace,
@@ -131,12 +137,13 @@ struct Previous {
 }
 
 impl Call<'_> {
-    fn about(&self) -> About {
+    fn about(&self, placed: Placed) -> About {
         let Begin { workspace, artifact, .. } = self.command;
-        About { path: format!("{workspace}/{artifact}"), who: self.session.name.to_string() }
+        let path = format!("{workspace}/{artifact}");
+        About::placed(path, &self.session.name, placed)
     }
 
-    fn run(&self, tx: &mut dyn Transaction) -> Result<Outcome<Opened>> {
+    fn run(&self, tx: &mut dyn Transaction) -> Result<(Outcome<Opened>, Placed)> {
         let engine = self.engine;
         let guard = &engine.keys.guard;
         if guard.find::<crate::rows::Version>(tx, self.version.as_bytes())?.is_some() {
@@ -153,11 +160,16 @@ impl Call<'_> {
         }
         let actor = facts::actor(engine, tx, self.session.principal)?;
         let rules = engine.rules(tx)?;
-        let verdict = self.decide(&rules, &actor, &site)?;
+        let here = (site.class, self.command.environment);
+        let verdict = self.decide(&rules, &actor, &site, Action::Write, here)?;
         let by = By::session(self.session, self.now);
         if !verdict.answer.allowed {
-            return denied(engine, tx, &by, verdict, "version.begin");
+            return Ok((denied(engine, tx, &by, verdict, "version.begin")?, here));
         }
+        if let Some((refused, place)) = self.refused_alias(tx, &rules, &actor, &site)? {
+            return Ok((denied(engine, tx, &by, refused, "version.begin")?, place));
+        }
+        named::lineage(engine, self.session, tx, (&actor, self.now), &self.command.from)?;
         let domain = Domain { workspace: site.workspace.id, environment: self.command.environment, class: site.class };
         let under = Domains::active(tx, guard, &domain)?;
         if let Some(key) = &under {
@@ -182,7 +194,8 @@ impl Call<'_> {
         };
         objects::register(tx, guard, self.version, &self.command.objects, until)?;
         let previous = self.release_previous(tx, &actor, &rules, &site, &by, ticket)?;
-        Ok(Outcome::Done(Opened { draft: Draft { lease_until: until, ..draft }, key, previous, resumed, lease_secs }))
+        let draft = Draft { lease_until: until, ..draft };
+        Ok((Outcome::Done(Opened { draft, key, previous, resumed, lease_secs }), here))
     }
 
     fn site(&self, tx: &mut dyn Transaction, existing: Option<&Draft>) -> Result<Site> {
@@ -198,7 +211,8 @@ impl Call<'_> {
         });
         let found =
             if new_workspace { None } else { facts::artifact_named(engine, tx, &workspace, &command.artifact)? };
-        let (class, class_why) = self.class(&workspace, found.as_ref())?;
+        let wished = Wished { class: command.class, at_least: command.at_least };
+        let (class, class_why) = class_of(Some(&workspace), found.as_ref(), wished)?;
         let new_artifact = found.is_none();
         let artifact = found.unwrap_or_else(|| Artifact {
             id: self.ids.artifact,
@@ -235,33 +249,37 @@ impl Call<'_> {
         Ok(Site { class: draft.class, class_why: "resumed", ..site })
     }
 
-    fn class(&self, workspace: &Workspace, artifact: Option<&Artifact>) -> Result<(Class, &'static str)> {
-        let settled = artifact.filter(|artifact| artifact.latest > 0);
-        let (class, why) = match (self.command.class, settled) {
-            (Some(asked), Some(artifact)) if asked < artifact.class => {
-                return Err(Error::conflict(
-                    "the new version",
-                    format!("the artifact is {}; a lower class is an act of its own", artifact.class),
-                ));
-            }
-            (Some(asked), _) => (asked, "asked"),
-            (None, Some(artifact)) => (artifact.class, "artifact"),
-            (None, None) => {
-                let why = if workspace.default_class.is_some() { "workspace default" } else { "default" };
-                (policy::default_class(workspace.default_class), why)
-            }
-        };
-        Ok(match self.command.at_least {
-            Some(least) if least > class => (least, "raised"),
-            _ => (class, why),
-        })
+    fn decide(
+        &self,
+        rules: &Arc<policy::Set>,
+        actor: &Actor,
+        site: &Site,
+        action: Action,
+        (class, environment): Placed,
+    ) -> Result<Verdict> {
+        let resource = facts::resource_of(&site.artifact, class, environment);
+        let circumstances = Circumstances::plain(self.now)?;
+        let query = facts::query(self.engine, self.session, actor, action, resource, &circumstances);
+        Ok(judge(rules, self.ids.decision, &query))
     }
 
-    fn decide(&self, rules: &Arc<policy::Set>, actor: &Actor, site: &Site) -> Result<Verdict> {
-        let resource = facts::resource_of(&site.artifact, site.class, self.command.environment);
-        let circumstances = Circumstances::plain(self.now)?;
-        let query = facts::query(self.engine, self.session, actor, Action::Write, resource, &circumstances);
-        Ok(judge(rules, self.ids.decision, &query))
+    /// The commit decides on the alias and counts; what it would refuse is refused before anything is uploaded.
+    fn refused_alias(
+        &self,
+        tx: &mut dyn Transaction,
+        rules: &Arc<policy::Set>,
+        actor: &Actor,
+        site: &Site,
+    ) -> Result<Option<(Verdict, Placed)>> {
+        let Some(name) = &self.command.alias else { return Ok(None) };
+        let here = (site.class, self.command.environment);
+        for place in named::alias_places(self.engine, tx, &site.artifact, name, here)? {
+            let verdict = self.decide(rules, actor, site, Action::Alias, place)?;
+            if !verdict.answer.allowed {
+                return Ok(Some((verdict, place)));
+            }
+        }
+        Ok(None)
     }
 
     /// Writes the rows of a new draft, and the intent.

@@ -1,12 +1,12 @@
 //! A version record against its draft: nothing is believed that can be checked.
 
-use super::objects;
+use super::{named, objects};
 use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::rows::{Draft, Version};
 use crate::show;
-use api::terms::{Class, Name, ObjectId, Reference, Selector, VersionId};
+use api::terms::{Class, Name, ObjectId, VersionId};
 use api::wire::Commit;
 use seal::record::{Pack, VersionRecord};
 use std::collections::BTreeMap;
@@ -15,8 +15,6 @@ use std::collections::BTreeMap;
 const MAX_TAGS: usize = 64;
 /// The longest tag, in bytes.
 const MAX_TAG_LEN: usize = 1024;
-/// The most lineage references.
-const MAX_FROM: usize = 256;
 
 /// What the tables need from a record.
 pub(super) struct Checked {
@@ -40,22 +38,10 @@ pub(super) fn form(command: &Commit) -> Result<()> {
     if command.plaintext_commitment.len() != 32 {
         return bad("the commitment to the plaintext is 32 bytes");
     }
-    if command.from.len() > MAX_FROM {
-        return bad("at most 256 sources");
-    }
     if command.bytes > 1 << 53 || command.files > 1 << 53 {
         return bad("more than 2^53 bytes or files");
     }
-    match &command.alias {
-        Some(alias) if !is_alias(alias) => bad("`latest` and `v1`, `v2`, ... are no aliases"),
-        _ => Ok(()),
-    }
-}
-
-/// Whether a name can be told from `latest` and version numbers.
-fn is_alias(name: &Name) -> bool {
-    let parsed: std::result::Result<Reference, _> = format!("w/a@{name}").parse();
-    parsed.is_ok_and(|reference| reference.selector == Selector::Alias(name.clone()))
+    named::form(command.alias.as_ref(), &command.from)
 }
 
 /// Checks a record against its draft and the objects and packs it names.

@@ -1,7 +1,7 @@
 //! Making a version exist.
 
 use super::check::{self, Checked};
-use super::{Outcome, denied, objects, own_draft};
+use super::{Outcome, denied, named, objects, own_draft};
 use crate::datastore::Transaction;
 use crate::decide::{About, Verdict, judge};
 use crate::engine::Engine;
@@ -13,7 +13,7 @@ use crate::journal::{By, Event, Logged};
 use crate::rows::{Alias, Artifact, Change, Draft, PolicySet, Table, Version, Workspace};
 use crate::session::Session;
 use crate::show;
-use api::terms::{Action, DecisionId, EntryId, Timestamp, VersionId};
+use api::terms::{Action, Class, DecisionId, EntryId, Environment, Timestamp, VersionId};
 use api::wire::{Commit, Committed};
 use log::entry::Kind;
 use seal::record::VersionRecord;
@@ -74,7 +74,7 @@ impl Call<'_> {
         let engine = self.engine;
         let guard = &engine.keys.guard;
         if let Some(done) = self.done_before(tx)? {
-            return Ok((About { path: String::new(), who: String::new() }, Outcome::Done(done)));
+            return Ok((About::new(String::new(), &self.session.name), Outcome::Done(done)));
         }
         let draft = own_draft(engine, tx, self.session, self.command.version)?;
         let subjects = [*self.session.principal.as_bytes(), *draft.workspace.as_bytes(), PolicySet::row_id()];
@@ -85,11 +85,15 @@ impl Call<'_> {
         }
         let workspace: Workspace = guard.expect(tx, draft.workspace.as_bytes())?;
         let artifact: Artifact = guard.expect(tx, draft.artifact.as_bytes())?;
-        let about = About { path: format!("{}/{}", workspace.name, artifact.name), who: self.session.name.to_string() };
+        let path = format!("{}/{}", workspace.name, artifact.name);
         let actor = facts::actor(engine, tx, self.session.principal)?;
         let by = By::session(self.session, self.now);
         let verdicts = self.decide(tx, &actor, &artifact, &draft)?;
-        if let Some(refused) = verdicts.iter().find(|verdict| !verdict.answer.allowed) {
+        let here = (draft.class, draft.environment);
+        let refused = verdicts.iter().find(|(verdict, _)| !verdict.answer.allowed);
+        let place = refused.map_or(here, |(_, place)| *place);
+        let about = About::placed(path, &self.session.name, place);
+        if let Some((refused, _)) = refused {
             return Ok((about, denied(engine, tx, &by, refused.clone(), "version.commit")?));
         }
         if artifact.latest > 0 && draft.class < artifact.class {
@@ -97,7 +101,8 @@ impl Call<'_> {
             return Err(Error::conflict("the new version", why));
         }
         let checked = check::record(engine, tx, &draft, &self.record)?;
-        let from = self.lineage(tx, &actor)?;
+        let from = named::lineage(engine, self.session, tx, (&actor, self.now), &self.command.from)?;
+        let verdicts: Vec<Verdict> = verdicts.into_iter().map(|(verdict, _)| verdict).collect();
         let done = self.write(tx, draft, workspace, artifact, &checked, from, &by, &verdicts)?;
         Ok((about, Outcome::Done(done)))
     }
@@ -110,25 +115,20 @@ impl Call<'_> {
         actor: &Actor,
         artifact: &Artifact,
         draft: &Draft,
-    ) -> Result<Vec<Verdict>> {
+    ) -> Result<Vec<(Verdict, (Class, Environment))>> {
         let rules = self.engine.rules(tx)?;
         let here = (draft.class, draft.environment);
         let mut wanted = vec![(Action::Write, here)];
         if let Some(name) = &self.command.alias {
-            wanted.push((Action::Alias, here));
-            let guard = &self.engine.keys.guard;
-            let alias = Alias { artifact: artifact.id, name: name.clone(), version: draft.version };
-            if let Some(held) = guard.find::<Alias>(tx, &alias.id())? {
-                let left: Version = guard.expect(tx, held.version.as_bytes())?;
-                wanted.push((Action::Alias, (left.class, left.environment)));
-            }
+            let places = named::alias_places(self.engine, tx, artifact, name, here)?;
+            wanted.extend(places.into_iter().map(|place| (Action::Alias, place)));
         }
         let mut verdicts = Vec::with_capacity(wanted.len());
         for ((action, (class, environment)), id) in wanted.into_iter().zip(self.decisions) {
             let resource = facts::resource_of(artifact, class, environment);
             let circumstances = Circumstances::plain(self.now)?;
             let query = facts::query(self.engine, self.session, actor, action, resource, &circumstances);
-            verdicts.push(judge(&rules, id, &query));
+            verdicts.push((judge(&rules, id, &query), (class, environment)));
         }
         Ok(verdicts)
     }
@@ -236,25 +236,6 @@ impl Call<'_> {
             None => guard.insert(tx, &alias, ticket)?,
         };
         Ok(Some(change))
-    }
-
-    /// What it was made from; each must be visible to the writer.
-    fn lineage(&self, tx: &mut dyn Transaction, actor: &Actor) -> Result<Vec<VersionId>> {
-        let rules = self.engine.rules(tx)?;
-        let mut ids = Vec::with_capacity(self.command.from.len());
-        for reference in &self.command.from {
-            let not_found = || Error::NotFound(reference.clone());
-            let found = facts::resolve(self.engine, tx, &show::parsed(reference)?)?.ok_or_else(not_found)?;
-            let circumstances = Circumstances::plain(self.now)?;
-            let query = facts::query(self.engine, self.session, actor, Action::List, found.resource(), &circumstances);
-            if !judge(&rules, DecisionId::from_bytes([0; 16]), &query).answer.allowed {
-                return Err(not_found());
-            }
-            if !ids.contains(&found.version.id) {
-                ids.push(found.version.id);
-            }
-        }
-        Ok(ids)
     }
 
     fn command_key(&self) -> [u8; 32] {

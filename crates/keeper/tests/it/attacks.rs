@@ -239,10 +239,11 @@ fn one_principal_cannot_use_another_ones_session_or_draft() {
     for who in ["ada", "bob"] {
         let add = PrincipalAdd {
             name: name(who),
-            kind: PrincipalKind::User,
-            clearance: Class::Confidential,
+            kind: Some(PrincipalKind::User),
+            clearance: Some(Class::Confidential),
             grants: vec![GrantSpec { workspace: name("lab"), role: "writer".into(), until: None }],
-            suspended: false,
+            revoke: Vec::new(),
+            suspended: None,
             change: false,
         };
         owner.call(Command::PrincipalAdd(add)).unwrap();
@@ -279,7 +280,18 @@ fn a_request_that_is_not_bound_to_its_command_is_refused() {
     let begin = |class, request| {
         let (workspace, artifact) = (name("lab"), name("new"));
         let (environment, objects) = (put.environment, put.objects.clone());
-        Begin { workspace, artifact, class, at_least: None, environment, kind: None, objects, request }
+        Begin {
+            workspace,
+            artifact,
+            class,
+            at_least: None,
+            environment,
+            kind: None,
+            alias: None,
+            from: Vec::new(),
+            objects,
+            request,
+        }
     };
     let unbound = client.ask_bound(Action::Write, &[put.version], &[0; 32]).signed.encode();
     assert_eq!(code(client.call(Command::Begin(begin(None, unbound)))), Code::BadSession);

@@ -2,7 +2,9 @@
 
 use crate::world::{Client, Put, World, code, name};
 use api::terms::{Action, Class, Code, Mode, PrincipalKind};
-use api::wire::{Answer, AuditFilter, AuditItem, Command, Explain, GrantSpec, PolicyApply, PrincipalAdd, Refusal};
+use api::wire::{
+    Answer, AuditFilter, AuditItem, Command, Explain, GrantSpec, PolicyApply, PrincipalAdd, Refusal, Revocation,
+};
 use keeper::Presence;
 use std::collections::BTreeMap;
 
@@ -11,10 +13,11 @@ pub fn principal(who: &str, clearance: Class, grants: &[(&str, &str)]) -> Princi
         |(workspace, role): &(&str, &str)| GrantSpec { workspace: name(workspace), role: (*role).into(), until: None };
     PrincipalAdd {
         name: name(who),
-        kind: PrincipalKind::User,
-        clearance,
+        kind: Some(PrincipalKind::User),
+        clearance: Some(clearance),
         grants: grants.iter().map(grant).collect(),
-        suspended: false,
+        revoke: Vec::new(),
+        suspended: Some(false),
         change: false,
     }
 }
@@ -28,7 +31,7 @@ pub fn entries(auditor: &Client<'_>, act: &str) -> Vec<AuditItem> {
 }
 
 fn explain(client: &Client<'_>, who: Option<&str>, action: Action, reference: &str) -> Refusal {
-    let ask = Explain { principal: who.map(name), action, reference: reference.into(), reason: None, confirm: None };
+    let ask = Explain { principal: who.map(name), reference: Some(reference.into()), ..Explain::of(action) };
     match client.call(Command::Explain(ask)).unwrap() {
         Answer::Explained(refusal) => *refusal,
         other => panic!("{other:?}"),
@@ -176,8 +179,11 @@ fn a_revocation_refuses_the_next_release_in_this_and_other_processes() {
     let (here, there) = (Client::new(&keeper, &world, Some("rick")), Client::new(&other, &world, Some("rick")));
     here.release(Action::Read, "lab/net").unwrap();
     there.release(Action::Read, "lab/net").unwrap();
-    let suspend =
-        PrincipalAdd { suspended: true, change: true, ..principal("rick", Class::Confidential, &[("lab", "reader")]) };
+    let suspend = PrincipalAdd {
+        suspended: Some(true),
+        change: true,
+        ..principal("rick", Class::Confidential, &[("lab", "reader")])
+    };
     owner.call(Command::PrincipalAdd(suspend)).unwrap();
     for client in [&here, &there] {
         let code = code(client.release(Action::Read, "lab/net"));
@@ -207,7 +213,7 @@ pub fn revoke_under_load(world: &World) {
             });
         }
         let suspend = PrincipalAdd {
-            suspended: true,
+            suspended: Some(true),
             change: true,
             ..principal("rick", Class::Confidential, &[("lab", "reader")])
         };
@@ -248,8 +254,18 @@ fn principals_are_checked_listed_and_kept_apart() {
     assert_eq!(code(add(principal("x", Class::Public, &[("lab", "emperor")]))), Code::BadRequest);
     let ghost = PrincipalAdd { change: true, ..principal("ghost", Class::Public, &[]) };
     assert_eq!(code(add(ghost)), Code::NotFound);
-    let orphan = PrincipalAdd { change: true, ..principal("olivia", Class::Restricted, &[("lab", "reader")]) };
+    let owns = || Revocation { workspace: name("vault"), role: None };
+    let orphan = PrincipalAdd { change: true, revoke: vec![owns()], ..principal("olivia", Class::Restricted, &[]) };
     assert_eq!(code(add(orphan)), Code::Conflict);
+    let ends = Some(api::terms::Timestamp::from_millis(world.clock.millis() + 1000));
+    let mut ends = PrincipalAdd {
+        grants: vec![GrantSpec { workspace: name("vault"), role: "owner".into(), until: ends }],
+        change: true,
+        ..principal("olivia", Class::Restricted, &[])
+    };
+    assert_eq!(code(add(ends.clone())), Code::Conflict);
+    ends = PrincipalAdd { grants: Vec::new(), suspended: Some(true), ..ends };
+    assert_eq!(code(add(ends)), Code::Conflict);
     let both = principal("both", Class::Public, &[("vault", "custodian"), ("lab", "reader")]);
     assert_eq!(code(add(both)), Code::Conflict);
     let Answer::Principals { items } = owner.call(Command::PrincipalList).unwrap() else { panic!() };

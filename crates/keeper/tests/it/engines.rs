@@ -53,6 +53,7 @@ fn revocation_holds_on_postgres_across_two_keepers() {
     there.release(Action::Read, "lab/net").unwrap();
     let change = |clearance, suspended| {
         let grants = [("lab", "reader")];
+        let suspended = Some(suspended);
         Command::PrincipalAdd(PrincipalAdd { suspended, change: true, ..principal("rick", clearance, &grants) })
     };
     owner.call(change(Class::Internal, false)).unwrap();

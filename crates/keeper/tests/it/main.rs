@@ -8,6 +8,7 @@ mod datastore;
 mod decisions;
 mod engines;
 mod ledger;
+mod rights;
 mod upkeep;
 mod vault;
 mod versions;

@@ -173,6 +173,11 @@ impl<'a> Client<'a> {
     }
 
     pub fn begin(&self, put: &Put) -> Result<(Begun, Opened), Problem> {
+        self.begin_naming(put, None, &[])
+    }
+
+    /// With what the commit is going to name: its alias and its sources.
+    pub fn begin_naming(&self, put: &Put, alias: Option<&str>, from: &[&str]) -> Result<(Begun, Opened), Problem> {
         let versions: Vec<VersionId> = std::iter::once(put.version).chain(put.previous).collect();
         let reference: Reference = put.reference.parse().unwrap();
         let mut begin = Begin {
@@ -182,6 +187,8 @@ impl<'a> Client<'a> {
             at_least: None,
             environment: put.environment,
             kind: Some(Kind::Dataset),
+            alias: alias.map(name),
+            from: from.iter().map(|&text| text.to_owned()).collect(),
             objects: put.objects.clone(),
             request: Vec::new(),
         };

@@ -1,0 +1,118 @@
+//! Every `try:` line of a refusal is a command that runs, and tells what the refusal told.
+
+use super::sandbox::{Ended, Sandbox};
+use serde_json::Value;
+
+/// A rehearsal vault with people for every kind of refusal.
+fn lab() -> Sandbox {
+    let sandbox = Sandbox::rehearsal();
+    sandbox.run(["principal", "add", "aud", "--grant", "vault=auditor"]).exits(0);
+    sandbox.write("f", b"data");
+    for (name, clearance, grant) in [
+        ("wanda", "restricted", "lab=writer"),
+        ("alice", "internal", "lab=reader"),
+        ("carol", "restricted", "lab=reader"),
+        ("visitor", "confidential", "vault=reader"),
+    ] {
+        sandbox.run(["principal", "add", name, "--clearance", clearance, "--grant", grant]).exits(0);
+    }
+    for class in ["internal", "confidential", "restricted"] {
+        sandbox.run(["--as", "wanda", "put", "f", &format!("lab/{class}"), "--class", class]).exits(0);
+    }
+    sandbox
+}
+
+fn told(sandbox: &Sandbox, args: &[&str]) -> (i32, Value) {
+    let ended: Ended = sandbox.run(["--format", "json"].iter().chain(args));
+    assert!(ended.stdout.is_empty(), "{args:?}");
+    (ended.code, serde_json::from_str(ended.stderr.trim()).unwrap_or_else(|e| panic!("{args:?} {e}: {}", ended.stderr)))
+}
+
+/// What stands between backticks.
+fn commands(hint: &str) -> Vec<&str> {
+    hint.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn every_hint_of_a_refusal_runs_and_says_the_same() {
+    let sandbox = lab();
+    let extra = sandbox.write("extra.cedar", "");
+    let extra = extra.to_str().unwrap();
+    let mut met = Vec::new();
+    for (code, args) in [
+        (5, &["--as", "alice", "cat", "lab/confidential"][..]),
+        (5, &["--as", "alice", "cat", "lab/confidential@v1"]),
+        (5, &["--as", "alice", "get", "lab/confidential", "out"]),
+        (5, &["--as", "alice", "put", "f", "lab/internal"]),
+        (5, &["--as", "alice", "put", "f", "lab/new", "--class", "internal", "--env", "staging"]),
+        (5, &["--as", "wanda", "put", "f", "lab/internal", "--env", "staging", "--alias", "live"]),
+        (5, &["--as", "carol", "--assert", "mfa=none", "cat", "lab/confidential"]),
+        (5, &["--as", "carol", "cat", "lab/restricted"]),
+        (6, &["--as", "visitor", "get", "lab/confidential", "out"]),
+        (5, &["audit", "tail"]),
+        (5, &["audit", "verify"]),
+        (5, &["key", "rotate"]),
+        (5, &["key", "rotate", "--workspace", "lab"]),
+        (5, &["gc"]),
+        (5, &["policy", "apply", extra, "--yes"]),
+        (5, &["verify", "--state"]),
+        (5, &["status", "--accept-clock", "--yes"]),
+        (5, &["--as", "alice", "principal", "add", "eve"]),
+        (5, &["--as", "aud", "key", "rotate"]),
+    ] {
+        let (exit, error) = told(&sandbox, args);
+        assert_eq!(exit, code, "{args:?} {error}");
+        let hint = error["try"].as_str().unwrap_or_else(|| panic!("{args:?} has no hint: {error}"));
+        let commands = commands(hint);
+        assert_eq!(commands.len(), 1, "{args:?}: {hint}");
+        if let Some(flags) = commands[0].strip_prefix("--") {
+            // The same command with other flags.
+            let flags = format!("--{flags}");
+            let kept = args.iter().filter(|arg| !arg.starts_with("mfa=") && **arg != "--assert").copied();
+            sandbox.run(flags.split(' ').chain(kept)).exits(0);
+            met.push("flags");
+            continue;
+        }
+        let explain: Vec<&str> = commands[0].strip_prefix("strongroom ").expect("a command").split(' ').collect();
+        let explained = sandbox.run(["--format", "json"].iter().chain(&explain)).exits(0).json();
+        for field in ["allowed", "policies", "reasons", "near_misses", "approval", "try"] {
+            assert_eq!(explained[field], error["refusal"][field], "{args:?}: {hint} {field}");
+        }
+        met.push(if error["refusal"]["approval"].is_null() { "explain" } else { "approval" });
+    }
+    for kind in ["flags", "explain", "approval"] {
+        assert!(met.contains(&kind), "no hint of the kind {kind} was met");
+    }
+}
+
+#[test]
+fn the_hint_of_a_confirmation_runs() {
+    let sandbox = Sandbox::solo();
+    sandbox.write("f", b"data");
+    sandbox.run(["put", "f", "lab/a", "--class", "restricted"]).exits(0);
+    let (code, error) = told(&sandbox, &["cat", "lab/a"]);
+    assert_eq!(code, 2, "{error}");
+    let hint = error["try"].as_str().unwrap();
+    let flags = commands(hint)[0].replace("REASON", "because");
+    let ended = sandbox.run(["cat", "lab/a"].into_iter().chain(flags.split(' '))).exits(0);
+    assert_eq!(ended.stdout, b"data");
+}
+
+#[test]
+fn explain_takes_the_vault_and_every_act_on_it() {
+    let sandbox = lab();
+    let explain = |args: &[&str]| sandbox.run(["--format", "json", "policy", "explain"].iter().chain(args));
+    for act in ["list", "rotate-keys", "manage-principals", "manage-policy", "audit", "collect"] {
+        let bare = explain(&["--as", "aud", act]).exits(0).json();
+        let named = explain(&["--as", "aud", act, "vault"]).exits(0).json();
+        assert_eq!(bare, named, "{act}");
+        assert_eq!(bare["allowed"], matches!(act, "list" | "audit"), "{act}: {bare}");
+    }
+    assert_eq!(explain(&["--as", "alice", "list", "lab"]).exits(0).json()["allowed"], true);
+    assert_eq!(explain(&["--as", "wanda", "write", "lab/new", "--env", "staging"]).exits(0).json()["allowed"], true);
+    for wrong in [&["read"][..], &["read", "lab"], &["audit", "lab/internal"], &["audit", "lab"], &["gc"]] {
+        explain(wrong).exits(2);
+    }
+    let text = sandbox.run(["policy", "explain", "--as", "aud", "collect"]).exits(0).stdout;
+    assert!(String::from_utf8(text).unwrap().starts_with("denied: collect vault\n"));
+}

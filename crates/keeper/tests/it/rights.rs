@@ -1,0 +1,247 @@
+//! What is explained is what is decided; an alias is refused before anything is uploaded; a change changes what it names.
+
+use crate::decisions::{entries, principal, staff};
+use crate::world::{Client, Put, World, code, name};
+use api::terms::{Action, Class, Code, Environment, Kind, Mode, PrincipalKind, Timestamp};
+use api::wire::{
+    Answer, AuditFilter, Command, Explain, GrantSpec, KeyRotate, PolicyApply, PrincipalAdd, PrincipalItem, Problem,
+    Refusal, Revocation,
+};
+use std::collections::BTreeMap;
+
+fn staffed() -> World {
+    staff(World::new(Mode::Rehearsal))
+}
+
+fn explain(client: &Client<'_>, ask: Explain) -> Result<Refusal, Problem> {
+    match client.call(Command::Explain(ask))? {
+        Answer::Explained(refusal) => Ok(*refusal),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What every principal may want of the vault, and what they would do then.
+fn vault_wide(who: &str) -> [(Action, Option<&'static str>, Command); 8] {
+    let of = |workspace: Option<&str>| KeyRotate { workspace: workspace.map(name), ..KeyRotate::default() };
+    let another = principal(&format!("of-{who}"), Class::Public, &[]);
+    [
+        (Action::Audit, None, Command::Audit(AuditFilter { limit: 1, ..AuditFilter::default() })),
+        (Action::ManagePolicy, None, Command::PolicyApply(PolicyApply { sources: BTreeMap::new(), base: None })),
+        (Action::ManagePrincipals, None, Command::PrincipalAdd(another)),
+        (Action::RotateKeys, None, Command::KeyRotate(of(None))),
+        (Action::RotateKeys, Some("lab"), Command::KeyRotate(of(Some("lab")))),
+        (Action::RotateKeys, Some("vault"), Command::ClockAccept),
+        (Action::Collect, None, Command::CollectMark { grace_secs: 3600, dry: true }),
+        (Action::List, None, Command::KeyList),
+    ]
+}
+
+#[test]
+fn explain_says_of_vault_wide_acts_what_the_real_answer_says() {
+    let world = staffed();
+    let keeper = world.open();
+    let (owner, aud) = (Client::new(&keeper, &world, None), Client::new(&keeper, &world, Some("aud")));
+    let count = || {
+        let filter = AuditFilter { limit: 10_000, ..AuditFilter::default() };
+        let Answer::Audit(page) = aud.call(Command::Audit(filter)).unwrap() else { panic!() };
+        page.items.len()
+    };
+    let mut refused = 0;
+    for who in ["olivia", "wanda", "alice", "mallory", "aud", "cus", "pol"] {
+        for (action, about, real) in vault_wide(who) {
+            let case = format!("{who} {action} {about:?}");
+            let before = count();
+            let ask =
+                Explain { principal: Some(name(who)), reference: about.map(str::to_owned), ..Explain::of(action) };
+            let told = explain(&owner, ask).unwrap();
+            assert_eq!(count(), before, "explaining leaves no entry");
+            match Client::new(&keeper, &world, Some(who)).call(real) {
+                Ok(_) => assert!(told.allowed, "{case}"),
+                Err(problem) if problem.code == Code::NotFound => assert_eq!(told.reasons, ["not found"], "{case}"),
+                Err(problem) => {
+                    let real = problem.refusal.unwrap_or_else(|| panic!("{case}: {}", problem.why));
+                    assert_eq!(Refusal { decision: None, ..*real }, told, "{case}");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(refused > 20, "{refused}");
+}
+
+#[test]
+fn a_question_that_is_about_nothing_is_refused() {
+    let world = staffed();
+    let keeper = world.open();
+    let owner = Client::new(&keeper, &world, None);
+    for (action, about) in [
+        (Action::Read, None),
+        (Action::Write, Some("lab")),
+        (Action::Read, Some("vault")),
+        (Action::Audit, Some("lab/net")),
+        (Action::Collect, Some("lab")),
+        (Action::RotateKeys, Some("lab/net")),
+    ] {
+        let ask = Explain { reference: about.map(str::to_owned), ..Explain::of(action) };
+        assert_eq!(code(explain(&owner, ask)), Code::BadRequest, "{action} {about:?}");
+    }
+}
+
+#[test]
+fn explain_says_of_a_put_what_begin_says() {
+    let world = staffed();
+    let keeper = world.open();
+    let owner = Client::new(&keeper, &world, None);
+    let mut cases = Vec::new();
+    for who in ["wanda", "alice", "rick", "cus"] {
+        for class in [None, Some(Class::Internal), Some(Class::Confidential), Some(Class::Restricted)] {
+            for (reference, environment) in [("lab/net", Environment::Dev), ("lab/new", Environment::Prod)] {
+                cases.push((who, reference, class, environment));
+            }
+        }
+    }
+    for (who, reference, class, environment) in cases {
+        let case = format!("{who} {reference} {class:?} {environment}");
+        let ask = Explain {
+            principal: Some(name(who)),
+            reference: Some(reference.into()),
+            class,
+            environment: Some(environment),
+            kind: Some(Kind::Dataset),
+            ..Explain::of(Action::Write)
+        };
+        let told = explain(&owner, ask);
+        let real = Client::new(&keeper, &world, Some(who)).begin(&Put { class, environment, ..Put::new(reference) });
+        match (real, told) {
+            (Ok(_), Ok(told)) => assert!(told.allowed, "{case}: {told:?}"),
+            (Err(real), Ok(told)) => match real.refusal {
+                Some(refusal) => assert_eq!(Refusal { decision: None, ..*refusal }, told, "{case}"),
+                None => assert_eq!((real.code, told.reasons.as_slice()), (Code::NotFound, &["not found".into()][..])),
+            },
+            // A class below the artifact's is a conflict either way.
+            (Err(real), Err(told)) => assert_eq!((real.code, real.why), (told.code, told.why), "{case}"),
+            (Ok(_), Err(told)) => panic!("{case}: {told:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_alias_without_the_right_is_refused_at_begin_and_again_at_commit() {
+    let world = staffed();
+    let keeper = world.open();
+    let owner = Client::new(&keeper, &world, None);
+    owner.call(Command::PrincipalAdd(principal("stew", Class::Confidential, &[("lab", "steward")]))).unwrap();
+    let as_ = |who| Client::new(&keeper, &world, Some(who));
+    let (aud, wanda, stew) = (as_("aud"), as_("wanda"), as_("stew"));
+    let staged = || Put { environment: Environment::Staging, ..Put::new("lab/net") };
+    // A writer moves aliases in dev only.
+    let refused = wanda.begin_naming(&staged(), Some("live"), &[]).err().unwrap();
+    assert_eq!(refused.code, Code::Denied);
+    let ask = Explain {
+        principal: Some(name("wanda")),
+        reference: Some("lab/net".into()),
+        class: Some(Class::Confidential),
+        environment: Some(Environment::Staging),
+        ..Explain::of(Action::Alias)
+    };
+    assert_eq!(Refusal { decision: None, ..*refused.refusal.unwrap() }, explain(&owner, ask).unwrap());
+    assert_eq!(entries(&aud, "version.begin").last().unwrap().entry["kind"], "denial");
+    let Answer::Status(status) = owner.call(Command::Status).unwrap() else { panic!() };
+    assert_eq!(status.drafts, 0, "nothing was begun");
+    // Nor away from where she may not.
+    stew.begin_naming(&staged(), Some("live"), &[]).unwrap();
+    stew.put(&Put { alias: Some(name("live")), ..staged() }).unwrap();
+    assert_eq!(code(wanda.begin_naming(&Put::new("lab/net"), Some("live"), &[])), Code::Denied);
+    wanda.begin_naming(&Put::new("lab/net"), Some("mine"), &[]).unwrap();
+    // Whoever keeps it back until the commit is refused there.
+    let put = Put { alias: Some(name("live")), ..staged() };
+    let (begun, _) = wanda.begin(&put).unwrap();
+    assert_eq!(code(wanda.commit(&put, &begun)), Code::Denied);
+    assert_eq!(entries(&aud, "version.commit").last().unwrap().entry["kind"], "denial");
+    for reserved in ["latest", "v1"] {
+        assert_eq!(code(wanda.begin_naming(&Put::new("lab/net"), Some(reserved), &[])), Code::BadRequest);
+    }
+    assert_eq!(code(wanda.begin_naming(&Put::new("lab/net"), None, &["lab/ghost"])), Code::NotFound);
+}
+
+/// A change of rick that names nothing yet.
+fn rick_as_he_is() -> PrincipalAdd {
+    let rick = principal("rick", Class::Public, &[]);
+    PrincipalAdd { kind: None, clearance: None, suspended: None, change: true, ..rick }
+}
+
+fn grant(workspace: &str, role: &str, until: Option<Timestamp>) -> GrantSpec {
+    GrantSpec { workspace: name(workspace), role: role.into(), until }
+}
+
+fn revoke(workspace: &str, role: Option<&str>) -> Vec<Revocation> {
+    vec![Revocation { workspace: name(workspace), role: role.map(str::to_owned) }]
+}
+
+/// `lab=reader`, with a colon if it ends.
+fn held(item: &PrincipalItem) -> Vec<String> {
+    let shown = |g: &GrantSpec| format!("{}={}{}", g.workspace, g.role, if g.until.is_some() { ":" } else { "" });
+    item.grants.iter().map(shown).collect()
+}
+
+#[test]
+fn a_change_changes_what_it_names_and_nothing_else() {
+    let world = staffed();
+    let keeper = world.open();
+    let owner = Client::new(&keeper, &world, None);
+    let change = |add: PrincipalAdd| match owner.call(Command::PrincipalAdd(add)).unwrap() {
+        Answer::Principal(item) => *item,
+        other => panic!("{other:?}"),
+    };
+    let item = change(PrincipalAdd { grants: vec![grant("yard", "writer", None)], ..rick_as_he_is() });
+    assert_eq!((item.clearance, item.suspended), (Class::Confidential, false));
+    assert_eq!(held(&item), ["lab=reader", "yard=writer"]);
+    let item = change(PrincipalAdd { clearance: Some(Class::Internal), ..rick_as_he_is() });
+    assert_eq!((item.clearance, item.suspended, item.grants.len()), (Class::Internal, false, 2));
+    let item = change(PrincipalAdd { suspended: Some(true), ..rick_as_he_is() });
+    assert_eq!((item.clearance, item.suspended, item.grants.len()), (Class::Internal, true, 2));
+    let item = change(PrincipalAdd { kind: Some(PrincipalKind::Service), ..rick_as_he_is() });
+    assert_eq!((item.kind, item.suspended, item.grants.len()), (PrincipalKind::Service, true, 2));
+    let item = change(PrincipalAdd { suspended: Some(false), ..rick_as_he_is() });
+    assert_eq!((item.kind, item.suspended, item.grants.len()), (PrincipalKind::Service, false, 2));
+    // A role that is held gets another end; it is not held twice.
+    let until = Some(Timestamp::from_millis(world.clock.millis() + 1000));
+    let grants = vec![grant("lab", "reader", until), grant("lab", "steward", None)];
+    let item = change(PrincipalAdd { grants, ..rick_as_he_is() });
+    assert_eq!(held(&item), ["lab=reader:", "lab=steward", "yard=writer"]);
+    let item = change(PrincipalAdd { revoke: revoke("lab", Some("reader")), ..rick_as_he_is() });
+    assert_eq!(held(&item), ["lab=steward", "yard=writer"]);
+    let grants = vec![grant("lab", "reader", None)];
+    let item = change(PrincipalAdd { revoke: revoke("lab", None), grants, ..rick_as_he_is() });
+    assert_eq!(held(&item), ["lab=reader", "yard=writer"]);
+    let aud = Client::new(&keeper, &world, Some("aud"));
+    let Answer::StateVerified(state) = aud.call(Command::StateVerify).unwrap() else { panic!() };
+    assert!(state.ok, "{state:?}");
+}
+
+#[test]
+fn a_change_that_cannot_be_made_changes_nothing() {
+    let world = staffed();
+    let keeper = world.open();
+    let owner = Client::new(&keeper, &world, None);
+    let refused = |add: PrincipalAdd| code(owner.call(Command::PrincipalAdd(add)));
+    for slip in [revoke("lab", Some("writer")), revoke("nowhere", None), revoke("vault", None)] {
+        assert_eq!(
+            refused(PrincipalAdd { revoke: slip, ..rick_as_he_is() }),
+            Code::NotFound,
+            "a slip is no revocation"
+        );
+    }
+    let misspelt = PrincipalAdd { revoke: revoke("lab", Some("raeder")), ..rick_as_he_is() };
+    assert_eq!(refused(misspelt), Code::BadRequest);
+    assert_eq!(refused(rick_as_he_is()), Code::BadRequest, "nothing is named");
+    let new = PrincipalAdd { revoke: revoke("lab", None), ..principal("new", Class::Public, &[]) };
+    assert_eq!(refused(new), Code::BadRequest);
+    // What is kept counts when duties are told apart.
+    let custodian = PrincipalAdd { grants: vec![grant("lab", "custodian", None)], ..rick_as_he_is() };
+    assert_eq!(refused(custodian), Code::Conflict);
+    let Answer::Principals { items } = owner.call(Command::PrincipalList).unwrap() else { panic!() };
+    let rick = items.iter().find(|item| item.name == "rick").unwrap();
+    assert_eq!((rick.clearance, rick.suspended, held(rick)), (Class::Confidential, false, vec!["lab=reader".into()]));
+    Client::new(&keeper, &world, Some("rick")).release(Action::Read, "lab/net").unwrap();
+}

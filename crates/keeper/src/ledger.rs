@@ -398,7 +398,8 @@ impl Ledger {
             continues(&snapshot.files, what, &older.head(), &head)?;
         }
         sequencer.newborn |= state.size == 0;
-        let edge = Edge::load(&snapshot.files, state.size, &state.root)?;
+        // A snapshot hashes the tail itself.
+        let edge = Edge::load_derived(&snapshot.files, state.size, &state.root)?;
         let moved = |known: &Option<Checkpoint>| known.as_ref().is_some_and(|known| known.head() == head);
         if moved(&anchored) && moved(&published) {
             sequencer.anchored = Some(state.size);

@@ -71,18 +71,28 @@ impl Edge {
     /// # Errors
     /// When tiles are missing or malformed, or do not give `root`, or when the partial bundle does not hash to its tile.
     pub fn load(source: &dyn TileSource, size: u64, root: &Hash) -> Result<Self, EdgeError> {
+        let edge = Self::load_derived(source, size, root)?;
+        if let Some(partial) = Tile::bundle(size / WIDTH, size) {
+            let entries = tile::entries(&edge.bundle, partial.width)?;
+            let wrong = entries.iter().zip(edge.partial(0)).position(|(entry, leaf)| tree::leaf(entry) != *leaf);
+            if let Some(place) = wrong {
+                return Err(EdgeError::Leaf { index: size - size % WIDTH + place as u64 });
+            }
+        }
+        Ok(edge)
+    }
+
+    /// The same from a source that made the partial tile of leaves by hashing the partial bundle: its entries are not hashed again.
+    ///
+    /// # Errors
+    /// As [`Self::load`], but for a bundle that does not hash to its tile.
+    pub fn load_derived(source: &dyn TileSource, size: u64, root: &Hash) -> Result<Self, EdgeError> {
         let mut edge = Self::load_hashes(source, size)?;
         if edge.root() != *root {
             return Err(EdgeError::Root { size });
         }
         if let Some(partial) = Tile::bundle(size / WIDTH, size) {
             edge.bundle = source::bundle(source, &partial)?;
-            let entries = tile::entries(&edge.bundle, partial.width)?;
-            let leaves = edge.levels.first().map(Vec::as_slice).unwrap_or_default();
-            let wrong = entries.iter().zip(leaves).position(|(entry, leaf)| tree::leaf(entry) != *leaf);
-            if let Some(place) = wrong {
-                return Err(EdgeError::Leaf { index: size - size % WIDTH + place as u64 });
-            }
         }
         Ok(edge)
     }

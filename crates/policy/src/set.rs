@@ -138,7 +138,7 @@ impl Set {
     /// # Errors
     /// See [`LoadError`].
     pub fn load_with(sources: &[Source], pins: Pins) -> Result<Self, LoadError> {
-        Self::build(sources, pins, Depth::Types)
+        Self::build(sources, sources, pins, Depth::Types)
     }
 
     /// A set that was loaded before by a program with the same [`Self::validator`], as its hash shows: validation, most of
@@ -147,8 +147,14 @@ impl Set {
     /// # Errors
     /// See [`LoadError`].
     pub fn load_validated(sources: &[Source], hash: &str) -> Result<Option<Self>, LoadError> {
-        let set = Self::build(sources, Pins::Required, Depth::Form)?;
-        Ok((set.hash.to_string() == hash).then_some(set))
+        // Cedar's parser warms up anew for each text it is given. What does not load as one text tells why source by source.
+        let texts: Vec<&str> = sources.iter().map(|source| source.text.as_str()).collect();
+        let whole = [Source { name: "the set".into(), text: texts.join("\n") }];
+        let named = |set: &Self| set.hash.to_string() == hash;
+        if let Some(set) = Self::build(&whole, sources, Pins::Required, Depth::Form).ok().filter(named) {
+            return Ok(Some(set));
+        }
+        Ok(Some(Self::build(sources, sources, Pins::Required, Depth::Form)?).filter(named))
     }
 
     /// What validates sets here: Cedar's version and the pinned schema's hash.
@@ -157,9 +163,10 @@ impl Set {
         format!("{}, schema {}", crate::ENGINE, hash_of_schema())
     }
 
-    fn build(sources: &[Source], pins: Pins, depth: Depth) -> Result<Self, LoadError> {
+    /// A set of what `texts` hold, which are the sources or all of them in one.
+    fn build(texts: &[Source], sources: &[Source], pins: Pins, depth: Depth) -> Result<Self, LoadError> {
         let tables = Tables::embedded().map_err(|e| LoadError::Baseline(e.to_string()))?;
-        let policies = read::read(sources, &tables.approvals, depth)?;
+        let policies = read::read(texts, &tables.approvals, depth)?;
         if pins == Pins::Required {
             read::check_pins(sources, &policies)?;
         }

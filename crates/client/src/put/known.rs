@@ -175,9 +175,7 @@ fn holds(store: &dyn Store, record: &VersionRecord, pack: u32) -> bool {
 /// The digest of a file of the source.
 fn digest_of(tree: &Tree, found: &Found, buffer: &mut Zeroizing<Vec<u8>>) -> Result<[u8; 32], Problem> {
     let file = tree.file(&found.path, &found.identity, &mut LastFolder::default())?;
-    if buffer.is_empty() {
-        *buffer = Zeroizing::new(vec![0; READ_LEN]);
-    }
+    super::work::fit(buffer, found.identity.size.min(READ_LEN as u64) as usize, READ_LEN);
     let mut growing = Growing::default();
     let mut at = 0;
     while at < found.identity.size {

@@ -52,9 +52,7 @@ impl<'a> Worker<'a> {
     fn seal(&mut self, items: Vec<Item>, data: Data) -> Result<Vec<(Item, Vec<Digest>)>, Problem> {
         let Data { writer, first_group, len, inline } = data;
         let mut buffer = std::mem::take(&mut self.buffer);
-        if buffer.is_empty() {
-            buffer = Zeroizing::new(vec![0; BLOCK_LEN]);
-        }
+        fit(&mut buffer, len, BLOCK_LEN);
         let sealed = self.fill(&items, inline, buffer.get_mut(..len).unwrap_or_default()).and_then(|()| {
             let plain = buffer.get(..len).unwrap_or_default();
             // The common case of large files: the block is one piece, whose groups are the block's.
@@ -154,6 +152,13 @@ impl<'a> Worker<'a> {
         let digest = read.map(|()| tree::leaf(&group));
         self.group = group;
         digest
+    }
+}
+
+/// Makes a buffer long enough. Short ones fit what is needed now: fresh pages and their wiping would be most of a small put.
+pub(super) fn fit(buffer: &mut Zeroizing<Vec<u8>>, len: usize, max: usize) {
+    if buffer.len() < len {
+        *buffer = Zeroizing::new(vec![0; len.next_power_of_two().min(max)]);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The same facts as Cedar's own values, built directly: parsing JSON for every request would cost more than deciding.
 
 use super::document::principal_type;
-use super::{ArtifactFacts, Circumstances, Facts, PrincipalFacts, ResourceFacts};
+use super::{ArtifactFacts, Circumstances, Facts, NEVER_MILLIS, PrincipalFacts, ResourceFacts};
 use crate::role::Role;
 use api::terms::{Action, PrincipalKind};
 use cedar_policy::{
@@ -17,6 +17,8 @@ pub(crate) struct Names {
     artifact: EntityTypeName,
     actions: Vec<(Action, EntityUid)>,
     roles: Vec<(Role, EntityUid)>,
+    /// The age of a proof of presence that was never given: Cedar parses the name of the function anew for each duration.
+    never: RestrictedExpression,
 }
 
 impl Names {
@@ -30,6 +32,7 @@ impl Names {
             artifact: type_name("Artifact")?,
             actions: Action::ALL.iter().map(|a| (*a, uid(&action, a.word()))).collect(),
             roles: Role::ALL.iter().map(|r| (*r, uid(&role, r.word()))).collect(),
+            never: duration(NEVER_MILLIS),
         })
     }
 
@@ -84,7 +87,7 @@ impl Slice {
             }
         };
         entities.push(Entity::with_uid(vault));
-        let context = context(&facts.context)?;
+        let context = context(names, &facts.context)?;
         let action = names.action(facts.action)?;
         Ok(Self {
             request: Request::new(principal, action, resource, context, None).map_err(|e| e.to_string())?,
@@ -122,10 +125,14 @@ fn artifact_entity(
     Entity::new_with_tags(uid, attrs, [workspace, vault], []).map_err(|e| e.to_string())
 }
 
-fn context(facts: &Circumstances) -> Result<Context, String> {
+fn context(names: &Names, facts: &Circumstances) -> Result<Context, String> {
     let flag = RestrictedExpression::new_bool;
+    let age = match facts.mfa_age_millis {
+        NEVER_MILLIS => names.never.clone(),
+        millis => duration(millis),
+    };
     let mfa = RestrictedExpression::new_record([
-        ("age".to_owned(), RestrictedExpression::new_duration(format!("{}ms", facts.mfa_age_millis))),
+        ("age".to_owned(), age),
         ("applicable".to_owned(), flag(facts.mfa_applicable)),
     ]);
     Context::from_pairs([
@@ -141,6 +148,10 @@ fn context(facts: &Circumstances) -> Result<Context, String> {
         ("task".to_owned(), flag(facts.task)),
     ])
     .map_err(|e| e.to_string())
+}
+
+fn duration(millis: u64) -> RestrictedExpression {
+    RestrictedExpression::new_duration(format!("{millis}ms"))
 }
 
 fn word(text: &str) -> RestrictedExpression {

@@ -18,7 +18,7 @@ test-deps: ## installs what the tests need (as root), or says which line to run
 
 test: test-deps
 	$(CARGO) test --workspace
-	$(MAKE) --no-print-directory fuzz SECONDS_EACH=$(or $(SECONDS_EACH),5)
+	$(MAKE) --no-print-directory fuzz SECONDS_EACH=$(or $(SECONDS_EACH),3)
 
 lint:
 	$(CARGO) fmt --all --check

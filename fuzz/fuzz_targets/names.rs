@@ -1,7 +1,8 @@
-//! References, names, ids and passphrase parameters: what is read prints, and reads again to the same; no path escapes.
+//! References, names, ids, times, names of objects and passphrase parameters: what is read prints, and reads again to the same; no path escapes.
 #![no_main]
 
 use api::terms::{Name, Reference, Timestamp, VersionId};
+use depot::Key;
 use libfuzzer_sys::fuzz_target;
 use seal::passphrase::Params;
 
@@ -24,5 +25,11 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(id) = text.parse::<VersionId>() {
         assert_eq!(id.to_string(), text);
     }
-    let _ = text.parse::<Timestamp>();
+    if let Ok(key) = text.parse::<Key>() {
+        assert_eq!(key.to_string(), text);
+    }
+    if let Ok(time) = text.parse::<Timestamp>() {
+        assert!(time <= Timestamp::MAX);
+        assert_eq!(time.to_string().parse(), Ok(time));
+    }
 });

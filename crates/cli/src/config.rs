@@ -3,51 +3,14 @@
 //! `strongroom.toml` is found upwards from the working folder, so it may come from somebody else's repository. What could make this
 //! program trust or act as somebody (key file, anchor, passphrase file, principal) is read from the user's own file only.
 
+mod file;
+
+pub use file::{Project, User};
+
 use crate::args::{Format, Global, When};
 use crate::output::Failure;
-use api::terms::{Class, Environment};
 use clap::ValueEnum as _;
 use std::path::{Path, PathBuf};
-
-/// What a project may set.
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Project {
-    /// The vault folder, from the file's own folder.
-    pub vault: Option<PathBuf>,
-    /// How to print.
-    pub format: Option<String>,
-    /// When to show bars.
-    pub progress: Option<String>,
-    /// The least classification of new versions: it raises theirs, and never lowers it.
-    pub class: Option<Class>,
-    /// Environment of new versions.
-    pub env: Option<Environment>,
-    /// Always leave these out.
-    #[serde(default)]
-    pub exclude: Vec<String>,
-}
-
-/// What the user may set besides.
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct User {
-    /// The vault folder.
-    pub vault: Option<PathBuf>,
-    /// How to print.
-    pub format: Option<String>,
-    /// When to show bars.
-    pub progress: Option<String>,
-    /// Who acts.
-    #[serde(rename = "as")]
-    pub principal: Option<String>,
-    /// The root's key file.
-    pub keyfile: Option<PathBuf>,
-    /// The anchor.
-    pub anchor: Option<PathBuf>,
-    /// The file with the passphrase.
-    pub passphrase_file: Option<PathBuf>,
-}
 
 /// Everything that is not on the command line.
 #[derive(Debug, Default)]
@@ -132,18 +95,19 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Failure> {
         return Err(Failure::usage(&what, "it is longer than 1 MiB"));
     }
     let text = std::fs::read_to_string(path).map_err(|e| Failure::from_io(&what, &e))?;
-    toml::from_str(&text).map_err(|e| Failure::usage(&what, e.message()))
+    file::parse(&text).map_err(|e| Failure::usage(&what, e.message()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use api::terms::Class;
 
     #[test]
     fn a_project_cannot_say_whom_to_trust() {
         for line in ["keyfile = 'x'", "as = 'bob'", "anchor = 'x'", "passphrase-file = 'x'"] {
-            assert!(toml::from_str::<Project>(line).is_err(), "{line}");
-            assert!(toml::from_str::<User>(line).is_ok(), "{line}");
+            assert!(file::parse::<Project>(line).is_err(), "{line}");
+            assert!(file::parse::<User>(line).is_ok(), "{line}");
         }
     }
 

@@ -8,6 +8,8 @@ mod collect;
 mod draft;
 mod entries;
 mod feed;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod known;
 mod run;
 mod target;

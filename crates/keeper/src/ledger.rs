@@ -484,6 +484,13 @@ fn state_mismatch(state: &State, report: &Report) -> Option<String> {
     (!same).then(|| "the stored head is not what was signed".to_owned())
 }
 
+/// What an anchor's bytes say: the newest head, and the slot to overwrite next.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn anchored(bytes: &[u8], keys: &LogKeys) -> Option<(Checkpoint, Option<usize>)> {
+    let held = anchor::Held::parse(bytes, &Notes::new(keys.clone()))?;
+    Some((held.newest, held.next))
+}
+
 /// Passes in one call; what comes later is left to the next.
 const MAX_PASSES: u32 = 256;
 /// How often a snapshot is read again when a pass replaced files meanwhile.

@@ -14,6 +14,8 @@
 //! - In the modes *solo* and *rehearsal* the operating-system account is the trust boundary: identities are asserted.
 
 pub mod datastore;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod ledger;
 pub mod system;
 pub mod vault;

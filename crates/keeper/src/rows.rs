@@ -7,12 +7,16 @@ mod burst;
 mod catalog;
 mod keyring;
 mod people;
+#[cfg(any(test, feature = "fuzz"))]
+mod reread;
 mod rules;
 
 pub(crate) use burst::Burst;
 pub(crate) use catalog::{Alias, Artifact, Draft, Version, Workspace};
 pub(crate) use keyring::{Domain, Key, KeyState, Purpose, Root, Wrap, WrapKind};
 pub(crate) use people::{Grant, Principal};
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) use reread::reread;
 pub(crate) use rules::{PolicySet, PolicySource, Setting};
 
 use crate::datastore::{Row, Transaction, Value};
@@ -221,3 +225,6 @@ pub(crate) fn named_id(table: &str, parts: &[&[u8]]) -> RowId {
     id.copy_from_slice(digest.first_chunk::<16>().unwrap_or(&[0; 16]));
     id
 }
+
+#[cfg(test)]
+mod tests;

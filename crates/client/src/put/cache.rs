@@ -9,7 +9,7 @@ use seal::label::{Label, lp};
 use seal::secret::MapKey;
 use std::cmp::Ordering;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read as _, Write as _};
+use std::io::{BufReader, BufWriter, Read, Write as _};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -19,7 +19,8 @@ const SETTLED_NANOS: u64 = 50_000_000;
 const COARSE_NANOS: u64 = 2_000_000_000;
 const SECOND_NANOS: u64 = 1_000_000_000;
 
-fn context(vault: &[u8; 16], version: &[u8; 16]) -> Option<Vec<u8>> {
+/// What a cache is sealed for.
+pub(super) fn context(vault: &[u8; 16], version: &[u8; 16]) -> Option<Vec<u8>> {
     lp(Label::Cache, &[vault, version]).ok()
 }
 
@@ -107,9 +108,9 @@ fn settled(identity: &Identity, began_nanos: u64) -> bool {
 }
 
 /// Reads a cache along with the walk.
-pub(super) struct CacheReader {
+pub(super) struct CacheReader<R = File> {
     opener: Opener,
-    file: BufReader<File>,
+    file: BufReader<R>,
     index: u64,
     chunk: Zeroizing<Vec<u8>>,
     at: usize,
@@ -118,9 +119,18 @@ pub(super) struct CacheReader {
 }
 
 impl CacheReader {
+    /// Opens the cache of a version, if there is one.
     pub(super) fn open(folder: &Path, key: &MapKey, vault: &[u8; 16], version: &[u8; 16]) -> Option<Self> {
         let file = File::open(path(folder, version)).ok()?;
-        chunked::plaintext_len(file.metadata().ok()?.len()).ok()?;
+        let len = file.metadata().ok()?.len();
+        Self::over(file, len, key, vault, version)
+    }
+}
+
+impl<R: Read> CacheReader<R> {
+    /// Reads sealed bytes, of which there are `len`.
+    pub(super) fn over(file: R, len: u64, key: &MapKey, vault: &[u8; 16], version: &[u8; 16]) -> Option<Self> {
+        chunked::plaintext_len(len).ok()?;
         let mut file = BufReader::with_capacity(4 * SEALED_CHUNK_LEN, file);
         let mut header: Header = [0; HEADER_LEN];
         file.read_exact(&mut header).ok()?;

@@ -249,7 +249,8 @@ pub(super) struct Record<'a> {
 }
 
 impl Record<'_> {
-    fn encoded(&self) -> Option<Zeroizing<Vec<u8>>> {
+    /// Its bytes, before they are sealed.
+    pub(super) fn encoded(&self) -> Option<Zeroizing<Vec<u8>>> {
         let mut out = Zeroizing::new(Vec::with_capacity(self.ended.bytes.len() + 8_192));
         out.extend_from_slice(self.pack);
         out.extend_from_slice(self.key.expose_bytes());
@@ -284,9 +285,11 @@ fn put_path(out: &mut Vec<u8>, path: &[u8]) {
     out.extend_from_slice(path);
 }
 
-type Decoded = ([u8; 16], PackKey, Segment, Vec<Stored>, Option<Partial>);
+/// Pack and its key, segment, files that ended, the file that goes on.
+pub(super) type Decoded = ([u8; 16], PackKey, Segment, Vec<Stored>, Option<Partial>);
 
-fn decoded(bytes: &[u8]) -> Option<Decoded> {
+/// Reads the bytes of a record.
+pub(super) fn decoded(bytes: &[u8]) -> Option<Decoded> {
     let mut rest = bytes;
     let pack = take::<16>(&mut rest)?;
     let key = PackKey::from_slice(&*Zeroizing::new(take::<32>(&mut rest)?)).ok()?;

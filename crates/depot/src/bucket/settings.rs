@@ -102,9 +102,6 @@ impl Settings {
     }
 }
 
-/// Looks a credential up by name.
-type Find = Box<dyn Fn(&str) -> Option<String>>;
-
 struct Keys {
     access_key_id: String,
     secret_access_key: String,
@@ -113,13 +110,17 @@ struct Keys {
 
 impl Credentials {
     fn read(&self) -> Result<Keys> {
-        let find: Find = match self {
-            Self::Environment => Box::new(|name| std::env::var(format!("AWS_{}", name.to_ascii_uppercase())).ok()),
+        match self {
+            Self::Environment => self.found(|name| std::env::var(format!("AWS_{}", name.to_ascii_uppercase())).ok()),
             Self::File(path) => {
                 let text = read_small(path).map_err(|error| settings(format!("{}: {error}", path.display())))?;
-                Box::new(move |name| field(&text, name))
+                self.found(|name| field(&text, name))
             }
-        };
+        }
+    }
+
+    /// What looking up by name finds.
+    fn found(&self, find: impl Fn(&str) -> Option<String>) -> Result<Keys> {
         let need = |name: &str| {
             find(name).filter(|value| !value.is_empty()).ok_or_else(|| settings(format!("no {name} ({self:?})")))
         };
@@ -155,6 +156,24 @@ fn field(text: &str, name: &str) -> Option<String> {
 
 fn settings(what: String) -> Error {
     Error::Settings { what }
+}
+
+/// Parsers of outside bytes, for the crate `fuzz/` (feature `fuzz`).
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz {
+    use super::{Credentials, Settings, field};
+
+    /// Whether plain HTTP to this endpoint is accepted; none if the endpoint is refused.
+    pub fn is_plain_loopback(endpoint: &str) -> Option<bool> {
+        let settings = Settings { endpoint: Some(endpoint.into()), ..Settings::from_url("s3://bucket").ok()? };
+        settings.is_plain_loopback().ok()
+    }
+
+    /// Key id, secret and session token of a credentials file.
+    pub fn credentials(text: &str) -> Option<(String, String, Option<String>)> {
+        let keys = Credentials::File("text".into()).found(|name| field(text, name)).ok()?;
+        Some((keys.access_key_id, keys.secret_access_key, keys.session_token))
+    }
 }
 
 const MAX_CREDENTIALS_LEN: u64 = 64 << 10;

@@ -105,6 +105,17 @@ pub struct Row {
 }
 
 impl Row {
+    /// The row that a query for these values would give.
+    #[cfg(any(test, feature = "fuzz"))]
+    pub(crate) fn of(values: &[Value<'_>]) -> Self {
+        let cell = |value: &Value<'_>| match value {
+            Value::Integer(value) => value.map(Cell::Integer),
+            Value::Text(value) => value.map(|text| Cell::Text(text.to_owned())),
+            Value::Bytes(value) => value.map(|bytes| Cell::Bytes(bytes.to_vec())),
+        };
+        Self { cells: values.iter().map(|value| cell(value).unwrap_or_default()).collect() }
+    }
+
     /// The integer in `column`.
     ///
     /// # Errors

@@ -154,8 +154,13 @@ fn bootstrap_mac_key(tx: &mut dyn Transaction, vault: VaultId, root: &dyn RootPr
     )?;
     let refuse = || Error::Wrap { key: Purpose::RowMac.word().into() };
     let row = rows.optional()?.ok_or_else(refuse)?;
-    let id = KeyId::from_bytes(row.array(0)?);
-    let wrap: Wrap = serde_json::from_slice(row.bytes(1)?).map_err(|_| refuse())?;
+    mac_key(row.bytes(1)?, vault, KeyId::from_bytes(row.array(0)?), root)
+}
+
+/// The row-MAC key from the body of its wrap, which nothing but the root vouches for.
+pub(crate) fn mac_key(body: &[u8], vault: VaultId, id: KeyId, root: &dyn RootProvider) -> Result<MacKey> {
+    let refuse = || Error::Wrap { key: Purpose::RowMac.word().into() };
+    let wrap: Wrap = serde_json::from_slice(body).map_err(|_| refuse())?;
     let sealed = hex::decode(&wrap.sealed).map_err(|_| refuse())?;
     match root.unwrap(&roots::context(vault, Purpose::RowMac.kind(), id, root.id()), &sealed)? {
         Secret::Mac(key) => Ok(key),

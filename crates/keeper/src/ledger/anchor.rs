@@ -25,10 +25,29 @@ pub(super) struct Anchor {
 }
 
 /// What the file holds.
-struct Held {
-    newest: Checkpoint,
+pub(super) struct Held {
+    pub(super) newest: Checkpoint,
     /// The slot to overwrite next; none when the file has no slots.
-    next: Option<usize>,
+    pub(super) next: Option<usize>,
+}
+
+impl Held {
+    /// Reads the file's bytes; none when no slot holds what this log signed.
+    pub(super) fn parse(bytes: &[u8], notes: &Notes) -> Option<Self> {
+        if let Ok(newest) = notes.open(bytes) {
+            return Some(Self { newest, next: None });
+        }
+        if bytes.len() != SLOTS * SLOT_LEN {
+            return None;
+        }
+        let open = |slot: &[u8]| {
+            let end = slot.iter().position(|&byte| byte == 0)?;
+            notes.open(slot.get(..end)?).ok()
+        };
+        let slots = bytes.chunks_exact(SLOT_LEN).enumerate();
+        let newest = slots.filter_map(|(at, slot)| Some((at, open(slot)?))).max_by_key(|(_, found)| found.size);
+        newest.map(|(at, newest)| Self { newest, next: Some((at + 1) % SLOTS) })
+    }
 }
 
 impl Anchor {
@@ -51,20 +70,7 @@ impl Anchor {
             Err(Some(error)) => return Err(Error::io("the anchor cannot be read", &self.path, &error)),
             Err(None) => return Err(self.refused()),
         };
-        if let Ok(newest) = notes.open(&bytes) {
-            return Ok(Some(Held { newest, next: None }));
-        }
-        if bytes.len() != SLOTS * SLOT_LEN {
-            return Err(self.refused());
-        }
-        let open = |slot: &[u8]| {
-            let end = slot.iter().position(|&byte| byte == 0)?;
-            notes.open(slot.get(..end)?).ok()
-        };
-        let slots = bytes.chunks_exact(SLOT_LEN).enumerate();
-        let newest = slots.filter_map(|(at, slot)| Some((at, open(slot)?))).max_by_key(|(_, found)| found.size);
-        let (at, newest) = newest.ok_or_else(|| self.refused())?;
-        Ok(Some(Held { newest, next: Some((at + 1) % SLOTS) }))
+        Held::parse(&bytes, notes).map(Some).ok_or_else(|| self.refused())
     }
 
     fn refused(&self) -> Error {

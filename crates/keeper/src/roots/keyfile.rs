@@ -29,17 +29,11 @@ impl std::fmt::Debug for KeyfileRoot {
 impl KeyfileRoot {
     /// Draws a root and writes it to a new file that only its owner can read.
     pub(crate) fn create(path: &Path, vault: VaultId, id: KeyId) -> Result<Self> {
-        let key = RootKey::generate().map_err(|_| Error::Random)?;
+        let root = Self(Software { id, key: RootKey::generate().map_err(|_| Error::Random)? });
         if let Some(parent) = path.parent() {
             make_private_folder(parent)?;
         }
-        let mut text = Zeroizing::new(Vec::with_capacity(FILE_LEN));
-        text.extend_from_slice(format!("{WORD} {vault} {id} ").as_bytes());
-        let mut digits = Zeroizing::new([0; 64]);
-        hex::encode_to_slice(key.expose_bytes(), digits.as_mut_slice())
-            .map_err(|_| Error::Internal("a key is not 32 bytes"))?;
-        text.extend_from_slice(digits.as_slice());
-        text.push(b'\n');
+        let text = root.encoded(vault)?;
         let io = |what| move |error: std::io::Error| Error::io(what, path, &error);
         let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(Error::FileExists(path.to_owned())),
@@ -49,7 +43,20 @@ impl KeyfileRoot {
         let durable = || std::fs::File::open(folder)?.sync_all();
         let written = file.write_all(&text).and_then(|()| file.sync_all()).and_then(|()| durable());
         written.map_err(io("the key file cannot be written"))?;
-        Ok(Self(Software { id, key }))
+        Ok(root)
+    }
+
+    /// The text of its file.
+    pub(crate) fn encoded(&self, vault: VaultId) -> Result<Zeroizing<Vec<u8>>> {
+        let Software { id, key } = &self.0;
+        let mut text = Zeroizing::new(Vec::with_capacity(FILE_LEN));
+        text.extend_from_slice(format!("{WORD} {vault} {id} ").as_bytes());
+        let mut digits = Zeroizing::new([0; 64]);
+        hex::encode_to_slice(key.expose_bytes(), digits.as_mut_slice())
+            .map_err(|_| Error::Internal("a key is not 32 bytes"))?;
+        text.extend_from_slice(digits.as_slice());
+        text.push(b'\n');
+        Ok(text)
     }
 
     /// Reads a key file.
@@ -65,25 +72,26 @@ impl KeyfileRoot {
         }
         let mut text = Zeroizing::new(Vec::with_capacity(FILE_LEN + 1));
         file.take(FILE_LEN as u64 + 1).read_to_end(&mut text).map_err(missing)?;
-        parse(&text, vault)
+        Self::parse(&text, vault)
     }
-}
 
-fn parse(text: &[u8], vault: VaultId) -> Result<KeyfileRoot> {
-    let refuse = || Error::RootRefused("the key file is not one of Strongroom's");
-    let text = std::str::from_utf8(text).map_err(|_| refuse())?;
-    let mut words = text.strip_suffix('\n').unwrap_or(text).split(' ');
-    let mut word = || words.next().ok_or_else(refuse);
-    if word()? != WORD {
-        return Err(refuse());
+    /// Reads the text of a key file.
+    pub(crate) fn parse(text: &[u8], vault: VaultId) -> Result<Self> {
+        let refuse = || Error::RootRefused("the key file is not one of Strongroom's");
+        let text = std::str::from_utf8(text).map_err(|_| refuse())?;
+        let mut words = text.strip_suffix('\n').unwrap_or(text).split(' ');
+        let mut word = || words.next().ok_or_else(refuse);
+        if word()? != WORD {
+            return Err(refuse());
+        }
+        if word()?.parse() != Ok(vault) {
+            return Err(Error::RootRefused("the key file belongs to another vault"));
+        }
+        let id: KeyId = word()?.parse().map_err(|_| refuse())?;
+        let digits = word()?;
+        let key = RootKey::fill_with(|out| hex::decode_to_slice(digits, out).map_err(|_| refuse()))?;
+        if words.next().is_some() { Err(refuse()) } else { Ok(Self(Software { id, key })) }
     }
-    if word()?.parse() != Ok(vault) {
-        return Err(Error::RootRefused("the key file belongs to another vault"));
-    }
-    let id: KeyId = word()?.parse().map_err(|_| refuse())?;
-    let digits = word()?;
-    let key = RootKey::fill_with(|out| hex::decode_to_slice(digits, out).map_err(|_| refuse()))?;
-    if words.next().is_some() { Err(refuse()) } else { Ok(KeyfileRoot(Software { id, key })) }
 }
 
 /// Makes a folder and its parents, for its owner only.

@@ -14,10 +14,10 @@ pub(crate) const NAME: &str = "vault.json";
 const FORMAT: u32 = 1;
 const MAX_LEN: u64 = 65_536;
 /// The most roots of a vault.
-const MAX_ROOTS: usize = 16;
+pub(crate) const MAX_ROOTS: usize = 16;
 
 /// The file's content.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct VaultFile {
     pub(crate) strongroom: u32,
@@ -27,7 +27,7 @@ pub(crate) struct VaultFile {
 }
 
 /// One root.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RootEntry {
     pub(crate) id: KeyId,
@@ -96,7 +96,8 @@ impl VaultFile {
         Self::parse(&text)
     }
 
-    fn parse(text: &[u8]) -> Result<Self> {
+    /// Reads the text.
+    pub(crate) fn parse(text: &[u8]) -> Result<Self> {
         let parsed: Self = serde_json::from_slice(text).map_err(|_| Error::VaultFile("it is not of its form"))?;
         if parsed.strongroom != FORMAT {
             return Err(Error::Unsupported("the vault was made by a newer strongroom".into()));
@@ -107,10 +108,16 @@ impl VaultFile {
         Ok(parsed)
     }
 
-    /// Writes the file of a new vault, last of all: a folder with it is a vault.
-    pub(crate) fn write(&self, dir: &Path) -> Result<()> {
+    /// The text.
+    pub(crate) fn encoded(&self) -> Result<Vec<u8>> {
         let mut text = serde_json::to_vec_pretty(self).map_err(|_| Error::Internal("vault.json cannot be written"))?;
         text.push(b'\n');
+        Ok(text)
+    }
+
+    /// Writes the file of a new vault, last of all: a folder with it is a vault.
+    pub(crate) fn write(&self, dir: &Path) -> Result<()> {
+        let text = self.encoded()?;
         let (path, partial) = (dir.join(NAME), dir.join("vault.json.partial"));
         let io = |error: std::io::Error| Error::io("the vault cannot be written", &path, &error);
         let mut file = std::fs::File::create(&partial).map_err(io)?;

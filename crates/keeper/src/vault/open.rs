@@ -123,7 +123,8 @@ fn unlock(file: &VaultFile, with: &RootUnlock) -> Result<Box<dyn RootProvider>> 
     Err(refused)
 }
 
-fn params(entry: &RootEntry) -> Result<Params> {
+/// How a passphrase becomes this root.
+pub(crate) fn params(entry: &RootEntry) -> Result<Params> {
     let bad = Error::VaultFile("its passphrase parameters are not of their form");
     let Some(Ok(bytes)) = entry.params.as_ref().map(hex::decode) else { return Err(bad) };
     Params::decode(&bytes).map_err(|_| bad)

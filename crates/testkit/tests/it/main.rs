@@ -3,6 +3,7 @@
 
 mod arrows;
 mod documents;
+mod fuzzing;
 mod licences;
 mod tidy;
 

@@ -1,0 +1,29 @@
+use super::*;
+use std::path::Path;
+
+/// What the fuzzer starts from; those that are read as they stand are named `ok`.
+fn seeds(target: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
+    let good = |file: std::fs::DirEntry| {
+        let name = file.file_name().into_string().unwrap();
+        name.starts_with("ok").then(|| std::fs::read(file.path()).unwrap())
+    };
+    std::fs::read_dir(folder).unwrap().filter_map(|file| good(file.unwrap())).collect()
+}
+
+#[test]
+fn the_seeds_of_the_fuzzer_are_what_a_put_writes() {
+    let records = seeds("put_journal");
+    assert!(records.len() >= 3);
+    for record in records {
+        assert_eq!(journal_record(&record).unwrap().as_slice(), record);
+    }
+    let caches = seeds("put_cache");
+    assert!(caches.len() >= 3);
+    for seed in caches {
+        let plain = &seed[4..];
+        let path = plain[2..2 + usize::from(u16::from_be_bytes([plain[0], plain[1]]))].to_vec();
+        let known = cached(&sealed_cache(plain).unwrap(), &BTreeSet::from([path])).unwrap();
+        assert!(matches!(known.as_slice(), [Some(_)]), "its first path is known");
+    }
+}

@@ -1,0 +1,290 @@
+use super::*;
+use crate::field::SealedText;
+use crate::fuzz::row;
+use api::terms::{
+    ArtifactId, Class, EntryId, Environment, GrantId, KeyId, Kind, Name, ObjectId, PrincipalId, PrincipalKind,
+    Timestamp, VersionId, WorkspaceId,
+};
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+fn id<T: Debug>(from: fn([u8; 16]) -> T) -> impl Strategy<Value = T> {
+    any::<[u8; 16]>().prop_map(from)
+}
+
+fn times() -> impl Strategy<Value = Timestamp> {
+    any::<u64>().prop_map(Timestamp::from_millis)
+}
+
+/// As large as rows count.
+fn numbers() -> impl Strategy<Value = u64> {
+    prop_oneof![0..1_000u64, Just(log::jcs::MAX_INTEGER)]
+}
+
+fn names() -> impl Strategy<Value = Name> {
+    "[a-zA-Z0-9]([a-zA-Z0-9._-]{0,98}[a-zA-Z0-9])?".prop_map(|text| text.parse().unwrap())
+}
+
+/// Any text, control characters and all.
+fn texts() -> impl Strategy<Value = String> {
+    ".{0,40}".prop_map(|text| format!("{text}\u{1}\"\\"))
+}
+
+fn pairs() -> impl Strategy<Value = BTreeMap<String, String>> {
+    prop::collection::btree_map(texts(), texts(), 0..4)
+}
+
+fn domains() -> impl Strategy<Value = Domain> {
+    (id(WorkspaceId::from_bytes), select(Environment::ALL), select(Class::ALL))
+        .prop_map(|(workspace, environment, class)| Domain { workspace, environment, class })
+}
+
+fn workspaces() -> impl Strategy<Value = Workspace> {
+    let fields = (
+        id(WorkspaceId::from_bytes),
+        names(),
+        prop::option::of(select(Class::ALL)),
+        times(),
+        id(PrincipalId::from_bytes),
+    );
+    fields.prop_map(|(id, name, default_class, created, creator)| Workspace {
+        id,
+        name,
+        default_class,
+        created,
+        creator,
+    })
+}
+
+fn artifacts() -> impl Strategy<Value = Artifact> {
+    let who = (id(ArtifactId::from_bytes), id(WorkspaceId::from_bytes), id(PrincipalId::from_bytes));
+    let fields = (who, names(), select(Kind::ALL), select(Class::ALL), times(), numbers());
+    fields.prop_map(|((id, workspace, creator), name, kind, class, created, latest)| Artifact {
+        id,
+        workspace,
+        name,
+        kind,
+        class,
+        created,
+        creator,
+        latest,
+    })
+}
+
+fn versions() -> impl Strategy<Value = Version> {
+    let ids = (
+        id(VersionId::from_bytes),
+        id(ArtifactId::from_bytes),
+        id(WorkspaceId::from_bytes),
+        id(KeyId::from_bytes),
+        id(ObjectId::from_bytes),
+        id(PrincipalId::from_bytes),
+    );
+    let from = prop::collection::vec(id(VersionId::from_bytes), 0..3);
+    let rest = (numbers(), select(Class::ALL), select(Environment::ALL), numbers(), numbers(), times(), pairs(), from);
+    (ids, rest, texts(), texts()).prop_map(|(ids, rest, digest, plaintext)| {
+        let (id, artifact, workspace, key, object, creator) = ids;
+        let (number, class, environment, bytes, files, created, tags, from) = rest;
+        Version {
+            id,
+            artifact,
+            workspace,
+            number,
+            class,
+            environment,
+            key,
+            digest,
+            object,
+            plaintext,
+            bytes,
+            files,
+            created,
+            creator,
+            tags,
+            from,
+        }
+    })
+}
+
+fn aliases() -> impl Strategy<Value = Alias> {
+    (id(ArtifactId::from_bytes), names(), id(VersionId::from_bytes)).prop_map(|(artifact, name, version)| Alias {
+        artifact,
+        name,
+        version,
+    })
+}
+
+fn drafts() -> impl Strategy<Value = Draft> {
+    let ids = (
+        id(VersionId::from_bytes),
+        id(ArtifactId::from_bytes),
+        id(WorkspaceId::from_bytes),
+        id(PrincipalId::from_bytes),
+        id(KeyId::from_bytes),
+        id(EntryId::from_bytes),
+    );
+    let rest = (select(Class::ALL), texts(), select(Environment::ALL), times(), times());
+    (ids, rest).prop_map(|(ids, (class, class_why, environment, begun, lease_until))| {
+        let (version, artifact, workspace, principal, key, intent) = ids;
+        Draft {
+            version,
+            artifact,
+            workspace,
+            principal,
+            class,
+            class_why,
+            environment,
+            key,
+            intent,
+            begun,
+            lease_until,
+        }
+    })
+}
+
+fn principals() -> impl Strategy<Value = Principal> {
+    let who = (id(PrincipalId::from_bytes), texts(), texts());
+    let fields = (who, select(PrincipalKind::ALL), select(Class::ALL), any::<bool>(), times());
+    fields.prop_map(|((id, name_index, name), kind, clearance, suspended, created)| Principal {
+        id,
+        name_index,
+        name: SealedText(name),
+        kind,
+        clearance,
+        suspended,
+        created,
+    })
+}
+
+fn grants() -> impl Strategy<Value = Grant> {
+    let fields = (
+        id(GrantId::from_bytes),
+        id(PrincipalId::from_bytes),
+        prop::option::of(id(WorkspaceId::from_bytes)),
+        texts(),
+        prop::option::of(times()),
+        times(),
+    );
+    fields.prop_map(|(id, principal, workspace, role, until, created)| Grant {
+        id,
+        principal,
+        workspace,
+        role,
+        until,
+        created,
+    })
+}
+
+const PURPOSES: &[Purpose] =
+    &[Purpose::Domain, Purpose::LogEd25519, Purpose::LogMldsa44, Purpose::Release, Purpose::RowMac, Purpose::Field];
+
+fn keys() -> impl Strategy<Value = Key> {
+    let states = select(&[KeyState::Active, KeyState::Deactivated][..]);
+    let what = (select(PURPOSES), prop::option::of(domains()), any::<u32>(), states);
+    (id(KeyId::from_bytes), what, texts(), times(), prop::option::of(times())).prop_map(
+        |(id, (purpose, domain, version, state), fingerprint, created, due)| Key {
+            id,
+            purpose,
+            domain,
+            version,
+            state,
+            fingerprint,
+            created,
+            due,
+        },
+    )
+}
+
+fn wraps() -> impl Strategy<Value = Wrap> {
+    let ids = (
+        id(KeyId::from_bytes),
+        id(KeyId::from_bytes),
+        id(KeyId::from_bytes),
+        prop::option::of(id(ArtifactId::from_bytes)),
+        prop::option::of(id(VersionId::from_bytes)),
+    );
+    let kinds = select(&[WrapKind::Version, WrapKind::Domain, WrapKind::Vault][..]);
+    let rest = (kinds, prop::option::of(select(PURPOSES)), prop::option::of(domains()), any::<u32>(), texts(), texts());
+    (ids, rest).prop_map(|(ids, (kind, purpose, domain, under_version, sealed, fingerprint))| {
+        let (id, key, under, artifact, version) = ids;
+        Wrap { id, kind, key, purpose, domain, artifact, version, under, under_version, sealed, fingerprint }
+    })
+}
+
+fn roots() -> impl Strategy<Value = Root> {
+    let kinds = select(&[crate::vault::RootKind::Keyfile, crate::vault::RootKind::Passphrase][..]);
+    (id(KeyId::from_bytes), kinds, times()).prop_map(|(id, kind, created)| Root { id, kind, created })
+}
+
+fn bursts() -> impl Strategy<Value = Burst> {
+    let policies = prop::collection::vec(texts(), 0..4);
+    let who = (texts(), id(PrincipalId::from_bytes), texts(), texts());
+    (who, pairs(), pairs(), policies, (times(), times(), times()), (numbers(), numbers())).prop_map(
+        |((same, principal, auth, act), subject, detail, policies, (began, until, last), (logged, counted))| Burst {
+            same,
+            principal,
+            auth,
+            act,
+            subject,
+            detail,
+            policies,
+            began,
+            until,
+            last,
+            logged,
+            counted,
+        },
+    )
+}
+
+/// What is written is what is read; a body with one byte altered is refused, or is a row with one form of its own.
+fn check<T: Table + PartialEq + Debug>(typed: &T, at: Index, to: u8) -> std::result::Result<(), TestCaseError> {
+    let body = canonical(typed).unwrap();
+    let read: T = serde_json::from_slice(&body).unwrap();
+    prop_assert_eq!(&read, typed);
+    prop_assert_eq!(row(T::NAME, &body), Some(body.clone()));
+    let at = at.index(body.len());
+    let mut altered = body.clone();
+    altered[at] = to;
+    if let Some(again) = row(T::NAME, &altered) {
+        prop_assert_eq!(row(T::NAME, &again), Some(again.clone()));
+    }
+    prop_assert!(row(T::NAME, &body[..at]).is_none(), "cut");
+    let longer = body.strip_suffix(b"}").unwrap();
+    prop_assert!(row(T::NAME, &[longer, br#","x":1}"#.as_slice()].concat()).is_none(), "a field that is not known");
+    Ok(())
+}
+
+macro_rules! rows_read_as_they_were_written {
+    ($($name:ident: $rows:expr;)+) => {
+        proptest! {
+            #![proptest_config(ProptestConfig::with_cases(128))]
+            $(#[test]
+            fn $name(row in $rows, at in any::<Index>(), to in any::<u8>()) {
+                check(&row, at, to)?;
+            })+
+        }
+    };
+}
+
+rows_read_as_they_were_written! {
+    a_workspace_reads_as_it_was_written: workspaces();
+    an_artifact_reads_as_it_was_written: artifacts();
+    a_version_reads_as_it_was_written: versions();
+    an_alias_reads_as_it_was_written: aliases();
+    a_draft_reads_as_it_was_written: drafts();
+    a_principal_reads_as_it_was_written: principals();
+    a_grant_reads_as_it_was_written: grants();
+    a_key_reads_as_it_was_written: keys();
+    a_wrap_reads_as_it_was_written: wraps();
+    a_root_reads_as_it_was_written: roots();
+    a_policy_source_reads_as_it_was_written:
+        (texts(), texts()).prop_map(|(name, text)| PolicySource { name, text });
+    a_policy_set_reads_as_it_was_written:
+        (texts(), texts(), prop::collection::vec(texts(), 0..4), times())
+            .prop_map(|(hash, validator, sources, applied)| PolicySet { hash, validator, sources, applied });
+    a_setting_reads_as_it_was_written: (texts(), texts()).prop_map(|(name, value)| Setting { name, value });
+    a_burst_reads_as_it_was_written: bursts();
+}

@@ -1,0 +1,11 @@
+//! A record of the journal of an unfinished put: it has one form, and names no more files than it has room for.
+#![no_main]
+
+use client::put::fuzz::journal_record;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    if let Some(again) = journal_record(data) {
+        assert_eq!(again.as_slice(), data);
+    }
+});

@@ -207,3 +207,6 @@ pub enum Answer {
         next: Option<crate::terms::ObjectId>,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,6 +103,8 @@ const fn hex_digit(digit: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use proptest::sample::Index;
 
     #[test]
     fn text_form_round_trips() {
@@ -133,6 +135,31 @@ mod tests {
             format!("{vault}/{}..", object.get(2..).unwrap()),
         ] {
             assert!(matches!(Key::parse(&bad), Err(Error::BadKey)), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_reads_as_it_was_written(vault: Id, object: Id, at: Index, to: char) {
+            let key = Key::new(vault, object);
+            let text = key.to_string();
+            prop_assert_eq!(Key::parse(&text).unwrap(), key);
+            prop_assert_eq!((key.vault(), key.object()), (&vault, &object));
+            let at = at.index(text.len());
+            let altered: String = text.chars().enumerate().map(|(n, c)| if n == at { to } else { c }).collect();
+            match Key::parse(&altered) {
+                Ok(other) => prop_assert_eq!(other.to_string(), altered),
+                Err(error) => prop_assert!(matches!(error, Error::BadKey)),
+            }
+            let longer = format!("{text}{to}");
+            prop_assert!(Key::parse(&text[..at]).is_err() && Key::parse(&longer).is_err());
+        }
+
+        #[test]
+        fn any_text_is_a_key_in_its_one_form_or_refused(text in "[0-9a-fA-F/.]{60,70}|[0-9a-f]{32}/[0-9a-f]{32}|.{0,80}") {
+            if let Ok(key) = Key::parse(&text) {
+                prop_assert_eq!(key.to_string(), text);
+            }
         }
     }
 }

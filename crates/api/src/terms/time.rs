@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "u64", into = "u64")]
 pub struct Timestamp(u64);
 
 impl Timestamp {
@@ -25,6 +25,21 @@ impl Timestamp {
     #[must_use]
     pub const fn plus_millis(self, millis: u64) -> Self {
         Self::from_millis(self.0.saturating_add(millis))
+    }
+}
+
+impl TryFrom<u64> for Timestamp {
+    type Error = TimeError;
+
+    /// From milliseconds that come from outside.
+    fn try_from(millis: u64) -> Result<Self, TimeError> {
+        if millis > Self::MAX.0 { Err(TimeError) } else { Ok(Self(millis)) }
+    }
+}
+
+impl From<Timestamp> for u64 {
+    fn from(time: Timestamp) -> Self {
+        time.0
     }
 }
 

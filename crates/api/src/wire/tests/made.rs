@@ -1,0 +1,289 @@
+//! Values of every type of the wire, made from some bytes.
+
+use crate::terms::*;
+use crate::wire::*;
+use std::collections::BTreeMap;
+
+/// Gives numbers, the same for the same bytes.
+pub(super) struct Dice<'a> {
+    bytes: std::iter::Cycle<std::slice::Iter<'a, u8>>,
+    turn: u8,
+}
+
+impl<'a> Dice<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes: bytes.iter().cycle(), turn: 0 }
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.turn = self.turn.wrapping_mul(5).wrapping_add(13);
+        self.bytes.next().unwrap().wrapping_add(self.turn)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::from(self.byte()) % end
+    }
+}
+
+pub(super) trait Made {
+    fn made(dice: &mut Dice<'_>) -> Self;
+}
+
+impl Made for bool {
+    fn made(dice: &mut Dice<'_>) -> Self {
+        dice.byte() & 1 == 1
+    }
+}
+
+impl Made for u8 {
+    fn made(dice: &mut Dice<'_>) -> Self {
+        dice.byte()
+    }
+}
+
+impl Made for u32 {
+    fn made(dice: &mut Dice<'_>) -> Self {
+        u32::from_le_bytes(Made::made(dice))
+    }
+}
+
+impl Made for u64 {
+    fn made(dice: &mut Dice<'_>) -> Self {
+        u64::from_le_bytes(Made::made(dice)) >> dice.below(64)
+    }
+}
+
+impl<const N: usize> Made for [u8; N] {
+    fn made(dice: &mut Dice<'_>) -> Self {
+        std::array::from_fn(|_| dice.byte())
+    }
+}
+
+/// Any characters, those that JSON escapes among them.
+impl Made for String {
+    fn made(dice: &mut Dice<'_>) -> Self {
+        const HARD: [char; 8] = ['"', '\\', '\n', '\0', '\u{7f}', '\u{2028}', '\u{1f600}', '/'];
+        (0..dice.below(8)).map(|_| if bool::made(dice) { HARD[dice.below(8)] } else { dice.byte().into() }).collect()
+    }
+}
+
+impl<T: Made> Made for Option<T> {
+    fn made(dice: &mut Dice<'_>) -> Self {
+        bool::made(dice).then(|| T::made(dice))
+    }
+}
+
+impl<T: Made> Made for Box<T> {
+    fn made(dice: &mut Dice<'_>) -> Self {
+        Box::new(T::made(dice))
+    }
+}
+
+impl<T: Made> Made for Vec<T> {
+    fn made(dice: &mut Dice<'_>) -> Self {
+        (0..dice.below(4)).map(|_| T::made(dice)).collect()
+    }
+}
+
+impl<K: Made + Ord, V: Made> Made for BTreeMap<K, V> {
+    fn made(dice: &mut Dice<'_>) -> Self {
+        (0..dice.below(4)).map(|_| (K::made(dice), V::made(dice))).collect()
+    }
+}
+
+impl Made for Timestamp {
+    fn made(dice: &mut Dice<'_>) -> Self {
+        Self::from_millis(u64::made(dice))
+    }
+}
+
+impl Made for Name {
+    fn made(dice: &mut Dice<'_>) -> Self {
+        const LETTERS: &[u8] = b"aZ09._-";
+        let inner: String = (0..dice.below(99)).map(|_| char::from(LETTERS[dice.below(LETTERS.len())])).collect();
+        format!("a{inner}9").parse().unwrap()
+    }
+}
+
+impl Made for serde_json::Value {
+    fn made(dice: &mut Dice<'_>) -> Self {
+        match dice.below(6) {
+            0 => Self::Null,
+            1 => bool::made(dice).into(),
+            2 => u64::made(dice).into(),
+            3 => String::made(dice).into(),
+            4 => Vec::<String>::made(dice).into(),
+            _ => serde_json::json!({ "a": u32::made(dice), "b": String::made(dice) }),
+        }
+    }
+}
+
+macro_rules! ids {
+    ($($id:ident)*) => {$(
+        impl Made for $id {
+            fn made(dice: &mut Dice<'_>) -> Self {
+                Self::from_bytes(Made::made(dice))
+            }
+        }
+    )*};
+}
+
+ids! { VaultId WorkspaceId ArtifactId VersionId ObjectId KeyId PrincipalId EntryId DecisionId ReleaseId }
+
+macro_rules! one_of {
+    ($($word:ident $all:expr;)*) => {$(
+        impl Made for $word {
+            fn made(dice: &mut Dice<'_>) -> Self {
+                $all[dice.below($all.len())]
+            }
+        }
+    )*};
+}
+
+one_of! {
+    Class Class::ALL;
+    Environment Environment::ALL;
+    Kind Kind::ALL;
+    Mode Mode::ALL;
+    PrincipalKind PrincipalKind::ALL;
+    Action Action::ALL;
+    Code Code::ALL;
+    Freshness [Freshness::Proven, Freshness::Unproven];
+    ObjectRole [ObjectRole::Committed, ObjectRole::Leased, ObjectRole::Marked];
+}
+
+macro_rules! structs {
+    ($($name:ident { $($field:ident)* })*) => {$(
+        impl Made for $name {
+            fn made(dice: &mut Dice<'_>) -> Self {
+                Self { $($field: Made::made(dice),)* }
+            }
+        }
+    )*};
+}
+
+structs! {
+    AuditFilter { principal reference act since until newest_first after limit }
+    AuditItem { log_index principal entry disclosed }
+    AuditPage { items next }
+    Begin { workspace artifact class at_least environment kind objects alias from request }
+    Begun { artifact class class_why envelope previous lease_until entry }
+    ClockAccepted { before now receipt }
+    CollectPlan { objects freshness }
+    Collected { objects receipt }
+    Commit { version record plaintext_commitment bytes files tags alias from }
+    Committed { version receipt }
+    Explain { principal action reference class at_least environment kind reason confirm }
+    GrantSpec { workspace role until }
+    KeyItem { id purpose workspace environment class version state fingerprint created due wraps }
+    KeyList { keys }
+    KeyRotate { workspace environment class no_wait }
+    KeyRotated { keys rewrapped remaining receipts }
+    ListItem { name artifacts latest }
+    ListPage { items next }
+    ListQuery { workspace after limit }
+    LogHead { size root checkpoint }
+    LogVerified { ok head freshness failures }
+    NearMiss { policy condition held }
+    PolicyApplied { hash receipt }
+    PolicyApply { sources base }
+    PolicyCheck { sources cases }
+    PolicyChecked { ok hash policies cases findings }
+    PolicyShown { hash sources }
+    PrincipalAdd { name kind clearance grants revoke suspended change }
+    PrincipalItem { id name kind clearance suspended grants }
+    Problem { code what why try_ refusal }
+    Receipt { entry leaf log_index signature }
+    Refusal { allowed decision policies reasons near_misses confirmation_needed approval try_ }
+    Release { reference action request reason confirm }
+    Released { release decision version record envelope expires receipt }
+    Revocation { workspace role }
+    RootItem { id kind }
+    StateVerified { ok rows failures }
+    Status {
+        vault principal workspaces artifacts versions log_size log_pending freshness read_only keys_due drafts roots
+        policy_set
+    }
+    StoredObject { object role }
+    VaultInfo { vault mode release_key log_keys origin }
+    VersionItem {
+        reference id number artifact class environment kind digest object bytes files created creator tags aliases from
+    }
+}
+
+/// An enum of which each variant is made; one that is missing here does not compile.
+macro_rules! each {
+    ($type:ident: $($variant:ident $([$inner:ident])? $({ $($field:ident)* })?,)*) => {
+        impl $type {
+            pub(in crate::wire::tests) fn each(dice: &mut Dice<'_>) -> Vec<Self> {
+                let made = vec![$(each!(@ dice $type $variant $([$inner])? $({ $($field)* })?),)*];
+                made.iter().for_each(|value| match value { $(Self::$variant { .. } => (),)* });
+                made
+            }
+        }
+    };
+    (@ $dice:ident $type:ident $variant:ident) => { $type::$variant };
+    (@ $dice:ident $type:ident $variant:ident [$inner:ident]) => { $type::$variant($inner::made($dice).into()) };
+    (@ $dice:ident $type:ident $variant:ident { $($field:ident)* }) => {
+        $type::$variant { $($field: Made::made($dice),)* }
+    };
+}
+
+each! { Command:
+    Begin[Begin],
+    Extend { version objects },
+    Commit[Commit],
+    Abandon { version },
+    Release[Release],
+    List[ListQuery],
+    Show { reference },
+    History { reference before limit },
+    Explain[Explain],
+    Status,
+    KeyList,
+    KeyRotate[KeyRotate],
+    PrincipalAdd[PrincipalAdd],
+    PrincipalList,
+    PolicyShow,
+    PolicyCheck[PolicyCheck],
+    PolicyApply[PolicyApply],
+    Audit[AuditFilter],
+    AuditShow { entry },
+    AuditProve { entry },
+    AuditVerify,
+    AnchorMake,
+    ClockAccept,
+    StateVerify,
+    AuditExport { folder },
+    CollectMark { grace_secs dry },
+    CollectDone { objects },
+    Objects { after limit },
+}
+
+each! { Answer:
+    Begun[Begun],
+    Done,
+    Committed[Committed],
+    Released[Released],
+    List[ListPage],
+    Version[VersionItem],
+    Versions { items next },
+    Explained[Refusal],
+    Status[Status],
+    Keys[KeyList],
+    Rotated[KeyRotated],
+    Principal[PrincipalItem],
+    Principals { items },
+    Policy[PolicyShown],
+    PolicyChecked[PolicyChecked],
+    PolicyApplied[PolicyApplied],
+    Audit[AuditPage],
+    Entry[AuditItem],
+    Proof { proof log_index },
+    LogVerified[LogVerified],
+    ClockAccepted[ClockAccepted],
+    StateVerified[StateVerified],
+    Collect[CollectPlan],
+    Collected[Collected],
+    Objects { items next },
+}

@@ -207,6 +207,7 @@ class Version:
         check(digest is None or hmac.compare_digest(found, digest), "version digest")
         fields = decode(record)
         check(len(fields) == 13 and fields[:3] == [1, 1, 0], "record: too new")
+        check(size - 8 - length == fields[12][0] + fields[12][2], "place of the record")
         self.vault, self.version, self.packs = fields[3], fields[5], fields[9]
         for name, sealed, magic in (("list", fields[11], b"SRLIST\0\1"), ("map", fields[12], b"SRMAP\0\0\1")):
             if f"{name}_key" in keys:

@@ -2,6 +2,7 @@
 
 use api::terms::Code;
 use api::wire::Problem;
+use seal::record::VersionRecord;
 use std::path::Path;
 
 /// An error of the operating system on a path.
@@ -52,10 +53,15 @@ pub(crate) fn sealed(what: &str, error: &depot::sealed::Error) -> Problem {
     }
 }
 
-/// An error of a list or map that is read.
-pub(crate) fn manifest(what: &str, error: &seal::manifest::Error<depot::sealed::Error>) -> Problem {
+/// An error of the list or map of a version that is read; says in which object.
+pub(crate) fn manifest(
+    what: &str,
+    record: &VersionRecord,
+    error: &seal::manifest::Error<depot::sealed::Error>,
+) -> Problem {
+    let what = format!("{what} in object {}", depot::Key::new(record.vault, record.object));
     match error {
-        seal::manifest::Error::Source(source) => sealed(what, source),
+        seal::manifest::Error::Source(source) => sealed(&what, source),
         seal::manifest::Error::Failed => Problem::new(Code::Internal, what, error.to_string()),
         _ => Problem::new(Code::Integrity, what, error.to_string()),
     }

@@ -104,7 +104,8 @@ struct Getting<'a> {
 impl Getting<'_> {
     fn file(&self, get: &Get, list: List, mut map: Map, ordinal: u64, entry: &Entry) -> Result<GetReport, Problem> {
         let mut place = Place::for_file(&get.dest, split(entry.path()).1, get.existing)?;
-        let place_entry = map.find(ordinal).map_err(|e| fault::manifest("cannot read the map", &e))?;
+        let told = |e| fault::manifest("cannot read the map", &self.grant.record, &e);
+        let place_entry = map.find(ordinal).map_err(told)?;
         let mapped = place_entry.filter(|mapped| mapped.size() == Some(entry.size()) && mapped.digest.is_some());
         let mapped = mapped.ok_or_else(|| disagree(self.grant))?;
         let (staged, granted) = place.stage_file()?;
@@ -182,7 +183,7 @@ fn shown(path: &Path) -> String {
 
 /// Finds out whether a file or a folder is asked for.
 fn wanted(list: &mut List, path: Option<&[u8]>, grant: &Grant) -> Result<Wanted, Problem> {
-    let read = |e: seal::manifest::Error<depot::sealed::Error>| fault::manifest("cannot read the list", &e);
+    let read = |e| fault::manifest("cannot read the list", &grant.record, &e);
     let reference = &grant.version.reference;
     let Some(path) = path else {
         list.seek_ordinal(0).map_err(read)?;

@@ -56,7 +56,7 @@ impl Client {
         let after = after.map(decoded).transpose()?;
         let grant = self.seat().release(&reference.without_path().to_string(), Action::List, why)?;
         let mut list = Opened::new(self.store(), &grant)?.list()?;
-        let read = |e: seal::manifest::Error<depot::sealed::Error>| fault::manifest("cannot read the list", &e);
+        let read = |e| fault::manifest("cannot read the list", &grant.record, &e);
         let from = after.as_deref().filter(|after| *after > prefix.as_slice()).unwrap_or(&prefix);
         list.seek_path(from).map_err(read)?;
         let (mut items, mut next, mut last) = (Vec::new(), None, None);

@@ -92,7 +92,7 @@ impl<'a> Opened<'a> {
             Some(path) => list.find(path),
             None => list.next_entry(),
         };
-        let found = found.map_err(|e| fault::manifest("cannot read the list", &e))?;
+        let found = found.map_err(|e| fault::manifest("cannot read the list", self.record(), &e))?;
         let Some((ordinal, entry)) = found else {
             let problem = Problem::new(Code::NotFound, what, format!("{reference} holds nothing of this name"));
             return Err(problem.with_try(format!("strongroom ls {reference}")));
@@ -107,7 +107,7 @@ impl<'a> Opened<'a> {
                 return Err(Problem::new(Code::BadRequest, what, "it is a symbolic link; links are never followed"));
             }
         }
-        let place = map.find(ordinal).map_err(|e| fault::manifest("cannot read the map", &e))?;
+        let place = map.find(ordinal).map_err(|e| fault::manifest("cannot read the map", self.record(), &e))?;
         let place = place.filter(|place| place.size() == Some(entry.size()));
         let place = place.ok_or_else(|| Problem::new(Code::Integrity, "list and map do not agree", what))?;
         Ok((entry, place))
@@ -117,17 +117,13 @@ impl<'a> Opened<'a> {
 /// Opens the list of a version.
 pub(crate) fn open_list(store: &dyn Store, record: &VersionRecord, key: &ListKey) -> Result<List, Problem> {
     let object = object(store, record)?;
-    let name = *object.key();
-    ListReader::open(key, record, object)
-        .map_err(|e| fault::manifest(&format!("cannot open the list in object {name}"), &e))
+    ListReader::open(key, record, object).map_err(|e| fault::manifest("cannot open the list", record, &e))
 }
 
 /// Opens the map of a version.
 pub(crate) fn open_map(store: &dyn Store, record: &VersionRecord, key: &MapKey) -> Result<Map, Problem> {
     let object = object(store, record)?;
-    let name = *object.key();
-    MapReader::open(key, record, object)
-        .map_err(|e| fault::manifest(&format!("cannot open the map in object {name}"), &e))
+    MapReader::open(key, record, object).map_err(|e| fault::manifest("cannot open the map", record, &e))
 }
 
 fn object(store: &dyn Store, record: &VersionRecord) -> Result<VersionObject, Problem> {

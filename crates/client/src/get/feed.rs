@@ -93,13 +93,15 @@ impl<'a> Feed<'a> {
         mut map: Map,
         sink: Sink<'a>,
     ) -> Result<Self, Problem> {
-        list.seek_path(sink.prefix).map_err(|e| fault::manifest("cannot read the list", &e))?;
+        let record = opened.record();
+        let told = |e| fault::manifest("cannot read the list", record, &e);
+        list.seek_path(sink.prefix).map_err(told)?;
         // The map has no names: it is moved to the first entry's number.
-        let first = list.next_entry().map_err(|e| fault::manifest("cannot read the list", &e))?;
+        let first = list.next_entry().map_err(told)?;
         let ordinal = first.map_or(list.entries(), |(ordinal, _)| ordinal);
-        list.seek_path(sink.prefix).map_err(|e| fault::manifest("cannot read the list", &e))?;
+        list.seek_path(sink.prefix).map_err(told)?;
         if ordinal < map.entries() {
-            map.seek(ordinal).map_err(|e| fault::manifest("cannot read the map", &e))?;
+            map.seek(ordinal).map_err(|e| fault::manifest("cannot read the map", record, &e))?;
         }
         Ok(Self::new(opened, list, map, Some(sink)))
     }
@@ -168,8 +170,9 @@ impl<'a> Feed<'a> {
 
     /// Takes one entry of list and map.
     fn entry(&mut self) -> Result<(), Problem> {
-        let next = self.list.next_entry().map_err(|e| fault::manifest("cannot read the list", &e))?;
-        let mapped = self.map.next_entry().map_err(|e| fault::manifest("cannot read the map", &e))?;
+        let record = self.opened.record();
+        let next = self.list.next_entry().map_err(|e| fault::manifest("cannot read the list", record, &e))?;
+        let mapped = self.map.next_entry().map_err(|e| fault::manifest("cannot read the map", record, &e))?;
         let (Some(sink), Some((ordinal, entry))) = (&self.sink, next) else {
             self.over = true;
             return Ok(());

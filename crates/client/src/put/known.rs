@@ -145,9 +145,9 @@ impl Previous {
     fn at(&mut self, path: &[u8]) -> Result<Option<(Entry, MapEntry)>, Problem> {
         loop {
             if self.ahead.is_none() && !self.over {
-                let what = "cannot read the previous version";
-                let entry = self.list.next_entry().map_err(|e| fault::manifest(what, &e))?;
-                let map = self.map.next_entry().map_err(|e| fault::manifest(what, &e))?;
+                let told = |e| fault::manifest("cannot read the previous version", &self.record, &e);
+                let entry = self.list.next_entry().map_err(told)?;
+                let map = self.map.next_entry().map_err(told)?;
                 self.ahead = entry.zip(map).map(|((_, entry), (_, map))| (entry, map));
                 self.over = self.ahead.is_none();
             }

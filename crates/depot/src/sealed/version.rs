@@ -35,7 +35,7 @@ impl VersionObject {
     /// Reads the version record, verified against the version digest.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] unless this is exactly the record that the digest names; the store's errors.
+    /// [`Error::Corrupt`] unless this is exactly the record that the digest names, and it begins where the map ends; the store's errors.
     pub fn record(&self, digest: &VersionDigest) -> Result<VersionRecord> {
         let len = self.object.len_bytes();
         let corrupt = |offset| Error::Corrupt { key: *self.key(), offset, what: Unit::Record };
@@ -49,7 +49,13 @@ impl VersionObject {
         if digest_of(&bytes) != *digest {
             return Err(corrupt(range.start));
         }
-        VersionRecord::decode(&bytes).map_err(|_| corrupt(range.start))
+        let record = VersionRecord::decode(&bytes).map_err(|_| corrupt(range.start))?;
+        // Bytes between map and record belong to nobody.
+        let end_of_map = record.map.offset.saturating_add(record.map.stored_len);
+        if end_of_map != range.start {
+            return Err(corrupt(end_of_map.min(range.start)));
+        }
+        Ok(record)
     }
 }
 

@@ -113,6 +113,8 @@ fn flipped_cut_or_swapped_version_objects_are_refused() {
         &stored[..stored.len() - 1],
         &whole(&store, &two.key)[..],
         &[&stored[..], &[0]].concat(),
+        &[&stored[..], &stored[..]].concat(),
+        &[&[0], &stored[..]].concat(),
     ] {
         store.delete(&one.key).unwrap();
         store.put_small(&one.key, bytes).unwrap();

@@ -1,4 +1,6 @@
-//! What tests share: faults on command, a private PostgreSQL. Depends on none of our crates.
+//! What tests share: faults on command, forged chunks, a private PostgreSQL, Python. Depends on none of our crates.
 
 pub mod fault;
+pub mod forge;
 pub mod postgres;
+pub mod python;

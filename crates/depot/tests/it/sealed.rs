@@ -315,32 +315,13 @@ fn swapped_segments_and_groups_are_refused() {
     assert!(read_all(&store, &one, &pack_key, &CONTEXT, info_one).unwrap() == plain);
 }
 
-/// HKDF-Expand with SHA-256 to 96 bytes.
-fn expand(key: &[u8], info: &[u8]) -> Vec<u8> {
-    use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
-    let key = Key::new(HMAC_SHA256, key);
-    let mut okm: Vec<u8> = Vec::new();
-    for n in 1..=3 {
-        let before = okm[okm.len().saturating_sub(32)..].to_vec();
-        okm.extend_from_slice(sign(&key, &[&before, info, &[n]].concat()).as_ref());
-    }
-    okm
-}
-
 /// Seals a chunk as somebody does who holds the pack key: same salt, same nonce, a valid tag.
-fn forge_chunk(pack_key: &PackKey, stored: &[u8], index: u8, plain: &mut Vec<u8>) {
-    use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+fn forge_chunk(pack_key: &PackKey, stored: &[u8], index: u64, plain: &[u8]) -> Vec<u8> {
     use seal::label::{Label, lp};
     let context =
         lp(Label::Segment, &[&1u16.to_be_bytes(), &CONTEXT.vault, &CONTEXT.pack, &CONTEXT.index.to_be_bytes()])
             .unwrap();
-    let info = [&b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0"[..], &stored[..24], &context].concat();
-    let okm = expand(pack_key.expose_bytes(), &info);
-    assert_eq!(okm[44..76], stored[24..56], "the test derives the message key as the format says");
-    let mut nonce: [u8; 12] = okm[32..44].try_into().unwrap();
-    nonce[11] ^= index;
-    let cipher = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &okm[..32]).unwrap());
-    cipher.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), plain).unwrap();
+    testkit::forge::chunk(pack_key.expose_bytes(), stored, &context, index, plain)
 }
 
 #[test]
@@ -350,8 +331,7 @@ fn forgery_by_a_holder_of_the_key_is_refused() {
     let info = write(&store, &key, &pack_key, &CONTEXT, &plain).unwrap();
     let mut stored = whole(&store, &key);
 
-    let mut forged = vec![0x66; 16_384];
-    forge_chunk(&pack_key, &stored, 5, &mut forged);
+    let forged = forge_chunk(&pack_key, &stored, 5, &[0x66; 16_384]);
     let at = 56 + 5 * 16_400;
     stored[at..at + 16_400].copy_from_slice(&forged);
 

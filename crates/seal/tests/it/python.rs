@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use seal::list::{Entry, ListWriter, Node};
 use seal::map::{Extent, MapEntry, MapWriter};
@@ -12,6 +12,7 @@ use seal::secret::{ListKey, MapKey, PackKey};
 use seal::segment::{SegmentContext, SegmentSealer, block_group_count, sealed_groups_len};
 use seal::tree::{self, Digest};
 use seal::{Suite, object};
+use testkit::python::python;
 
 const VAULT: [u8; 16] = [1; 16];
 const VERSION: [u8; 16] = [3; 16];
@@ -19,14 +20,6 @@ const PACK: [u8; 16] = [5; 16];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// `scripts/test-deps.sh` makes the environment; without it this fails, it does not skip.
-fn python(args: &[&str]) -> Output {
-    let default = || root().join("target/venv/bin/python").into_os_string();
-    let program = std::env::var_os("STRONGROOM_PYTHON").unwrap_or_else(default);
-    let run = Command::new(&program).args(args).env("PYTHONDONTWRITEBYTECODE", "1").output();
-    run.unwrap_or_else(|error| panic!("{}: {error}: run scripts/test-deps.sh", program.display()))
 }
 
 fn pattern(len: usize, seed: usize) -> Vec<u8> {
@@ -203,6 +196,10 @@ fn python_refuses_what_was_changed() {
         assert_eq!(out.status.code(), Some(7), "byte {at}: {}", String::from_utf8_lossy(&out.stderr));
         fs::write(&object, &original).unwrap();
     }
+    // An object of any length whose end is right.
+    fs::write(&object, original.repeat(2)).unwrap();
+    assert_eq!(written.run(&["ls"]).status.code(), Some(7), "twice the object");
+    fs::write(&object, &original).unwrap();
     let right = std::mem::replace(&mut written.digest, hex::encode([0; 32]));
     assert_eq!(written.run(&["ls"]).status.code(), Some(7));
     written.digest = right;

@@ -1,0 +1,19 @@
+//! The Python that `scripts/test-deps.sh` makes for the independent decryptor.
+
+#![expect(clippy::panic, reason = "for tests: it fails, it does not skip")]
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Runs it to its end.
+///
+/// # Panics
+/// If it is not there.
+#[must_use]
+pub fn python<S: AsRef<OsStr>>(args: &[S]) -> Output {
+    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/venv/bin/python").into_os_string();
+    let program = std::env::var_os("STRONGROOM_PYTHON").unwrap_or_else(default);
+    let run = Command::new(&program).args(args).env("PYTHONDONTWRITEBYTECODE", "1").output();
+    run.unwrap_or_else(|error| panic!("{}: {error}: run scripts/test-deps.sh", program.display()))
+}

@@ -7,6 +7,8 @@ mod crash;
 mod errors;
 mod faults;
 mod hints;
+mod independent;
+mod inside;
 mod outputs;
 mod readme;
 mod rehearsal;

@@ -1,7 +1,7 @@
 //! The vault opened by the library in this process: what somebody knows who was given its keys.
 
 use super::sandbox::Sandbox;
-use api::terms::Action;
+use api::terms::{Action, Class, Environment};
 use client::opened::Opened;
 use client::vault::{Root, Sitting};
 use client::{Client, Why};
@@ -10,7 +10,10 @@ use seal::manifest::Sealed;
 use seal::map::{MapEntry, MapWriter};
 use seal::padme::Padding;
 use seal::record::VersionRecord;
-use seal::secret::{ListKey, MapKey, PackKey};
+use seal::secret::{DomainKey, FieldKey, ListKey, MacKey, MapKey, PackKey, RootKey, SigningSeed, VersionKey};
+use seal::wrap::{Kind, WrapContext, unwrap};
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Everything that a release of one version gives away.
@@ -31,6 +34,86 @@ pub fn key_file(sandbox: &Sandbox) -> PathBuf {
 /// Where the anchor is.
 pub fn anchor(sandbox: &Sandbox) -> PathBuf {
     sandbox.at(format!("state/strongroom/{}.anchor", vault_id(sandbox)))
+}
+
+/// The bytes of the root in the key file, and its id.
+pub fn root(sandbox: &Sandbox) -> (RootKey, [u8; 16]) {
+    let text = std::fs::read_to_string(key_file(sandbox)).expect("a key file");
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [_, _, id, digits] = words[..] else { panic!("a key file has four words") };
+    let key = RootKey::from_slice(&hex::decode(digits).expect("digits")).expect("a key");
+    (key, id_of(&Value::from(id)).expect("an id"))
+}
+
+/// Every key that the database holds wrapped, and the root: by what it is. They are opened as `spec/keys.md` says.
+pub fn wrapped_keys(sandbox: &Sandbox) -> BTreeMap<String, Vec<u8>> {
+    let (root, root_id) = root(sandbox);
+    let vault = *vault_id(sandbox).as_bytes();
+    let db = rusqlite::Connection::open(sandbox.vault().join("keeper.db")).expect("the database");
+    let mut rows = db.prepare("SELECT body FROM wrap ORDER BY id").expect("a table of wraps");
+    let rows = rows.query_map([], |row| row.get::<_, Vec<u8>>(0)).expect("wraps");
+    let wraps: Vec<Value> = rows.map(|body| serde_json::from_slice(&body.expect("a row")).expect("JSON")).collect();
+    let mut found = BTreeMap::from([("root".to_owned(), root.expose_bytes().to_vec())]);
+    let mut domains = BTreeMap::new();
+    for wrap in wraps.iter().filter(|wrap| id_of(&wrap["under"]) == Some(root_id)) {
+        let purpose = wrap["purpose"].as_str().expect("a purpose");
+        let sealed = hex::decode(wrap["sealed"].as_str().expect("a wrap")).expect("digits");
+        let context = |kind| context_of(vault, kind, wrap);
+        let bytes = match purpose {
+            "domain" => {
+                let key: DomainKey = unwrap(&root, &context(Kind::Domain), &sealed).expect("a domain key");
+                let bytes = key.expose_bytes().to_vec();
+                domains.insert(wrap["key"].to_string(), key);
+                bytes
+            }
+            "row-mac" => unwrap::<MacKey>(&root, &context(Kind::Mac), &sealed).expect("a key").expose_bytes().to_vec(),
+            "field" => {
+                unwrap::<FieldKey>(&root, &context(Kind::Field), &sealed).expect("a key").expose_bytes().to_vec()
+            }
+            seed => {
+                let kind = match seed {
+                    "release" => Kind::Release,
+                    "log-ed25519" => Kind::LogEd25519,
+                    "log-mldsa44" => Kind::LogMlDsa44,
+                    other => panic!("an unknown purpose {other}"),
+                };
+                unwrap::<SigningSeed>(&root, &context(kind), &sealed).expect("a seed").expose_bytes().to_vec()
+            }
+        };
+        found.insert(format!("{purpose}-{}", found.len()), bytes);
+    }
+    for wrap in wraps.iter().filter(|wrap| wrap["kind"] == "version") {
+        let under = &domains[&wrap["under"].to_string()];
+        let sealed = hex::decode(wrap["sealed"].as_str().expect("a wrap")).expect("digits");
+        let key: VersionKey = unwrap(under, &context_of(vault, Kind::Version, wrap), &sealed).expect("a version key");
+        found.insert(format!("version-{}", found.len()), key.expose_bytes().to_vec());
+    }
+    found
+}
+
+fn context_of(vault: [u8; 16], kind: Kind, wrap: &Value) -> WrapContext {
+    let domain = &wrap["domain"];
+    let number = |value: &Value| (!value.is_null()).then(|| value.clone());
+    WrapContext {
+        suite: seal::Suite::Default,
+        vault,
+        kind,
+        workspace: id_of(&domain["workspace"]),
+        environment: number(&domain["environment"])
+            .map(|word| serde_json::from_value::<Environment>(word).expect("an environment").number()),
+        class: number(&domain["class"]).map(|word| serde_json::from_value::<Class>(word).expect("a class").number()),
+        artifact: id_of(&wrap["artifact"]),
+        version: id_of(&wrap["version"]),
+        key_id: id_of(&wrap["key"]).expect("an id"),
+        wrapping_key_id: id_of(&wrap["under"]).expect("an id"),
+        wrapping_key_version: wrap["under_version"].as_u64().expect("a number") as u32,
+    }
+}
+
+fn id_of(value: &Value) -> Option<[u8; 16]> {
+    let mut id = [0; 16];
+    hex::decode_to_slice(value.as_str()?, &mut id).expect("32 digits");
+    Some(id)
 }
 
 fn vault_id(sandbox: &Sandbox) -> api::terms::VaultId {
@@ -63,6 +146,14 @@ pub fn known(sandbox: &Sandbox, reference: &str) -> Known {
 }
 
 impl Known {
+    /// The keys, by what they are.
+    pub fn keys(&self) -> BTreeMap<String, Vec<u8>> {
+        let packs =
+            self.pack_keys.iter().enumerate().map(|(n, key)| (format!("pack-{n}"), key.expose_bytes().to_vec()));
+        let list = ("list".to_owned(), self.list_key.expose_bytes().to_vec());
+        packs.chain([list, ("map".to_owned(), self.map_key.expose_bytes().to_vec())]).collect()
+    }
+
     /// Seals a list of these entries under the version's own key.
     pub fn seal_list(&self, entries: &[Entry]) -> (Vec<u8>, Sealed) {
         let mut out = Vec::new();

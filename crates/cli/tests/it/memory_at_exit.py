@@ -5,6 +5,8 @@
 NEEDLES-FILE: one `name hex` a line. Prints one JSON object: {"exit": code, "bytes": searched, "found": {name: [where]}}.
 The kernel stops a traced process in exit_group with its memory still mapped (PTRACE_O_TRACEEXIT); Linux only. Searching
 for a needle that the command got as an argument would find the argument: needles come by file for that reason.
+With MEMORY_DUMP in the environment, everything that was searched is written there as well, for needles that are known
+only when the command is over.
 """
 
 import ctypes
@@ -26,7 +28,8 @@ def ptrace(request, pid, data=0):
 def search(pid, needles):
     """(bytes searched, {name: [region+offset]}) over every readable mapping that the process can have written."""
     searched, found = 0, {}
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
+    dump = open(os.environ.get("MEMORY_DUMP", os.devnull), "wb")
+    with dump, open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
         for line in maps:
             fields = line.split(maxsplit=5)
             start, end = (int(x, 16) for x in fields[0].split("-"))
@@ -39,6 +42,7 @@ def search(pid, needles):
             except OSError:
                 continue
             searched += len(data)
+            dump.write(data)
             for needle, raw in needles.items():
                 at = data.find(raw)
                 while at != -1 and len(found.get(needle, [])) < 5:

@@ -1,8 +1,9 @@
 //! No key and no plaintext stays behind: not in the memory of a process that finished its work, not in any file.
 
+use super::inside::{key_file, known, wrapped_keys};
 use super::sandbox::{Dice, Ended, Sandbox, end};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 type Needles = BTreeMap<&'static str, Vec<u8>>;
@@ -45,6 +46,18 @@ fn search_memory_fed(
     (ended, report)
 }
 
+/// Runs the binary and keeps its memory as it was at its exit.
+fn dumped(sandbox: &Sandbox, prepared: &Command) -> (serde_json::Value, Vec<u8>) {
+    let dump = sandbox.at("memory.dump");
+    let mut command = sandbox.command(prepared.get_args());
+    command.env("MEMORY_DUMP", &dump);
+    let (_, report) = search_memory(sandbox, &Needles::new(), &command);
+    let memory = std::fs::read(&dump).expect("a dump");
+    std::fs::remove_file(dump).expect("a dump");
+    assert_eq!(report["bytes"].as_u64(), Some(memory.len() as u64), "all of it");
+    (report, memory)
+}
+
 /// A plaintext whose every stretch of 24 bytes can be searched for, and the middle of it.
 fn canary_text(seed: u64) -> (Vec<u8>, Vec<u8>) {
     let text = Dice(seed).bytes(200_000);
@@ -52,49 +65,92 @@ fn canary_text(seed: u64) -> (Vec<u8>, Vec<u8>) {
     (text, middle)
 }
 
-fn key_file(sandbox: &Sandbox) -> Vec<u8> {
-    let folder = sandbox.at("config/strongroom");
-    let file = std::fs::read_dir(folder)
-        .expect("the configuration")
-        .flatten()
-        .find(|e| e.path().extension().is_some_and(|x| x == "key"));
-    std::fs::read(file.expect("a key file").path()).expect("the key file")
+/// Everything secret that the vault can open now, raw and in hexadecimal digits: the root, each key that it keeps wrapped, and the
+/// keys of this version and its packs.
+fn secrets_of(sandbox: &Sandbox, reference: &str) -> Vec<(String, Vec<u8>)> {
+    let mut keys = wrapped_keys(sandbox);
+    keys.extend(known(sandbox, reference).keys());
+    for name in ["root", "domain", "version", "pack", "list", "map", "row-mac", "field", "release", "log-"] {
+        assert!(keys.keys().any(|key| key.starts_with(name)), "no {name} key among {:?}", keys.keys());
+    }
+    let digits = |(name, key): (&String, &Vec<u8>)| (format!("{name} in digits"), hex::encode(key).into_bytes());
+    let digits: Vec<_> = keys.iter().map(digits).collect();
+    keys.into_iter().chain(digits).collect()
 }
 
-/// Every way the root key may be written down in its file: raw or hexadecimal.
-fn root_keys(file: &[u8]) -> Vec<u8> {
-    let text = String::from_utf8_lossy(file);
-    let word = text.split_whitespace().rfind(|w| w.len() >= 64 && w.bytes().all(|b| b.is_ascii_hexdigit()));
-    match word {
-        Some(word) => hex::decode(&word[word.len() - 64..]).expect("hexadecimal"),
-        None => file[file.len() - 32..].to_vec(),
+/// Which of these are in the bytes.
+fn found_in(bytes: &[u8], needles: &[(String, Vec<u8>)]) -> Vec<String> {
+    // One look at each place tells most of them apart.
+    let mut starts = vec![false; 1 << 16];
+    let start = |bytes: &[u8]| usize::from(u16::from_le_bytes([bytes[0], bytes[1]]));
+    needles.iter().for_each(|(_, needle)| starts[start(needle)] = true);
+    let mut found = Vec::new();
+    for at in 0..bytes.len().saturating_sub(1) {
+        let rest = &bytes[at..];
+        if starts[start(rest)] {
+            found.extend(needles.iter().filter(|(_, needle)| rest.starts_with(needle)).map(|(name, _)| name.clone()));
+        }
     }
+    found
+}
+
+/// Every file below these folders, with what it holds of the needles; answers how many bytes were searched.
+#[track_caller]
+fn no_file_holds(folders: Vec<PathBuf>, needles: &[(String, Vec<u8>)]) -> usize {
+    let (mut open, mut searched) = (folders, 0);
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(std::fs::read_dir(path).expect("a folder").flatten().map(|e| e.path()));
+            continue;
+        }
+        let bytes = std::fs::read(&path).expect("a file");
+        searched += bytes.len();
+        assert_eq!(found_in(&bytes, needles), [""; 0], "{}", path.display());
+    }
+    searched
 }
 
 #[test]
 fn the_search_finds_what_is_there() {
     let sandbox = Sandbox::solo();
     let needles = BTreeMap::from([("argument", b"lab/visible-argument".to_vec())]);
-    let (_, report) = search_memory(&sandbox, &needles, &sandbox.command(["show", "lab/visible-argument"]));
+    let show = || sandbox.command(["show", "lab/visible-argument"]);
+    let (_, report) = search_memory(&sandbox, &needles, &show());
     assert!(report["found"]["argument"].is_array(), "a needle that is in memory is found: {report}");
+    let needle = ("argument".to_owned(), b"lab/visible-argument".to_vec());
+    let absent = ("another".to_owned(), Dice(1).bytes(32));
+    let (_, memory) = dumped(&sandbox, &show());
+    assert!(found_in(&memory, &[needle, absent]).iter().all(|name| name == "argument"));
+    assert!(!found_in(&memory, &[("argument".to_owned(), b"lab/visible-argument".to_vec())]).is_empty());
 }
 
 #[test]
 fn memory_holds_no_key_and_no_plaintext_after_the_work() {
     let sandbox = Sandbox::solo();
     let (text, middle) = canary_text(21);
-    sandbox.write("canary.bin", &text);
-    let needles = BTreeMap::from([("plaintext", middle), ("root-key", root_keys(&key_file(&sandbox)))]);
+    sandbox.write("in/canary.bin", &text);
+    sandbox.write("in/other.bin", b"other");
+    let put = ["put", "in", "lab/canary", "--class", "internal"];
     for args in [
-        &["put", "canary.bin", "lab/canary", "--class", "internal"][..],
-        &["get", "lab/canary", "out.bin"],
-        &["cat", "lab/canary", "--bytes", "90000-110000"],
+        &put[..],
+        &["get", "lab/canary", "out"],
+        &["cat", "lab/canary/canary.bin", "--bytes", "90000-110000"],
+        &["ls", "lab/canary"],
         &["key", "rotate"],
-        &["verify", "--all"],
+        // Shares a pack with the version before.
+        &put,
+        &["get", "lab/canary@v1/canary.bin", "alone"],
+        &["verify", "--all", "--state"],
+        &["audit", "verify"],
+        &["gc", "--grace", "0s", "--yes"],
     ] {
-        let (_, report) = search_memory(&sandbox, &needles, &sandbox.command(args));
+        let (report, memory) = dumped(&sandbox, &sandbox.command(args));
         assert_eq!(report["exit"], 0, "{args:?}");
-        assert_eq!(report["found"], serde_json::json!({}), "{args:?}");
+        // Only now is every key of it known.
+        let mut needles = secrets_of(&sandbox, "lab/canary");
+        needles.push(("plaintext".to_owned(), middle.clone()));
+        assert_eq!(found_in(&memory, &needles), [""; 0], "{args:?}");
+        sandbox.write("in/other.bin", args.join(" "));
     }
 }
 
@@ -153,33 +209,56 @@ fn memory_holds_no_passphrase_after_the_work() {
 }
 
 #[test]
-fn no_file_of_vault_or_depot_holds_plaintext_names_or_the_root_key() {
+fn no_file_of_vault_or_depot_holds_plaintext_names_or_a_key() {
     let sandbox = Sandbox::solo();
     let (text, middle) = canary_text(22);
     sandbox.write("source/secret-project-name.bin", &text);
     sandbox.run(["put", "source", "lab/canary", "--class", "confidential"]).exits(0);
     sandbox.run(["get", "lab/canary", "copy"]).exits(0);
-    let root = root_keys(&key_file(&sandbox));
-    let mut open = vec![sandbox.vault(), sandbox.at("state")];
-    let mut searched = 0;
-    while let Some(path) = open.pop() {
-        if path.is_dir() {
-            open.extend(std::fs::read_dir(path).expect("a folder").flatten().map(|e| e.path()));
-            continue;
-        }
-        let bytes = std::fs::read(&path).expect("a file");
-        searched += bytes.len();
-        for (name, needle) in [
-            ("plaintext", &middle[..]),
-            ("a file name", b"secret-project-name"),
-            ("the root key", &root),
-            ("its hex", hex::encode(&root).as_bytes()),
-        ] {
-            let found = bytes.windows(needle.len()).any(|w| w == needle);
-            assert!(!found, "{name} is in {}", path.display());
-        }
-    }
+    sandbox.run(["key", "rotate"]).exits(0);
+    sandbox.write("source/another.bin", b"another");
+    sandbox.run(["put", "source", "lab/canary", "--class", "confidential"]).exits(0);
+    let mut needles = secrets_of(&sandbox, "lab/canary");
+    needles.push(("plaintext".to_owned(), middle));
+    needles.push(("a file name".to_owned(), b"secret-project-name".to_vec()));
+    let searched = no_file_holds(vec![sandbox.vault(), sandbox.at("state")], &needles);
     assert!(searched > 200_000, "the vault was read");
+    let key = std::fs::read(key_file(&sandbox)).expect("the key file");
+    assert_eq!(found_in(&key, &needles), ["root in digits"], "what is there is found");
+}
+
+#[test]
+fn what_a_killed_put_leaves_holds_no_plaintext_no_name_and_no_key() {
+    let sandbox = Sandbox::solo();
+    let marks = [("before", 25_u64), ("first segment", 600 << 20), ("cut off", (1 << 30) + (50 << 20))];
+    sandbox.write("in/a-secret-name", Dice(61).bytes(5_000));
+    let large = std::fs::File::create(sandbox.at("in/large-secret-name")).expect("a file");
+    large.set_len((1 << 30) + (400 << 20)).expect("a size");
+    let mut needles = vec![("a name".to_owned(), b"secret-name".to_vec())];
+    needles.push((
+        "a small file".to_owned(),
+        std::fs::read(sandbox.at("in/a-secret-name")).expect("a file")[..32].to_vec(),
+    ));
+    for (n, (name, at)) in marks.into_iter().enumerate() {
+        let mark = Dice(62 + n as u64).bytes(70_000);
+        std::os::unix::fs::FileExt::write_all_at(&large, &mark, at).expect("a mark");
+        needles.push((name.to_owned(), mark[40_000..40_032].to_vec()));
+    }
+    let put = ["--format", "json", "put", "in", "lab/killed", "--class", "confidential"];
+    super::sources::killed_after_its_first_segment(&sandbox, &put);
+    // As it is now: the next put goes on with it and tidies up.
+    let left = sandbox.at("left");
+    let copied = std::process::Command::new("cp").args(["-al"]).arg(sandbox.vault()).arg(&left).status().expect("cp");
+    assert!(copied.success());
+    for entry in std::fs::read_dir(sandbox.vault()).expect("the vault").flatten().filter(|e| e.path().is_file()) {
+        super::attacks::overwrite(&left.join(entry.file_name()), &std::fs::read(entry.path()).expect("a file"));
+    }
+    assert!(left.join("drafts").read_dir().expect("drafts").count() > 0, "a journal is left");
+    let resumed = sandbox.run(put).exits(0).json();
+    assert!(resumed["reused_bytes"].as_u64() >= Some((1 << 30) - 65_536), "the same pack key: {resumed}");
+    needles.extend(secrets_of(&sandbox, "lab/killed"));
+    let searched = no_file_holds(vec![left, sandbox.vault(), sandbox.at("state")], &needles);
+    assert!(searched > 2 << 30, "the segments were read: {searched}");
 }
 
 #[test]

@@ -267,7 +267,7 @@ fn a_killed_put_starts_over_when_its_finished_segment_is_damaged() {
 }
 
 /// Starts a put and kills it when its journal names a finished segment.
-fn killed_after_its_first_segment(sandbox: &Sandbox, args: &[&str]) {
+pub fn killed_after_its_first_segment(sandbox: &Sandbox, args: &[&str]) {
     let mut child = sandbox.command(args.iter().copied()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let journaled = || {
         let drafts = std::fs::read_dir(sandbox.vault().join("drafts")).into_iter().flatten().flatten();

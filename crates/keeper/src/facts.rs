@@ -13,7 +13,7 @@ use policy::{Context, Held, PrincipalState, Query, Resource, Role, Scope};
 const MAX_GRANTS: i64 = 1024;
 
 /// Who acts: the principal with its grants.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Actor {
     pub(crate) row: Principal,
     pub(crate) grants: Vec<Grant>,

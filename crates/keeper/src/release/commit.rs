@@ -1,19 +1,23 @@
 //! The batch: up to 64 decisions, one transaction, one ticket.
 
+use crate::cache::Known;
 use crate::datastore::Transaction;
 use crate::decide::Verdict;
 use crate::engine::Engine;
-use crate::epochs::{self, Epochs, Subject};
+use crate::epochs::{self, Subject};
 use crate::error::{Error, Result};
+use crate::facts::{self, Actor};
 use crate::journal::{Blob, By, Event, Logged};
-use std::collections::BTreeSet;
+use api::terms::PrincipalId;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A decision with its entry, not yet in the log.
 #[derive(Debug)]
 pub(crate) struct Decided {
     pub(crate) by: By,
     /// What the decision saw.
-    pub(crate) epochs: Epochs,
+    pub(crate) known: Arc<Known>,
     pub(crate) blob: Blob,
     pub(crate) event: Event,
     pub(crate) verdict: Verdict,
@@ -36,17 +40,20 @@ pub(crate) fn commit(engine: &Engine, batch: &[&Decided]) -> Result<Vec<Fate>> {
 }
 
 fn run(engine: &Engine, tx: &mut dyn Transaction, batch: &[&Decided]) -> Result<Vec<Fate>> {
-    let union: BTreeSet<Subject> = batch.iter().flat_map(|decided| decided.epochs.keys().copied()).collect();
+    let union: BTreeSet<Subject> = batch.iter().flat_map(|decided| decided.known.epochs.keys().copied()).collect();
     let union: Vec<Subject> = union.into_iter().collect();
     let stands = epochs::hold(tx, &union)?;
     let closing = epochs::closing(tx, &union)?;
-    // Epochs have no MAC: a set that was decided by must also be the one that its row names.
+    // Epochs have no MAC: the set must also be the one that its row names, and who acts must be as its rows say now.
     let in_force = engine.rules_hash(tx)?;
+    let actors = actors(engine, tx, batch)?;
     // A denial stays one: a revocation under way takes rights away only. What it would allow is decided again.
     let fresh = |decided: &Decided| {
-        let same = decided.epochs.iter().all(|(subject, value)| stands.get(subject) == Some(value))
-            && decided.verdict.answer.set_hash.to_string() == in_force;
-        same && (!decided.verdict.answer.allowed || !closing.iter().any(|s| decided.epochs.contains_key(s)))
+        let known = &decided.known;
+        let same = known.epochs.iter().all(|(subject, value)| stands.get(subject) == Some(value))
+            && decided.verdict.answer.set_hash.to_string() == in_force
+            && actors.get(&known.actor.row.id) == Some(&known.actor);
+        same && (!decided.verdict.answer.allowed || !closing.iter().any(|s| known.epochs.contains_key(s)))
     };
     let mut fates = vec![Fate::Stale; batch.len()];
     let kept: Vec<(usize, &&Decided)> = batch.iter().enumerate().filter(|(_, decided)| fresh(decided)).collect();
@@ -72,4 +79,10 @@ fn run(engine: &Engine, tx: &mut dyn Transaction, batch: &[&Decided]) -> Result<
         }
     }
     Ok(fates)
+}
+
+/// The principals of a batch with their grants, read under their MACs.
+fn actors(engine: &Engine, tx: &mut dyn Transaction, batch: &[&Decided]) -> Result<BTreeMap<PrincipalId, Actor>> {
+    let ids: BTreeSet<PrincipalId> = batch.iter().map(|decided| decided.known.actor.row.id).collect();
+    ids.into_iter().map(|id| Ok((id, facts::actor(engine, tx, id)?))).collect()
 }

@@ -20,7 +20,6 @@ use std::sync::Arc;
 /// A release that was decided and waits for its commit.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    pub(crate) known: Arc<Known>,
     pub(crate) subjects: Vec<Subject>,
     pub(crate) decided: Decided,
     pub(crate) about: About,
@@ -64,9 +63,8 @@ pub(crate) fn prepare(
     let release = ReleaseId::from_bytes(crate::system::random()?);
     let event = event(engine, command, &known, &verdict, release)?;
     let subjects: Vec<Subject> = known.epochs.keys().copied().collect();
-    let decided =
-        Decided { by: By::session(session, now), epochs: known.epochs.clone(), blob: verdict.blob(), event, verdict };
-    Ok(Prepared { known, subjects, decided, about, release, action: command.action })
+    let decided = Decided { by: By::session(session, now), known, blob: verdict.blob(), event, verdict };
+    Ok(Prepared { subjects, decided, about, release, action: command.action })
 }
 
 /// The decisive entry.

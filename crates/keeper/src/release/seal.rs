@@ -58,7 +58,7 @@ fn derived(vault: VaultId, sealing: &Sealing<'_>) -> Result<Vec<ReleasedKey>> {
 
 /// The answer to a release that is in the log.
 pub(crate) fn finish(engine: &Engine, asked: &Asked, prepared: &Prepared, logged: &Logged) -> Result<Released> {
-    let known = &prepared.known;
+    let known = &prepared.decided.known;
     let version = &known.found.version;
     let key = engine.domains.unwrap(&Belongs::from(version), &known.wrap, &known.domain_key)?;
     let rules = known.rules.class_rules(version.class);

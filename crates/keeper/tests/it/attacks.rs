@@ -1,8 +1,9 @@
 //! Who can write the database cannot raise access; who can send requests cannot borrow another's.
 
+use super::decisions::principal;
 use crate::world::{Asked, Client, Put, World, code, name};
 use api::terms::{Action, Class, Code, Mode, PrincipalKind};
-use api::wire::{Answer, Begin, Command, GrantSpec, PolicyApply, PrincipalAdd, Release};
+use api::wire::{Answer, Begin, Command, GrantSpec, PolicyApply, PrincipalAdd, Release, Revocation};
 use keeper::Keeper;
 use seal::envelope;
 use seal::hpke::OneTimeKey;
@@ -362,6 +363,30 @@ fn a_policy_that_was_applied_counts_although_its_epoch_was_put_back() {
     assert_eq!(world.tamper("UPDATE epoch SET value = value - 1 WHERE kind = 'policy'"), 1);
     let refused = client.release(Action::Read, "lab/net").unwrap_err();
     assert_eq!((refused.code, refused.why.as_str()), (Code::Denied, "nothing leaves today"));
+}
+
+#[test]
+fn a_suspension_and_a_lost_role_count_although_the_epoch_was_put_back() {
+    let world = World::new(Mode::Rehearsal);
+    let (keeper, other) = (world.open(), world.open());
+    let (owner, elsewhere) = (Client::new(&keeper, &world, None), Client::new(&other, &world, None));
+    let reader = || principal("rick", Class::Internal, &[("lab", "reader")]);
+    owner.call(Command::PrincipalAdd(principal("olga", Class::Internal, &[("lab", "writer")]))).unwrap();
+    owner.call(Command::PrincipalAdd(reader())).unwrap();
+    Client::new(&keeper, &world, Some("olga")).put(&Put::new("lab/net").class(Class::Internal)).unwrap();
+    let rick = Client::new(&keeper, &world, Some("rick"));
+    let suspended = PrincipalAdd { suspended: Some(true), ..reader() };
+    let revoke = vec![Revocation { workspace: name("lab"), role: Some("reader".into()) }];
+    let lost = PrincipalAdd { revoke, ..principal("rick", Class::Internal, &[]) };
+    for change in [suspended, principal("rick", Class::Public, &[("lab", "reader")]), lost] {
+        // What a release knows is in this keeper's memory; another one takes the right away.
+        rick.release(Action::Read, "lab/net").unwrap();
+        elsewhere.call(Command::PrincipalAdd(PrincipalAdd { change: true, ..change })).unwrap();
+        assert_eq!(world.tamper("UPDATE epoch SET value = value - 1 WHERE kind = 'principal' AND value > 1"), 1);
+        let refused = rick.release(Action::Read, "lab/net").unwrap_err().code;
+        assert!(matches!(refused, Code::Denied | Code::Gone | Code::NotFound), "{refused:?}");
+        elsewhere.call(Command::PrincipalAdd(PrincipalAdd { change: true, ..reader() })).unwrap();
+    }
 }
 
 #[test]

@@ -152,7 +152,7 @@ impl Place {
     /// # Errors
     /// [`Error::Io`].
     pub fn stage_file(&mut self) -> Result<(File, Granted), Error> {
-        let (probe, granted) = self.folder()?;
+        let (probe, granted) = self.folder(|| ())?;
         drop(probe);
         rustix::fs::unlinkat(&self.parent, &*self.hidden, AtFlags::REMOVEDIR).map_err(|e| self.failed(e))?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -167,14 +167,19 @@ impl Place {
     /// # Errors
     /// [`Error::Io`].
     pub fn stage_folder(&mut self) -> Result<Stage, Error> {
-        let (root, granted) = self.folder()?;
+        self.stage_folder_after(|| ())
+    }
+
+    /// The same, with something that happens while the first, open folder is there.
+    fn stage_folder_after(&mut self, meanwhile: impl FnOnce()) -> Result<Stage, Error> {
+        let (root, granted) = self.folder(meanwhile)?;
         self.armed = true;
         Ok(Stage::new(root, granted))
     }
 
     /// Looks at what a new folder is granted here, in one that is removed again, and makes the hidden folder closed to everybody
     /// else from the start: nobody can have put something into what will be shown.
-    fn folder(&self) -> Result<(OwnedFd, Granted), Error> {
+    fn folder(&self, meanwhile: impl FnOnce()) -> Result<(OwnedFd, Granted), Error> {
         let open = |mode: Mode| -> rustix::io::Result<OwnedFd> {
             rustix::fs::mkdirat(&self.parent, &*self.hidden, mode)?;
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -182,6 +187,7 @@ impl Place {
         };
         let made = || -> rustix::io::Result<_> {
             let granted = Granted::told_by(&open(Mode::RWXU | Mode::RWXG | Mode::RWXO)?)?;
+            meanwhile();
             // Refused if somebody put something in.
             rustix::fs::unlinkat(&self.parent, &*self.hidden, AtFlags::REMOVEDIR)?;
             let folder = open(Mode::RWXU)?;

@@ -123,3 +123,6 @@ fn all_sources(own: &[PolicySource]) -> Vec<Source> {
     let own = own.iter().map(|source| Source { name: source.name.clone(), text: source.text.clone() });
     Set::baseline_sources().into_iter().chain(own).collect()
 }
+
+#[cfg(test)]
+mod tests;

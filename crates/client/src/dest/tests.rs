@@ -115,6 +115,31 @@ fn only_granted_bits_are_given_and_never_the_special_ones() {
     assert_eq!(of(&dir.path().join(crate::source::as_path(&place.hidden))), 0o600);
 }
 
+#[test]
+fn nothing_that_somebody_puts_into_the_staging_folder_is_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let dest = dir.path().join("out");
+    let mut place = Place::for_folder(&dest, Existing::Keep).unwrap();
+    let hidden = dir.path().join(crate::source::as_path(&place.hidden));
+    // Quick: a file, while the folder is open to others. Nothing is staged, and what is theirs stays theirs.
+    let planted = || std::fs::write(hidden.join("planted"), b"theirs").unwrap();
+    assert!(matches!(place.stage_folder_after(planted), Err(Error::Io { .. })));
+    drop(place);
+    assert!(!dest.exists() && hidden.join("planted").exists());
+    std::fs::remove_dir_all(&hidden).unwrap();
+
+    // Patient: the folder itself, kept open until it is filled.
+    let mut place = Place::for_folder(&dest, Existing::Keep).unwrap();
+    let hidden = dir.path().join(crate::source::as_path(&place.hidden));
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let mut held = None;
+    let stage = place.stage_folder_after(|| held = Some(rustix::fs::open(&hidden, flags, Mode::empty()).unwrap()));
+    stage.unwrap().folder(b"ours").unwrap();
+    let planted = rustix::fs::mkdirat(held.unwrap(), "planted", Mode::RWXU);
+    assert_eq!(planted, Err(Errno::NOENT), "the folder that was open to others is gone");
+    assert_eq!(names(&place.show().unwrap()), ["ours"]);
+}
+
 /// Names that a hostile writer may choose, more often bad ones than chance would give.
 fn paths() -> impl Strategy<Value = Vec<u8>> {
     let part = prop_oneof![

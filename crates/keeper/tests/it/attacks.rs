@@ -407,6 +407,37 @@ fn a_release_whose_entry_was_deleted_before_it_was_integrated_is_missed() {
 }
 
 #[test]
+fn keys_of_a_resumed_draft_whose_entry_was_deleted_are_missed() {
+    let world = World::new(Mode::Solo);
+    let waiting = || {
+        let db = rusqlite::Connection::open(world.dir().join("keeper.db")).unwrap();
+        db.query_row("SELECT COUNT(*) FROM entry WHERE idx IS NULL", [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let (open, restricted) = (Put::new("lab/net"), Put::new("lab/genome").class(Class::Restricted));
+    {
+        let keeper = world.open();
+        let client = Client::new(&keeper, &world, None);
+        client.begin(&open).unwrap();
+        client.begin(&restricted).unwrap();
+        drop(client);
+        keeper.close().unwrap();
+    }
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    // Keys of restricted data do not leave before their entry is in the tree.
+    client.begin(&restricted).unwrap();
+    assert_eq!(waiting(), 0);
+    // Others do: nothing in the database names the entry but itself.
+    client.begin(&open).unwrap();
+    assert_eq!(waiting(), 1);
+    assert_eq!(world.tamper("DELETE FROM entry WHERE idx IS NULL"), 1);
+    assert_eq!(code(client.call(Command::AuditVerify)), Code::Integrity);
+    assert_eq!(code(client.put(&Put::new("lab/net"))), Code::Integrity);
+    drop(client);
+    assert_eq!(keeper.close().unwrap_err().code, Code::Integrity);
+}
+
+#[test]
 fn a_release_that_another_keeper_integrated_is_not_missed() {
     let world = World::new(Mode::Solo);
     let (one, two) = (world.open(), world.open());

@@ -1,9 +1,10 @@
 //! Versions: written, released, refused.
 
 use crate::world::{Client, Put, World, code, name};
-use api::terms::{Action, Class, Code, Mode, ObjectId, VersionId};
+use api::terms::{Action, Class, Code, Environment, Mode, ObjectId, VersionId};
 use api::wire::{Answer, Command, ListQuery};
 use seal::envelope::Key;
+use seal::record::{Pack, VersionRecord};
 
 fn roles(opened: &seal::envelope::Opened) -> Vec<u8> {
     opened.keys.iter().map(|key| key.key.role()).collect()
@@ -153,6 +154,47 @@ fn packs_of_earlier_versions_are_shared_exactly_or_not_at_all() {
     let mut third = Put::new("lab/other");
     third.packs = record.packs;
     assert_eq!(code(client.put(&third)), Code::BadRequest);
+}
+
+#[test]
+fn packs_of_another_class_or_environment_are_not_borrowed_whatever_the_client_sends() {
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    let put = |class, environment| Put { environment, ..Put::new("lab/net").class(class) };
+    let first = put(Class::Internal, Environment::Dev);
+    let (begun, _) = client.begin(&first).unwrap();
+    let packs = first.record(&keeper, &begun).packs;
+    let record = VersionRecord { packs: packs.clone(), ..first.record(&keeper, &begun) };
+    client.commit_record(&first, record.encode().unwrap()).unwrap();
+
+    // It names the version before and its packs although it was not given their keys.
+    let borrows = |put: Put, packs: &[Pack]| {
+        let put = Put { previous: Some(first.version), packs: packs.to_vec(), ..put };
+        let (begun, opened) = client.begin(&put).unwrap();
+        let given = opened.keys.iter().any(|key| key.version == *first.version.as_bytes());
+        assert_eq!(given, begun.previous.is_some());
+        (given, client.commit(&put, &begun).map(|committed| committed.version.number))
+    };
+    let refused = |(given, commit): (bool, Result<u64, api::wire::Problem>)| {
+        let problem = commit.unwrap_err();
+        assert!(problem.code == Code::BadRequest && problem.why.contains("pack"), "{problem:?}");
+        assert!(!given, "keys of packs that it may not name");
+    };
+    refused(borrows(put(Class::Internal, Environment::Staging), &packs));
+    refused(borrows(put(Class::Internal, Environment::Prod), &packs));
+    refused(borrows(put(Class::Confidential, Environment::Dev), &packs));
+    let (given, shared) = borrows(put(Class::Internal, Environment::Dev), &packs);
+    assert_eq!((given, shared.unwrap()), (true, 2), "what it may");
+
+    // As packs of a version of the right class, which never had them.
+    let third = put(Class::Confidential, Environment::Dev);
+    client.put(&third).unwrap();
+    let relabelled: Vec<Pack> =
+        packs.iter().map(|pack| Pack { owner: *third.version.as_bytes(), ..pack.clone() }).collect();
+    refused(borrows(put(Class::Confidential, Environment::Dev), &relabelled));
+    refused(borrows(put(Class::Restricted, Environment::Dev), &packs));
+    refused(borrows(put(Class::Restricted, Environment::Dev), &relabelled));
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! What somebody with write access to the storage or to the vault's folder can try, through the real binary: every
 //! attempt ends with exit 7, says what and where, and hands out not one unauthenticated byte.
 
+mod database;
 mod depot;
+mod middle;
 
 use super::sandbox::Sandbox;
 use std::path::Path;

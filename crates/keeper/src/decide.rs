@@ -140,6 +140,11 @@ impl Verdict {
             Some(Advice::OpenTask) => {
                 format!("ask a steward of {path} for a task that covers it; `{explaining}` says what is missing")
             }
+            Some(Advice::Root) => {
+                "the same command with `--env staging`; or, for confidential data in prod, another vault: \
+                 `strongroom init --root passphrase`"
+                    .to_owned()
+            }
             Some(Advice::Request { rule }) => {
                 format!("ask a steward of {path} for approval ({rule}); `{explaining}` says what is missing")
             }

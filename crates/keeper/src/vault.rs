@@ -66,6 +66,14 @@ pub enum RootKind {
 }
 
 impl RootKind {
+    /// As policy names it.
+    pub(crate) const fn term(self) -> api::terms::RootKind {
+        match self {
+            Self::Keyfile => api::terms::RootKind::Keyfile,
+            Self::Passphrase => api::terms::RootKind::Passphrase,
+        }
+    }
+
     /// Its word.
     pub const fn word(self) -> &'static str {
         match self {

@@ -92,7 +92,7 @@ macro_rules! files {
 /// Guardrails: a set without them is refused.
 pub(crate) const GUARDRAILS: &[(&str, &str)] = files! {
     "guardrails/principal.cedar" "guardrails/artifact.cedar" "guardrails/restricted.cedar"
-    "guardrails/export.cedar" "guardrails/presence.cedar" "guardrails/duties.cedar"
+    "guardrails/export.cedar" "guardrails/presence.cedar" "guardrails/duties.cedar" "guardrails/roots.cedar"
 };
 
 /// Permits of the roles; an organisation may replace them.

@@ -132,6 +132,7 @@ const fn advice_word(advice: &Advice) -> &'static str {
         Advice::Confirm => "confirm",
         Advice::Present => "present",
         Advice::OpenTask => "task",
+        Advice::Root => "root",
         Advice::Request { .. } => "request",
     }
 }

@@ -73,6 +73,8 @@ pub enum Advice {
     Present,
     /// Open a task.
     OpenTask,
+    /// Use a vault with other roots, or another environment.
+    Root,
     /// Ask for approval under a rule.
     Request {
         /// The rule.

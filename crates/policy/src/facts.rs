@@ -2,8 +2,8 @@
 
 use crate::role::{Held, Role};
 use api::terms::{
-    Action, ArtifactId, AuthMethod, Class, Environment, Kind, Mode, PrincipalId, PrincipalKind, Timestamp, VaultId,
-    WorkspaceId,
+    Action, ArtifactId, AuthMethod, Class, Environment, Kind, Mode, PrincipalId, PrincipalKind, RootKind, Timestamp,
+    VaultId, WorkspaceId,
 };
 
 /// Who asks.
@@ -127,6 +127,8 @@ pub struct Context {
     pub reason_given: bool,
     /// The artifact's name was typed again.
     pub confirmed: bool,
+    /// What wraps the keys of the vault.
+    pub roots: Vec<RootKind>,
     /// Where the client is, if known. At most [`Query::MAX_REGION_BYTES`] bytes.
     pub region: Option<String>,
 }
@@ -143,6 +145,7 @@ impl Context {
             task_open: false,
             reason_given: false,
             confirmed: false,
+            roots: Vec::new(),
             region: None,
         }
     }

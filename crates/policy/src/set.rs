@@ -284,6 +284,7 @@ impl Entry {
             (None, Some("confirm")) => Some(Advice::Confirm),
             (None, Some("present")) => Some(Advice::Present),
             (None, Some("task")) => Some(Advice::OpenTask),
+            (None, Some("root")) => Some(Advice::Root),
             (None, _) => None,
         };
         Self {

@@ -9,7 +9,7 @@ pub(crate) use document::{ContextDoc, DocumentError, SliceDoc};
 use crate::decide::Advice;
 use crate::facts::{Context, Mfa, Principal, PrincipalState, Query, Resource};
 use crate::role::{Role, Scope, closure};
-use api::terms::{Action, AuthMethod, Class, Environment, Kind, Mode, PrincipalKind, Timestamp};
+use api::terms::{Action, AuthMethod, Class, Environment, Kind, Mode, PrincipalKind, RootKind, Timestamp};
 
 /// A query, normalised: what does not count is gone, sets are sorted, ids are text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +64,7 @@ pub(crate) struct Circumstances {
     pub(crate) task: bool,
     pub(crate) reasoned: bool,
     pub(crate) confirmed: bool,
+    pub(crate) roots: Vec<RootKind>,
     pub(crate) region: String,
 }
 
@@ -141,6 +142,7 @@ impl Facts {
                 Advice::Confirm => (context.reasoned, context.confirmed) = (true, true),
                 Advice::Present => context.mfa_age_millis = 0,
                 Advice::OpenTask => context.task = true,
+                Advice::Root => context.roots = RootKind::ALL.to_vec(),
                 Advice::Request { rule } => context.approved.push(rule.clone()),
             }
         }
@@ -220,6 +222,7 @@ fn circumstances(kind: PrincipalKind, context: &Context, own: bool, approved: Ve
         task: context.task_open,
         reasoned: context.reason_given,
         confirmed: context.confirmed,
+        roots: sorted(context.roots.iter().copied()),
         region: context.region.clone().unwrap_or_default(),
     }
 }

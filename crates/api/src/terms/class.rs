@@ -85,6 +85,19 @@ words! {
         /// A job or container.
         Workload = 2 "workload",
     }
+    /// What wraps the keys of a vault.
+    RootKind {
+        /// A key file outside the vault.
+        Keyfile = 0 "keyfile",
+        /// A passphrase.
+        Passphrase = 1 "passphrase",
+        /// A hardware module.
+        Hsm = 2 "hsm",
+        /// A cloud's key management.
+        Kms = 3 "kms",
+        /// A public key whose secret is split and put away: it wraps only.
+        Escrow = 4 "escrow",
+    }
     /// How a principal was authenticated. Nothing asserted ever counts as authenticated.
     AuthMethod {
         /// The operating-system account vouches.

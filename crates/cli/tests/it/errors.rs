@@ -181,6 +181,39 @@ fn restricted_data_asks_for_reason_and_confirmation() {
 }
 
 #[test]
+fn a_key_file_carries_no_confidential_data_in_prod() {
+    let sandbox = Sandbox::solo();
+    sandbox.write("f", b"secret");
+    for (class, reference) in [("confidential", "lab/a"), ("restricted", "lab/b")] {
+        let put = ["put", "f", reference, "--class", class, "--env", "prod"];
+        let refused = sandbox.run(put).exits(5);
+        assert!(refused.stderr.contains(&format!("prod-roots-{class}")), "{}", refused.stderr);
+        assert!(refused.stderr.contains("the vault's roots are keyfile"), "{}", refused.stderr);
+        assert!(refused.stderr.contains("try: the same command with `--env staging`"), "{}", refused.stderr);
+        let asked = ["policy", "explain", "write", reference, "--class", class, "--env", "prod"];
+        let told = sandbox.run(["--format", "json"].iter().chain(&asked)).exits(0).json();
+        assert_eq!((&told["allowed"], &told["policies"][0]), (&false.into(), &format!("prod-roots-{class}").into()));
+        let dry = sandbox.run(["--format", "json", "--dry-run"].iter().chain(&put)).exits(0).json();
+        assert_eq!(dry, told);
+    }
+    assert!(sandbox.objects().is_empty(), "nothing was uploaded");
+    sandbox.run(["put", "f", "lab/a", "--class", "confidential", "--env", "staging"]).exits(0);
+    sandbox.run(["put", "f", "lab/c", "--class", "internal", "--env", "prod"]).exits(0);
+    let other = Sandbox::new();
+    other.write("f", b"secret");
+    other.write("words", "correct horse\n");
+    let run = |args: &[&str]| {
+        let mut command = other.command(args);
+        command.env("STRONGROOM_PASSPHRASE_FILE", other.at("words"));
+        end(command)
+    };
+    run(&["init", "--root", "passphrase", "--no-recovery"]).exits(0);
+    run(&["put", "f", "lab/a", "--class", "confidential", "--env", "prod"]).exits(0);
+    let refused = run(&["put", "f", "lab/b", "--class", "restricted", "--env", "prod"]).exits(5);
+    assert!(refused.stderr.contains("the vault's roots are passphrase"), "{}", refused.stderr);
+}
+
+#[test]
 fn the_vault_is_found_upwards_and_named_by_flag_or_environment() {
     let sandbox = Sandbox::solo();
     std::fs::create_dir_all(sandbox.at("a/b")).unwrap();

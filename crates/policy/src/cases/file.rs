@@ -5,8 +5,8 @@ use crate::digest::of_parts;
 use crate::facts::{Approval, Artifact, Context, Mfa, Principal, PrincipalState, Query, Resource, Workspace};
 use crate::role::{Held, Role, Scope};
 use api::terms::{
-    Action, ArtifactId, AuthMethod, Class, Environment, Kind, Mode, PrincipalId, PrincipalKind, Timestamp, VaultId,
-    WorkspaceId,
+    Action, ArtifactId, AuthMethod, Class, Environment, Kind, Mode, PrincipalId, PrincipalKind, RootKind, Timestamp,
+    VaultId, WorkspaceId,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -110,6 +110,7 @@ struct ContextForm {
     task: bool,
     reason: bool,
     confirmed: bool,
+    roots: Vec<RootKind>,
     region: Option<String>,
 }
 
@@ -242,6 +243,7 @@ impl ContextForm {
             task_open: self.task,
             reason_given: self.reason,
             confirmed: self.confirmed,
+            roots: self.roots.clone(),
             region: self.region.clone(),
         }
     }

@@ -3,8 +3,8 @@ use crate::facts::{Approval, Artifact, Context, Mfa, Principal, PrincipalState, 
 use crate::role::{Held, Role, Scope};
 use crate::set::{Pins, Source, schema};
 use api::terms::{
-    Action, ArtifactId, AuthMethod, Class, Environment, Kind, Mode, PrincipalId, PrincipalKind, Timestamp, VaultId,
-    WorkspaceId,
+    Action, ArtifactId, AuthMethod, Class, Environment, Kind, Mode, PrincipalId, PrincipalKind, RootKind, Timestamp,
+    VaultId, WorkspaceId,
 };
 use cedar_policy::{Context as CedarContext, Entities, Request};
 use proptest::collection::vec;
@@ -80,6 +80,7 @@ prop_compose! {
         approvers in subsequence(vec![0_u8, 1, 2], 0..=3),
         flags in any::<[bool; 3]>(),
         region in option::of(select(vec!["eu", "us"])),
+        roots in subsequence(RootKind::ALL.to_vec(), 0..=3),
     ) -> Context {
         let approval = |n: u8| Approval {
             rule: if n == 0 { "confidential-export" } else { "restricted-export" }.to_owned(),
@@ -97,6 +98,7 @@ prop_compose! {
             task_open,
             reason_given,
             confirmed,
+            roots,
             region: region.map(str::to_owned),
         }
     }

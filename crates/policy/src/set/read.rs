@@ -147,8 +147,8 @@ fn id_of(policy: &Policy, source: &Source, rules: &Rules) -> Result<String, Find
     match note("approval") {
         Some(rule) if !rules.contains_key(rule) => error("approval", format!("there is no approval rule `{rule}`")),
         _ => match note("advice") {
-            None | Some("confirm" | "present" | "task") => Ok(id.to_owned()),
-            Some(other) => error("advice", format!("`{other}` is not one of confirm present task")),
+            None | Some("confirm" | "present" | "task" | "root") => Ok(id.to_owned()),
+            Some(other) => error("advice", format!("`{other}` is not one of confirm present task root")),
         },
     }
 }

@@ -144,6 +144,7 @@ fn context(names: &Names, facts: &Circumstances) -> Result<Context, String> {
         ("own".to_owned(), flag(facts.own)),
         ("reasoned".to_owned(), flag(facts.reasoned)),
         ("region".to_owned(), word(&facts.region)),
+        ("roots".to_owned(), words(facts.roots.iter().map(|root| root.word()))),
         ("solo".to_owned(), flag(facts.solo)),
         ("task".to_owned(), flag(facts.task)),
     ])

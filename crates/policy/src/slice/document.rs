@@ -92,6 +92,7 @@ pub(crate) struct ContextDoc {
     own: bool,
     reasoned: bool,
     region: String,
+    roots: Vec<String>,
     solo: bool,
     task: bool,
 }
@@ -204,6 +205,7 @@ impl ContextDoc {
             own: context.own,
             reasoned: context.reasoned,
             region: context.region.clone(),
+            roots: context.roots.iter().map(|root| root.word().to_owned()).collect(),
             solo: context.solo,
             task: context.task,
         }
@@ -280,6 +282,7 @@ fn read_context(doc: ContextDoc) -> Result<Circumstances, DocumentError> {
         task: doc.task,
         reasoned: doc.reasoned,
         confirmed: doc.confirmed,
+        roots: doc.roots.iter().map(|root| root.parse()).collect::<Result<_, _>>()?,
         region: doc.region,
     })
 }

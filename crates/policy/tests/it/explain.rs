@@ -49,7 +49,7 @@ fn a_missing_role_is_named() {
     assert!(answer.policies.is_empty());
     assert_eq!(
         told(&answer),
-        ["writer-write | 7 of 8 held; failed: your roles here are member reader; it takes `writer`"]
+        ["writer-write | 9 of 10 held; failed: your roles here are member reader; it takes `writer`"]
     );
 }
 

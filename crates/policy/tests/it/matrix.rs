@@ -1,7 +1,7 @@
 //! The baseline as one table: class x action x role x mode, and each guardrail at its edge.
 
 use crate::facts::*;
-use api::terms::{Action, Class, Environment, Mode, PrincipalKind, Timestamp};
+use api::terms::{Action, Class, Environment, Mode, PrincipalKind, RootKind, Timestamp};
 use policy::{Advice, Held, Mfa, PrincipalState, Query, Resource, Role, Scope, decide};
 
 /// Which roles may do what to an artifact of their workspace, with clearance, presence, task, reason and approvals all
@@ -35,6 +35,7 @@ fn everything_given(mut query: Query) -> Query {
     query.context.task_open = true;
     query.context.reason_given = true;
     query.context.confirmed = true;
+    query.context.roots = RootKind::ALL.to_vec();
     let both =
         [approval("restricted-export", BOB, &[Role::Steward]), approval("restricted-export", CAROL, &[Role::Owner])];
     query.context.approvals = both.to_vec();
@@ -156,6 +157,20 @@ fn edges() -> Vec<Edge> {
         query.context.mfa = Mfa::Age { millis };
     }
     const H: u64 = 3_600_000;
+    fn under(query: &mut Query, roots: &[RootKind]) {
+        query.context.roots = roots.to_vec();
+    }
+    // Each mode: alone there is a vault with roots as well.
+    let prod = |class, mode| {
+        let mut place = artifact(class);
+        place.env = Environment::Prod;
+        everything_given(with(Action::Write, Resource::Artifact(place), &[Role::Writer], mode))
+    };
+    use RootKind::{Escrow, Hsm, Keyfile, Kms, Passphrase};
+    let (confidential, restricted_root): (&[&str], &[&str]) =
+        (&["prod-roots-confidential"], &["prod-roots-restricted"]);
+    let root: &[&str] = &["root"];
+    let (c, r) = (Class::Confidential, Class::Restricted);
     let confirm: &[&str] = &["confirm"];
     let present: &[&str] = &["present"];
     let mut away = query(Action::Export, Class::Confidential);
@@ -194,6 +209,22 @@ fn edges() -> Vec<Edge> {
         ("solo, never seen", solo(Action::Export), |q| q.context.mfa = Mfa::Never, &[], &[]),
         ("solo, no approval", solo(Action::Export), |q| q.context.approvals.clear(), &[], &[]),
         ("away, no approval", away, |q| q.context.approvals.clear(), &["confidential-export"], &["request"]),
+        ("key file, internal", prod(Class::Internal, Mode::Solo), |q| under(q, &[Keyfile]), &[], &[]),
+        ("key file", prod(c, Mode::Rehearsal), |q| under(q, &[Keyfile]), confidential, root),
+        ("key file, solo", prod(c, Mode::Solo), |q| under(q, &[Keyfile]), confidential, root),
+        (
+            "key file, staging",
+            prod(c, Mode::Solo),
+            |q| (of(q).env, q.context.roots) = (Environment::Staging, vec![Keyfile]),
+            &[],
+            &[],
+        ),
+        ("no root", prod(c, Mode::Solo), |q| under(q, &[]), confidential, root),
+        ("passphrase", prod(c, Mode::Solo), |q| under(q, &[Passphrase]), &[], &[]),
+        ("passphrase, restricted", prod(r, Mode::Solo), |q| under(q, &[Passphrase, Escrow]), restricted_root, root),
+        ("no escrow", prod(r, Mode::Rehearsal), |q| under(q, &[Hsm, Kms]), restricted_root, root),
+        ("hardware and escrow", prod(r, Mode::Rehearsal), |q| under(q, &[Hsm, Escrow]), &[], &[]),
+        ("cloud and escrow", prod(r, Mode::Solo), |q| under(q, &[Kms, Escrow]), &[], &[]),
         ("own", query(Action::Export, Class::Confidential), |_| {}, &[], &[]),
     ]
 }
@@ -213,6 +244,7 @@ fn each_guardrail_refuses_on_its_own_side_of_its_edge() {
                 Advice::Confirm => "confirm",
                 Advice::Present => "present",
                 Advice::OpenTask => "task",
+                Advice::Root => "root",
                 Advice::Request { .. } => "request",
             };
             assert_eq!(answer.advice.iter().map(word).collect::<Vec<_>>(), advice, "{name}");

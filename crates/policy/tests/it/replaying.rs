@@ -28,7 +28,7 @@ fn the_record_of_a_decision_is_canonical_json() {
     let expected = concat!(
         r#"{"approved":[],"auth":"asserted","confirmed":false,"mfa":{"age":{"__extn":{"arg":"0ms","fn":"duration"}},"#,
         r#""applicable":true},"now":{"__extn":{"arg":"2026-11-18T11:06:40.000Z","fn":"datetime"}},"own":true,"#,
-        r#""reasoned":false,"region":"","solo":false,"task":false}"#,
+        r#""reasoned":false,"region":"","roots":[],"solo":false,"task":false}"#,
     );
     assert_eq!(context, expected);
 }

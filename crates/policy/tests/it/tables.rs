@@ -1,8 +1,8 @@
 //! The data of the baseline agrees with the policies and with the design's table.
 
 use crate::facts::*;
-use api::terms::Class;
-use policy::{Held, ProdRoots, Role, Scope, Set, default_class};
+use api::terms::{Action, Class, Environment, Mode, RootKind};
+use policy::{Held, ProdRoots, Resource, Role, Scope, Set, decide, default_class};
 
 #[test]
 fn the_class_table_is_the_designs() {
@@ -36,6 +36,26 @@ fn the_presence_that_policies_ask_for_is_the_tables() {
     assert_eq!(Some(asked("presence-confidential")), of(Class::Confidential).presence_secs);
     assert_eq!(Some(asked("presence-restricted")), of(Class::Restricted).presence_secs);
     assert_eq!(Some(asked("presence-restricted-export")), of(Class::Restricted).export_presence_secs);
+}
+
+#[test]
+fn the_roots_that_policies_ask_for_in_prod_are_the_tables() {
+    for class in Class::ALL {
+        let mut place = artifact(*class);
+        place.env = Environment::Prod;
+        for root in [RootKind::Keyfile, RootKind::Passphrase, RootKind::Hsm, RootKind::Kms] {
+            for escrow in [false, true] {
+                let mut query = with(Action::Write, Resource::Artifact(place.clone()), &[Role::Writer], Mode::Solo);
+                query.context.roots = if escrow { vec![root, RootKind::Escrow] } else { vec![root] };
+                let admitted = match baseline().class_rules(*class).prod_roots {
+                    ProdRoots::Any => true,
+                    ProdRoots::NotKeyFile => root != RootKind::Keyfile,
+                    ProdRoots::HsmOrKmsWithEscrow => matches!(root, RootKind::Hsm | RootKind::Kms) && escrow,
+                };
+                assert_eq!(decide(baseline(), &query).allowed, admitted, "{class} {root} {escrow}");
+            }
+        }
+    }
 }
 
 #[test]

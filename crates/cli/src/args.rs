@@ -96,6 +96,42 @@ pub enum When {
     Never,
 }
 
+impl Command {
+    /// Its words, for `strongroom WORDS --help`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Init(_) => "init",
+            Self::Put(_) => "put",
+            Self::Get(_) => "get",
+            Self::Cat(_) => "cat",
+            Self::Ls(_) => "ls",
+            Self::Show { .. } => "show",
+            Self::History(_) => "history",
+            Self::Verify(_) => "verify",
+            Self::Status(_) => "status",
+            Self::Key(KeyCommand::Ls) => "key ls",
+            Self::Key(KeyCommand::Show { .. }) => "key show",
+            Self::Key(KeyCommand::Rotate { .. }) => "key rotate",
+            Self::Principal(PrincipalCommand::Add(_)) => "principal add",
+            Self::Principal(PrincipalCommand::Ls) => "principal ls",
+            Self::Principal(PrincipalCommand::Show { .. }) => "principal show",
+            Self::Policy(PolicyCommand::Show) => "policy show",
+            Self::Policy(PolicyCommand::Lint { .. }) => "policy lint",
+            Self::Policy(PolicyCommand::Test { .. }) => "policy test",
+            Self::Policy(PolicyCommand::Explain { .. }) => "policy explain",
+            Self::Policy(PolicyCommand::Apply { .. }) => "policy apply",
+            Self::Audit(AuditCommand::Tail { .. }) => "audit tail",
+            Self::Audit(AuditCommand::Query(_)) => "audit query",
+            Self::Audit(AuditCommand::Show { .. }) => "audit show",
+            Self::Audit(AuditCommand::Prove { .. }) => "audit prove",
+            Self::Audit(AuditCommand::Verify { .. }) => "audit verify",
+            Self::Audit(AuditCommand::Export { .. }) => "audit export",
+            Self::Gc(_) => "gc",
+            Self::Completions { .. } => "completions",
+        }
+    }
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {

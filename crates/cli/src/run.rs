@@ -4,6 +4,7 @@ mod admin;
 mod audit;
 mod data;
 mod init;
+mod near;
 mod policy;
 
 use crate::args::{Cli, Command, Format, Global, When};
@@ -32,7 +33,8 @@ pub fn run(cli: Cli) -> Result<u8, (Failure, bool)> {
     let json = is_json(global.format);
     let output = Output::new(global.format.unwrap_or(Format::Auto), global.quiet, global.verbose);
     let context = Context { global, config, output };
-    dispatch(&context, command).map_err(|failure| (failure, json))
+    let name = command.name();
+    dispatch(&context, command).map_err(|failure| (failure.of_command(name), json))
 }
 
 fn dispatch(context: &Context, command: Command) -> Result<u8, Failure> {

@@ -17,7 +17,7 @@ const MAX_PASSPHRASE_LEN: u64 = 1_024;
 /// The vault folder that a command is about.
 pub fn folder(global: &Global) -> Result<PathBuf, Failure> {
     if let Some(dir) = &global.vault {
-        return Ok(dir.clone());
+        return Ok(vault::named(dir));
     }
     let here = std::env::current_dir().map_err(|e| Failure::from_io("cannot tell the working folder", &e))?;
     vault::find(&here).ok_or_else(|| {
@@ -52,7 +52,9 @@ fn open_checking(global: &Global, clock_check: ClockCheck) -> Result<Client, Fai
 
 /// The anchor's place.
 pub fn anchor(global: &Global, vault: VaultId) -> Result<PathBuf, Failure> {
-    place(global.anchor.as_deref(), state_home(), &format!("strongroom/{vault}.anchor"), "--anchor")
+    let place = place(global.anchor.as_deref(), state_home(), &format!("strongroom/{vault}.anchor"), "--anchor")?;
+    // Its folder is synced, so it must have a name.
+    std::path::absolute(&place).map_err(|e| Failure::from_io("cannot tell where the anchor is", &e))
 }
 
 /// The key file's place.
@@ -95,6 +97,11 @@ fn root(global: &Global, described: &vault::Description) -> Result<Root, Failure
     let path = keyfile(global, described.vault)?;
     if !path.exists() && has(RootKind::Passphrase) {
         return Ok(Root::Passphrase(passphrase(global, New::No)?));
+    }
+    if !path.exists() {
+        let why = format!("there is no key file at `{}`", path.display());
+        let problem = Problem::new(Code::RootRefused, "the vault stays locked", why);
+        return Err(problem.with_try("put the vault's key file there, or name it with --keyfile PATH").into());
     }
     Ok(Root::Keyfile(path))
 }

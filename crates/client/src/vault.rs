@@ -23,6 +23,12 @@ pub fn find(from: &Path) -> Option<PathBuf> {
     from.ancestors().map(|dir| dir.join(FOLDER)).find(|dir| dir.is_dir())
 }
 
+/// The vault that a folder names: itself, or the folder that holds it.
+pub fn named(dir: &Path) -> PathBuf {
+    let inside = dir.join(FOLDER);
+    if describe(dir).is_err() && inside.is_dir() { inside } else { dir.to_owned() }
+}
+
 /// A fresh vault id, which the default paths of key file and anchor carry.
 ///
 /// # Errors

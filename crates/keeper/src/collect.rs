@@ -90,8 +90,8 @@ fn proven(engine: &Engine) -> Result<Freshness> {
     }
     match engine.ledger.freshness()? {
         Freshness::Proven => Ok(Freshness::Proven),
-        Freshness::Unproven => Err(Error::ReadOnly(
-            "the database is not proven current: there is no anchor to compare with, so nothing is collected".into(),
+        Freshness::Unproven => Err(Error::Unproven(
+            "the database is not proven current: there is no anchor to compare with, so nothing is collected",
         )),
     }
 }

@@ -47,6 +47,8 @@ pub(crate) enum Error {
     ClockAhead { by_days: u64 },
     #[error("the vault is read-only: {0}")]
     ReadOnly(String),
+    #[error("{0}")]
+    Unproven(&'static str),
     #[error("the log: {why}")]
     Log { code: Code, why: String },
     #[error("the policy set: {0}")]
@@ -94,7 +96,8 @@ impl From<Error> for Problem {
             Error::VaultFile(_) => Self::new(Code::Integrity, "the vault cannot be opened", why),
             Error::RootRefused(_) => Self::new(Code::RootRefused, "the vault stays locked", why)
                 .with_try("check the passphrase, or the key file with --keyfile"),
-            Error::FileExists(_) => Self::new(Code::Conflict, "a file is in the way", why),
+            Error::FileExists(_) => Self::new(Code::Conflict, "a file is in the way", why)
+                .with_try("choose another path; nothing is overwritten"),
             Error::Io { why: kind, .. } => of_io(kind, why),
             Error::Random => Self::new(Code::Unavailable, "no randomness", why),
             Error::BadRequest { what, why } => Self::new(Code::BadRequest, what, why),
@@ -109,6 +112,9 @@ impl From<Error> for Problem {
                 .with_try("set the clock; or, if it is right: strongroom status --accept-clock"),
             Error::ReadOnly(_) => Self::new(Code::BehindAnchor, "the vault is read-only", why)
                 .with_try("restore a newer copy of the vault, or compare the anchor with `strongroom status`"),
+            Error::Unproven(_) => Self::new(Code::BehindAnchor, "freshness is not proven", why).with_try(
+                "put the anchor back, or, if this is the newest copy: `strongroom audit verify --new-anchor`",
+            ),
             Error::Log { code, .. } => Self::new(code, "the log refused", why).with_try("strongroom audit verify"),
             Error::Policy(_) => {
                 Self::new(Code::BadRequest, "the policy set is not valid", why).with_try("strongroom policy lint")

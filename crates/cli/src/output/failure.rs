@@ -37,12 +37,27 @@ impl Failure {
         Problem::new(Code::BadRequest, what, why.to_string()).into()
     }
 
+    /// With what to do about wrong usage of a command, unless it is said already.
+    #[must_use]
+    pub fn of_command(self, name: &str) -> Self {
+        match self {
+            Self::Problem(problem) if problem.code == Code::BadRequest && !has_hint(&problem) => {
+                Self::Problem(Box::new(problem.with_try(format!("strongroom {name} --help"))))
+            }
+            other => other,
+        }
+    }
+
     /// Prints it to standard error and answers the exit code.
     pub fn report(&self, json: bool) -> u8 {
         match self {
             Self::Quiet => 0,
             Self::Exit(code) => *code,
             Self::Problem(problem) => {
+                let problem = &match fallback(problem.code).filter(|_| !has_hint(problem)) {
+                    Some(hint) => problem.clone().with_try(hint),
+                    None => Problem::clone(problem),
+                };
                 let text = if json { as_json(problem) } else { as_text(problem) };
                 stderr(text.trim_end());
                 problem.code.exit() as u8
@@ -54,6 +69,37 @@ impl Failure {
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         Self::Problem(Box::new(problem))
+    }
+}
+
+fn has_hint(problem: &Problem) -> bool {
+    problem.try_.is_some() || problem.refusal.as_ref().is_some_and(|refusal| refusal.try_.is_some())
+}
+
+/// What helps when nobody closer to the problem said it. Where this is silent, `why` names what only the person can decide.
+const fn fallback(code: Code) -> Option<&'static str> {
+    match code {
+        Code::BadRequest => Some("strongroom --help"),
+        Code::NoVault => Some("strongroom init, or --vault DIR"),
+        Code::NotFound => Some("check the name or the path"),
+        Code::RootRefused | Code::BadSession => Some("check the passphrase, or the key file with --keyfile"),
+        Code::Integrity | Code::BadSignature => Some("strongroom verify --all --state"),
+        Code::BehindAnchor | Code::Fork => Some("strongroom audit verify"),
+        Code::SourceChanged => Some("run the command again when nothing writes to the source"),
+        Code::Busy | Code::ClockBack | Code::ClockAhead => Some("run the command again"),
+        Code::DiskFull => Some("make room, then run the command again"),
+        Code::Unavailable => Some("check the folder or device that is named, then run the command again"),
+        Code::OutcomeUnknown => Some("`strongroom audit tail` says whether it happened; if not, run the command again"),
+        Code::Internal => Some("run the command again with -v, and report what it says"),
+        Code::Interrupted => Some("the same command again; a put goes on where it stopped"),
+        // A refusal brings its own; a conflict and what is not supported say in `why` what stands against it; findings are listed.
+        Code::ConfirmationNeeded
+        | Code::Denied
+        | Code::ApprovalNeeded
+        | Code::Gone
+        | Code::Conflict
+        | Code::Unsupported
+        | Code::Findings => None,
     }
 }
 

@@ -4,8 +4,8 @@ use super::Context;
 use crate::args::{AuditCommand, AuditQueryArgs};
 use crate::output::{Failure, json as safe_json, printable, table};
 use crate::unlock;
-use api::terms::Exit;
-use api::wire::{AuditFilter, AuditItem, AuditPage, Freshness, LogVerified};
+use api::terms::{Code, Exit};
+use api::wire::{AuditFilter, AuditItem, AuditPage, Freshness, LogVerified, Problem};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -16,7 +16,7 @@ pub fn audit(context: &Context, command: AuditCommand) -> Result<u8, Failure> {
         }
         AuditCommand::Query(args) => page(context, filter(args)?),
         AuditCommand::Show { entry } => context.with(|client| {
-            let item = client.audit_entry(&entry)?;
+            let item = client.audit_entry(&entry).map_err(no_entry(&entry))?;
             context.output.result("entry", &item, || {
                 serde_json::to_string_pretty(&item).map(|text| safe_json(&text) + "\n").unwrap_or_default()
             })?;
@@ -48,6 +48,17 @@ fn filter(args: AuditQueryArgs) -> Result<AuditFilter, Failure> {
         after: args.after,
         limit: args.limit,
     })
+}
+
+/// What is not found here is an entry.
+fn no_entry(entry: &str) -> impl FnOnce(Problem) -> Failure {
+    move |problem| match problem.code {
+        Code::NotFound => {
+            let why = format!("the log holds no entry `{entry}`");
+            Problem::new(Code::NotFound, "not found", why).with_try("strongroom audit tail").into()
+        }
+        _ => problem.into(),
+    }
 }
 
 fn page(context: &Context, filter: AuditFilter) -> Result<u8, Failure> {
@@ -101,7 +112,7 @@ fn act_is_denials(entry: &Value) -> bool {
 
 fn prove(context: &Context, entry: &str, to: Option<&Path>) -> Result<u8, Failure> {
     context.with(|client| {
-        let (proof, log_index) = client.audit_proof(entry)?;
+        let (proof, log_index) = client.audit_proof(entry).map_err(no_entry(entry))?;
         if let Some(path) = to {
             let what = format!("cannot write `{}`", path.display());
             let mut options = std::fs::File::options();

@@ -1,6 +1,6 @@
 //! Commands on data.
 
-use super::{Context, why};
+use super::{Context, near, why};
 use crate::args::{ByteRange, CatArgs, GetArgs, HistoryArgs, LsArgs, PutArgs, VerifyArgs};
 use crate::output::{Failure, bytes_shown, printable, table};
 use crate::unlock;
@@ -43,7 +43,7 @@ pub fn put(context: &Context, args: PutArgs) -> Result<u8, Failure> {
         let terminal = context.terminal();
         let done = client.put(&put, &terminal);
         terminal.clear();
-        let done = done?;
+        let done = done.map_err(|problem| with_sources(client, &put.from, problem.into()))?;
         if let Some(asked) = put.at_least.filter(|asked| *asked < done.class) {
             let file = "strongroom.toml";
             context
@@ -84,7 +84,7 @@ pub fn get(context: &Context, args: &GetArgs) -> Result<u8, Failure> {
             let terminal = context.terminal();
             let done = client.get(&get, &terminal);
             terminal.clear();
-            let done = done?;
+            let done = done.map_err(|problem| near::told(client, &reference, problem.into()))?;
             context.output.result("get", &done, || {
                 let (bytes, dest) = (bytes_shown(done.bytes), printable(&done.dest));
                 format!("got {}  {bytes} in {} files -> {dest}\n", done.version, done.files)
@@ -109,7 +109,8 @@ pub fn cat(context: &Context, args: &CatArgs) -> Result<u8, Failure> {
         context.with_reasons(why(&args.why), |why| {
             let terminal = context.terminal();
             let mut out = std::io::stdout().lock();
-            match client.cat(&reference, bytes, why, &mut out, &terminal)? {
+            let done = client.cat(&reference, bytes, why, &mut out, &terminal);
+            match done.map_err(|problem| near::told(client, &reference, problem.into()))? {
                 Ok(_) => Ok(0),
                 Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Failure::Quiet),
                 Err(error) => Err(Failure::from_io("cannot write to standard output", &error)),
@@ -131,7 +132,11 @@ pub fn ls(context: &Context, args: &LsArgs) -> Result<u8, Failure> {
 
 fn names(context: &Context, client: &Client, workspace: Option<Name>, args: &LsArgs) -> Result<u8, Failure> {
     let of_artifacts = workspace.is_some();
-    let page = client.names(ListQuery { workspace, after: args.after.clone(), limit: args.limit })?;
+    let query = ListQuery { workspace: workspace.clone(), after: args.after.clone(), limit: args.limit };
+    let page = client.names(query).map_err(|problem| match &workspace {
+        Some(workspace) => near::told_workspace(client, workspace, problem.into()),
+        None => problem.into(),
+    })?;
     context.output.list("ls", &page, "items", || {
         let rows: Vec<Vec<String>> = page
             .items
@@ -160,7 +165,8 @@ fn names(context: &Context, client: &Client, workspace: Option<Name>, args: &LsA
 
 fn files(context: &Context, client: &Client, reference: &Reference, args: &LsArgs) -> Result<u8, Failure> {
     context.with_reasons(why(&args.why), |why| {
-        let page = client.files(reference, args.after.as_deref(), args.limit as usize, why)?;
+        let page = client.files(reference, args.after.as_deref(), args.limit as usize, why);
+        let page = page.map_err(|problem| near::told(client, reference, problem.into()))?;
         context.output.list("ls", &page, "items", || {
             let row = |item: &client::FileItem| {
                 let path = match (&item.target, item.what) {
@@ -188,9 +194,9 @@ fn more(text: String, next: Option<&str>) -> String {
 }
 
 pub fn show(context: &Context, text: &str) -> Result<u8, Failure> {
-    let text = reference(OsStr::new(text))?.without_path().to_string();
+    let named = reference(OsStr::new(text))?.without_path();
     context.with(|client| {
-        let item = client.show(&text)?;
+        let item = client.show(&named.to_string()).map_err(|problem| near::told(client, &named, problem.into()))?;
         context.output.result("version", &item, || {
             let list = |texts: &[String]| if texts.is_empty() { "-".to_owned() } else { texts.join(", ") };
             let tags: Vec<String> = item.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -215,9 +221,10 @@ pub fn show(context: &Context, text: &str) -> Result<u8, Failure> {
 }
 
 pub fn history(context: &Context, args: &HistoryArgs) -> Result<u8, Failure> {
-    let text = reference(OsStr::new(&args.reference))?.without_path().to_string();
+    let named = Reference { selector: Selector::Latest, ..reference(OsStr::new(&args.reference))?.without_path() };
     context.with(|client| {
-        let (items, next) = client.history(&text, args.before, args.limit)?;
+        let page = client.history(&named.to_string(), args.before, args.limit);
+        let (items, next) = page.map_err(|problem| near::told(client, &named, problem.into()))?;
         context.output.list("history", &json!({"items": items, "next": next}), "items", || {
             let row = |item: &VersionItem| {
                 vec![
@@ -252,7 +259,7 @@ pub fn verify(context: &Context, args: &VerifyArgs) -> Result<u8, Failure> {
         client::Watch::stage(&terminal, "verifying", None);
         let report = if args.all { client.verify_all(&terminal) } else { client.verify(&references, &terminal) };
         terminal.clear();
-        let report = report?;
+        let report = report.map_err(|problem| with_sources(client, &references, problem.into()))?;
         let state = args.state.then(|| client.state_verify()).transpose()?;
         let mut result = serde_json::to_value(&report).map_err(|e| Failure::internal("cannot write JSON", &e))?;
         let ok = report.ok && state.as_ref().is_none_or(|state| state.ok);
@@ -309,6 +316,12 @@ fn verified_text(report: &client::VerifyReport, state: Option<&StateVerified>) -
     out
 }
 
+/// Of several references, the first that is not there.
+fn with_sources(client: &Client, references: &[String], failure: Failure) -> Failure {
+    let parsed = references.iter().filter_map(|text| text.parse::<Reference>().ok());
+    parsed.fold(failure, |failure, reference| near::told(client, &reference, failure))
+}
+
 /// `--dry-run`: what would be decided.
 fn would(
     context: &Context,
@@ -319,7 +332,7 @@ fn would(
 ) -> Result<u8, Failure> {
     let reference = Some(reference.without_path().to_string());
     let question = Explain { reference, reason, confirm, ..Explain::of(action) };
-    super::policy::answered(context, &question, &client.explain(question.clone())?)
+    super::policy::answered(context, &question, &super::policy::explained(client, &question)?)
 }
 
 /// The same for `put`: the first thing that would be refused, the alias included.

@@ -1,12 +1,12 @@
 //! Commands on the policy set.
 
-use super::{Context, why};
+use super::{Context, near, why};
 use crate::args::PolicyCommand;
 use crate::output::{Failure, printable, refusal_text};
 use crate::unlock;
-use api::terms::Exit;
+use api::terms::{Action, Exit, Name, Reference};
 use api::wire::{Explain, PolicyApply, PolicyCheck, PolicyChecked, Refusal};
-use client::Why;
+use client::{Client, Why};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -43,7 +43,7 @@ pub fn policy(context: &Context, command: PolicyCommand) -> Result<u8, Failure> 
             let question =
                 Explain { principal, reference, class, environment, kind, reason, confirm, ..Explain::of(action) };
             // `--as` says whom it is about; who asks is the owner of the vault.
-            context.with_owner(|client| answered(context, &question, &client.explain(question.clone())?))
+            context.with_owner(|client| answered(context, &question, &explained(client, &question)?))
         }
         PolicyCommand::Apply { files, base } => {
             let sources = sources(&files)?;
@@ -89,6 +89,23 @@ fn subject(text: &str) -> Result<String, Failure> {
     } else {
         unlock::name(text).map(|name| name.to_string())
     }
+}
+
+/// The answer, or what of the question is not there.
+pub(super) fn explained(client: &Client, question: &Explain) -> Result<Refusal, Failure> {
+    client.explain(question.clone()).map_err(|problem| {
+        let failure = match &question.principal {
+            Some(principal) => near::told_principal(client, principal, problem.into()),
+            None => problem.into(),
+        };
+        match question.reference.as_deref().map(|text| (text.parse::<Reference>(), text.parse::<Name>())) {
+            Some((Ok(reference), _)) => near::told(client, &reference, failure),
+            Some((_, Ok(workspace))) if question.action == Action::List => {
+                near::told_workspace(client, &workspace, failure)
+            }
+            _ => failure,
+        }
+    })
 }
 
 /// Prints what would be decided: the question was answered, so the exit code is 0 either way.

@@ -151,6 +151,125 @@ fn a_lost_or_foreign_key_file_is_4() {
 }
 
 #[test]
+fn a_key_file_that_is_not_there_is_said_with_its_path() {
+    let sandbox = Sandbox::solo();
+    let refused = sandbox.run(["ls", "--keyfile", "nowhere"]).exits(4);
+    assert!(refused.stderr.contains("there is no key file at `nowhere`"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("try: put the vault's key file there, or name it with --keyfile"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn a_missing_anchor_is_said_with_what_to_do() {
+    let sandbox = Sandbox::solo();
+    sandbox.write("f", b"x");
+    sandbox.run(["put", "f", "lab/a"]).exits(0);
+    let refused = sandbox.run(["gc", "--anchor", "nowhere"]).exits(7);
+    assert!(refused.stderr.contains("there is no anchor"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("strongroom audit verify --new-anchor"), "{}", refused.stderr);
+    sandbox.run(["audit", "verify", "--new-anchor", "--anchor", "nowhere"]).exits(0);
+    sandbox.run(["gc", "--anchor", "nowhere"]).exits(0);
+}
+
+#[test]
+fn the_folder_that_holds_the_vault_names_it_too() {
+    let sandbox = Sandbox::solo();
+    let elsewhere = tempfile::tempdir().unwrap();
+    for named in [sandbox.vault(), sandbox.path().to_owned()] {
+        let mut command = sandbox.command(["status", "--vault", named.to_str().unwrap()]);
+        command.current_dir(elsewhere.path());
+        end(command).exits(0);
+    }
+    let missing = sandbox.run(["status", "--vault", "nothing"]).exits(3);
+    assert!(missing.stderr.contains("no vault in `nothing`"), "{}", missing.stderr);
+}
+
+#[test]
+fn a_mistyped_name_is_answered_with_the_near_one() {
+    let sandbox = Sandbox::solo();
+    sandbox.write("f", b"x");
+    sandbox.run(["put", "f", "clinic/records", "--alias", "golden"]).exits(0);
+    sandbox.run(["principal", "add", "alice"]).exits(0);
+    for (args, near, hint) in [
+        (&["ls", "clinc"][..], "clinic", "strongroom ls clinic"),
+        (&["ls", "clinic/recrds/"], "clinic/records", "strongroom ls clinic"),
+        (&["get", "clinc/records", "out"], "clinic/records", "strongroom ls"),
+        (&["cat", "clinic/recrods"], "clinic/records", "strongroom ls clinic"),
+        (&["show", "clinic/records@v9"], "clinic/records@v1", "strongroom history clinic/records"),
+        (&["show", "clinic/records@goldn"], "clinic/records@golden", "strongroom history clinic/records"),
+        (&["history", "clinic/rec"], "clinic/records", "strongroom ls clinic"),
+        (&["verify", "clinic/records", "clinic/record"], "clinic/records", "strongroom ls clinic"),
+        (&["put", "f", "clinic/model", "--from", "clinic/recods"], "clinic/records", "strongroom ls clinic"),
+        (&["policy", "explain", "read", "clinic/recods"], "clinic/records", "strongroom ls clinic"),
+        (&["policy", "explain", "--as", "alcie", "read", "clinic/records"], "alice", "strongroom principal ls"),
+    ] {
+        let told = error(&sandbox.run(["--format", "json"].iter().chain(args)).exits(3).stderr);
+        let why = told["why"].as_str().unwrap();
+        assert!(why.ends_with(&format!("did you mean `{near}`?")), "{args:?}: {why}");
+        assert_eq!(told["try"], hint, "{args:?}");
+    }
+    let far = error(&sandbox.run(["--format", "json", "show", "garden/tools"]).exits(3).stderr);
+    assert_eq!(far["why"], "`garden/tools` was not found");
+}
+
+#[test]
+fn names_that_may_not_be_seen_are_not_suggested() {
+    let sandbox = Sandbox::rehearsal();
+    sandbox.write("f", b"x");
+    for (name, grant) in [("wanda", "clinic=writer"), ("rick", "other=reader"), ("aud", "vault=auditor")] {
+        sandbox.run(["principal", "add", name, "--clearance", "confidential", "--grant", grant]).exits(0);
+    }
+    sandbox.run(["--as", "wanda", "put", "f", "clinic/records"]).exits(0);
+    let denials = || {
+        let page = sandbox.run(["--format", "json", "--as", "aud", "audit", "query", "--principal", "rick"]).exits(0);
+        page.json()["items"].as_array().unwrap().len()
+    };
+    for reference in ["clinic/recrds", "clinc/records"] {
+        let told = error(&sandbox.run(["--format", "json", "--as", "rick", "show", reference]).exits(3).stderr);
+        assert_eq!(told["why"], format!("`{reference}` was not found"));
+    }
+    assert_eq!(denials(), 0, "looking for a near name asks for nothing that is refused");
+}
+
+/// One command for each exit code, with the code's word. A full disk (9) is in `faults`, an interruption (130) in `sources`.
+#[test]
+fn each_exit_code_has_a_command_that_ends_with_it() {
+    let sandbox = Sandbox::rehearsal();
+    sandbox.write("f", b"data");
+    for (name, grant) in [("wanda", "lab=writer"), ("visitor", "vault=reader"), ("gone", "lab=reader")] {
+        sandbox.run(["principal", "add", name, "--clearance", "confidential", "--grant", grant]).exits(0);
+    }
+    sandbox.run(["principal", "add", "gone", "--change", "--suspended"]).exits(0);
+    sandbox.run(["--as", "wanda", "put", "f", "lab/a"]).exits(0);
+    sandbox.write("wrong.cedar", "permit");
+    let object = sandbox.objects().remove(0);
+    let whole = std::fs::read(&object).unwrap();
+    let mut flipped = whole.clone();
+    flipped[20] ^= 1;
+    let coded = |args: &[&str], code: i32, word: &str| {
+        let ended = sandbox.run(["--format", "json"].iter().chain(args)).exits(code);
+        let told = error(&ended.stderr);
+        assert_eq!((told["code"].as_str(), told["exit"].as_i64()), (Some(word), Some(code.into())), "{args:?}");
+        assert!(told["try"].is_string(), "{args:?} says what to do: {told}");
+    };
+    sandbox.run(["--as", "wanda", "cat", "lab/a"]).exits(0);
+    sandbox.run(["policy", "lint", "wrong.cedar"]).exits(1);
+    coded(&["--as", "wanda", "cat", "lab/../a"], 2, "bad-request");
+    coded(&["--as", "wanda", "cat", "lab/b"], 3, "not-found");
+    coded(&["--keyfile", "nowhere", "ls"], 4, "root-refused");
+    coded(&["--as", "visitor", "put", "f", "lab/a"], 5, "denied");
+    coded(&["--as", "visitor", "get", "lab/a", "out"], 6, "approval-needed");
+    std::fs::write(&object, flipped).unwrap();
+    coded(&["--as", "wanda", "cat", "lab/a"], 7, "integrity");
+    std::fs::write(&object, whole).unwrap();
+    coded(&["principal", "add", "gone"], 8, "conflict");
+    coded(&["--as", "gone", "cat", "lab/a"], 10, "gone");
+}
+
+#[test]
 fn a_second_init_is_8() {
     let sandbox = Sandbox::solo();
     sandbox.run(["init", "--no-recovery"]).exits(8);

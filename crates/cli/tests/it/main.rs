@@ -10,6 +10,7 @@ mod hints;
 mod independent;
 mod inside;
 mod outputs;
+mod prompts;
 mod readme;
 mod rehearsal;
 mod sandbox;

@@ -189,6 +189,60 @@ fn json_of_an_error_is_as_documented() {
 }
 
 #[test]
+fn json_of_a_refusal_is_as_documented() {
+    let sandbox = Sandbox::rehearsal();
+    sandbox.write("f", b"data");
+    for (name, clearance, grant) in [("wanda", "confidential", "lab=writer"), ("alice", "internal", "lab=reader")] {
+        sandbox.run(["principal", "add", name, "--clearance", clearance, "--grant", grant]).exits(0);
+    }
+    sandbox.run(["--as", "wanda", "put", "f", "lab/thing"]).exits(0);
+    let refused = sandbox.run(["--format", "json", "--as", "alice", "cat", "lab/thing"]).exits(5);
+    assert!(refused.stdout.is_empty());
+    let told: Value = serde_json::from_str(refused.stderr.trim()).unwrap();
+    for field in ["allowed", "decision", "policies", "near_misses", "try"] {
+        assert!(!told["refusal"][field].is_null(), "{field}: {told}");
+    }
+    insta::assert_json_snapshot!("refusal", redacted(told));
+}
+
+#[test]
+fn json_of_what_would_happen_is_as_documented() {
+    let sandbox = lab();
+    insta::assert_json_snapshot!("dry_put", json(&sandbox, &["--dry-run", "put", "in", "lab/thing"]));
+    insta::assert_json_snapshot!("explain_vault", json(&sandbox, &["policy", "explain", "audit"]));
+    sandbox.run(["principal", "add", "alice", "--grant", "lab=reader"]).exits(0);
+    let change = ["principal", "add", "alice", "--change", "--clearance", "public"];
+    insta::assert_json_snapshot!("principal_change", json(&sandbox, &change));
+    let clock = json(&sandbox, &["status", "--accept-clock", "--yes"]);
+    insta::assert_json_snapshot!("clock", {".before" => "[time]", ".now" => "[time]"}, clock);
+}
+
+/// The documented words of each kind are those that the snapshots have.
+#[test]
+fn every_field_of_a_snapshot_is_documented_under_its_kind() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let documented = std::fs::read_to_string(root.join("../../docs/json.md")).unwrap();
+    let mut kinds = std::collections::BTreeSet::new();
+    for entry in std::fs::read_dir(root.join("tests/it/snapshots")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let Ok(Value::Object(fields)) = serde_json::from_str(text.splitn(3, "---\n").nth(2).unwrap()) else { continue };
+        let kind = fields["kind"].as_str().unwrap();
+        kinds.insert(kind.to_owned());
+        let rows = documented
+            .lines()
+            .filter(|line| line.contains(&format!("`{kind}`")) || line.contains(&format!("\"{kind}\"")));
+        let rows: Vec<&str> = rows.collect();
+        let words: Vec<&str> =
+            rows.iter().flat_map(|row| row.split(|c: char| !(c.is_alphanumeric() || c == '_'))).collect();
+        for field in fields.keys() {
+            assert!(field == "kind" || words.contains(&field.as_str()), "{}: `{field}` of `{kind}`", path.display());
+        }
+    }
+    assert!(kinds.len() >= 20, "{kinds:?}");
+}
+
+#[test]
 fn json_lines_are_one_object_per_item() {
     let sandbox = lab();
     sandbox.run(["put", "in", "lab/thing"]).exits(0);

@@ -1,0 +1,99 @@
+//! What a person at a terminal sees: prompts that do not show what is typed, and bars; elsewhere neither.
+
+use super::sandbox::{Ended, Sandbox, end};
+use std::process::Command;
+
+/// Runs the binary at a terminal of its own (Python's `pty`), answers each prompt (with `!`, once nothing that is typed shows), and tells
+/// all that the terminal showed.
+const AT_A_TERMINAL: &str = r#"
+import fcntl, os, pty, select, struct, sys, termios, time
+answers = [pair.split("=", 1) for pair in os.environ.pop("ANSWERS", "").split("\n") if pair]
+child, terminal = pty.fork()
+if child == 0:
+    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    os.execv(sys.argv[1], sys.argv[1:])
+shown, seen = b"", 0
+while True:
+    if not select.select([terminal], [], [], 120)[0]:
+        sys.exit(99)
+    try:
+        block = os.read(terminal, 65536)
+    except OSError:
+        block = b""
+    if not block:
+        break
+    shown += block
+    while answers and answers[0][0].encode() in shown[seen:]:
+        prompt, answer = answers.pop(0)
+        seen = shown.index(prompt.encode(), seen) + len(prompt)
+        # A passphrase is typed once the terminal shows nothing more; whoever never turns that off is found by the deadline.
+        deadline = time.monotonic() + 60
+        while answer.startswith("!") and termios.tcgetattr(terminal)[3] & termios.ECHO:
+            if time.monotonic() > deadline:
+                sys.exit(97)
+        os.write(terminal, answer.removeprefix("!").encode() + b"\n")
+sys.stdout.buffer.write(shown)
+status = os.waitpid(child, 0)[1]
+sys.exit(98 if answers else os.waitstatus_to_exitcode(status))
+"#;
+
+fn at_a_terminal(sandbox: &Sandbox, answers: &[(&str, &str)], args: &[&str]) -> Ended {
+    let plain = sandbox.command(args);
+    let mut command = Command::new("python3");
+    command.args(["-c", AT_A_TERMINAL]).arg(plain.get_program()).args(plain.get_args());
+    command.current_dir(sandbox.path()).env_clear();
+    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let answers: Vec<String> = answers.iter().map(|(prompt, answer)| format!("{prompt}={answer}")).collect();
+    command.env("TERM", "xterm").env("ANSWERS", answers.join("\n"));
+    end(command)
+}
+
+fn shown(ended: &Ended) -> String {
+    String::from_utf8_lossy(&ended.stdout).into_owned()
+}
+
+#[test]
+fn a_passphrase_is_asked_for_and_not_shown() {
+    const RIGHT: &str = "!correct horse battery";
+    let sandbox = Sandbox::new();
+    let init = ["init", "--root", "passphrase", "--no-recovery"];
+    let twice = [("New passphrase: ", RIGHT), ("The same again: ", RIGHT)];
+    let made = at_a_terminal(&sandbox, &twice, &init).exits(0);
+    assert!(shown(&made).contains("The same again: ") && !shown(&made).contains("horse"), "{}", shown(&made));
+    let opened = at_a_terminal(&sandbox, &[("Passphrase: ", RIGHT)], &["ls"]).exits(0);
+    assert!(shown(&opened).contains("nothing here yet") && !shown(&opened).contains("horse"), "{}", shown(&opened));
+    let refused = at_a_terminal(&sandbox, &[("Passphrase: ", "!wrong staple")], &["ls"]).exits(4);
+    assert!(shown(&refused).contains("[root-refused]") && !shown(&refused).contains("staple"), "{}", shown(&refused));
+    let other = Sandbox::new();
+    let unlike = [("New passphrase: ", RIGHT), ("The same again: ", "!something else")];
+    at_a_terminal(&other, &unlike, &init).exits(2);
+    assert!(!other.vault().exists());
+}
+
+#[test]
+fn restricted_data_is_asked_about_at_a_terminal() {
+    let sandbox = Sandbox::solo();
+    sandbox.write("f", b"secret data");
+    sandbox.run(["put", "f", "lab/a", "--class", "restricted"]).exits(0);
+    let answers = [("Reason: ", "incident 7"), ("to confirm: ", "lab/a")];
+    let opened = at_a_terminal(&sandbox, &answers, &["cat", "lab/a"]).exits(0);
+    assert!(shown(&opened).contains("secret data"), "{}", shown(&opened));
+    let answers = [("Reason: ", "incident 7"), ("to confirm: ", "lab/b")];
+    let refused = at_a_terminal(&sandbox, &answers, &["cat", "lab/a"]).exits(2);
+    assert!(!shown(&refused).contains("secret data"), "{}", shown(&refused));
+}
+
+#[test]
+fn bars_are_drawn_at_a_terminal_and_nowhere_else() {
+    let sandbox = Sandbox::solo();
+    sandbox.write("f", vec![7; 24 << 20]);
+    let drawn = shown(&at_a_terminal(&sandbox, &[], &["put", "f", "lab/a"]).exits(0));
+    assert!(drawn.contains("sealing") && drawn.contains('\u{1b}') && drawn.contains("MiB/"), "{drawn:?}");
+    for quiet in [&["--progress", "never"][..], &["-q"], &["--format", "json"]] {
+        let args: Vec<&str> = quiet.iter().chain(&["put", "f", "lab/a"]).copied().collect();
+        let told = shown(&at_a_terminal(&sandbox, &[], &args).exits(0));
+        assert!(!told.contains("sealing") && !told.contains('\u{1b}'), "{quiet:?}: {told:?}");
+    }
+    let piped = sandbox.run(["put", "f", "lab/a"]).exits(0);
+    assert!(!piped.stderr.contains("sealing") && !piped.stderr.contains('\u{1b}'), "{}", piped.stderr);
+}

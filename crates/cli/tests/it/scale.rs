@@ -23,9 +23,10 @@ fn bounded<const N: usize>(sandbox: &Sandbox, args: [&str; N]) -> Ended {
     ended
 }
 
-/// Runs the binary to its end with this much address space.
+/// Runs the binary to its end with this much address space. One arena: the C library sets 64 MiB of it aside for each thread that it
+/// can, unused, and what is left then depends on how the threads run.
 fn confined(sandbox: &Sandbox, kib: u64, args: &[&str]) -> Ended {
-    let limit = format!("ulimit -v {kib}; exec \"$0\" \"$@\"");
+    let limit = format!("ulimit -v {kib}; export MALLOC_ARENA_MAX=1; exec \"$0\" \"$@\"");
     end(wrapped(sandbox, "sh", &["-c".to_owned(), limit], args))
 }
 

@@ -101,7 +101,10 @@ pub(crate) fn load_rules(keys: &VaultKeys, tx: &mut dyn Transaction) -> Result<S
         return Ok(set);
     }
     // A program with another baseline: its guardrails differ from those that were in force.
-    Err(Error::Unsupported("the policy set was applied with another baseline; apply it again with this program".into()))
+    Err(Error::Unsupported(
+        "the policy set in force was applied by a program with another baseline: open the vault with that program"
+            .into(),
+    ))
 }
 
 /// The organisation's sources of a set; one that is missing is an altered table.

@@ -29,12 +29,17 @@ pub(crate) fn explain(engine: &Engine, session: &Session, command: &Explain) -> 
                 (facts::actor(engine, tx, row.id)?, name.to_string())
             }
         };
-        let (resource, about) = Question { engine, actor: &actor, who: &who, command }.resource(tx)?;
+        let Subject { resource, about, conflict } =
+            Question { engine, actor: &actor, who: &who, command }.resource(tx)?;
         let rules = engine.rules(tx)?;
         let circumstances = circumstances_of(&about.path)?;
         let query = facts::query(engine, session, &actor, command.action, resource, &circumstances);
         let verdict = judge(&rules, DecisionId::from_bytes([0; 16]), &query);
-        Ok(verdict.refusal(&about, None))
+        // As for a `put`: only whoever may write there learns what stands against it.
+        match conflict.filter(|_| verdict.answer.allowed) {
+            Some(conflict) => Err(conflict),
+            None => Ok(verdict.refusal(&about, None)),
+        }
     })
 }
 
@@ -45,13 +50,26 @@ struct Question<'a> {
     command: &'a Explain,
 }
 
+/// What is asked about.
+struct Subject {
+    resource: Resource,
+    about: About,
+    conflict: Option<Error>,
+}
+
+impl Subject {
+    fn new(resource: Resource, about: About) -> Self {
+        Self { resource, about, conflict: None }
+    }
+}
+
 impl Question<'_> {
     /// What is asked about, as the act itself would ask: the vault, a workspace, a version, or the version that a `put` would make.
-    fn resource(&self, tx: &mut dyn Transaction) -> Result<(Resource, About)> {
+    fn resource(&self, tx: &mut dyn Transaction) -> Result<Subject> {
         let (engine, action) = (self.engine, self.command.action);
         let text = match self.command.reference.as_deref() {
             None | Some(VAULT_WIDE) if !of_versions(action) => {
-                return Ok((Resource::Vault, About::new(THE_VAULT, self.who)));
+                return Ok(Subject::new(Resource::Vault, About::new(THE_VAULT, self.who)));
             }
             None => return Err(self.misplaced("name the WORKSPACE/ARTIFACT that it is about")),
             Some(text) => text,
@@ -66,7 +84,7 @@ impl Question<'_> {
             let workspace = facts::workspace_named(engine, tx, &name)?;
             let workspace = workspace.ok_or_else(|| Error::NotFound(name.to_string()))?;
             let resource = Resource::Workspace(policy::Workspace { id: workspace.id });
-            return Ok((resource, About::new(name.as_str(), self.who)));
+            return Ok(Subject::new(resource, About::new(name.as_str(), self.who)));
         }
         if action == Action::RotateKeys {
             return Err(self.misplaced("it is about a workspace, or about the vault without a reference"));
@@ -76,21 +94,25 @@ impl Question<'_> {
             return self.new_version(tx, &reference);
         }
         let found = facts::resolve(engine, tx, &reference)?.ok_or_else(|| Error::NotFound(reference.to_string()))?;
-        Ok((found.resource(), About::version(&reference, self.who)))
+        Ok(Subject::new(found.resource(), About::version(&reference, self.who)))
     }
 
     /// The version that a `put` would make.
-    fn new_version(&self, tx: &mut dyn Transaction, reference: &Reference) -> Result<(Resource, About)> {
+    fn new_version(&self, tx: &mut dyn Transaction, reference: &Reference) -> Result<Subject> {
         let (engine, command) = (self.engine, self.command);
         let workspace = facts::workspace_named(engine, tx, &reference.workspace)?;
         let found = match &workspace {
             Some(workspace) => facts::artifact_named(engine, tx, workspace, &reference.artifact)?,
             None => None,
         };
-        let class = match (command.action, command.class) {
+        let wished = Wished { class: command.class, at_least: command.at_least };
+        let (class, conflict) = match (command.action, command.class) {
             // The version that an alias leaves may be of a lower class than the artifact is now.
-            (Action::Alias, Some(class)) => class,
-            (_, class) => class_of(workspace.as_ref(), found.as_ref(), Wished { class, at_least: command.at_least })?.0,
+            (Action::Alias, Some(class)) => (class, None),
+            _ => {
+                let classed = class_of(workspace.as_ref(), found.as_ref(), wished);
+                (classed.class, classed.conflict)
+            }
         };
         let environment = command.environment.unwrap_or(Environment::Dev);
         let artifact = match found {
@@ -111,7 +133,7 @@ impl Question<'_> {
         };
         let path = format!("{}/{}", reference.workspace, reference.artifact);
         let about = About::placed(path, self.who, (class, environment));
-        Ok((facts::resource_of(&artifact, class, environment), about))
+        Ok(Subject { resource: facts::resource_of(&artifact, class, environment), about, conflict })
     }
 
     fn misplaced(&self, why: &str) -> Error {

@@ -8,7 +8,7 @@ mod named;
 pub(crate) mod objects;
 
 pub(crate) use begin::begin;
-pub(crate) use class::{Wished, class_of};
+pub(crate) use class::{Classed, Wished, class_of};
 pub(crate) use commit::commit;
 
 use crate::datastore::Transaction;

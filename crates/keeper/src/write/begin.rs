@@ -1,6 +1,6 @@
 //! Opening a version for writing.
 
-use super::{LEASE_MILLIS, Outcome, Wished, class_of, denied, named, objects, renew};
+use super::{Classed, LEASE_MILLIS, Outcome, Wished, class_of, denied, named, objects, renew};
 use crate::datastore::Transaction;
 use crate::decide::{About, Verdict, judge};
 use crate::engine::Engine;
@@ -102,6 +102,8 @@ struct Site {
     new_artifact: bool,
     class: Class,
     class_why: &'static str,
+    /// What stands against the version, told to whoever may write it.
+    conflict: Option<Error>,
 }
 
 /// What a new draft is made with.
@@ -166,6 +168,9 @@ impl Call<'_> {
         if !verdict.answer.allowed {
             return Ok((denied(engine, tx, &by, verdict, "version.begin")?, here));
         }
+        if let Some(conflict) = site.conflict {
+            return Err(conflict);
+        }
         if let Some((refused, place)) = self.refused_alias(tx, &rules, &actor, &site)? {
             return Ok((denied(engine, tx, &by, refused, "version.begin")?, place));
         }
@@ -188,6 +193,7 @@ impl Call<'_> {
                 (draft, key)
             }
             None => {
+                objects::check_unused(tx, self.version)?;
                 let with = With { by, rules: &rules, verdict: &verdict, domain, under, ticket };
                 self.open(tx, &site, &with)?
             }
@@ -212,7 +218,7 @@ impl Call<'_> {
         let found =
             if new_workspace { None } else { facts::artifact_named(engine, tx, &workspace, &command.artifact)? };
         let wished = Wished { class: command.class, at_least: command.at_least };
-        let (class, class_why) = class_of(Some(&workspace), found.as_ref(), wished)?;
+        let Classed { class, why: class_why, mut conflict } = class_of(Some(&workspace), found.as_ref(), wished);
         let new_artifact = found.is_none();
         let artifact = found.unwrap_or_else(|| Artifact {
             id: self.ids.artifact,
@@ -225,9 +231,9 @@ impl Call<'_> {
             latest: 0,
         });
         if artifact.latest > 0 && command.kind.is_some_and(|kind| kind != artifact.kind) {
-            return Err(Error::conflict("the new version", format!("the artifact is a {}", artifact.kind)));
+            conflict = Some(Error::conflict("the new version", format!("the artifact is a {}", artifact.kind)));
         }
-        let site = Site { workspace, artifact, new_workspace, new_artifact, class, class_why };
+        let site = Site { workspace, artifact, new_workspace, new_artifact, class, class_why, conflict };
         match existing {
             None => Ok(site),
             Some(draft) => self.resumed(site, draft),

@@ -1,6 +1,6 @@
 //! The class of a new version. What `begin` takes, `explain` tells.
 
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::rows::{Artifact, Workspace};
 use api::terms::Class;
 
@@ -13,21 +13,26 @@ pub(crate) struct Wished {
     pub(crate) at_least: Option<Class>,
 }
 
-/// The class and why: the one asked for, the artifact's, the workspace's default, else the default.
-///
-/// # Errors
-/// A conflict if the artifact has a version and the class asked for is below its own.
-pub(crate) fn class_of(
-    workspace: Option<&Workspace>,
-    artifact: Option<&Artifact>,
-    wished: Wished,
-) -> Result<(Class, &'static str)> {
+/// A class, and why it is that.
+#[derive(Debug, Clone)]
+pub(crate) struct Classed {
+    pub(crate) class: Class,
+    pub(crate) why: &'static str,
+    /// What stands against it: only for whoever may write there, because it tells what is there.
+    pub(crate) conflict: Option<Error>,
+}
+
+/// The class and why: the one asked for, the artifact's, the workspace's default, else the default. A conflict if the artifact has a
+/// version and the class asked for is below its own, which then is the one to decide by.
+pub(crate) fn class_of(workspace: Option<&Workspace>, artifact: Option<&Artifact>, wished: Wished) -> Classed {
+    let mut conflict = None;
     let settled = artifact.filter(|artifact| artifact.latest > 0);
     let default = workspace.and_then(|workspace| workspace.default_class);
     let (class, why) = match (wished.class, settled) {
         (Some(asked), Some(artifact)) if asked < artifact.class => {
             let why = format!("the artifact is {}; a lower class is an act of its own", artifact.class);
-            return Err(Error::conflict("the new version", why));
+            conflict = Some(Error::conflict("the new version", why));
+            (artifact.class, "artifact")
         }
         (Some(asked), _) => (asked, "asked"),
         (None, Some(artifact)) => (artifact.class, "artifact"),
@@ -35,8 +40,9 @@ pub(crate) fn class_of(
             (policy::default_class(default), if default.is_some() { "workspace default" } else { "default" })
         }
     };
-    Ok(match wished.at_least {
+    let (class, why) = match wished.at_least {
         Some(least) if least > class => (least, "raised"),
         _ => (class, why),
-    })
+    };
+    Classed { class, why, conflict }
 }

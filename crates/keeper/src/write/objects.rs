@@ -34,6 +34,15 @@ pub(crate) fn check_owner(guard: &Guard, object: ObjectId, version: VersionId, m
     guard.check(TABLE, object.as_bytes(), version.as_bytes(), mac)
 }
 
+/// Refuses the id of a version that was given up: its objects wait for a collection, which a draft of the same id would contradict.
+pub(crate) fn check_unused(tx: &mut dyn Transaction, version: VersionId) -> Result<()> {
+    let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM object WHERE version = $1";
+    match tx.query(sql, &[version.as_bytes().into()])?.one()?.integer(0)? {
+        0 => Ok(()),
+        _ => Err(Error::conflict("the new version", "its id was used before")),
+    }
+}
+
 /// Registers objects for a version being written. Naming one again that is this version's is fine.
 pub(crate) fn register(
     tx: &mut dyn Transaction,

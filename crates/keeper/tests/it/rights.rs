@@ -126,6 +126,32 @@ fn explain_says_of_a_put_what_begin_says() {
 }
 
 #[test]
+fn a_put_tells_nobody_without_rights_what_is_there() {
+    let world = staffed();
+    let keeper = world.open();
+    let mallory = Client::new(&keeper, &world, Some("mallory"));
+    let aud = Client::new(&keeper, &world, Some("aud"));
+    // What is there is a confidential dataset. Neither its class nor its kind, nor that it is there, may be read off the answers.
+    for class in [None, Some(Class::Public), Some(Class::Restricted)] {
+        let before = entries(&aud, "version.begin").len();
+        let answer = |reference: &str| {
+            let problem = mallory.begin(&Put { class, ..Put::new(reference) }).unwrap_err();
+            let ask = Explain { reference: Some(reference.into()), class, ..Explain::of(Action::Write) };
+            let explained = format!("{:?}", mallory.call(Command::Explain(ask)).map_err(|e| e.why));
+            let name = |text: &str| text.replace(reference, "REF");
+            (problem.code, name(&problem.what), name(&problem.why), name(&explained))
+        };
+        let there = answer("lab/net");
+        assert_eq!(there.0, Code::NotFound);
+        assert_eq!(there, answer("lab/not"), "{class:?}");
+        assert_eq!(entries(&aud, "version.begin").len(), before + 2, "each attempt is in the log");
+    }
+    let wanda = Client::new(&keeper, &world, Some("wanda"));
+    let told = wanda.begin(&Put::new("lab/net").class(Class::Public)).unwrap_err();
+    assert!(told.code == Code::Conflict && told.why.contains("confidential"), "{told:?}");
+}
+
+#[test]
 fn an_alias_without_the_right_is_refused_at_begin_and_again_at_commit() {
     let world = staffed();
     let keeper = world.open();

@@ -131,6 +131,9 @@ fn garbage_is_what_no_version_names_and_no_lease_holds() {
     client.commit(&second, &begun).unwrap();
     client.begin(&given_up).unwrap();
     client.call(Command::Abandon { version: given_up.version }).unwrap();
+    // A draft of the same id would say that its objects are still wanted, and no collection would get past that.
+    let again = Put { objects: vec![ObjectId::from_bytes([8; 16])], version: given_up.version, ..Put::new("lab/net") };
+    assert_eq!(code(client.begin(&again)), Code::Conflict);
     client.begin(&dead).unwrap();
     let mark = |grace_secs| match client.call(Command::CollectMark { grace_secs, dry: false }) {
         Ok(Answer::Collect(plan)) => plan,

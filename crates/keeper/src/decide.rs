@@ -55,21 +55,29 @@ impl About {
     }
 }
 
+/// The most near misses of a decision in its entry, and the longest of them in bytes.
+const MAX_NEAR: usize = 32;
+const MAX_NEAR_LEN: usize = 512;
+
 /// Asks the policy. Never fails: what goes wrong is a refusal.
 pub(crate) fn judge(set: &Set, id: DecisionId, query: &Query) -> Verdict {
     Verdict { id, action: query.action, answer: policy::decide(set, query) }
 }
 
 impl Verdict {
-    /// For the log.
+    /// For the log. Long lists and texts are cut: a refusal that does not fit an entry would be one that nobody sees.
     pub(crate) fn logged(&self) -> entry::Decision {
         let answer = &self.answer;
-        let near = |miss: &policy::NearMiss| format!("{}: {} ({})", miss.policy, miss.condition, miss.held);
+        let near = |miss: &policy::NearMiss| {
+            let mut text = format!("{}: {} ({})", miss.policy, miss.condition, miss.held);
+            text.truncate(text.floor_char_boundary(MAX_NEAR_LEN));
+            text
+        };
         entry::Decision {
             id: Id(*self.id.as_bytes()),
             effect: if answer.allowed { Effect::Allow } else { Effect::Deny },
-            policies: answer.policies.clone(),
-            near: answer.near_misses.iter().map(near).collect(),
+            policies: answer.policies.iter().take(entry::MAX_POLICIES).cloned().collect(),
+            near: answer.near_misses.iter().take(MAX_NEAR).map(near).collect(),
             policy_set: log::tree::Hash::from_bytes(*answer.set_hash.as_bytes()),
             schema: log::tree::Hash::from_bytes(*answer.schema_hash.as_bytes()),
             slice: log::tree::Hash::from_bytes(*answer.slice_hash.as_bytes()),

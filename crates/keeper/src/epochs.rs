@@ -67,14 +67,11 @@ pub(crate) fn closing(tx: &mut dyn Transaction, subjects: &[Subject]) -> Result<
     Ok(found.into_keys().collect())
 }
 
-/// Announces a revocation: from the commit of this on, releases about the subject refuse.
-pub(crate) fn announce(tx: &mut dyn Transaction, subject: &Subject, now: Timestamp) -> Result<()> {
+/// Announces a revocation: from the commit of this on, releases about the subject refuse. Whether none was announced before.
+pub(crate) fn announce(tx: &mut dyn Transaction, subject: &Subject, now: Timestamp) -> Result<bool> {
     let at = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-    tx.query(
-        "INSERT INTO closing (subject, at) VALUES ($1, $2) ON CONFLICT (subject) DO NOTHING",
-        &[subject.into(), at.into()],
-    )?;
-    Ok(())
+    let sql = "INSERT INTO closing (subject, at) VALUES ($1, $2) ON CONFLICT (subject) DO NOTHING";
+    Ok(tx.query(sql, &[subject.into(), at.into()])?.changed() == 1)
 }
 
 /// Ends the announcement, in the transaction that revokes.

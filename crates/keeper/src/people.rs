@@ -44,19 +44,20 @@ pub(crate) fn add(engine: &Engine, session: &Session, command: &PrincipalAdd) ->
     };
     let name = if command.change { "principal.change" } else { "principal.add" };
     let wanted = Wanted::vault(Action::ManagePrincipals, name);
+    let mut announced = false;
     if command.change {
         look(engine, session, &wanted)?;
         // What cannot be done is told before anything is announced: an announcement that an earlier, killed command left stays.
         engine.store.read(|tx| becomes(engine, tx, command, id).map(|_| ()))?;
-        announce(engine, session, id)?;
+        announced = announce(engine, session, id)?;
     }
     let seized: &[[u8; 16]] = if command.change { &[*id.as_bytes()] } else { &[] };
     let done = act(engine, session, &wanted, seized, |tx, act| write(engine, tx, act, command, id));
     match done {
         Ok(item) => Ok(item),
         Err(error) => {
-            if command.change {
-                // Nothing was changed, so nothing stays closed.
+            if announced {
+                // Nothing was changed, so nothing stays closed but what an earlier command announced.
                 engine.store.write(|tx| epochs::conclude(tx, id.as_bytes()))?;
             }
             Err(error)
@@ -64,11 +65,11 @@ pub(crate) fn add(engine: &Engine, session: &Session, command: &PrincipalAdd) ->
     }
 }
 
-/// Announces a change: from here on releases to the principal refuse.
-fn announce(engine: &Engine, session: &Session, id: PrincipalId) -> Result<()> {
+/// Announces a change: from here on releases to the principal refuse. Whether no other command had announced one.
+fn announce(engine: &Engine, session: &Session, id: PrincipalId) -> Result<bool> {
     if id == session.principal {
         // One's own change is decided on one's own rows: it cannot be announced before.
-        return Ok(());
+        return Ok(false);
     }
     let now = engine.now()?;
     engine.store.write(|tx| epochs::announce(tx, id.as_bytes(), now))

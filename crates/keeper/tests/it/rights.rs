@@ -152,6 +152,52 @@ fn a_put_tells_nobody_without_rights_what_is_there() {
 }
 
 #[test]
+fn whose_rights_are_being_taken_away_does_not_end_that() {
+    let world = staffed();
+    let keeper = world.open();
+    let owner = Client::new(&keeper, &world, None);
+    owner.call(Command::PrincipalAdd(principal("xena", Class::Internal, &[("vault", "owner")]))).unwrap();
+    let xena = Client::new(&keeper, &world, Some("xena"));
+    let mine = || Command::PrincipalAdd(PrincipalAdd { change: true, ..principal("xena", Class::Restricted, &[]) });
+    xena.call(mine()).unwrap();
+    // What a command leaves that was killed between its announcement and its change.
+    let announced = "INSERT INTO closing (subject, at) SELECT subject, 1 FROM epoch WHERE kind = 'principal' \
+                     ORDER BY rowid DESC LIMIT 1";
+    assert_eq!(world.tamper(announced), 1);
+    xena.call(mine()).unwrap_err();
+    assert_eq!(world.tamper("UPDATE closing SET at = 2"), 1, "it stands");
+    owner.call(mine()).unwrap();
+    assert_eq!(world.tamper("UPDATE closing SET at = 3"), 0, "the change ended it");
+}
+
+#[test]
+fn a_refusal_of_many_long_policies_is_one_and_is_logged() {
+    let world = staffed();
+    let keeper = world.open();
+    let (owner, pol, aud) = (
+        Client::new(&keeper, &world, None),
+        Client::new(&keeper, &world, Some("pol")),
+        Client::new(&keeper, &world, Some("aud")),
+    );
+    let head = "@reason(\"none of those\") @owner(\"pol\") forbid (principal, action == Action::\"read\", resource is Artifact)";
+    let long: Vec<String> = (0..60).map(|n| format!("\"{n:0>70}\"")).collect();
+    let mut text = format!("@id(\"long\") {head} unless {{ [{}].contains(resource.owner) }};\n", long.join(", "));
+    (0..300).for_each(|n| text.push_str(&format!("@id(\"f-{n}\") {head};\n")));
+    let sources = [("own.cedar".to_owned(), text)].into();
+    pol.call(Command::PolicyApply(PolicyApply { sources, base: None })).unwrap();
+    drop(owner);
+    let rick = Client::new(&keeper, &world, Some("rick"));
+    let before = entries(&aud, "release.read").len();
+    assert_eq!(rick.release(Action::Read, "lab/net").unwrap_err().code, Code::Denied);
+    let logged = entries(&aud, "release.read");
+    assert_eq!(logged.len(), before + 1);
+    let decision = &logged.last().unwrap().entry["decision"];
+    assert_eq!(decision["policies"].as_array().unwrap().len(), 256, "{decision}");
+    let near = decision["near"].as_array().unwrap();
+    assert!(!near.is_empty() && near.len() <= 32, "{near:?}");
+}
+
+#[test]
 fn an_alias_without_the_right_is_refused_at_begin_and_again_at_commit() {
     let world = staffed();
     let keeper = world.open();

@@ -144,9 +144,9 @@ impl Client {
         if let Some((journal, version)) = journal.as_mut().and_then(|journal| journal.version().map(|id| (journal, id)))
         {
             let opened = self.open_draft(put, previous, version);
-            // A new version would be refused as well: what was uploaded stays for when it is not.
-            if let Err(problem) = &opened
-                && (problem.refusal.is_some() || problem.code == Code::NotFound)
+            // Only a conflict says that it cannot be taken up again: whatever else is in the way, what was uploaded stays for later.
+            if let Err(problem) = opened.as_ref()
+                && problem.code != Code::Conflict
             {
                 return Err(problem.clone());
             }

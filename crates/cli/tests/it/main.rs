@@ -4,6 +4,7 @@
 mod attacks;
 mod commands;
 mod crash;
+mod demo;
 mod errors;
 mod faults;
 mod hints;

@@ -98,7 +98,7 @@ fn root(global: &Global, described: &vault::Description) -> Result<Root, Failure
     if !path.exists() && has(RootKind::Passphrase) {
         return Ok(Root::Passphrase(passphrase(global, New::No)?));
     }
-    if !path.exists() {
+    if matches!(path.try_exists(), Ok(false)) {
         let why = format!("there is no key file at `{}`", path.display());
         let problem = Problem::new(Code::RootRefused, "the vault stays locked", why);
         return Err(problem.with_try("put the vault's key file there, or name it with --keyfile PATH").into());

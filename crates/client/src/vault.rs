@@ -23,10 +23,11 @@ pub fn find(from: &Path) -> Option<PathBuf> {
     from.ancestors().map(|dir| dir.join(FOLDER)).find(|dir| dir.is_dir())
 }
 
-/// The vault that a folder names: itself, or the folder that holds it.
+/// The vault that a folder names: itself, even if it is damaged, or else the one in it.
 pub fn named(dir: &Path) -> PathBuf {
     let inside = dir.join(FOLDER);
-    if describe(dir).is_err() && inside.is_dir() { inside } else { dir.to_owned() }
+    let no_vault = describe(dir).is_err_and(|problem| problem.code == Code::NoVault);
+    if no_vault && inside.is_dir() { inside } else { dir.to_owned() }
 }
 
 /// A fresh vault id, which the default paths of key file and anchor carry.

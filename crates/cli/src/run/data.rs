@@ -318,8 +318,8 @@ fn verified_text(report: &client::VerifyReport, state: Option<&StateVerified>) -
 
 /// Of several references, the first that is not there.
 fn with_sources(client: &Client, references: &[String], failure: Failure) -> Failure {
-    let parsed = references.iter().filter_map(|text| text.parse::<Reference>().ok());
-    parsed.fold(failure, |failure, reference| near::told(client, &reference, failure))
+    let parsed: Vec<Reference> = references.iter().filter_map(|text| text.parse().ok()).collect();
+    near::told_first(client, &parsed, failure)
 }
 
 /// `--dry-run`: what would be decided.

@@ -10,9 +10,14 @@ const MAX_NAMES: u32 = 1_000;
 
 /// Of a failure that something in the reference was not found: which part, and what is there.
 pub fn told(client: &Client, reference: &Reference, failure: Failure) -> Failure {
+    told_first(client, std::slice::from_ref(reference), failure)
+}
+
+/// The same for several references: the first that is not there.
+pub fn told_first(client: &Client, references: &[Reference], failure: Failure) -> Failure {
     match failure {
         Failure::Problem(problem) if problem.code == Code::NotFound && problem.what == "not found" => {
-            let better = missing(client, reference);
+            let better = references.iter().find_map(|reference| missing(client, reference));
             Failure::Problem(better.map(Box::new).unwrap_or(problem))
         }
         other => other,
@@ -49,6 +54,9 @@ pub fn told_principal(client: &Client, principal: &Name, failure: Failure) -> Fa
 
 /// What of the reference is not there; none if all of it is.
 fn missing(client: &Client, reference: &Reference) -> Option<Problem> {
+    if client.show(&reference.without_path().to_string()).is_ok() {
+        return None;
+    }
     let Reference { workspace, artifact, .. } = reference;
     let workspaces = names(client, None)?;
     if !workspaces.iter().any(|name| name == workspace.as_str()) {

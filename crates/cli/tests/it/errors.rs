@@ -163,6 +163,26 @@ fn a_key_file_that_is_not_there_is_said_with_its_path() {
 }
 
 #[test]
+fn a_key_file_that_cannot_be_looked_for_is_not_said_to_be_missing() {
+    let sandbox = Sandbox::solo();
+    sandbox.write("file", b"x");
+    // Below a file nothing can be looked up, which root's rights do not change.
+    let refused = sandbox.run(["ls", "--keyfile", "file/key"]).exits(9);
+    assert!(!refused.stderr.contains("there is no key file"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_damaged_vault_file_does_not_send_to_another_vault() {
+    let sandbox = Sandbox::solo();
+    sandbox.run(["init", "--no-recovery", "--vault", ".strongroom/.strongroom"]).exits(0);
+    sandbox.run(["status", "--vault", "."]).exits(0);
+    std::fs::write(sandbox.vault().join("vault.json"), b"{").unwrap();
+    let refused = sandbox.run(["--format", "json", "status", "--vault", ".strongroom"]);
+    assert_ne!(refused.code, 0, "the vault inside was opened");
+    assert!(refused.stderr.contains("vault.json"), "{}", refused.stderr);
+}
+
+#[test]
 fn a_missing_anchor_is_said_with_what_to_do() {
     let sandbox = Sandbox::solo();
     sandbox.write("f", b"x");
@@ -202,7 +222,15 @@ fn a_mistyped_name_is_answered_with_the_near_one() {
         (&["show", "clinic/records@goldn"], "clinic/records@golden", "strongroom history clinic/records"),
         (&["history", "clinic/rec"], "clinic/records", "strongroom ls clinic"),
         (&["verify", "clinic/records", "clinic/record"], "clinic/records", "strongroom ls clinic"),
+        (&["verify", "clinic/recods", "clinic/records@v1"], "clinic/records", "strongroom ls clinic"),
+        (&["verify", "clinic/records@v1", "clinic/recods"], "clinic/records", "strongroom ls clinic"),
+        (&["verify", "clinic/recods", "clnic/records"], "clinic/records", "strongroom ls clinic"),
         (&["put", "f", "clinic/model", "--from", "clinic/recods"], "clinic/records", "strongroom ls clinic"),
+        (
+            &["put", "f", "clinic/model", "--from", "clinic/records@golden", "--from", "clinic/recods"],
+            "clinic/records",
+            "strongroom ls clinic",
+        ),
         (&["policy", "explain", "read", "clinic/recods"], "clinic/records", "strongroom ls clinic"),
         (&["policy", "explain", "--as", "alcie", "read", "clinic/records"], "alice", "strongroom principal ls"),
     ] {
@@ -213,6 +241,13 @@ fn a_mistyped_name_is_answered_with_the_near_one() {
     }
     let far = error(&sandbox.run(["--format", "json", "show", "garden/tools"]).exits(3).stderr);
     assert_eq!(far["why"], "`garden/tools` was not found");
+    // What is there is not said to be missing, whichever version of it is named.
+    for reference in ["lab/typo", "clinic/typo"] {
+        for there in ["clinic/records@v1", "clinic/records@golden"] {
+            let told = error(&sandbox.run(["--format", "json", "verify", reference, there]).exits(3).stderr);
+            assert_eq!(told["why"], format!("`{reference}` was not found"));
+        }
+    }
 }
 
 #[test]

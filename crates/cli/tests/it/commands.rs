@@ -1,6 +1,8 @@
 //! Administration through the real binary: keys, policy, log, garbage.
 
 use super::sandbox::{Dice, Sandbox};
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
 
 fn filled() -> Sandbox {
     let sandbox = Sandbox::solo();
@@ -30,6 +32,62 @@ fn rotation_leaves_the_depot_alone_and_everything_opens() {
     let id = domain[0]["id"].as_str().unwrap();
     let shown = sandbox.run(["--format", "json", "key", "show", &id[..12]]).exits(0).json();
     assert_eq!(shown["keys"][0]["id"], id);
+}
+
+#[test]
+fn a_rotation_without_waiting_is_finished_by_a_later_command() {
+    let sandbox = filled();
+    let mut command = sandbox.command(["--format", "json", "key", "rotate", "--no-wait"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    // It has answered; what it would still do in passing is left to the next, unless it was faster than the kill.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let rotated: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((rotated["rewrapped"].as_u64(), rotated["remaining"].as_u64()), (Some(0), Some(3)), "{rotated}");
+    sandbox.run(["status"]).exits(0);
+    let keys = sandbox.run(["--format", "json", "key", "ls"]).exits(0).json();
+    let domain = |version: u64| {
+        let of = |key: &&serde_json::Value| key["purpose"] == "domain" && key["version"] == version;
+        let key = keys["keys"].as_array().unwrap().iter().find(of).unwrap();
+        (key["state"].as_str().unwrap(), key["wraps"].as_u64().unwrap())
+    };
+    assert_eq!(domain(2), ("active", 3), "{keys}");
+    assert_eq!(domain(1).1, 0, "{keys}");
+    assert_ne!(domain(1).0, "active", "{keys}");
+    for n in 0..3 {
+        assert!(sandbox.run(["cat", &format!("lab/a{n}")]).exits(0).stdout == std::fs::read(sandbox.at("f")).unwrap());
+    }
+}
+
+#[test]
+fn init_puts_the_key_file_where_it_is_told_and_over_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.run(["init", "--no-recovery", "--keyfile", "keys/of/mine.key"]).exits(0);
+    let key = std::fs::metadata(sandbox.at("keys/of/mine.key")).unwrap();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&key.permissions()) & 0o777, 0o600);
+    assert!(!sandbox.at("config").exists(), "no second key file where it goes by default");
+    sandbox.run(["ls"]).exits(4);
+    sandbox.run(["ls", "--keyfile", "keys/of/mine.key"]).exits(0);
+    let other = ["init", "--no-recovery", "--vault", "other", "--keyfile", "keys/of/mine.key"];
+    assert!(sandbox.run(other).exits(8).stderr.contains("exists already"));
+    sandbox.run(["ls", "--keyfile", "keys/of/mine.key"]).exits(0);
+}
+
+#[test]
+fn init_says_that_it_wrote_no_recovery_code() {
+    let sandbox = Sandbox::new();
+    let made = sandbox.run(["init", "--recovery-file", "codes"]).exits(0);
+    assert!(
+        made.stderr.contains("recovery codes come with a later release; `codes` was not written"),
+        "{}",
+        made.stderr
+    );
+    assert!(!sandbox.at("codes").exists());
+    sandbox.run(["status"]).exits(0);
+    let both = ["init", "--vault", "other", "--no-recovery", "--recovery-file", "codes"];
+    sandbox.run(both).exits(2);
 }
 
 #[test]

@@ -1,6 +1,7 @@
-//! What tests share: faults on command, forged chunks, a private PostgreSQL, Python. Depends on none of our crates.
+//! What tests share: faults on command, forged chunks, a private PostgreSQL, Python, the fuzzer's seeds. Depends on none of our crates.
 
 pub mod fault;
 pub mod forge;
 pub mod postgres;
 pub mod python;
+pub mod seeds;

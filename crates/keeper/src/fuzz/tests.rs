@@ -4,7 +4,7 @@ use log::keys::Signers;
 use log::tree;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use std::path::Path;
+use testkit::seeds::good as seeds;
 
 const VAULT: [u8; 16] = [1; 16];
 const KEY: [u8; 16] = [3; 16];
@@ -23,16 +23,6 @@ fn signers() -> Signers {
 fn slots(notes: &[Vec<u8>]) -> Vec<u8> {
     let slot = |note: &Vec<u8>| [note.as_slice(), &vec![0; SLOT_LEN - note.len()]].concat();
     notes.iter().flat_map(slot).collect()
-}
-
-/// What the fuzzer starts from; those that are read as they stand are named `ok`.
-fn seeds(target: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
-    let good = |file: std::fs::DirEntry| {
-        let name = file.file_name().into_string().unwrap();
-        name.starts_with("ok").then(|| std::fs::read(file.path()).unwrap())
-    };
-    std::fs::read_dir(folder).unwrap().filter_map(|file| good(file.unwrap())).collect()
 }
 
 #[test]

@@ -1,15 +1,5 @@
 use super::*;
-use std::path::Path;
-
-/// What the fuzzer starts from; those that are read as they stand are named `ok`.
-fn seeds(target: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
-    let good = |file: std::fs::DirEntry| {
-        let name = file.file_name().into_string().unwrap();
-        name.starts_with("ok").then(|| std::fs::read(file.path()).unwrap())
-    };
-    std::fs::read_dir(folder).unwrap().filter_map(|file| good(file.unwrap())).collect()
-}
+use testkit::seeds::good as seeds;
 
 #[test]
 fn the_seeds_of_the_fuzzer_are_what_a_put_writes() {

@@ -3,8 +3,9 @@
 //! No thread stands by. Who finds the desk free works it for one batch, wakes those it answered, and hands the desk to the
 //! first one still in line. Each caller sleeps on its own slot, so that a commit wakes nobody in vain.
 
-use super::commit::{Fate, commit};
+use super::commit::{Decided, Fate, commit};
 use super::prepare::Prepared;
+use crate::datastore::Fault;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use std::collections::VecDeque;
@@ -118,12 +119,30 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What became of each of a batch; a failure of the transaction is everybody's.
+/// What became of each of a batch. A failure that may be one member's is looked for one by one, so that nobody else fails with it.
 fn outcome(engine: &Engine, batch: &[Waiting]) -> Vec<Result<Fate>> {
     let decided: Vec<_> = batch.iter().map(|waiting| &waiting.prepared.decided).collect();
     match commit(engine, &decided) {
         Ok(fates) if fates.len() == batch.len() => fates.into_iter().map(Ok).collect(),
         Ok(_) => batch.iter().map(|_| Err(Error::Internal("a batch lost a release"))).collect(),
+        Err(error) if batch.len() > 1 && may_be_of_one(&error) => {
+            decided.iter().map(|one| alone(engine, one)).collect()
+        }
         Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
+    }
+}
+
+/// Commits one of a batch whose transaction left no trace.
+fn alone(engine: &Engine, decided: &Decided) -> Result<Fate> {
+    commit(engine, &[decided])?.pop().ok_or(Error::Internal("a batch lost a release"))
+}
+
+/// Whether a failure may come from what one member is about. What the machine or another process does fails everybody, and a commit
+/// whose outcome is unknown may stand: it is not made again.
+fn may_be_of_one(error: &Error) -> bool {
+    match error {
+        Error::Store(store) => store.fault() != Fault::Environment,
+        Error::ReadOnly(_) | Error::Random => false,
+        _ => true,
     }
 }

@@ -1,6 +1,6 @@
 //! Who can write the database cannot raise access; who can send requests cannot borrow another's.
 
-use super::decisions::principal;
+use super::decisions::{entries, principal, staff};
 use crate::world::{Asked, Client, Put, World, code, name};
 use api::terms::{Action, Class, Code, Mode, PrincipalKind};
 use api::wire::{Answer, Begin, Command, GrantSpec, PolicyApply, PrincipalAdd, Release, Revocation};
@@ -10,6 +10,7 @@ use seal::hpke::OneTimeKey;
 use seal::request::{Ask, SignedRequest};
 use seal::secret::SigningSeed;
 use seal::sign::SigningKey;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn put_one(world: &World, class: Class) {
     let keeper = world.open();
@@ -450,4 +451,39 @@ fn a_release_that_another_keeper_integrated_is_not_missed() {
     two.close().unwrap();
     drop(client);
     one.close().unwrap();
+}
+
+#[test]
+fn a_row_that_was_altered_fails_the_releases_of_its_principal_and_no_other_of_the_batch() {
+    let world = staff(World::new(Mode::Rehearsal));
+    let keeper = world.open();
+    let bob = principal("bob", Class::Confidential, &[("lab", "reader")]);
+    Client::new(&keeper, &world, None).call(Command::PrincipalAdd(bob)).unwrap();
+    let id = Client::new(&keeper, &world, Some("rick")).show("lab/net").unwrap().id;
+    let reader = |who| Scene { client: Client::new(&keeper, &world, Some(who)), id };
+    let release = |scene: &Scene<'_>| scene.send(scene.ask(Action::Read).signed.encode(), Action::Read);
+    // Facts of both are in memory: only the transaction that logs a release finds out.
+    let (rick, bob) = (reader("rick"), reader("bob"));
+    release(&rick).unwrap();
+    release(&bob).unwrap();
+    let of_bob = |by| format!("UPDATE principal SET ticket = {by} WHERE id = x'{}'", bob.client.session.principal());
+    assert_eq!(world.tamper(&of_bob("ticket + 1")), 1);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !over.load(Ordering::SeqCst) {
+                    assert_eq!(code(release(&bob)), Code::BadSignature);
+                }
+            });
+        }
+        let ricks: Vec<_> =
+            (0..3).map(|_| scope.spawn(|| (0..100).map(|_| release(&rick)).find_map(Result::err))).collect();
+        let failed: Vec<_> = ricks.into_iter().filter_map(|rick| rick.join().unwrap()).collect();
+        over.store(true, Ordering::SeqCst);
+        assert!(failed.is_empty(), "{failed:?}");
+    });
+    assert_eq!(world.tamper(&of_bob("ticket - 1")), 1);
+    let released = entries(&Client::new(&keeper, &world, Some("aud")), "release.read");
+    assert_eq!(released.len(), 2 + 3 * 100, "each is logged once, those that failed are not");
 }

@@ -20,6 +20,8 @@ pub(crate) struct Verdict {
 pub(crate) struct About {
     /// `workspace/artifact`, `workspace`, or [`THE_VAULT`].
     pub(crate) path: String,
+    /// As the caller named it. What is hidden is refused under this name, as what is not there is.
+    pub(crate) named: String,
     /// Who asked, by name.
     pub(crate) who: String,
     /// The same as `policy explain` takes it.
@@ -34,13 +36,14 @@ impl About {
     pub(crate) fn new(path: impl Into<String>, who: impl ToString) -> Self {
         let path = path.into();
         let asked = if path == THE_VAULT { String::new() } else { path.clone() };
-        Self { path, who: who.to_string(), asked }
+        Self { named: path.clone(), path, who: who.to_string(), asked }
     }
 
     /// About a version.
     pub(crate) fn version(reference: &Reference, who: impl ToString) -> Self {
         let path = format!("{}/{}", reference.workspace, reference.artifact);
-        Self { asked: reference.without_path().to_string(), ..Self::new(path, who) }
+        let named = reference.without_path().to_string();
+        Self { asked: named.clone(), named, ..Self::new(path, who) }
     }
 
     /// About a version that is not there yet.
@@ -163,7 +166,7 @@ impl Verdict {
     /// The error of a refusal that was logged.
     pub(crate) fn error(&self, about: &About) -> Error {
         if !self.answer.visible {
-            return Error::NotFound(about.path.clone());
+            return Error::NotFound(about.named.clone());
         }
         Error::Refused {
             what: format!("{} may not {} {}", about.who, self.action, about.path),

@@ -1,5 +1,6 @@
 //! `Explain`: the decision that would be made, by the same code, without acting and without an entry.
 
+use crate::acts::{Wanted, look};
 use crate::datastore::Transaction;
 use crate::decide::{About, THE_VAULT, judge};
 use crate::engine::Engine;
@@ -14,27 +15,43 @@ use api::terms::{Action, ArtifactId, DecisionId, Environment, Kind, Name, Refere
 use api::wire::{Explain, Refusal};
 use policy::Resource;
 
-/// What would be answered. Anybody may be asked about in any mode: nothing acts.
+/// What would be answered. Whoever may list principals may ask about another, for the answer tells what that list tells; and whoever
+/// may not know of what is asked about gets the answer of what is not there.
 pub(crate) fn explain(engine: &Engine, session: &Session, command: &Explain) -> Result<Refusal> {
+    let other = command.principal.as_ref().filter(|name| **name != session.name);
+    if other.is_some() {
+        look(engine, session, &Wanted::vault(Action::List, "policy.explain"))?;
+    }
     let circumstances_of = |path: &str| {
         let stated = Stated { reason: command.reason.as_deref(), confirm: command.confirm.as_deref() };
         Circumstances::stated(engine.now()?, &stated, path)
     };
     engine.store.read(|tx| {
-        let (actor, who) = match &command.principal {
-            None => (facts::actor(engine, tx, session.principal)?, session.name.to_string()),
+        let caller = facts::actor(engine, tx, session.principal)?;
+        let (actor, who) = match other {
+            None => (caller.clone(), &session.name),
             Some(name) => {
                 let row = facts::principal_named(engine, tx, name)?;
                 let row = row.ok_or_else(|| Error::NotFound(format!("the principal {name}")))?;
-                (facts::actor(engine, tx, row.id)?, name.to_string())
+                (facts::actor(engine, tx, row.id)?, name)
             }
         };
         let Subject { resource, about, conflict } =
-            Question { engine, actor: &actor, who: &who, command }.resource(tx)?;
+            Question { engine, actor: &actor, who: who.as_str(), command }.resource(tx)?;
         let rules = engine.rules(tx)?;
         let circumstances = circumstances_of(&about.path)?;
-        let query = facts::query(engine, session, &actor, command.action, resource, &circumstances);
-        let verdict = judge(&rules, DecisionId::from_bytes([0; 16]), &query);
+        let judged = |actor: &Actor, action: Action| {
+            let query = facts::query(engine, session, actor, action, resource.clone(), &circumstances);
+            judge(&rules, DecisionId::from_bytes([0; 16]), &query)
+        };
+        let verdict = judged(&actor, command.action);
+        let told = match other {
+            None => &verdict,
+            Some(_) => &judged(&caller, Action::List),
+        };
+        if !told.answer.visible && !told.answer.allowed {
+            return Err(Error::NotFound(about.named));
+        }
         // As for a `put`: only whoever may write there learns what stands against it.
         match conflict.filter(|_| verdict.answer.allowed) {
             Some(conflict) => Err(conflict),

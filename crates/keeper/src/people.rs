@@ -29,6 +29,10 @@ const MAX_PRINCIPALS: i64 = 100_000;
 /// vault that becomes a team's knows them already.
 pub(crate) fn add(engine: &Engine, session: &Session, command: &PrincipalAdd) -> Result<PrincipalItem> {
     check(command)?;
+    let name = if command.change { "principal.change" } else { "principal.add" };
+    let wanted = Wanted::vault(Action::ManagePrincipals, name);
+    // Before it is told who is there and who is not.
+    look(engine, session, &wanted)?;
     let known = engine.store.read(|tx| facts::principal_named(engine, tx, &command.name))?;
     let id = match (&known, command.change) {
         (None, false) => PrincipalId::from_bytes(system::random()?),
@@ -42,11 +46,8 @@ pub(crate) fn add(engine: &Engine, session: &Session, command: &PrincipalAdd) ->
         }
         (None, true) => return Err(Error::NotFound(format!("the principal {}", command.name))),
     };
-    let name = if command.change { "principal.change" } else { "principal.add" };
-    let wanted = Wanted::vault(Action::ManagePrincipals, name);
     let mut announced = false;
     if command.change {
-        look(engine, session, &wanted)?;
         // What cannot be done is told before anything is announced: an announcement that an earlier, killed command left stays.
         engine.store.read(|tx| becomes(engine, tx, command, id).map(|_| ()))?;
         announced = announce(engine, session, id)?;

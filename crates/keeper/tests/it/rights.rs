@@ -151,6 +151,92 @@ fn a_put_tells_nobody_without_rights_what_is_there() {
     assert!(told.code == Code::Conflict && told.why.contains("confidential"), "{told:?}");
 }
 
+/// A problem's code and words, with the name that was asked about left open.
+fn words<T: std::fmt::Debug>(answer: Result<T, Problem>, named: &str) -> (Code, String, String, Option<String>) {
+    let problem = answer.unwrap_err();
+    assert!(problem.refusal.is_none(), "{problem:?}");
+    let name = |text: &str| text.replace(named, "REF");
+    (problem.code, name(&problem.what), name(&problem.why), problem.try_.as_deref().map(name))
+}
+
+#[test]
+fn what_is_hidden_is_answered_in_the_words_of_what_is_missing() {
+    let world = staffed();
+    let keeper = world.open();
+    let owner = Client::new(&keeper, &world, None);
+    Client::new(&keeper, &world, Some("wanda")).put(&Put { alias: Some(name("live")), ..Put::new("lab/net") }).unwrap();
+    let mallory = Client::new(&keeper, &world, Some("mallory"));
+    let ask = |client: &Client<'_>, who: Option<&str>, action, about: &str| {
+        let reference = Some(about.to_owned());
+        explain(client, Explain { principal: who.map(name), reference, ..Explain::of(action) })
+    };
+    for (hidden, missing) in [
+        ("lab", "lap"),
+        ("lab/net", "lab/nit"),
+        ("lab/net", "lap/net"),
+        ("lab/net@v1", "lab/net@v9"),
+        ("lab/net@live", "lab/net@dead"),
+    ] {
+        let actions = if hidden == "lab" { vec![Action::List, Action::RotateKeys] } else { PLACED.to_vec() };
+        for action in actions {
+            let case = format!("{action} {hidden} {missing}");
+            let told = words(ask(&mallory, None, action, hidden), hidden);
+            assert_eq!(told.0, Code::NotFound, "{case}");
+            assert_eq!(told, words(ask(&mallory, None, action, missing), missing), "{case}");
+            assert_eq!(told, words(ask(&mallory, Some("mallory"), action, hidden), hidden), "{case}");
+            // Whoever may see it is told that she may not.
+            assert_eq!(ask(&owner, Some("mallory"), action, hidden).unwrap().reasons, ["not found"], "{case}");
+        }
+        let rotate = |workspace: &str| KeyRotate { workspace: Some(name(workspace)), ..KeyRotate::default() };
+        if hidden == "lab" {
+            let real = |workspace: &str| mallory.call(Command::KeyRotate(rotate(workspace)));
+            assert_eq!(words(real(hidden), hidden), words(real(missing), missing));
+            continue;
+        }
+        assert_eq!(words(mallory.show(hidden), hidden), words(mallory.show(missing), missing), "{hidden}");
+        let history = |reference: &str| {
+            mallory.call(Command::History { reference: reference.to_owned(), before: None, limit: 1 })
+        };
+        assert_eq!(words(history(hidden), hidden), words(history(missing), missing), "{hidden}");
+        for action in [Action::List, Action::Read, Action::Export] {
+            let real = |reference: &str| mallory.release(action, reference).map(|(released, _)| released);
+            assert_eq!(words(real(hidden), hidden), words(real(missing), missing), "{action} {hidden}");
+        }
+    }
+}
+
+/// What is asked of a version.
+const PLACED: [Action; 5] = [Action::List, Action::Read, Action::Export, Action::Write, Action::Alias];
+
+#[test]
+fn others_are_asked_about_by_whoever_may_list_them() {
+    let world = staffed();
+    let keeper = world.open();
+    let aud = Client::new(&keeper, &world, Some("aud"));
+    let about = |who: &str| Explain {
+        principal: Some(name(who)),
+        reference: Some("lab/net".into()),
+        ..Explain::of(Action::Read)
+    };
+    assert!(explain(&aud, about("rick")).unwrap().allowed);
+    assert_eq!(code(explain(&aud, about("nobody"))), Code::NotFound);
+    let wanda = Client::new(&keeper, &world, Some("wanda"));
+    assert!(explain(&wanda, about("wanda")).unwrap().allowed, "of oneself");
+    let owner = Client::new(&keeper, &world, None);
+    owner.call(Command::PrincipalAdd(principal("nemo", Class::Public, &[]))).unwrap();
+    let nemo = Client::new(&keeper, &world, Some("nemo"));
+    let before = entries(&aud, "policy.explain").len();
+    let refused = |who: &str| words(nemo.call(Command::Explain(about(who))), who);
+    assert_eq!(refused("rick"), refused("nobody"), "nor is it told who is there");
+    assert_eq!(entries(&aud, "policy.explain").len(), before + 2);
+    let add = |who: &str, change| {
+        let add = PrincipalAdd { change, ..principal(who, Class::Public, &[]) };
+        words(nemo.call(Command::PrincipalAdd(add)), who)
+    };
+    assert_eq!(add("rick", false), add("nobody", false));
+    assert_eq!(add("rick", true), add("nobody", true));
+}
+
 #[test]
 fn whose_rights_are_being_taken_away_does_not_end_that() {
     let world = staffed();

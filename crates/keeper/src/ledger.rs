@@ -36,7 +36,7 @@ use log::note;
 use log::proof::{self, Head};
 use log::receipt::Receipt;
 use log::source::{HashReader, TileSource};
-use log::tile::{CHECKPOINT_PATH, Level};
+use log::tile::{self, CHECKPOINT_PATH, Level};
 use log::tree::Hash;
 use log::verify::{self, Failure, Report};
 use notes::Notes;
@@ -273,7 +273,7 @@ impl Ledger {
             Err(error) => return Err(error),
         };
         older.extend(anchored.iter().chain(&self.published()?).map(Checkpoint::head));
-        let read = self.snapshot_with(|tx| rows::pending(tx, &self.mac, rows::PASS).map(|_| ()));
+        let read = self.snapshot_and(|tx| rows::pending(tx, &self.mac, rows::PASS).map(|_| ()));
         let snapshot = match read {
             Err(Error::Damaged(why)) => {
                 failures.push(why);
@@ -315,6 +315,10 @@ impl Ledger {
         if sequencer.edge.as_ref().is_none_or(|(known, _)| *known != state) {
             self.reload(sequencer)?;
         }
+        if let Some((state, edge)) = sequencer.edge.take() {
+            let edge = if edge.wants_bundle(pending.len()) { edge.holding(self.bundle(&state)?)? } else { edge };
+            sequencer.edge = Some((state, edge));
+        }
         let Some((state, edge)) = &sequencer.edge else { return Err(Error::Internal("no edge after loading")) };
         if pending.is_empty() {
             if sequencer.anchored != Some(state.size) && state.size > 0 {
@@ -340,18 +344,19 @@ impl Ledger {
         // Those that stay in the database, and those that are in bundles already.
         let bundled = usize::try_from(full.saturating_sub(state.size)).unwrap_or(usize::MAX).min(pending.len());
         let (gone, stay) = pending.split_at(bundled);
+        let stay_leaves = extension.leaves.iter().skip(bundled);
         self.store.write(|tx| {
             if !state.swap(tx, &new)? {
                 return Err(Error::Busy);
             }
             rows::drop_bundled(tx, full, gone)?;
-            rows::number(tx, full.max(state.size), stay)?;
+            rows::number(tx, full.max(state.size), stay.iter().zip(stay_leaves.clone()))?;
             search::index(tx, &bundles)
         })?;
         sequencer.anchored = None;
         sequencer.edge = Some((new.clone(), extension.edge));
         if self.owes() {
-            self.owed.settle(pending.iter().map(|entry| log::tree::leaf(&entry.body)));
+            self.owed.settle(extension.leaves);
         }
         self.publish(&new, sequencer.newborn)?;
         sequencer.anchored = Some(size);
@@ -383,11 +388,21 @@ impl Ledger {
         self.folder.publish(&state.checkpoint)
     }
 
+    /// The entries of the partial bundle of this state.
+    fn bundle(&self, state: &State) -> Result<Vec<u8>> {
+        let tail = self.store.read(|tx| rows::tail(tx, tail_start(state.size), state.size))?;
+        let mut bundle = Vec::new();
+        for (_, body) in &tail {
+            tile::push_entry(&mut bundle, body).map_err(|error| Error::Damaged(error.to_string()))?;
+        }
+        Ok(bundle)
+    }
+
     /// Reads state and edge, and checks them against everything that was signed before.
     fn reload(&self, sequencer: &mut Sequencer) -> Result<()> {
         sequencer.edge = None;
         sequencer.anchored = None;
-        let snapshot = self.snapshot()?;
+        let (snapshot, ()) = self.snapshot_with(Snapshot::read_tree, |_| Ok(()))?;
         let state = &snapshot.state;
         let head = Head { size: state.size, root: state.root };
         self.check_signature(state)?;
@@ -398,8 +413,7 @@ impl Ledger {
             continues(&snapshot.files, what, &older.head(), &head)?;
         }
         sequencer.newborn |= state.size == 0;
-        // A snapshot hashes the tail itself.
-        let edge = Edge::load_derived(&snapshot.files, state.size, &state.root)?;
+        let edge = Edge::load(&snapshot.files, state.size, &state.root)?;
         let moved = |known: &Option<Checkpoint>| known.as_ref().is_some_and(|known| known.head() == head);
         if moved(&anchored) && moved(&published) {
             sequencer.anchored = Some(state.size);
@@ -432,12 +446,20 @@ impl Ledger {
     }
 
     fn snapshot(&self) -> Result<Snapshot> {
-        self.snapshot_with(|_| Ok(())).map(|(snapshot, ())| snapshot)
+        self.snapshot_and(|_| Ok(())).map(|(snapshot, ())| snapshot)
     }
 
     /// The log at one moment, and what else is read in the same transaction.
-    fn snapshot_with<T>(&self, more: impl Fn(&mut dyn Transaction) -> Result<T>) -> Result<(Snapshot, T)> {
-        let read = || self.store.read(|tx| Ok::<_, Error>((Snapshot::read(tx, &self.folder)?, more(tx)?)));
+    fn snapshot_and<T>(&self, more: impl Fn(&mut dyn Transaction) -> Result<T>) -> Result<(Snapshot, T)> {
+        self.snapshot_with(Snapshot::read, more)
+    }
+
+    fn snapshot_with<T>(
+        &self,
+        snapshot: impl Fn(&mut dyn Transaction, &Folder) -> Result<Snapshot>,
+        more: impl Fn(&mut dyn Transaction) -> Result<T>,
+    ) -> Result<(Snapshot, T)> {
+        let read = || self.store.read(|tx| Ok::<_, Error>((snapshot(tx, &self.folder)?, more(tx)?)));
         let mut found = read()?;
         for _ in 0..SNAPSHOT_TRIES {
             if found.0.whole {

@@ -1,6 +1,7 @@
 //! The right edge of a tree: what is needed to append (`spec/log.md#tiles`).
 //!
-//! The rightmost, still partial tiles of all levels are the compact form of the whole tree: they give its root and take new leaves. Appending is a pure
+//! The rightmost, still partial tiles of all levels are the compact form of the whole tree: they give its root and take new leaves; entries of the partial
+//! bundle are needed only when it becomes full. Appending is a pure
 //! function from an edge and a batch to a new edge and the files to write, so that a pass whose files could not be made durable changes nothing.
 
 use crate::Fault;
@@ -23,6 +24,9 @@ pub enum EdgeError {
         /// Size of the tree.
         size: u64,
     },
+    /// A bundle becomes full whose earlier entries were not given.
+    #[error("the entries before this batch are needed")]
+    Bundle,
     /// An entry does not hash to its leaf.
     #[error("entry {index} does not hash to its leaf")]
     Leaf {
@@ -41,19 +45,19 @@ impl EdgeError {
             Self::Tile(error) => error.fault(),
             Self::Source(error) => error.fault(),
             Self::Root { .. } | Self::Leaf { .. } => Fault::Hostile,
-            Self::Full => Fault::Environment,
+            Self::Full | Self::Bundle => Fault::Environment,
         }
     }
 }
 
 /// The right edge of a tree.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edge {
     size: u64,
     /// The partial tile of each level, 0 to 255 hashes, from level 0 up.
     levels: Vec<Vec<Hash>>,
-    /// The partial entry bundle.
-    bundle: Vec<u8>,
+    /// The partial entry bundle; none as long as nobody gave its entries, which only matters when it becomes full.
+    bundle: Option<Vec<u8>>,
 }
 
 /// A batch appended to an [`Edge`]: what must be durable before the new size may be signed.
@@ -63,43 +67,51 @@ pub struct Extension {
     pub edge: Edge,
     /// Tiles and bundles to write: each full one once, and the partial ones of the new size that changed.
     pub files: Vec<(Tile, Vec<u8>)>,
+    /// The leaves of the batch, in order.
+    pub leaves: Vec<Hash>,
+}
+
+impl Default for Edge {
+    /// Of the empty tree.
+    fn default() -> Self {
+        Self { size: 0, levels: Vec::new(), bundle: Some(Vec::new()) }
+    }
 }
 
 impl Edge {
-    /// The edge of the tree of `size` entries as it lies in `source`, checked against its root.
+    /// The edge of the tree of `size` entries as its tiles lie in `source`, checked against its root. The entries of its partial
+    /// bundle are not read: see [`Self::holding`].
     ///
     /// # Errors
-    /// When tiles are missing or malformed, or do not give `root`, or when the partial bundle does not hash to its tile.
+    /// When tiles are missing or malformed, or do not give `root`.
     pub fn load(source: &dyn TileSource, size: u64, root: &Hash) -> Result<Self, EdgeError> {
-        let edge = Self::load_derived(source, size, root)?;
-        if let Some(partial) = Tile::bundle(size / WIDTH, size) {
-            let entries = tile::entries(&edge.bundle, partial.width)?;
-            let wrong = entries.iter().zip(edge.partial(0)).position(|(entry, leaf)| tree::leaf(entry) != *leaf);
-            if let Some(place) = wrong {
-                return Err(EdgeError::Leaf { index: size - size % WIDTH + place as u64 });
-            }
-        }
-        Ok(edge)
+        let edge = Self::load_hashes(source, size)?;
+        if edge.root() == *root { Ok(edge) } else { Err(EdgeError::Root { size }) }
     }
 
-    /// The same from a source that made the partial tile of leaves by hashing the partial bundle: its entries are not hashed again.
+    /// The same edge with the entries of its partial bundle, which must hash to their leaves.
     ///
     /// # Errors
-    /// As [`Self::load`], but for a bundle that does not hash to its tile.
-    pub fn load_derived(source: &dyn TileSource, size: u64, root: &Hash) -> Result<Self, EdgeError> {
-        let mut edge = Self::load_hashes(source, size)?;
-        if edge.root() != *root {
-            return Err(EdgeError::Root { size });
+    /// [`EdgeError::Leaf`], and [`EdgeError::Tile`] for other than as many entries as the bundle has.
+    pub fn holding(mut self, bundle: Vec<u8>) -> Result<Self, EdgeError> {
+        let entries = tile::entries(&bundle, self.size % WIDTH)?;
+        let wrong = entries.iter().zip(self.partial(0)).position(|(entry, leaf)| tree::leaf(entry) != *leaf);
+        if let Some(place) = wrong {
+            return Err(EdgeError::Leaf { index: self.size - self.size % WIDTH + place as u64 });
         }
-        if let Some(partial) = Tile::bundle(size / WIDTH, size) {
-            edge.bundle = source::bundle(source, &partial)?;
-        }
-        Ok(edge)
+        self.bundle = Some(bundle);
+        Ok(self)
+    }
+
+    /// Whether a batch of `count` entries can be added only to an edge that [holds](Self::holding) its bundle.
+    pub fn wants_bundle(&self, count: usize) -> bool {
+        self.bundle.is_none() && self.size % WIDTH + count as u64 >= WIDTH
     }
 
     /// The edge without its bundle, not checked.
     pub(crate) fn load_hashes(source: &dyn TileSource, size: u64) -> Result<Self, SourceError> {
-        let mut edge = Self { size, ..Self::default() };
+        let bundle = size.is_multiple_of(WIDTH).then(Vec::new);
+        let mut edge = Self { size, levels: Vec::new(), bundle };
         for level in 0..MAX_LEVELS {
             let count = tile::count_at(level, size);
             if count == 0 {
@@ -141,31 +153,39 @@ impl Edge {
     /// Appends a batch.
     ///
     /// # Errors
-    /// When an entry is empty or longer than 65,535 bytes, or the log is full.
+    /// When an entry is empty or longer than 65,535 bytes, the log is full, or the edge [wants its bundle](Self::wants_bundle).
     pub fn extend<E: AsRef<[u8]>>(&self, entries: impl IntoIterator<Item = E>) -> Result<Extension, EdgeError> {
         let mut edge = self.clone();
-        let mut files = Vec::new();
+        let (mut files, mut leaves) = (Vec::new(), Vec::new());
         for entry in entries {
-            edge.push(entry.as_ref(), &mut files)?;
+            leaves.push(edge.push(entry.as_ref(), &mut files)?);
         }
         if edge.size > self.size {
             edge.partials(self.size, &mut files);
         }
-        Ok(Extension { edge, files })
+        Ok(Extension { edge, files, leaves })
     }
 
-    fn push(&mut self, entry: &[u8], files: &mut Vec<(Tile, Vec<u8>)>) -> Result<(), EdgeError> {
+    /// Adds one entry; its leaf.
+    fn push(&mut self, entry: &[u8], files: &mut Vec<(Tile, Vec<u8>)>) -> Result<Hash, EdgeError> {
         if self.size >= MAX_SIZE {
             return Err(EdgeError::Full);
         }
-        tile::push_entry(&mut self.bundle, entry)?;
+        if self.wants_bundle(1) {
+            return Err(EdgeError::Bundle);
+        }
+        match &mut self.bundle {
+            Some(bundle) => tile::push_entry(bundle, entry)?,
+            None => tile::check_entry(entry).map(|_| ())?,
+        }
         let index = self.size / WIDTH;
         self.size += 1;
         if self.size.is_multiple_of(WIDTH) {
-            let bundle = std::mem::take(&mut self.bundle);
+            let bundle = self.bundle.replace(Vec::new()).unwrap_or_default();
             files.push((Tile { level: Level::Entries, index, width: WIDTH }, bundle));
         }
-        let mut carry = Some(tree::leaf(entry));
+        let leaf = tree::leaf(entry);
+        let mut carry = Some(leaf);
         for level in 0..MAX_LEVELS {
             let Some(hash) = carry.take() else { break };
             if self.levels.len() == usize::from(level) {
@@ -180,10 +200,10 @@ impl Edge {
                 hashes.clear();
             }
         }
-        Ok(())
+        Ok(leaf)
     }
 
-    /// The partial tiles and the partial bundle that changed since the tree had `old` entries.
+    /// The partial tiles, and the partial bundle if it is here, that changed since the tree had `old` entries.
     fn partials(&self, old: u64, files: &mut Vec<(Tile, Vec<u8>)>) {
         for (level, hashes) in (0..).zip(&self.levels) {
             let count = tile::count_at(level, self.size);
@@ -192,9 +212,9 @@ impl Edge {
                 files.push((tile, tile::to_bytes(hashes)));
             }
         }
-        if !self.bundle.is_empty() {
+        if let Some(bundle) = self.bundle.as_ref().filter(|bundle| !bundle.is_empty()) {
             let tile = Tile { level: Level::Entries, index: self.size / WIDTH, width: self.size % WIDTH };
-            files.push((tile, self.bundle.clone()));
+            files.push((tile, bundle.clone()));
         }
     }
 }

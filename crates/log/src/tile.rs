@@ -187,11 +187,15 @@ pub fn to_bytes(hashes: &[Hash]) -> Vec<u8> {
 /// # Errors
 /// [`TileError::EntryLength`] when it is empty or too long.
 pub fn push_entry(bundle: &mut Vec<u8>, entry: &[u8]) -> Result<(), TileError> {
-    let len = u16::try_from(entry.len()).ok().filter(|&len| len > 0);
-    let len = len.ok_or(TileError::EntryLength { len: entry.len() })?;
-    bundle.extend_from_slice(&len.to_be_bytes());
+    bundle.extend_from_slice(&check_entry(entry)?.to_be_bytes());
     bundle.extend_from_slice(entry);
     Ok(())
+}
+
+/// The length of an entry that a bundle can hold.
+pub(crate) fn check_entry(entry: &[u8]) -> Result<u16, TileError> {
+    let len = u16::try_from(entry.len()).ok().filter(|&len| len > 0);
+    len.ok_or(TileError::EntryLength { len: entry.len() })
 }
 
 /// The entries of a bundle, in order.

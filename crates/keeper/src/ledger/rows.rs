@@ -1,7 +1,7 @@
 //! The log's rows: appending entries, the pending ones, the tail, the lock state.
 
 use super::error::{Error, Result};
-use crate::datastore::{self, Row, Transaction, Value, tuples};
+use crate::datastore::{self, Row, Rows, Transaction, Value, tuples};
 use crate::hash;
 use api::terms::EntryId;
 use aws_lc_rs::hmac;
@@ -124,13 +124,30 @@ pub(super) fn pending_count(tx: &mut dyn Transaction) -> Result<u64> {
     unsigned(row.integer(0)?)
 }
 
-/// The entries of the partial bundle, which must be those from `from` up to `size`.
-pub(super) fn tail(tx: &mut dyn Transaction, from: u64, size: u64) -> Result<Vec<Recent>> {
-    let sql = "SELECT ticket, position, body, idx FROM entry WHERE idx IS NOT NULL ORDER BY idx LIMIT 512";
-    let rows = tx.query(sql, &[])?;
+/// The entries of the partial bundle, which must be those from `from` up to `size`, with their leaves: neither is compared.
+pub(super) fn tail(tx: &mut dyn Transaction, from: u64, size: u64) -> Result<Vec<(Hash, Vec<u8>)>> {
+    let sql = "SELECT idx, leaf, body FROM entry WHERE idx IS NOT NULL ORDER BY idx LIMIT 512";
+    let rows = in_order(tx.query(sql, &[])?, from, size)?;
+    rows.map(|mut row| Ok((leaf(&row)?, row.take_bytes(2)?))).collect()
+}
+
+/// Their leaves alone. What they are worth, the signed root says.
+pub(super) fn leaves(tx: &mut dyn Transaction, from: u64, size: u64) -> Result<Vec<Hash>> {
+    let sql = "SELECT idx, leaf FROM entry WHERE idx IS NOT NULL ORDER BY idx LIMIT 512";
+    let rows = in_order(tx.query(sql, &[])?, from, size)?;
+    rows.map(|row| leaf(&row)).collect()
+}
+
+fn leaf(row: &Row) -> Result<Hash> {
+    let leaf = row.array(1).map_err(|_| Error::Damaged("an entry of the tail is without its leaf".into()))?;
+    Ok(Hash::from_bytes(leaf))
+}
+
+/// Rows that start with an index, which must be those from `from` up to `size`.
+fn in_order(rows: Rows, from: u64, size: u64) -> Result<impl Iterator<Item = Row>> {
     let mut next = from;
     for row in &rows {
-        if unsigned(row.integer(3)?)? != next {
+        if unsigned(row.integer(0)?)? != next {
             return Err(Error::Damaged(format!("entry {next} is not in the database")));
         }
         next += 1;
@@ -138,7 +155,7 @@ pub(super) fn tail(tx: &mut dyn Transaction, from: u64, size: u64) -> Result<Vec
     if next != size {
         return Err(Error::Damaged(format!("the database holds entries up to {next} of {size}")));
     }
-    rows.into_iter().map(recent).collect()
+    Ok(rows.into_iter())
 }
 
 fn recent(mut row: Row) -> Result<Recent> {
@@ -180,11 +197,16 @@ impl State {
     }
 }
 
-/// Gives indexes to entries that stay in the tail.
-pub(super) fn number(tx: &mut dyn Transaction, from: u64, entries: &[Recent]) -> Result<()> {
-    let sql = "UPDATE entry SET idx = $1 WHERE ticket = $2 AND position = $3 AND idx IS NULL";
-    for (at, entry) in (from..).zip(entries) {
-        let changed = tx.query(sql, &[signed(at)?.into(), entry.ticket.into(), entry.position.into()])?.changed();
+/// Gives indexes and leaves to entries that stay in the tail.
+pub(super) fn number<'a>(
+    tx: &mut dyn Transaction,
+    from: u64,
+    entries: impl Iterator<Item = (&'a Recent, &'a Hash)>,
+) -> Result<()> {
+    let sql = "UPDATE entry SET idx = $1, leaf = $2 WHERE ticket = $3 AND position = $4 AND idx IS NULL";
+    for (at, (entry, leaf)) in (from..).zip(entries) {
+        let values = [signed(at)?.into(), leaf.as_bytes().into(), entry.ticket.into(), entry.position.into()];
+        let changed = tx.query(sql, &values)?.changed();
         if changed != 1 {
             return Err(Error::Damaged("a pending entry went away".into()));
         }

@@ -74,7 +74,7 @@ impl Ledger {
     pub fn query(&self, filter: &Filter) -> Result<Page> {
         let limit = usize::try_from(filter.limit.clamp(1, MAX_PAGE)).unwrap_or(1);
         // One more than asked for tells whether there is a next page.
-        let (snapshot, (pending, indexed)) = self.snapshot_with(|tx| {
+        let (snapshot, (pending, indexed)) = self.snapshot_and(|tx| {
             let pending = rows::pending(tx, &self.mac, i64::from(MAX_PAGE))?;
             Ok((pending, candidates(tx, filter, limit + 1)?))
         })?;
@@ -137,7 +137,7 @@ impl Ledger {
     /// [`Error::Damaged`] if one is neither, and whatever database and files say.
     pub(super) fn in_tree(&self, entries: &[(EntryId, Hash)]) -> Result<Vec<Hash>> {
         let gone = |id: &EntryId| Error::Damaged(format!("entry {id} was acknowledged, and is gone from the log"));
-        let (snapshot, places) = self.snapshot_with(|tx| places(tx, entries))?;
+        let (snapshot, places) = self.snapshot_and(|tx| places(tx, entries))?;
         let mut indexed = Vec::new();
         for (id, leaf) in entries {
             indexed.extend(places.get(id).ok_or_else(|| gone(id))?.map(|index| (index, id, leaf)));
@@ -159,7 +159,7 @@ impl Ledger {
     /// # Errors
     /// As [`Self::find`].
     pub fn at(&self, index: u64) -> Result<Found> {
-        let (snapshot, recent) = self.snapshot_with(|tx| rows::by_index(tx, &self.mac, index))?;
+        let (snapshot, recent) = self.snapshot_and(|tx| rows::by_index(tx, &self.mac, index))?;
         let body = match recent {
             Some(body) => body,
             None => body(&snapshot.files, snapshot.state.size, index)?,

@@ -2,11 +2,11 @@
 
 use super::error::{Error, Result};
 use super::files::{Folder, Overlay};
-use super::rows::{self, Recent, State};
+use super::rows::{self, State};
 use crate::datastore::Transaction;
 use log::source::{self, MemoryTiles, SourceError};
 use log::tile::{self, CHECKPOINT_PATH, Level, Tile, WIDTH};
-use log::tree;
+use log::tree::Hash;
 
 /// The log at one moment.
 #[derive(Debug)]
@@ -21,21 +21,28 @@ impl Snapshot {
     /// Reads it in a transaction, so that state and tail belong together.
     pub(super) fn read(tx: &mut dyn Transaction, folder: &Folder) -> Result<Self> {
         let state = State::read(tx)?;
-        let tail = rows::tail(tx, tail_start(state.size), state.size)?;
-        Self::assemble(folder, state, &tail)
+        let (mut bundle, mut leaves) = (Vec::new(), Vec::new());
+        for (leaf, body) in rows::tail(tx, tail_start(state.size), state.size)? {
+            tile::push_entry(&mut bundle, &body).map_err(|error| Error::Damaged(error.to_string()))?;
+            leaves.push(leaf);
+        }
+        Self::assemble(folder, state, &leaves, Some(bundle))
     }
 
-    fn assemble(folder: &Folder, state: State, tail: &[Recent]) -> Result<Self> {
+    /// The same without the entries of the tail: enough for the tree.
+    pub(super) fn read_tree(tx: &mut dyn Transaction, folder: &Folder) -> Result<Self> {
+        let state = State::read(tx)?;
+        let leaves = rows::leaves(tx, tail_start(state.size), state.size)?;
+        Self::assemble(folder, state, &leaves, None)
+    }
+
+    fn assemble(folder: &Folder, state: State, leaves: &[Hash], bundle: Option<Vec<u8>>) -> Result<Self> {
         let mut memory = MemoryTiles::default();
         memory.0.insert(CHECKPOINT_PATH.to_owned(), state.checkpoint.clone().into_bytes());
-        let (mut bundle, mut leaves) = (Vec::new(), Vec::new());
-        for entry in tail {
-            tile::push_entry(&mut bundle, &entry.body).map_err(|error| Error::Damaged(error.to_string()))?;
-            leaves.push(tree::leaf(&entry.body));
-        }
         if let Some(partial) = Tile::bundle(state.size / WIDTH, state.size) {
             let hashes = Tile { level: Level::Hashes(0), ..partial };
-            memory.insert_all([(partial, bundle), (hashes, tile::to_bytes(&leaves))]);
+            memory.insert_all([(hashes, tile::to_bytes(leaves))]);
+            memory.insert_all(bundle.map(|bundle| (partial, bundle)));
         }
         let mut whole = true;
         // A pass may replace upper partial tiles at any time: keep those of this size.

@@ -114,7 +114,8 @@ fn an_anchor_of_another_log_is_refused_and_kept() {
 #[test]
 fn altered_rows_are_noticed() {
     for sql in [
-        "UPDATE entry SET body = X'7b7d' WHERE idx = 299",
+        "UPDATE entry SET leaf = zeroblob(32) WHERE idx = 299",
+        "UPDATE entry SET leaf = NULL WHERE idx = 299",
         "DELETE FROM entry WHERE idx = 280",
         "DELETE FROM entry WHERE idx = 299",
         "UPDATE entry SET idx = 1000 WHERE idx = 299",
@@ -134,6 +135,25 @@ fn altered_rows_are_noticed() {
         assert!(ledger.integrate(NOW).is_err(), "{sql}");
         assert!(!ledger.verify().unwrap().failures.is_empty(), "{sql}");
     }
+}
+
+#[test]
+fn an_altered_entry_of_the_tail_is_never_given_out_nor_bundled() {
+    let world = two_passes();
+    world.tamper("UPDATE entry SET body = X'7b7d' WHERE idx = 299");
+    let ledger = world.open();
+    assert!(ledger.read_only().is_none(), "its leaf is what was signed");
+    assert!(ledger.verify().unwrap().failures.iter().any(|failure| failure.contains("299")));
+    assert!(matches!(ledger.at(299), Err(Error::Damaged(_))));
+    assert!(matches!(ledger.tail(1), Err(Error::Damaged(_))));
+    assert!(matches!(ledger.receipt_at(299), Err(Error::Damaged(_))));
+    // The next entries are signed; a bundle that would hold it is not.
+    world.commit_together(300..511);
+    assert_eq!(ledger.integrate(NOW).unwrap().head.size, 511);
+    world.commit_together(511..512);
+    let reopened = world.open();
+    assert!(matches!(reopened.integrate(NOW), Err(Error::Damaged(why)) if why.contains("299")));
+    assert_eq!(reopened.head().unwrap().head.size, 511);
 }
 
 #[test]

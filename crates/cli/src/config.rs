@@ -9,6 +9,7 @@ pub use file::{Project, User};
 
 use crate::args::{Format, Global, When};
 use crate::output::Failure;
+use api::terms::{Class, Environment};
 use clap::ValueEnum as _;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,19 @@ pub struct Config {
 
 /// The longest configuration file.
 const MAX_LEN_BYTES: u64 = 1 << 20;
+
+impl Project {
+    /// What a new version is not to be below, for whoever asked for this class. A project's file may come from somebody else: it can
+    /// ask for more protection, never for less.
+    pub fn at_least(&self, asked: Option<Class>) -> Option<Class> {
+        if asked.is_none() { self.class } else { None }
+    }
+
+    /// Where a new version goes, for whoever asked for this environment.
+    pub fn environment(&self, asked: Option<Environment>) -> Environment {
+        asked.or(self.env).unwrap_or(Environment::Dev)
+    }
+}
 
 impl Config {
     /// Reads both files; absent ones are empty.
@@ -101,7 +115,6 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use api::terms::Class;
 
     #[test]
     fn a_project_cannot_say_whom_to_trust() {

@@ -10,7 +10,7 @@ use crate::people::VAULT_WIDE;
 use crate::rows::Artifact;
 use crate::session::Session;
 use crate::show;
-use crate::write::{Wished, class_of};
+use crate::write::{Wished, class_of, named};
 use api::terms::{Action, ArtifactId, DecisionId, Environment, Kind, Name, Reference, Selector, WorkspaceId};
 use api::wire::{Explain, Refusal};
 use policy::Resource;
@@ -22,10 +22,8 @@ pub(crate) fn explain(engine: &Engine, session: &Session, command: &Explain) -> 
     if other.is_some() {
         look(engine, session, &Wanted::vault(Action::List, "policy.explain"))?;
     }
-    let circumstances_of = |path: &str| {
-        let stated = Stated { reason: command.reason.as_deref(), confirm: command.confirm.as_deref() };
-        Circumstances::stated(engine.now()?, &stated, path)
-    };
+    named::form(None, &command.from)?;
+    let now = engine.now()?;
     engine.store.read(|tx| {
         let caller = facts::actor(engine, tx, session.principal)?;
         let (actor, who) = match other {
@@ -39,7 +37,8 @@ pub(crate) fn explain(engine: &Engine, session: &Session, command: &Explain) -> 
         let Subject { resource, about, conflict } =
             Question { engine, actor: &actor, who: who.as_str(), command }.resource(tx)?;
         let rules = engine.rules(tx)?;
-        let circumstances = circumstances_of(&about.path)?;
+        let stated = Stated { reason: command.reason.as_deref(), confirm: command.confirm.as_deref() };
+        let circumstances = Circumstances::stated(now, &stated, &about.path)?;
         let judged = |actor: &Actor, action: Action| {
             let query = facts::query(engine, session, actor, action, resource.clone(), &circumstances);
             judge(&rules, DecisionId::from_bytes([0; 16]), &query)
@@ -53,10 +52,15 @@ pub(crate) fn explain(engine: &Engine, session: &Session, command: &Explain) -> 
             return Err(Error::NotFound(about.named));
         }
         // As for a `put`: only whoever may write there learns what stands against it.
-        match conflict.filter(|_| verdict.answer.allowed) {
-            Some(conflict) => Err(conflict),
-            None => Ok(verdict.refusal(&about, None)),
+        if verdict.answer.allowed {
+            if let Some(conflict) = conflict {
+                return Err(conflict);
+            }
+            // What the caller does not see is not told of by what another sees.
+            named::lineage(engine, session, tx, (&caller, now), &command.from)?;
+            named::lineage(engine, session, tx, (&actor, now), &command.from)?;
         }
+        Ok(verdict.refusal(&about, None))
     })
 }
 
@@ -86,11 +90,13 @@ impl Question<'_> {
         let (engine, action) = (self.engine, self.command.action);
         let text = match self.command.reference.as_deref() {
             None | Some(VAULT_WIDE) if !of_versions(action) => {
+                self.fits(VAULT_WIDE)?;
                 return Ok(Subject::new(Resource::Vault, About::new(THE_VAULT, self.who)));
             }
             None => return Err(self.misplaced("name the WORKSPACE/ARTIFACT that it is about")),
             Some(text) => text,
         };
+        self.fits(text)?;
         if of_vault(action) {
             return Err(self.misplaced("it is about the vault: leave the reference out"));
         }
@@ -107,8 +113,11 @@ impl Question<'_> {
             return Err(self.misplaced("it is about a workspace, or about the vault without a reference"));
         }
         let reference = show::parsed(text)?;
-        if matches!(action, Action::Write | Action::Alias) && reference.selector == Selector::Latest {
+        if of_put(action) && reference.selector == Selector::Latest {
             return self.new_version(tx, &reference);
+        }
+        if action == Action::Write {
+            return Err(self.misplaced("put goes to WORKSPACE/ARTIFACT, without version"));
         }
         let found = facts::resolve(engine, tx, &reference)?.ok_or_else(|| Error::NotFound(reference.to_string()))?;
         Ok(Subject::new(found.resource(), About::version(&reference, self.who)))
@@ -117,12 +126,13 @@ impl Question<'_> {
     /// The version that a `put` would make.
     fn new_version(&self, tx: &mut dyn Transaction, reference: &Reference) -> Result<Subject> {
         let (engine, command) = (self.engine, self.command);
+        named::place(&reference.workspace)?;
         let workspace = facts::workspace_named(engine, tx, &reference.workspace)?;
         let found = match &workspace {
             Some(workspace) => facts::artifact_named(engine, tx, workspace, &reference.artifact)?,
             None => None,
         };
-        let wished = Wished { class: command.class, at_least: command.at_least };
+        let wished = Wished { class: command.class, at_least: command.at_least, kind: command.kind };
         let (class, conflict) = match (command.action, command.class) {
             // The version that an alias leaves may be of a lower class than the artifact is now.
             (Action::Alias, Some(class)) => (class, None),
@@ -153,6 +163,24 @@ impl Question<'_> {
         Ok(Subject { resource: facts::resource_of(&artifact, class, environment), about, conflict })
     }
 
+    /// Refuses what such a question does not ask for: nothing that was said is left out of the answer.
+    fn fits(&self, text: &str) -> Result<()> {
+        let Explain { action, class, at_least, environment, kind, from, reason, confirm, .. } = self.command;
+        let is_new = |reference: Reference| reference.selector == Selector::Latest;
+        let of_new = of_put(*action) && show::parsed(text).is_ok_and(is_new);
+        let placed = class.is_some() || at_least.is_some() || environment.is_some() || kind.is_some();
+        if placed && !of_new {
+            return Err(self.misplaced("class, environment and kind are of `write` and `alias` to WORKSPACE/ARTIFACT"));
+        }
+        if !from.is_empty() && *action != Action::Write {
+            return Err(self.misplaced("sources are of `write`"));
+        }
+        if (reason.is_some() || confirm.is_some()) && !of_keys(*action) {
+            return Err(self.misplaced("a reason and a confirmation are of `list`, `read` and `export`"));
+        }
+        Ok(())
+    }
+
     fn misplaced(&self, why: &str) -> Error {
         Error::bad("the question", format!("`{}`: {why}", self.command.action))
     }
@@ -161,6 +189,16 @@ impl Question<'_> {
 /// Actions that are rights on a version, or on one that a `put` would make.
 const fn of_versions(action: Action) -> bool {
     matches!(action, Action::Read | Action::Export | Action::Write | Action::Alias)
+}
+
+/// Actions that a `put` asks for.
+const fn of_put(action: Action) -> bool {
+    matches!(action, Action::Write | Action::Alias)
+}
+
+/// Actions that have keys released.
+const fn of_keys(action: Action) -> bool {
+    matches!(action, Action::List | Action::Read | Action::Export)
 }
 
 /// Actions that are rights on the vault itself and on nothing below it.

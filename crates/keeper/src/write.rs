@@ -4,7 +4,7 @@ mod begin;
 mod check;
 mod class;
 mod commit;
-mod named;
+pub(crate) mod named;
 pub(crate) mod objects;
 
 pub(crate) use begin::begin;

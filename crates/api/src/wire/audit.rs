@@ -137,6 +137,9 @@ pub struct Explain {
     /// What a first version is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<Kind>,
+    /// For `write`: what it was made from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<String>,
     /// With this reason.
     pub reason: Option<String>,
     /// With this confirmation.
@@ -155,6 +158,7 @@ impl Explain {
             at_least: None,
             environment: None,
             kind: None,
+            from: Vec::new(),
             reason: None,
             confirm: None,
         }

@@ -136,15 +136,18 @@ pub enum PolicyCommand {
         /// On which version, workspace, or artifact to put; nothing, or vault, for what is about the whole vault
         #[arg(value_name = "REF")]
         reference: Option<String>,
-        /// With write and alias: the class that put would be given
+        /// With write and alias: the class that put would be given [default: as for put]
         #[arg(long, env = "STRONGROOM_CLASS", hide_env = true)]
         class: Option<Class>,
-        /// With write and alias: the environment [default: dev]
+        /// With write and alias: the environment [default: as for put]
         #[arg(long = "env", value_name = "ENVIRONMENT", env = "STRONGROOM_ENV", hide_env = true)]
         environment: Option<Environment>,
-        /// With write: what a new artifact is
+        /// With write and alias: what it would be
         #[arg(long, env = "STRONGROOM_KIND", hide_env = true)]
         kind: Option<Kind>,
+        /// With write: what it would be made from; may be repeated
+        #[arg(long = "from", value_name = "REF")]
+        from: Vec<String>,
         /// Why.
         #[command(flatten)]
         why: super::ReasonArgs,

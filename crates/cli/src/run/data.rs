@@ -4,7 +4,7 @@ use super::{Context, near, why};
 use crate::args::{ByteRange, CatArgs, GetArgs, HistoryArgs, LsArgs, PutArgs, VerifyArgs};
 use crate::output::{Failure, bytes_shown, printable, table};
 use crate::unlock;
-use api::terms::{Action, Code, Environment, Exit, Name, Reference, Selector};
+use api::terms::{Action, Code, Exit, Name, Reference, Selector};
 use api::wire::{Explain, Freshness, ListQuery, Problem, StateVerified, VersionItem};
 use client::dest::Existing;
 use client::source::Filter;
@@ -26,9 +26,8 @@ pub fn put(context: &Context, args: PutArgs) -> Result<u8, Failure> {
         workspace: target.workspace,
         artifact: target.artifact,
         class: args.class,
-        // A project's file may come from somebody else: it can ask for more protection, never for less.
-        at_least: if args.class.is_none() { project.class } else { None },
-        environment: args.environment.or(project.env).unwrap_or(Environment::Dev),
+        at_least: project.at_least(args.class),
+        environment: project.environment(args.environment),
         kind: args.kind,
         tags: args.tags.into_iter().map(|tag| (tag.key, tag.value)).collect::<BTreeMap<_, _>>(),
         alias: args.alias.as_deref().map(unlock::name).transpose()?,
@@ -317,7 +316,7 @@ fn verified_text(report: &client::VerifyReport, state: Option<&StateVerified>) -
 }
 
 /// Of several references, the first that is not there.
-fn with_sources(client: &Client, references: &[String], failure: Failure) -> Failure {
+pub(super) fn with_sources(client: &Client, references: &[String], failure: Failure) -> Failure {
     let parsed: Vec<Reference> = references.iter().filter_map(|text| text.parse().ok()).collect();
     near::told_first(client, &parsed, failure)
 }
@@ -346,20 +345,23 @@ fn would_put(context: &Context, client: &Client, put: &Put, target: &str) -> Res
         ..Explain::of(Action::Write)
     };
     let written = client.explain(write.clone())?;
-    let Some(alias) = put.alias.as_ref().filter(|_| written.allowed) else {
+    if !written.allowed {
         return super::policy::answered(context, &write, &written);
-    };
-    let moved = Explain { action: Action::Alias, ..write.clone() };
-    let left = Explain { reference: Some(format!("{target}@{alias}")), ..Explain::of(Action::Alias) };
-    for question in [moved, left] {
-        match client.explain(question.clone()) {
-            Ok(answer) if !answer.allowed => return super::policy::answered(context, &question, &answer),
-            // The alias is new: it leaves no version.
-            Err(problem) if problem.code != Code::NotFound => return Err(problem.into()),
-            Ok(_) | Err(_) => {}
+    }
+    if let Some(alias) = &put.alias {
+        let moved = Explain { action: Action::Alias, ..write.clone() };
+        let left = Explain { reference: Some(format!("{target}@{alias}")), ..Explain::of(Action::Alias) };
+        for question in [moved, left] {
+            match client.explain(question.clone()) {
+                Ok(answer) if !answer.allowed => return super::policy::answered(context, &question, &answer),
+                // The alias is new: it leaves no version.
+                Err(problem) if problem.code != Code::NotFound => return Err(problem.into()),
+                Ok(_) | Err(_) => {}
+            }
         }
     }
-    super::policy::answered(context, &write, &written)
+    let whole = Explain { from: put.from.clone(), ..write };
+    super::policy::answered(context, &whole, &super::policy::explained(client, &whole)?)
 }
 
 /// A reference as the shell handed it over.

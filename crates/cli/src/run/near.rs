@@ -13,11 +13,12 @@ pub fn told(client: &Client, reference: &Reference, failure: Failure) -> Failure
     told_first(client, std::slice::from_ref(reference), failure)
 }
 
-/// The same for several references: the first that is not there.
+/// The same for several references: the one that the failure names.
 pub fn told_first(client: &Client, references: &[Reference], failure: Failure) -> Failure {
     match failure {
         Failure::Problem(problem) if problem.code == Code::NotFound && problem.what == "not found" => {
-            let better = references.iter().find_map(|reference| missing(client, reference));
+            let named = |reference: &&Reference| problem.why == format!("`{}` was not found", reference.without_path());
+            let better = references.iter().find(named).and_then(|reference| missing(client, reference));
             Failure::Problem(better.map(Box::new).unwrap_or(problem))
         }
         other => other,

@@ -4,7 +4,7 @@ use super::{Context, near, why};
 use crate::args::PolicyCommand;
 use crate::output::{Failure, printable, refusal_text};
 use crate::unlock;
-use api::terms::{Action, Exit, Name, Reference};
+use api::terms::{Action, Exit, Name, Reference, Selector};
 use api::wire::{Explain, PolicyApply, PolicyCheck, PolicyChecked, Refusal};
 use client::{Client, Why};
 use std::collections::BTreeMap;
@@ -36,12 +36,12 @@ pub fn policy(context: &Context, command: PolicyCommand) -> Result<u8, Failure> 
             let sources = if files.is_empty() { None } else { Some(sources(&files)?) };
             check(context, PolicyCheck { sources, cases: Some(text(&cases)?) })
         }
-        PolicyCommand::Explain { action, reference, class, environment, kind, why: args } => {
+        PolicyCommand::Explain { action, reference, class, environment, kind, from, why: args } => {
             let principal = context.global.principal.as_deref().map(unlock::name).transpose()?;
             let reference = reference.as_deref().map(subject).transpose()?;
             let Why { reason, confirm } = why(&args);
-            let question =
-                Explain { principal, reference, class, environment, kind, reason, confirm, ..Explain::of(action) };
+            let asked = Explain { principal, reference, class, environment, kind, ..Explain::of(action) };
+            let question = as_put_would(context, Explain { from, reason, confirm, ..asked });
             // `--as` says whom it is about; who asks is the owner of the vault.
             context.with_owner(|client| answered(context, &question, &explained(client, &question)?))
         }
@@ -60,6 +60,19 @@ pub fn policy(context: &Context, command: PolicyCommand) -> Result<u8, Failure> 
             })
         }
     }
+}
+
+/// A question about a version that is not there yet, with what the project says of such versions.
+fn as_put_would(context: &Context, question: Explain) -> Explain {
+    let project = &context.config.project;
+    let reference = question.reference.as_deref().and_then(|text| text.parse::<Reference>().ok());
+    if reference.is_none_or(|reference| reference.selector != Selector::Latest)
+        || !matches!(question.action, Action::Write | Action::Alias)
+    {
+        return question;
+    }
+    let environment = Some(project.environment(question.environment));
+    Explain { at_least: project.at_least(question.class), environment, ..question }
 }
 
 fn check(context: &Context, check: PolicyCheck) -> Result<u8, Failure> {
@@ -98,6 +111,9 @@ pub(super) fn explained(client: &Client, question: &Explain) -> Result<Refusal, 
             Some(principal) => near::told_principal(client, principal, problem.into()),
             None => problem.into(),
         };
+        if question.action == Action::Write {
+            return super::data::with_sources(client, &question.from, failure);
+        }
         match question.reference.as_deref().map(|text| (text.parse::<Reference>(), text.parse::<Name>())) {
             Some((Ok(reference), _)) => near::told(client, &reference, failure),
             Some((_, Ok(workspace))) if question.action == Action::List => {

@@ -64,6 +64,103 @@ fn explain_equals_the_real_answer_without_acting() {
     }
 }
 
+/// The flags of a `put`, besides its project's settings.
+const PUTS: [&[&str]; 16] = [
+    &[],
+    &["--class", "public"],
+    &["--class", "internal", "--env", "staging"],
+    &["--class", "confidential", "--env", "dev"],
+    &["--class", "restricted"],
+    &["--env", "prod"],
+    &["--env", "prod", "--class", "internal"],
+    &["--kind", "dataset"],
+    &["--kind", "model", "--class", "internal"],
+    &["--from", "lab/public"],
+    &["--from", "lab/public", "--from", "lab/ghost"],
+    &["--from", "yard/secret"],
+    &["--from", "lab/confidential@v1", "--class", "internal"],
+    &["--from", "lab/confidential@v7", "--kind", "code"],
+    &["--from", "nowhere/x", "--class", "restricted"],
+    &["--kind", "other", "--env", "staging", "--from", "lab/internal"],
+];
+
+/// What stands in `strongroom.toml`.
+const PROJECTS: [&str; 6] = [
+    "",
+    "class = 'internal'",
+    "class = 'confidential'",
+    "class = 'restricted'",
+    "env = 'prod'",
+    "class = 'internal'\nenv = 'staging'",
+];
+
+#[test]
+fn explain_of_a_put_equals_the_real_answer_whatever_says_its_class() {
+    let sandbox = lab();
+    // What wanda cannot see, and the owner can.
+    sandbox.run(["principal", "add", "yolanda", "--clearance", "internal", "--grant", "yard=writer"]).exits(0);
+    sandbox.run(["--as", "yolanda", "put", "f", "yard/secret", "--class", "public"]).exits(0);
+    let (mut allowed, mut denied, mut failed) = (0, 0, 0);
+    for (round, project) in PROJECTS.iter().enumerate() {
+        sandbox.write("strongroom.toml", project);
+        for (number, flags) in PUTS.iter().enumerate() {
+            // Every artifact is met as it is not there yet, and then as the put before left it.
+            let target = ["lab/internal".to_owned(), format!("lab/n{round}"), format!("lab/k{round}-{number}")];
+            let target = &target[(round + number) % 3];
+            let who = ["wanda", "wanda", "wanda", "alice", "mallory"][number % 5];
+            let case = format!("{project:?} {who} {target} {flags:?}");
+            let run = |words: &[&str]| sandbox.run(["--format", "json", "--as", who].iter().chain(words).chain(*flags));
+            let explained = run(&["policy", "explain", "write", target]);
+            let dry = run(&["--dry-run", "put", "f", target]);
+            let real = run(&["put", "f", target]);
+            let problem = |text: &str| serde_json::from_str::<Value>(text.trim()).unwrap_or_default();
+            let told = problem(&real.stderr);
+            if real.code == 0 {
+                let answers = (explained.exits(0).json(), dry.exits(0).json());
+                assert_eq!((&answers.0["allowed"], &answers.1["allowed"]), (&true.into(), &true.into()), "{case}");
+                allowed += 1;
+            } else if told["refusal"].is_object() {
+                for mut answer in [explained.exits(0).json(), dry.exits(0).json()] {
+                    for (field, value) in told["refusal"].as_object().unwrap() {
+                        let same = field == "decision" || answer[field].take() == *value;
+                        assert!(same, "{case} {field}: {told}");
+                    }
+                }
+                denied += 1;
+            } else {
+                assert_eq!((dry.code, problem(&dry.stderr)), (real.code, told.clone()), "{case}");
+                // The owner, who is asked, sees what is refused to mallory.
+                if who == "mallory" {
+                    assert_eq!(
+                        (real.code, &explained.exits(0).json()["reasons"][0]),
+                        (3, &"not found".into()),
+                        "{case}"
+                    );
+                } else {
+                    assert_eq!((explained.code, problem(&explained.stderr)), (real.code, told), "{case}");
+                }
+                failed += 1;
+            }
+        }
+    }
+    assert!(allowed > 20 && denied > 20 && failed > 20, "{allowed} {denied} {failed}");
+}
+
+#[test]
+fn explain_takes_no_flag_that_means_nothing() {
+    let sandbox = lab();
+    sandbox.write("strongroom.toml", "class = 'internal'\nenv = 'staging'");
+    let explain = |words: &[&str]| sandbox.run(["policy", "explain"].iter().chain(words));
+    for flag in [&["--class", "internal"][..], &["--env", "dev"], &["--kind", "model"], &["--from", "lab/public"]] {
+        for question in [&["read", "lab/public"][..], &["alias", "lab/public@v1"], &["list", "lab"], &["audit"]] {
+            explain(question).exits(0);
+            let refused = explain(&[question, flag].concat()).exits(2);
+            assert!(refused.stdout.is_empty() && refused.stderr.contains("write"), "{}", refused.stderr);
+        }
+    }
+    explain(&["write", "lab/public", "--reason", "because"]).exits(2);
+}
+
 #[test]
 fn clearance_opens_what_it_covers_and_get_asks_for_its_own_right() {
     let sandbox = lab();

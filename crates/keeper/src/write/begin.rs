@@ -10,7 +10,6 @@ use crate::facts::{self, Actor, Circumstances, Found};
 use crate::journal::{By, Event, Logged};
 use crate::keys::domains::{Belongs, NewDomainKey, wrap_of};
 use crate::keys::{Domains, Minted};
-use crate::people::VAULT_WIDE;
 use crate::release::{Sealing, envelope};
 use crate::rows::{Artifact, Change, Domain, Draft, Key, PolicySet, Workspace};
 use crate::session::{Asked, Session, verified};
@@ -27,9 +26,7 @@ use std::sync::Arc;
 /// Opens a version for writing, or takes up one that the same principal left.
 pub(crate) fn begin(engine: &Engine, session: &Session, command: &Begin) -> Result<Begun> {
     objects::check_count(&command.objects)?;
-    if command.workspace.as_str() == VAULT_WIDE {
-        return Err(bad("`vault` is no name for a workspace: in grants it means the whole vault"));
-    }
+    named::place(&command.workspace)?;
     named::form(command.alias.as_ref(), &command.from)?;
     let now = engine.now()?;
     let wrapped = Command::Begin(command.clone());
@@ -217,8 +214,8 @@ impl Call<'_> {
         });
         let found =
             if new_workspace { None } else { facts::artifact_named(engine, tx, &workspace, &command.artifact)? };
-        let wished = Wished { class: command.class, at_least: command.at_least };
-        let Classed { class, why: class_why, mut conflict } = class_of(Some(&workspace), found.as_ref(), wished);
+        let wished = Wished { class: command.class, at_least: command.at_least, kind: command.kind };
+        let Classed { class, why: class_why, conflict } = class_of(Some(&workspace), found.as_ref(), wished);
         let new_artifact = found.is_none();
         let artifact = found.unwrap_or_else(|| Artifact {
             id: self.ids.artifact,
@@ -230,9 +227,6 @@ impl Call<'_> {
             creator: self.session.principal,
             latest: 0,
         });
-        if artifact.latest > 0 && command.kind.is_some_and(|kind| kind != artifact.kind) {
-            conflict = Some(Error::conflict("the new version", format!("the artifact is a {}", artifact.kind)));
-        }
         let site = Site { workspace, artifact, new_workspace, new_artifact, class, class_why, conflict };
         match existing {
             None => Ok(site),

@@ -1,8 +1,8 @@
-//! The class of a new version. What `begin` takes, `explain` tells.
+//! The class of a new version, and what stands against class and kind. What `begin` takes, `explain` tells.
 
 use crate::error::Error;
 use crate::rows::{Artifact, Workspace};
-use api::terms::Class;
+use api::terms::{Class, Kind};
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy)]
@@ -11,6 +11,8 @@ pub(crate) struct Wished {
     pub(crate) class: Option<Class>,
     /// Whatever it would be, not below this one.
     pub(crate) at_least: Option<Class>,
+    /// This kind.
+    pub(crate) kind: Option<Kind>,
 }
 
 /// A class, and why it is that.
@@ -23,7 +25,7 @@ pub(crate) struct Classed {
 }
 
 /// The class and why: the one asked for, the artifact's, the workspace's default, else the default. A conflict if the artifact has a
-/// version and the class asked for is below its own, which then is the one to decide by.
+/// version and the class asked for is below its own, which then is the one to decide by, or if it is of another kind.
 pub(crate) fn class_of(workspace: Option<&Workspace>, artifact: Option<&Artifact>, wished: Wished) -> Classed {
     let mut conflict = None;
     let settled = artifact.filter(|artifact| artifact.latest > 0);
@@ -40,6 +42,9 @@ pub(crate) fn class_of(workspace: Option<&Workspace>, artifact: Option<&Artifact
             (policy::default_class(default), if default.is_some() { "workspace default" } else { "default" })
         }
     };
+    if let Some(artifact) = settled.filter(|artifact| wished.kind.is_some_and(|kind| kind != artifact.kind)) {
+        conflict = Some(Error::conflict("the new version", format!("the artifact is a {}", artifact.kind)));
+    }
     let (class, why) = match wished.at_least {
         Some(least) if least > class => (least, "raised"),
         _ => (class, why),

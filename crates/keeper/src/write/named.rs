@@ -6,6 +6,7 @@ use crate::decide::judge;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::facts::{self, Actor, Circumstances};
+use crate::people::VAULT_WIDE;
 use crate::rows::{Alias, Artifact, Version};
 use crate::session::Session;
 use crate::show;
@@ -14,8 +15,17 @@ use api::terms::{Action, Class, DecisionId, Environment, Name, Reference, Select
 /// The most lineage references.
 const MAX_FROM: usize = 256;
 
+/// Refuses a workspace that cannot be.
+pub(crate) fn place(workspace: &Name) -> Result<()> {
+    if workspace.as_str() == VAULT_WIDE {
+        let why = "`vault` is no name for a workspace: in grants it means the whole vault";
+        return Err(Error::bad("the new version", why));
+    }
+    Ok(())
+}
+
 /// Checks the form of both.
-pub(super) fn form(alias: Option<&Name>, from: &[String]) -> Result<()> {
+pub(crate) fn form(alias: Option<&Name>, from: &[String]) -> Result<()> {
     if from.len() > MAX_FROM {
         return Err(Error::bad("the new version", "at most 256 sources"));
     }
@@ -49,7 +59,7 @@ pub(super) fn alias_places(
 }
 
 /// What it was made from; each must be visible to the writer.
-pub(super) fn lineage(
+pub(crate) fn lineage(
     engine: &Engine,
     session: &Session,
     tx: &mut dyn Transaction,

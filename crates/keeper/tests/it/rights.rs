@@ -85,6 +85,33 @@ fn a_question_that_is_about_nothing_is_refused() {
         let ask = Explain { reference: about.map(str::to_owned), ..Explain::of(action) };
         assert_eq!(code(explain(&owner, ask)), Code::BadRequest, "{action} {about:?}");
     }
+    // Nor is anything left out that was said and means nothing there.
+    let of = |action, about: &str| Explain { reference: Some(about.to_owned()), ..Explain::of(action) };
+    let said = |ask: Explain| {
+        [
+            Explain { class: Some(Class::Internal), ..ask.clone() },
+            Explain { at_least: Some(Class::Internal), ..ask.clone() },
+            Explain { environment: Some(Environment::Dev), ..ask.clone() },
+            Explain { kind: Some(Kind::Dataset), ..ask.clone() },
+            Explain { from: vec!["lab/net".into()], ..ask },
+        ]
+    };
+    for ask in [of(Action::Read, "lab/net"), of(Action::Alias, "lab/net@v1"), Explain::of(Action::Audit)] {
+        explain(&owner, ask.clone()).unwrap();
+        for ask in said(ask) {
+            assert_eq!(code(explain(&owner, ask.clone())), Code::BadRequest, "{ask:?}");
+        }
+    }
+    for ask in said(of(Action::Write, "lab/new")) {
+        explain(&owner, ask).unwrap();
+    }
+    for action in [Action::Write, Action::Alias] {
+        let reason = Explain { reason: Some("because".into()), ..of(action, "lab/new") };
+        assert_eq!(code(explain(&owner, reason)), Code::BadRequest, "{action}");
+    }
+    for wrong in ["lab/net@v1", "vault/net"] {
+        assert_eq!(code(explain(&owner, of(Action::Write, wrong))), Code::BadRequest, "{wrong}");
+    }
 }
 
 #[test]

@@ -173,7 +173,7 @@ structs! {
     Collected { objects receipt }
     Commit { version record plaintext_commitment bytes files tags alias from }
     Committed { version receipt }
-    Explain { principal action reference class at_least environment kind reason confirm }
+    Explain { principal action reference class at_least environment kind from reason confirm }
     GrantSpec { workspace role until }
     KeyItem { id purpose workspace environment class version state fingerprint created due wraps }
     KeyList { keys }

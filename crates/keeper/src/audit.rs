@@ -117,7 +117,7 @@ fn answer(verified: crate::ledger::Verified) -> LogVerified {
 /// Rebuilds the state from the log and compares.
 pub(crate) fn verify_state(engine: &Engine, session: &Session) -> Result<StateVerified> {
     look(engine, session, &Wanted::vault(Action::Audit, "audit.verify-state"))?;
-    let (rows, failures) = engine.ledger.verify_state(state_rows)?;
+    let (rows, failures) = engine.ledger.verify_state(None, state_rows)?;
     Ok(StateVerified { ok: failures.is_empty(), rows, failures })
 }
 

@@ -1,7 +1,8 @@
 //! Garbage collection, the keeper's half: what may go is marked in a transaction, deleted by the client, then forgotten.
 //!
 //! State and time of a registration have no MAC, so nothing goes because they say so ([`garbage`]); and nothing is listed before
-//! the tables were found to be the fold of the log, so that a version whose rows were deleted is missed.
+//! the tables were found to be the fold of the log, so that a version whose rows were deleted is missed, and before that log was
+//! found to continue the head that this very command integrated, so that no older database is listed from.
 
 mod garbage;
 
@@ -10,6 +11,7 @@ use crate::audit::state_rows;
 use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::ledger::SignedHead;
 use crate::rows::Draft;
 use crate::session::Session;
 use crate::write::give_up;
@@ -51,8 +53,8 @@ pub(crate) fn mark(engine: &Engine, session: &Session, grace_secs: u64) -> Resul
     })?;
     // The mark must be in an anchored tree before anything is deleted, this very entry.
     engine.ledger.owe(logged.id, logged.leaf);
-    engine.integrate()?;
-    Ok(CollectPlan { objects: listed(engine, NEVER)?, freshness })
+    let head = engine.integrated()?;
+    Ok(CollectPlan { objects: listed(engine, NEVER, Some(&head))?, freshness })
 }
 
 /// What [`mark`] would list, without acting.
@@ -60,20 +62,20 @@ pub(crate) fn preview(engine: &Engine, session: &Session, grace_secs: u64) -> Re
     look(engine, session, &Wanted::vault(Action::Collect, "gc.mark"))?;
     let freshness = proven(engine)?;
     let before = cutoff(engine.now()?.as_millis(), grace_secs);
-    Ok(CollectPlan { objects: listed(engine, before)?, freshness })
+    Ok(CollectPlan { objects: listed(engine, before, None)?, freshness })
 }
 
 fn cutoff(now: u64, grace_secs: u64) -> i64 {
     i64::try_from(now.saturating_sub(grace_secs.saturating_mul(1000))).unwrap_or(i64::MAX)
 }
 
-/// The garbage of one moment at which the tables are the fold of the log.
+/// The garbage of one moment at which the tables are the fold of a log that continues this head, the anchor and what was published.
 ///
 /// # Errors
 /// The first contradiction.
-fn listed(engine: &Engine, before: i64) -> Result<Vec<ObjectId>> {
+fn listed(engine: &Engine, before: i64, attested: Option<&SignedHead>) -> Result<Vec<ObjectId>> {
     let found = RefCell::new(Vec::new());
-    let (_, failures) = engine.ledger.verify_state(|tx| {
+    let (_, failures) = engine.ledger.verify_state(attested, |tx| {
         found.replace(garbage::find(engine, tx, before, DeadDrafts::Go)?);
         state_rows(tx)
     })?;

@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::field::{Place, SealedText};
 use crate::hash;
-use crate::ledger;
+use crate::ledger::{self, SignedHead};
 use crate::rows::Change;
 use crate::session::Session;
 use crate::system;
@@ -243,11 +243,16 @@ impl Engine {
 
     /// Brings everything committed into the tree.
     pub(crate) fn integrate(&self) -> Result<()> {
+        self.integrated().map(drop)
+    }
+
+    /// The same, and the head that holds it.
+    pub(crate) fn integrated(&self) -> Result<SignedHead> {
         // A count that was edited is an error, but keeps nothing else out of the tree.
         let bursts = self.close_bursts();
         self.appended.store(0, Ordering::Relaxed);
         match self.ledger.integrate(self.now()?.as_millis() / 1000) {
-            Ok(_) => bursts,
+            Ok(head) => bursts.map(|()| head),
             Err(ledger::Error::ReadOnly(why)) => {
                 let why = self.read_only.get_or_init(|| why);
                 Err(Error::ReadOnly(why.clone()))

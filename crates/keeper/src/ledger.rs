@@ -262,17 +262,8 @@ impl Ledger {
     /// # Errors
     /// When it cannot be read at all; what does not hold is in the answer.
     pub fn verify(&self) -> Result<Verified> {
-        let mut older = Vec::new();
         let mut failures = Vec::new();
-        let anchored = match self.anchor.read(&self.notes) {
-            Ok(anchored) => anchored,
-            Err(Error::ReadOnly(why)) => {
-                failures.push(why);
-                None
-            }
-            Err(error) => return Err(error),
-        };
-        older.extend(anchored.iter().chain(&self.published()?).map(Checkpoint::head));
+        let (freshness, older) = self.signed_before(&mut failures)?;
         let read = self.snapshot_and(|tx| rows::pending(tx, &self.mac, rows::PASS).map(|_| ()));
         let snapshot = match read {
             Err(Error::Damaged(why)) => {
@@ -282,16 +273,9 @@ impl Ledger {
             other => other?.0,
         };
         let state = &snapshot.state;
-        let mut verified = Verified {
-            head: signed_head(state),
-            freshness: if anchored.is_some() { Freshness::Proven } else { Freshness::Unproven },
-            entries: 0,
-            tiles: 0,
-            failures,
-        };
+        let mut verified = Verified { head: signed_head(state), freshness, entries: 0, tiles: 0, failures };
         if *state == State::unsigned(state.fence) {
-            let behind = older.iter().max_by_key(|head| head.size).filter(|head| head.size > 0);
-            verified.failures.extend(behind.map(|head| Failure::Behind { size: 0, known: head.size }.to_string()));
+            verified.failures.extend(behind_empty(&older));
             return Ok(verified);
         }
         let options = verify::Options { keys: self.keys(), older: &older, threads: THREADS };
@@ -301,6 +285,20 @@ impl Ledger {
         verified.tiles = report.tiles;
         verified.failures.extend(report.failures.iter().map(Failure::to_string));
         Ok(verified)
+    }
+
+    /// The heads of anchor and published checkpoint, and whether there is an anchor. One that this log did not sign is a failure.
+    fn signed_before(&self, failures: &mut Vec<String>) -> Result<(Freshness, Vec<Head>)> {
+        let anchored = match self.anchor.read(&self.notes) {
+            Ok(anchored) => anchored,
+            Err(Error::ReadOnly(why)) => {
+                failures.push(why);
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let freshness = if anchored.is_some() { Freshness::Proven } else { Freshness::Unproven };
+        Ok((freshness, anchored.iter().chain(&self.published()?).map(Checkpoint::head).collect()))
     }
 
     fn unverified(&self, failures: Vec<String>) -> Verified {
@@ -497,6 +495,12 @@ fn continues(files: &dyn TileSource, what: &str, older: &Head, head: &Head) -> R
         }
         Err(failure) => Err(Error::Damaged(failure.to_string())),
     }
+}
+
+/// An empty log behind a head that was signed.
+fn behind_empty(older: &[Head]) -> Option<String> {
+    let newest = older.iter().map(|head| head.size).max().filter(|size| *size > 0)?;
+    Some(Failure::Behind { size: 0, known: newest }.to_string())
 }
 
 /// A checkpoint whose signatures hold, but which is not the head in the database.

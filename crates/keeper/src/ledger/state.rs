@@ -3,7 +3,7 @@
 use super::error::{Error, Result};
 use super::rows::Recent;
 use super::snapshot::Snapshot;
-use super::{Ledger, THREADS, rows};
+use super::{Ledger, SignedHead, THREADS, behind_empty, rows};
 use crate::datastore::Transaction;
 use log::entry::Entry;
 use log::tree::{self, Hash};
@@ -73,14 +73,20 @@ impl Fold {
 
 impl Ledger {
     /// Folds the log, pending entries included, and compares it with the rows that `read` gives; how many rows were compared,
-    /// and what did not hold. The log is verified in the same pass, so that the fold is of what was signed.
+    /// and what did not hold. The log is verified in the same pass, so that the fold is of what was signed, and must continue the
+    /// anchor, the published checkpoint and `attested`: nobody puts another database in the place of the one that was checked before.
     ///
     /// # Errors
     /// When database or log cannot be read.
     pub fn verify_state<E: From<Error> + From<crate::datastore::Error>>(
         &self,
+        attested: Option<&SignedHead>,
         read: impl Fn(&mut dyn Transaction) -> std::result::Result<Vec<StateRow>, E>,
     ) -> std::result::Result<(u64, Vec<String>), E> {
+        let mut failures = Vec::new();
+        // Read first: a pass meanwhile only makes the log longer.
+        let (_, mut older) = self.signed_before(&mut failures)?;
+        older.extend(attested.map(|signed| signed.head));
         let read_all = || {
             self.store.read(|tx| {
                 let log = read_log(tx, self)?;
@@ -108,9 +114,10 @@ impl Ledger {
             let mut fold = fold.lock().unwrap_or_else(PoisonError::into_inner);
             fold.add(index, &entry).map_err(|error| error.to_string())
         };
-        let mut failures = Vec::new();
-        if snapshot.state.size > 0 {
-            let options = verify::Options { keys: self.keys(), older: &[], threads: THREADS };
+        if snapshot.state.size == 0 {
+            failures.extend(behind_empty(&older));
+        } else {
+            let options = verify::Options { keys: self.keys(), older: &older, threads: THREADS };
             let report = verify::run(&snapshot.files, &options, Some(&visit));
             failures.extend(report.failures.iter().map(Failure::to_string));
         }

@@ -3,6 +3,13 @@
 use crate::world::{Client, Put, World, code};
 use api::terms::{Code, Mode, ObjectId};
 use api::wire::{Answer, CollectPlan, Command, Problem};
+use keeper::Keeper;
+use keeper::datastore::sqlite::{Options, Sqlite};
+use keeper::datastore::{self, Alteration, Datastore, Driver, Outcome, Transaction};
+use keeper::vault::OpenOptions;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const DAY_MILLIS: u64 = 24 * 3_600_000;
 
@@ -137,4 +144,117 @@ fn a_dead_draft_goes_once_it_was_given_up() {
     let expected = sorted(all);
     assert_eq!(sorted(mark(&world, true).unwrap().objects), expected);
     assert_eq!(sorted(mark(&world, false).unwrap().objects), expected);
+}
+
+/// Two databases under one keeper: from some transaction on it works with the other one.
+struct Exchanged {
+    first: Sqlite,
+    then: Sqlite,
+    transactions: AtomicUsize,
+    from: AtomicUsize,
+}
+
+impl Exchanged {
+    fn current(&self) -> &Sqlite {
+        let before = self.transactions.fetch_add(1, Ordering::SeqCst);
+        if before < self.from.load(Ordering::SeqCst) { &self.first } else { &self.then }
+    }
+
+    /// Exchanges them before the transaction after the next `count`.
+    fn after(&self, count: usize) {
+        self.from.store(self.transactions.load(Ordering::SeqCst) + count, Ordering::SeqCst);
+    }
+
+    fn happened(&self) -> bool {
+        self.transactions.load(Ordering::SeqCst) > self.from.load(Ordering::SeqCst)
+    }
+}
+
+impl Driver for Exchanged {
+    fn read(&self, body: &mut dyn FnMut(&mut dyn Transaction) -> Outcome) -> datastore::Result<()> {
+        self.current().read(body)
+    }
+    fn write(&self, body: &mut dyn FnMut(&mut dyn Transaction) -> Outcome) -> datastore::Result<()> {
+        self.current().write(body)
+    }
+    fn alter(&self, body: &mut dyn FnMut(&mut dyn Alteration) -> Outcome) -> datastore::Result<()> {
+        self.first.alter(body)
+    }
+}
+
+/// The vault's database as it is now.
+fn copied(world: &World, name: &str) -> std::path::PathBuf {
+    let path = world.tmp.path().join(name);
+    assert_eq!(world.tamper(&format!("VACUUM INTO '{}'", path.display())), 0);
+    path
+}
+
+/// Collects while somebody exchanges the database for an older one before some transaction of it, each in turn: how often it was
+/// refused, until a collection ended before the exchange.
+fn collected_while_exchanged(world: &World, older: &Path, live: &[ObjectId], dry: bool) -> usize {
+    for count in 0.. {
+        let then = world.tmp.path().join(format!("then-{dry}-{count}"));
+        std::fs::copy(older, &then).unwrap();
+        let open = |path: &Path| Sqlite::open(path, &Options::default()).unwrap();
+        let first = open(&world.dir().join("keeper.db"));
+        let (transactions, from) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
+        let exchanged = Arc::new(Exchanged { first, then: open(&then), transactions, from });
+        let store = Some(Datastore::new(exchanged.clone()));
+        let keeper = Keeper::open(&OpenOptions { store, ..world.options() }).unwrap();
+        let client = Client::new(&keeper, world, None);
+        exchanged.after(count);
+        match client.call(Command::CollectMark { grace_secs: 0, dry }) {
+            Ok(Answer::Collect(plan)) if !exchanged.happened() => {
+                assert!(!plan.objects.iter().any(|object| live.contains(object)), "{plan:?}");
+                return count;
+            }
+            Ok(answer) => panic!("dry {dry}, exchanged after {count}: {answer:?}"),
+            Err(_) => {}
+        }
+    }
+    unreachable!("it ends")
+}
+
+#[test]
+fn gc_lists_from_no_other_state_than_the_head_attests_that_it_integrated() {
+    for emptied in [false, true] {
+        let world = World::new(Mode::Solo);
+        let put = || {
+            let keeper = world.open();
+            let put = Put::new("lab/net");
+            Client::new(&keeper, &world, None).put(&put).unwrap();
+            keeper.close().unwrap();
+            put
+        };
+        put();
+        // A database of the time before the version, whole and consistent.
+        let older = copied(&world, "older");
+        let live = put();
+        let db = rusqlite::Connection::open(&older).unwrap();
+        if emptied {
+            // Or of a time before everything, of which the fold of no entry is the state.
+            let tables = "principal role_grant workspace artifact version alias crypto_key wrap root policy_source policy_set \
+                          setting draft entry entry_index";
+            for table in tables.split(' ') {
+                db.execute(&format!("DELETE FROM {table}"), []).unwrap();
+            }
+            let empty = "UPDATE logstate SET size = 0, checkpoint = '', \
+                         root = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'";
+            assert_eq!(db.execute(empty, []).unwrap(), 1);
+        }
+        // In it the objects of the version are garbage: registered under their MACs, which are theirs for ever, for a version of which
+        // nothing else is known.
+        db.execute("ATTACH ?1 AS newer", [world.dir().join("keeper.db").display().to_string()]).unwrap();
+        let plant = format!(
+            "INSERT INTO object SELECT id, version, 2, 0, mac FROM newer.object WHERE version = x'{}'",
+            live.version
+        );
+        assert_eq!(db.execute(&plant, []).unwrap(), live.objects.len());
+        drop(db);
+        for dry in [true, false] {
+            let refused = collected_while_exchanged(&world, &older, &live.objects, dry);
+            assert!(refused >= if dry { 2 } else { 4 }, "emptied {emptied}, dry {dry}: {refused}");
+        }
+        assert!(mark(&world, false).unwrap().objects.is_empty());
+    }
 }

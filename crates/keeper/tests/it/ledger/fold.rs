@@ -20,7 +20,7 @@ fn world() -> (World, Vec<StateRow>) {
 }
 
 fn failures(ledger: &Ledger, rows: &[StateRow]) -> Vec<String> {
-    let (compared, failures) = ledger.verify_state::<Error>(|_| Ok(rows.to_vec())).unwrap();
+    let (compared, failures) = ledger.verify_state::<Error>(None, |_| Ok(rows.to_vec())).unwrap();
     assert_eq!(compared, rows.len() as u64);
     failures
 }

@@ -11,7 +11,8 @@ pub use admin::{
     PolicyShown, PrincipalAdd, PrincipalItem, Revocation, RootItem, Status, VaultInfo,
 };
 pub use audit::{
-    AuditFilter, AuditItem, AuditPage, ClockAccepted, Explain, Freshness, LogHead, LogVerified, Receipt, StateVerified,
+    AuditFilter, AuditItem, AuditPage, ClockAccepted, DecisionsReplayed, Explain, Freshness, LogHead, LogVerified,
+    Outcome, Receipt, Replayed, StateVerified,
 };
 pub use problem::{NearMiss, Problem, Refusal};
 pub use version::{
@@ -108,6 +109,8 @@ pub enum Command {
     ClockAccept,
     /// Rebuild the state from the log and compare.
     StateVerify,
+    /// Make every decision in the log again, from what was stored for it, and compare.
+    DecisionsReplay,
     /// Write the log out in tlog-tiles layout to a folder on the keeper's machine (solo, rehearsal).
     AuditExport {
         /// An empty or absent folder.
@@ -195,6 +198,8 @@ pub enum Answer {
     ClockAccepted(ClockAccepted),
     /// To [`Command::StateVerify`].
     StateVerified(StateVerified),
+    /// To [`Command::DecisionsReplay`].
+    DecisionsReplayed(DecisionsReplayed),
     /// To [`Command::CollectMark`].
     Collect(CollectPlan),
     /// To [`Command::CollectDone`].

@@ -5,9 +5,9 @@ use crate::seat::unexpected;
 use api::terms::Code;
 use api::terms::Name;
 use api::wire::{
-    Answer, AuditFilter, AuditItem, AuditPage, ClockAccepted, Command, Explain, KeyItem, KeyList, KeyRotate,
-    KeyRotated, ListPage, ListQuery, LogVerified, PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked, PolicyShown,
-    PrincipalAdd, PrincipalItem, Problem, Refusal, StateVerified, Status, VersionItem,
+    Answer, AuditFilter, AuditItem, AuditPage, ClockAccepted, Command, DecisionsReplayed, Explain, KeyItem, KeyList,
+    KeyRotate, KeyRotated, ListPage, ListQuery, LogVerified, PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked,
+    PolicyShown, PrincipalAdd, PrincipalItem, Problem, Refusal, StateVerified, Status, VersionItem,
 };
 use std::path::Path;
 
@@ -205,6 +205,14 @@ impl Client {
     /// `denied`; what does not hold is in the answer.
     pub fn state_verify(&self) -> Result<StateVerified, Problem> {
         ask!(self, Command::StateVerify, Answer::StateVerified(verified) => verified)
+    }
+
+    /// Makes every decision in the log again and compares.
+    ///
+    /// # Errors
+    /// `denied`; what does not hold is in the answer.
+    pub fn decisions_replay(&self) -> Result<DecisionsReplayed, Problem> {
+        ask!(self, Command::DecisionsReplay, Answer::DecisionsReplayed(replayed) => replayed)
     }
 
     /// Writes the log out in the tlog-tiles layout.

@@ -8,6 +8,7 @@ use crate::facts;
 use crate::field::{Place, SealedText};
 use crate::journal::SIDECAR;
 use crate::ledger::{Filter, Found, SignedHead, StateRow};
+use crate::replay;
 use crate::rows::{
     Alias, Artifact, Grant, Key, PolicySet, PolicySource, Principal, Root, Setting, Table, Version, Workspace, Wrap,
 };
@@ -67,7 +68,7 @@ fn resolved(engine: &Engine, tx: &mut dyn Transaction, filter: &AuditFilter) -> 
 pub(crate) fn entry(engine: &Engine, session: &Session, which: &str) -> Result<AuditItem> {
     look(engine, session, &Wanted::vault(Action::Audit, "audit.show"))?;
     let found = find(engine, which)?;
-    engine.store.read(|tx| told(engine, tx, &found))
+    engine.store.read(|tx| Ok(AuditItem { replayed: replay::one(tx, &found.body)?, ..told(engine, tx, &found)? }))
 }
 
 /// The `.tlog-proof` of one entry, and its index.
@@ -211,7 +212,7 @@ fn told(engine: &Engine, tx: &mut dyn Transaction, found: &Found) -> Result<Audi
         Some(id) => disclosed(engine, tx, id)?,
         None => serde_json::Value::Null,
     };
-    Ok(AuditItem { log_index: found.index, principal, entry, disclosed })
+    Ok(AuditItem { log_index: found.index, principal, entry, disclosed, replayed: None })
 }
 
 fn disclosed(engine: &Engine, tx: &mut dyn Transaction, owner: EntryId) -> Result<serde_json::Value> {

@@ -70,14 +70,18 @@ pub(crate) fn judge(set: &Set, id: DecisionId, query: &Query) -> Verdict {
 impl Verdict {
     /// For the log. Long lists and texts are cut: a refusal that does not fit an entry would be one that nobody sees.
     pub(crate) fn logged(&self) -> entry::Decision {
-        let answer = &self.answer;
+        Self::logged_as(&self.id, &self.answer)
+    }
+
+    /// The same of an answer under a decision's id.
+    pub(crate) fn logged_as(id: &DecisionId, answer: &Answer) -> entry::Decision {
         let near = |miss: &policy::NearMiss| {
             let mut text = format!("{}: {} ({})", miss.policy, miss.condition, miss.held);
             text.truncate(text.floor_char_boundary(MAX_NEAR_LEN));
             text
         };
         entry::Decision {
-            id: Id(*self.id.as_bytes()),
+            id: Id(*id.as_bytes()),
             effect: if answer.allowed { Effect::Allow } else { Effect::Deny },
             policies: answer.policies.iter().take(entry::MAX_POLICIES).cloned().collect(),
             near: answer.near_misses.iter().take(MAX_NEAR).map(near).collect(),
@@ -89,14 +93,9 @@ impl Verdict {
         }
     }
 
-    /// What replays the decision, under the slice's hash: salt, slice after a u32, context.
+    /// What replays the decision, under the slice's hash.
     pub(crate) fn blob(&self) -> Blob {
-        let record = &self.answer.record;
-        let mut bytes = Vec::with_capacity(20 + record.slice.len() + record.context.len());
-        bytes.extend_from_slice(&record.salt);
-        crate::hash::push_long(&mut bytes, &record.slice);
-        bytes.extend_from_slice(&record.context);
-        (*self.answer.slice_hash.as_bytes(), bytes)
+        (*self.answer.slice_hash.as_bytes(), crate::kept::encoded(&self.answer.record))
     }
 
     /// The denial's entry.

@@ -122,7 +122,8 @@ pub(crate) fn assemble_rules(sources: &[PolicySource]) -> Result<Set> {
     Set::load_with(&all_sources(sources), Pins::Required).map_err(|error| Error::Policy(error.to_string()))
 }
 
-fn all_sources(own: &[PolicySource]) -> Vec<Source> {
+/// The baseline's sources, then the organisation's.
+pub(crate) fn all_sources(own: &[PolicySource]) -> Vec<Source> {
     let own = own.iter().map(|source| Source { name: source.name.clone(), text: source.text.clone() });
     Set::baseline_sources().into_iter().chain(own).collect()
 }

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::keys::{list, rotate};
 use crate::session::{Presence, Session};
 use crate::vault::{OpenOptions, open};
-use crate::{audit, clock, collect, explain, facts, laws, people, release, show, status, write};
+use crate::{audit, clock, collect, explain, facts, laws, people, release, replay, show, status, write};
 use api::terms::{AuthMethod, Mode, Name, PrincipalId, SessionId};
 use api::wire::{Answer, Command, Problem, VaultInfo};
 
@@ -113,6 +113,7 @@ impl Keeper {
             Command::AnchorMake => Answer::LogVerified(audit::make_anchor(engine, session)?),
             Command::ClockAccept => Answer::ClockAccepted(clock::accept(engine, session)?),
             Command::StateVerify => Answer::StateVerified(audit::verify_state(engine, session)?),
+            Command::DecisionsReplay => Answer::DecisionsReplayed(replay::all(engine, session)?),
             Command::AuditExport { folder } => {
                 audit::export(engine, session, &folder)?;
                 Answer::Done

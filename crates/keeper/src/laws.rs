@@ -2,11 +2,12 @@
 
 use crate::acts::{Act, Wanted, act};
 use crate::datastore::Transaction;
-use crate::engine::{Engine, assemble_rules, rule_sources};
+use crate::engine::{Engine, all_sources, assemble_rules, rule_sources};
 use crate::epochs;
 use crate::error::{Error, Result};
 use crate::hash;
 use crate::journal::Logged;
+use crate::kept;
 use crate::rows::{PolicySet, PolicySource, Table};
 use crate::session::Session;
 use api::terms::Action;
@@ -66,10 +67,9 @@ pub(crate) fn apply(engine: &Engine, session: &Session, command: &PolicyApply) -
     let new = rows(&command.sources);
     let set = assemble_rules(&new)?;
     let wanted = Wanted::vault(Action::ManagePolicy, "policy.apply");
-    let hash = set.hash().to_string();
     let logged =
-        act(engine, session, &wanted, &[PolicySet::row_id()], |tx, act| write(engine, tx, act, command, &new, &hash))?;
-    Ok(PolicyApplied { hash, receipt: engine.settled(&logged)? })
+        act(engine, session, &wanted, &[PolicySet::row_id()], |tx, act| write(engine, tx, act, command, &new, &set))?;
+    Ok(PolicyApplied { hash: set.hash().to_string(), receipt: engine.settled(&logged)? })
 }
 
 fn write(
@@ -78,7 +78,7 @@ fn write(
     act: &Act<'_>,
     command: &PolicyApply,
     new: &[PolicySource],
-    hash: &str,
+    set: &Set,
 ) -> Result<Logged> {
     let guard = &engine.keys.guard;
     let before: PolicySet = guard.expect(tx, &PolicySet::row_id())?;
@@ -101,15 +101,15 @@ fn write(
             Some(_) => changes.push(guard.update(tx, source, ticket)?),
             None => changes.push(guard.insert(tx, source, ticket)?),
         }
-        // The text stays readable for replay when the set is no longer in force.
-        let blob = (hash::sha256(source.text.as_bytes()), source.text.clone().into_bytes());
-        engine.keep(tx, ticket, &[&blob])?;
     }
+    // The set stays readable for replay when it is no longer in force.
+    kept::keep_set(tx, set.hash(), &all_sources(new))?;
     let names = new.iter().map(|source| source.name.clone()).collect();
-    let row = PolicySet { hash: hash.to_owned(), validator: Set::validator(), sources: names, applied: act.now };
+    let hash = set.hash().to_string();
+    let row = PolicySet { hash: hash.clone(), validator: Set::validator(), sources: names, applied: act.now };
     changes.push(guard.update(tx, &row, ticket)?);
     epochs::bump(tx, &PolicySet::row_id())?;
-    let mut event = act.event("policy.apply").on("before", &before.hash).on("after", hash).changing(changes);
+    let mut event = act.event("policy.apply").on("before", &before.hash).on("after", &hash).changing(changes);
     for source in new.iter().take(32) {
         let digest = hex::encode(hash::sha256(source.text.as_bytes()));
         event = event.on(&format!("source.{}", hex::encode(source.id().first_chunk::<4>().unwrap_or(&[0; 4]))), digest);

@@ -61,7 +61,8 @@ pub use lint::{Finding, Position, Severity, lint};
 pub use role::{Conflict, Held, Role, Scope};
 pub use set::{LoadError, Pins, Set, Source};
 
-/// The engine that evaluates, with its version; part of every answer, because replay needs the same one.
+/// The engine that evaluates, with its version; part of every answer, because replay needs the same one. What facts are made of
+/// and how near misses are worded belongs to it: a change of either is another engine.
 pub const ENGINE: &str = "cedar-policy 4.14";
 
 /// The class of a new artifact: the workspace's default, else confidential.

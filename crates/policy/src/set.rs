@@ -157,6 +157,12 @@ impl Set {
         Ok(Some(Self::build(sources, sources, Pins::Required, Depth::Form)?).filter(named))
     }
 
+    /// SHA-256 over the pinned schema.
+    #[must_use]
+    pub fn schema() -> Digest {
+        hash_of_schema()
+    }
+
     /// What validates sets here: Cedar's version and the pinned schema's hash.
     #[must_use]
     pub fn validator() -> String {

@@ -68,6 +68,33 @@ pub struct AuditItem {
     pub entry: serde_json::Value,
     /// What its commitments commit to, where known.
     pub disclosed: serde_json::Value,
+    /// Whether its decision, made again, comes out as it was recorded; only when one entry is asked for, and it has a decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replayed: Option<Replayed>,
+}
+
+/// A decision made again from what the keeper stored.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Replayed {
+    /// How it compares.
+    pub outcome: Outcome,
+    /// What is missing or other than recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// How a decision that was made again compares with the entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The same answer, determining policies and near misses.
+    Same,
+    /// Another answer, or inputs that are not those that the entry commits to.
+    Differs,
+    /// Inputs that the keeper should have kept are gone.
+    Missing,
+    /// Another engine or schema decided: the program that had them can tell.
+    OtherEngine,
 }
 
 /// A signed tree head.
@@ -113,6 +140,19 @@ pub struct StateVerified {
     /// Rows compared.
     pub rows: u64,
     /// What did not hold: table, row, how.
+    pub failures: Vec<String>,
+}
+
+/// `audit verify --replay`.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct DecisionsReplayed {
+    /// No decision differs, and nothing is missing.
+    pub ok: bool,
+    /// Decisions that came out as recorded.
+    pub same: u64,
+    /// Decisions of another engine or schema, which were not made again.
+    pub other_engine: u64,
+    /// What did not hold: entry, decision, how.
     pub failures: Vec<String>,
 }
 

@@ -34,6 +34,9 @@ pub enum AuditCommand {
         /// The anchor is missing, and this log is known to be the newest one: make it again
         #[arg(long, env = "STRONGROOM_NEW_ANCHOR", hide_env = true)]
         new_anchor: bool,
+        /// Make every decision in the log again, from what was stored for it
+        #[arg(long, conflicts_with = "new_anchor", env = "STRONGROOM_REPLAY", hide_env = true)]
+        replay: bool,
     },
     /// Write the log out in the tlog-tiles layout
     Export {

@@ -5,7 +5,7 @@ use crate::args::{AuditCommand, AuditQueryArgs};
 use crate::output::{Failure, json as safe_json, printable, table};
 use crate::unlock;
 use api::terms::{Code, Exit};
-use api::wire::{AuditFilter, AuditItem, AuditPage, Freshness, LogVerified, Problem};
+use api::wire::{AuditFilter, AuditItem, AuditPage, DecisionsReplayed, Freshness, LogVerified, Outcome, Problem};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -20,10 +20,11 @@ pub fn audit(context: &Context, command: AuditCommand) -> Result<u8, Failure> {
             context.output.result("entry", &item, || {
                 serde_json::to_string_pretty(&item).map(|text| safe_json(&text) + "\n").unwrap_or_default()
             })?;
-            Ok(0)
+            let outcome = item.replayed.map(|replayed| replayed.outcome);
+            Ok(if matches!(outcome, Some(Outcome::Differs | Outcome::Missing)) { Exit::Integrity as u8 } else { 0 })
         }),
         AuditCommand::Prove { entry, output } => prove(context, &entry, output.as_deref()),
-        AuditCommand::Verify { new_anchor } => verify(context, new_anchor),
+        AuditCommand::Verify { new_anchor, replay } => verify(context, new_anchor, replay),
         AuditCommand::Export { folder } => context.with(|client| {
             // The keeper may run elsewhere: it gets the whole path.
             let whole = std::path::absolute(&folder).map_err(|e| Failure::from_io("bad folder", &e))?;
@@ -129,23 +130,36 @@ fn prove(context: &Context, entry: &str, to: Option<&Path>) -> Result<u8, Failur
     })
 }
 
-fn verify(context: &Context, new_anchor: bool) -> Result<u8, Failure> {
+fn verify(context: &Context, new_anchor: bool, replay: bool) -> Result<u8, Failure> {
     context.with(|client| {
         let verified = if new_anchor { client.anchor_make() } else { client.audit_verify() }?;
-        context.output.result("log-verified", &verified, || verified_text(&verified))?;
+        let replayed = replay.then(|| client.decisions_replay()).transpose()?;
+        let mut result = serde_json::to_value(&verified).unwrap_or_default();
+        if let (Some(fields), Some(replayed)) = (result.as_object_mut(), &replayed) {
+            fields.insert("replayed".to_owned(), serde_json::to_value(replayed).unwrap_or_default());
+        }
+        context.output.result("log-verified", &result, || verified_text(&verified, replayed.as_ref()))?;
         if verified.freshness == Freshness::Unproven {
             context.output.warn("freshness not proven: there is no anchor to compare the log with (audit verify --new-anchor makes one)");
         }
-        Ok(if verified.ok { 0 } else { Exit::Integrity as u8 })
+        let ok = verified.ok && replayed.as_ref().is_none_or(|replayed| replayed.ok);
+        Ok(if ok { 0 } else { Exit::Integrity as u8 })
     })
 }
 
-fn verified_text(verified: &LogVerified) -> String {
+fn verified_text(verified: &LogVerified, replayed: Option<&DecisionsReplayed>) -> String {
     let mut out: String = verified.failures.iter().map(|failure| format!("wrong: {}\n", printable(failure))).collect();
     let word = if verified.ok { "verified" } else { "NOT verified" };
     out.push_str(&format!("log {word}: {} entries, root {}\n", verified.head.size, verified.head.root));
     if verified.freshness == Freshness::Proven {
         out.push_str("as new as the anchor\n");
+    }
+    if let Some(replayed) = replayed {
+        out.push_str(&format!("decisions: {} made again, as recorded\n", replayed.same));
+        if replayed.other_engine > 0 {
+            out.push_str(&format!("decisions of another engine, not made again: {}\n", replayed.other_engine));
+        }
+        replayed.failures.iter().for_each(|failure| out.push_str(&format!("wrong: {}\n", printable(failure))));
     }
     out
 }

@@ -130,6 +130,8 @@ fn json_of_administration_is_as_documented() {
     );
     insta::assert_json_snapshot!("status", json(&sandbox, &["status"]));
     insta::assert_json_snapshot!("audit_verify", {".head.checkpoint" => "[note]"}, json(&sandbox, &["audit", "verify"]));
+    let replay = json(&sandbox, &["audit", "verify", "--replay"]);
+    insta::assert_json_snapshot!("audit_replay", {".head.checkpoint" => "[note]"}, replay);
     insta::assert_json_snapshot!("policy_lint", json(&sandbox, &["policy", "lint"]));
 }
 

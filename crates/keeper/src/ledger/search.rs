@@ -111,6 +111,24 @@ impl Ledger {
         Ok(Page { items, next: None })
     }
 
+    /// The entries from this index on to the end of its bundle, each compared with its leaf, and where to go on; behind the last,
+    /// the pending ones. No index is asked, so none can hide an entry.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if an entry does not hash to its leaf, and whatever database and files say.
+    pub fn walk(&self, from: u64) -> Result<Page> {
+        let (snapshot, pending) = self.snapshot_and(|tx| rows::pending(tx, &self.mac, i64::MAX))?;
+        let size = snapshot.state.size;
+        if from >= size {
+            let items = pending.into_iter().map(|entry| Found { index: None, body: entry.body }).collect();
+            return Ok(Page { items, next: None });
+        }
+        let bundle = Bundle::read(&snapshot.files, size, from / WIDTH)?;
+        let end = size.min((from / WIDTH + 1) * WIDTH);
+        let items = (from..end).map(|index| Ok(Found { index: Some(index), body: bundle.body(index)? }));
+        Ok(Page { items: items.collect::<Result<_>>()?, next: Some(end) })
+    }
+
     /// The entry with this id: compared with its leaf, or the keeper's own by its MAC while it is in no full bundle.
     ///
     /// # Errors

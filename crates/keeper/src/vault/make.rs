@@ -11,6 +11,7 @@ use crate::epochs;
 use crate::error::{Error, Result};
 use crate::field::Place;
 use crate::journal::{By, Event};
+use crate::kept;
 use crate::keys::{Domains, VaultKeys, vault as vault_keys};
 use crate::release::Queue;
 use crate::roots::{KeyfileRoot, PassphraseRoot, RootProvider};
@@ -174,6 +175,7 @@ impl First<'_> {
             applied: self.now,
         };
         changes.push(guard.insert(tx, &rules, ticket)?);
+        kept::keep_set(tx, self.set.hash(), &Set::baseline_sources())?;
         for (name, value) in [("mode", engine.mode.word().to_owned()), ("owner", engine.owner.to_string())] {
             changes.push(guard.insert(tx, &Setting { name: name.to_owned(), value }, ticket)?);
         }

@@ -38,6 +38,8 @@ fn put_release_rotate_collect_and_verify_on_postgres() {
     assert!(state.ok, "{state:?}");
     let Answer::LogVerified(log) = client.call(Command::AuditVerify).unwrap() else { panic!() };
     assert!(log.ok, "{log:?}");
+    let Answer::DecisionsReplayed(made) = client.call(Command::DecisionsReplay).unwrap() else { panic!() };
+    assert!(made.ok && made.same > 5, "{made:?}");
     assert!(!entries(&client, "release").is_empty());
     drop(client);
     keeper.close().unwrap();

@@ -8,6 +8,7 @@ mod datastore;
 mod decisions;
 mod engines;
 mod ledger;
+mod replays;
 mod rights;
 mod upkeep;
 mod vault;

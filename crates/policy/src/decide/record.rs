@@ -62,7 +62,8 @@ impl Record {
     }
 }
 
-/// Decides a record again: with the set that decided it, the answer is the one that was given.
+/// Decides a record again: with the set that decided it, the answer is the one that was given. Of facts that broke a bound there
+/// is an empty record; it is refused again, without the name of the bound.
 ///
 /// # Errors
 /// [`ReplayError::OtherSet`] when `decided_by` is not this set's hash; pass `None` to ask what this set would say, as a
@@ -72,6 +73,9 @@ pub fn replay(set: &Set, record: &Record, decided_by: Option<Digest>) -> Result<
         && recorded != set.hash()
     {
         return Err(ReplayError::OtherSet { recorded, given: set.hash() });
+    }
+    if record.slice.is_empty() && record.context.is_empty() {
+        return Ok(super::broken(set, record.clone(), vec!["the facts broke a bound".to_owned()], false));
     }
     let facts = record.facts()?;
     Ok(match Slice::build(&set.names, &facts) {

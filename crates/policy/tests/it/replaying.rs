@@ -89,6 +89,17 @@ fn another_set_is_named_unless_it_is_asked_what_it_would_say() {
 }
 
 #[test]
+fn facts_that_broke_a_bound_are_refused_again() {
+    let mut query = query(Action::List, Class::Public);
+    query.principal.roles = vec![query.principal.roles[0]; policy::Query::MAX_ROLES + 1];
+    let answer = decide(baseline(), &query);
+    assert!(!answer.allowed && answer.record.slice.is_empty() && answer.record.context.is_empty());
+    let again = replay(baseline(), &answer.record, Some(answer.set_hash)).unwrap();
+    assert_eq!(policy::Answer { errors: again.errors.clone(), ..answer }, again);
+    assert_eq!(again.errors.len(), 1);
+}
+
+#[test]
 fn times_of_every_kind_replay() {
     let mut query = query(Action::List, Class::Public);
     for millis in [0, 951_782_400_000, 1_709_164_799_999, 4_102_444_800_000, 253_402_300_799_999] {

@@ -149,6 +149,7 @@ one_of! {
     Action Action::ALL;
     Code Code::ALL;
     Freshness [Freshness::Proven, Freshness::Unproven];
+    Outcome [Outcome::Same, Outcome::Differs, Outcome::Missing, Outcome::OtherEngine];
     ObjectRole [ObjectRole::Committed, ObjectRole::Leased, ObjectRole::Marked];
 }
 
@@ -164,13 +165,14 @@ macro_rules! structs {
 
 structs! {
     AuditFilter { principal reference act since until newest_first after limit }
-    AuditItem { log_index principal entry disclosed }
+    AuditItem { log_index principal entry disclosed replayed }
     AuditPage { items next }
     Begin { workspace artifact class at_least environment kind objects alias from request }
     Begun { artifact class class_why envelope previous lease_until entry }
     ClockAccepted { before now receipt }
     CollectPlan { objects freshness }
     Collected { objects receipt }
+    DecisionsReplayed { ok same other_engine failures }
     Commit { version record plaintext_commitment bytes files tags alias from }
     Committed { version receipt }
     Explain { principal action reference class at_least environment kind from reason confirm }
@@ -197,6 +199,7 @@ structs! {
     Refusal { allowed decision policies reasons near_misses confirmation_needed approval try_ }
     Release { reference action request reason confirm }
     Released { release decision version record envelope expires receipt }
+    Replayed { outcome why }
     Revocation { workspace role }
     RootItem { id kind }
     StateVerified { ok rows failures }
@@ -254,6 +257,7 @@ each! { Command:
     AnchorMake,
     ClockAccept,
     StateVerify,
+    DecisionsReplay,
     AuditExport { folder },
     CollectMark { grace_secs dry },
     CollectDone { objects },
@@ -283,6 +287,7 @@ each! { Answer:
     LogVerified[LogVerified],
     ClockAccepted[ClockAccepted],
     StateVerified[StateVerified],
+    DecisionsReplayed[DecisionsReplayed],
     Collect[CollectPlan],
     Collected[Collected],
     Objects { items next },

@@ -86,6 +86,43 @@ fn every_edited_row_is_refused_by_its_mac_and_nothing_is_opened() {
 }
 
 #[test]
+fn a_decision_whose_inputs_were_altered_is_named_by_audit_verify() {
+    let sandbox = prepared();
+    sandbox.run(["get", "lab/data", "whole"]).exits(0);
+    let tail = sandbox.run(["--format", "json", "audit", "tail", "--limit", "1"]).exits(0).json();
+    let entry = &tail["items"][0]["entry"];
+    let (id, ticket) = (entry["id"].as_str().expect("an id"), &entry["ticket"]);
+    let show = ["--format", "json", "audit", "show", id];
+    assert_eq!(sandbox.run(show).exits(0).json()["replayed"]["outcome"], "same");
+    sandbox.run(["audit", "verify", "--replay"]).exits(0);
+    saved(&sandbox);
+    let clearance = format!(
+        "UPDATE cas SET bytes = CAST(substr(bytes, 1, 20) || \
+         CAST(replace(CAST(substr(bytes, 21) AS TEXT), '\"clearance\":3', '\"clearance\":0') AS BLOB) AS BLOB) \
+         WHERE ticket = {ticket}"
+    );
+    let text = "UPDATE cas SET bytes = CAST(replace(CAST(bytes AS TEXT), 'nobody-1', 'nobody-2') AS BLOB) \
+                WHERE instr(CAST(bytes AS TEXT), 'nobody-1') > 0";
+    let attacks = [
+        (clearance, "not what the entry commits to", "differs"),
+        (text.to_owned(), "`extra.cedar`", "differs"),
+        (format!("DELETE FROM cas WHERE ticket = {ticket}"), "is missing", "missing"),
+    ];
+    for (sql, named, outcome) in attacks {
+        assert!(tamper(&sandbox, &sql) > 0, "{sql}");
+        let found = sandbox.run(["audit", "verify", "--replay"]).exits(7);
+        let told = String::from_utf8_lossy(&found.stdout).into_owned();
+        assert!(told.contains(named) && told.contains(id), "{sql}: {told}");
+        let shown = sandbox.run(show).exits(7).json();
+        assert_eq!(shown["replayed"]["outcome"], outcome, "{sql}: {shown}");
+        // What decisions rest on is data about the past: nothing else depends on it.
+        sandbox.run(["audit", "verify"]).exits(0);
+        put_back(&sandbox);
+    }
+    sandbox.run(["audit", "verify", "--replay"]).exits(0);
+}
+
+#[test]
 fn deleted_rows_and_entries_are_missed() {
     let sandbox = prepared();
     saved(&sandbox);

@@ -142,7 +142,7 @@ impl Facts {
                 Advice::Confirm => (context.reasoned, context.confirmed) = (true, true),
                 Advice::Present => context.mfa_age_millis = 0,
                 Advice::OpenTask => context.task = true,
-                Advice::Root => context.roots = RootKind::ALL.to_vec(),
+                Advice::Root => context.roots = vec![RootKind::Hsm, RootKind::Kms, RootKind::Escrow],
                 Advice::Request { rule } => context.approved.push(rule.clone()),
             }
         }

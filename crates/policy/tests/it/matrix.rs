@@ -35,7 +35,7 @@ fn everything_given(mut query: Query) -> Query {
     query.context.task_open = true;
     query.context.reason_given = true;
     query.context.confirmed = true;
-    query.context.roots = RootKind::ALL.to_vec();
+    query.context.roots = vec![RootKind::Hsm, RootKind::Kms, RootKind::Escrow];
     let both =
         [approval("restricted-export", BOB, &[Role::Steward]), approval("restricted-export", CAROL, &[Role::Owner])];
     query.context.approvals = both.to_vec();
@@ -219,6 +219,23 @@ fn edges() -> Vec<Edge> {
             &[],
             &[],
         ),
+        ("key file beside hardware", prod(c, Mode::Solo), |q| under(q, &[Keyfile, Hsm]), confidential, root),
+        (
+            "key file beside a passphrase",
+            prod(c, Mode::Rehearsal),
+            |q| under(q, &[Keyfile, Passphrase]),
+            confidential,
+            root,
+        ),
+        ("key file beside all, restricted", prod(r, Mode::Solo), |q| under(q, RootKind::ALL), restricted_root, root),
+        (
+            "passphrase beside hardware and escrow",
+            prod(r, Mode::Rehearsal),
+            |q| under(q, &[Passphrase, Hsm, Escrow]),
+            restricted_root,
+            root,
+        ),
+        ("passphrase and escrow", prod(c, Mode::Solo), |q| under(q, &[Passphrase, Escrow]), &[], &[]),
         ("no root", prod(c, Mode::Solo), |q| under(q, &[]), confidential, root),
         ("passphrase", prod(c, Mode::Solo), |q| under(q, &[Passphrase]), &[], &[]),
         ("passphrase, restricted", prod(r, Mode::Solo), |q| under(q, &[Passphrase, Escrow]), restricted_root, root),

@@ -38,24 +38,37 @@ fn the_presence_that_policies_ask_for_is_the_tables() {
     assert_eq!(Some(asked("presence-restricted-export")), of(Class::Restricted).export_presence_secs);
 }
 
+/// Every set of roots, not only one with its escrow: a root that is admitted must not excuse one that is not.
 #[test]
 fn the_roots_that_policies_ask_for_in_prod_are_the_tables() {
+    use RootKind::{Escrow, Hsm, Keyfile, Kms, Passphrase};
+    let mut admitting = Vec::new();
     for class in Class::ALL {
         let mut place = artifact(*class);
         place.env = Environment::Prod;
-        for root in [RootKind::Keyfile, RootKind::Passphrase, RootKind::Hsm, RootKind::Kms] {
-            for escrow in [false, true] {
-                let mut query = with(Action::Write, Resource::Artifact(place.clone()), &[Role::Writer], Mode::Solo);
-                query.context.roots = if escrow { vec![root, RootKind::Escrow] } else { vec![root] };
-                let admitted = match baseline().class_rules(*class).prod_roots {
-                    ProdRoots::Any => true,
-                    ProdRoots::NotKeyFile => root != RootKind::Keyfile,
-                    ProdRoots::HsmOrKmsWithEscrow => matches!(root, RootKind::Hsm | RootKind::Kms) && escrow,
-                };
-                assert_eq!(decide(baseline(), &query).allowed, admitted, "{class} {root} {escrow}");
-            }
+        let mut sets = 0;
+        for chosen in 0..1_u32 << RootKind::ALL.len() {
+            let roots =
+                RootKind::ALL.iter().enumerate().filter(|(at, _)| chosen & (1 << at) != 0).map(|(_, root)| *root);
+            let roots: Vec<RootKind> = roots.collect();
+            let holds = |any: &[RootKind]| roots.iter().any(|root| any.contains(root));
+            let mut query = with(Action::Write, Resource::Artifact(place.clone()), &[Role::Writer], Mode::Solo);
+            query.context.roots = roots.clone();
+            let admitted = match baseline().class_rules(*class).prod_roots {
+                ProdRoots::Any => true,
+                ProdRoots::NotKeyFile => holds(&[Passphrase, Hsm, Kms]) && !holds(&[Keyfile]),
+                ProdRoots::HsmOrKmsWithEscrow => {
+                    holds(&[Hsm, Kms]) && holds(&[Escrow]) && !holds(&[Keyfile, Passphrase])
+                }
+            };
+            let answer = decide(baseline(), &query);
+            assert_eq!(answer.allowed, admitted, "{class} {roots:?}");
+            assert_eq!(answer.advice == [policy::Advice::Root], !admitted, "{class} {roots:?}: {:?}", answer.advice);
+            sets += u32::from(admitted);
         }
+        admitting.push(sets);
     }
+    assert_eq!(admitting, [32, 32, 14, 3]);
 }
 
 #[test]

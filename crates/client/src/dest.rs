@@ -1,9 +1,13 @@
-//! Where `get` puts things: staged beside the destination, shown by one rename, gone without a trace on failure.
+//! Where `get` puts things: staged beside the destination, shown in one step, gone without a trace on failure.
+//!
+//! A single file has no name at all until it is whole, where the file system can do that. What a killed process left of a folder is
+//! removed by the next `get` into the same place.
 //!
 //! Inside the staging folder everything is created below its descriptor with `O_NOFOLLOW` and `O_EXCL`, folders and files first and
 //! links last, so a hostile version can name no place outside of it.
 
 mod stage;
+mod stale;
 
 pub use stage::{LastFolder, Stage};
 
@@ -12,7 +16,7 @@ use api::wire::Problem;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
@@ -76,7 +80,18 @@ pub struct Place {
     name: Vec<u8>,
     hidden: Vec<u8>,
     existing: Existing,
-    armed: bool,
+    staged: Staged,
+}
+
+/// What there is to be shown.
+#[derive(Debug)]
+enum Staged {
+    /// Nothing yet, or nothing any more.
+    Nothing,
+    /// A file without a name.
+    Nameless(OwnedFd),
+    /// What the hidden name names; this descriptor holds the lock on it.
+    Hidden(OwnedFd),
 }
 
 /// The permission bits that new things get here: all but those of the umask, or what the folder's default access list grants.
@@ -130,11 +145,8 @@ impl Place {
             Errno::NOENT | Errno::NOTDIR => Error::NoPlace(folder.clone()),
             other => Error::Io { path: folder.clone(), source: other.into() },
         })?;
-        let mut random = [0; 8];
-        seal::entropy::fill(&mut random)
-            .map_err(|e| Error::Io { path: folder.clone(), source: std::io::Error::other(e) })?;
-        let hidden = format!(".strongroom-staging-{}", hex::encode(random)).into_bytes();
-        let place = Self { parent, folder, name, hidden, existing, armed: false };
+        let hidden = drawn(&folder)?;
+        let place = Self { parent, folder, name, hidden, existing, staged: Staged::Nothing };
         if existing == Existing::Keep && place.taken()?.is_some() {
             return Err(Error::Exists(place.path()));
         }
@@ -152,14 +164,37 @@ impl Place {
     /// # Errors
     /// [`Error::Io`].
     pub fn stage_file(&mut self) -> Result<(File, Granted), Error> {
-        let (probe, granted) = self.folder(|| ())?;
-        drop(probe);
-        rustix::fs::unlinkat(&self.parent, &*self.hidden, AtFlags::REMOVEDIR).map_err(|e| self.failed(e))?;
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.parent, &*self.hidden, flags, Mode::RUSR | Mode::WUSR);
-        let file = file.map_err(|e| self.failed(e))?;
-        self.armed = true;
+        self.sweep();
+        let granted = self.attempt(|place| place.granted(&mut || ()))?;
+        let file = match self.nameless() {
+            Some(file) => {
+                self.staged = Staged::Nameless(file.try_clone().map_err(|e| self.refused(e))?);
+                file
+            }
+            None => self.hidden_file()?,
+        };
         Ok((File::from(file), granted))
+    }
+
+    /// A file that has no name yet, where the file system has such files and this process can name them later.
+    fn nameless(&self) -> Option<OwnedFd> {
+        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.parent, ".", flags, Mode::RUSR | Mode::WUSR).ok()?;
+        let here = rustix::fs::fstat(&file).ok()?;
+        let there = rustix::fs::stat(through_proc(&file)).ok()?;
+        ((here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)).then_some(file)
+    }
+
+    /// A file under the hidden name.
+    fn hidden_file(&mut self) -> Result<OwnedFd, Error> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let make = |place: &Self| {
+            let file = rustix::fs::openat(&place.parent, &*place.hidden, flags, Mode::RUSR | Mode::WUSR)?;
+            place.held(file)
+        };
+        let file = self.attempt(make)?;
+        self.staged = Staged::Hidden(file.try_clone().map_err(|e| self.refused(e))?);
+        Ok(file)
     }
 
     /// Starts a folder.
@@ -171,34 +206,59 @@ impl Place {
     }
 
     /// The same, with something that happens while the first, open folder is there.
-    fn stage_folder_after(&mut self, meanwhile: impl FnOnce()) -> Result<Stage, Error> {
-        let (root, granted) = self.folder(meanwhile)?;
-        self.armed = true;
+    fn stage_folder_after(&mut self, mut meanwhile: impl FnMut()) -> Result<Stage, Error> {
+        self.sweep();
+        let granted = self.attempt(|place| place.granted(&mut meanwhile))?;
+        let root = self.attempt(|place| {
+            // Closed to everybody else from the start: nobody can have put something into what will be shown.
+            let folder = place.held(place.new_folder(Mode::RWXU)?)?;
+            // A default access list may have granted more.
+            rustix::fs::fchmod(&folder, Mode::RWXU)?;
+            Ok(folder)
+        })?;
+        self.staged = Staged::Hidden(root.try_clone().map_err(|e| self.refused(e))?);
         Ok(Stage::new(root, granted))
     }
 
-    /// Looks at what a new folder is granted here, in one that is removed again, and makes the hidden folder closed to everybody
-    /// else from the start: nobody can have put something into what will be shown.
-    fn folder(&self, meanwhile: impl FnOnce()) -> Result<(OwnedFd, Granted), Error> {
-        let open = |mode: Mode| -> rustix::io::Result<OwnedFd> {
-            rustix::fs::mkdirat(&self.parent, &*self.hidden, mode)?;
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            rustix::fs::openat(&self.parent, &*self.hidden, flags, Mode::empty())
-        };
-        let made = || -> rustix::io::Result<_> {
-            let granted = Granted::told_by(&open(Mode::RWXU | Mode::RWXG | Mode::RWXO)?)?;
-            meanwhile();
-            // Refused if somebody put something in.
-            rustix::fs::unlinkat(&self.parent, &*self.hidden, AtFlags::REMOVEDIR)?;
-            let folder = open(Mode::RWXU)?;
-            // A default access list may have granted more.
-            rustix::fs::fchmod(&folder, Mode::RWXU)?;
-            Ok((folder, granted))
-        };
-        made().map_err(|e| {
-            let _ = rustix::fs::unlinkat(&self.parent, &*self.hidden, AtFlags::REMOVEDIR);
-            self.failed(e)
-        })
+    /// Looks at what a new folder is granted here, in one that is removed again. Refused if somebody put something in.
+    fn granted(&self, meanwhile: &mut dyn FnMut()) -> rustix::io::Result<Granted> {
+        let granted = Granted::told_by(&self.new_folder(Mode::RWXU | Mode::RWXG | Mode::RWXO)?)?;
+        meanwhile();
+        match rustix::fs::unlinkat(&self.parent, &*self.hidden, AtFlags::REMOVEDIR) {
+            // Somebody who sweeps was faster.
+            Ok(()) | Err(Errno::NOENT) => Ok(granted),
+            Err(other) => Err(other),
+        }
+    }
+
+    fn new_folder(&self, mode: Mode) -> rustix::io::Result<OwnedFd> {
+        rustix::fs::mkdirat(&self.parent, &*self.hidden, mode)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.parent, &*self.hidden, flags, Mode::empty())
+    }
+
+    /// What was just made under the hidden name, locked: whoever sweeps leaves it alone.
+    fn held(&self, made: OwnedFd) -> rustix::io::Result<OwnedFd> {
+        if stale::hold(self.parent.as_fd(), &self.hidden, made.as_fd())? { Ok(made) } else { Err(Errno::NOENT) }
+    }
+
+    /// Makes something under the hidden name; under another one if a sweep took it away before it was locked.
+    fn attempt<T>(&mut self, mut make: impl FnMut(&Self) -> rustix::io::Result<T>) -> Result<T, Error> {
+        for _ in 1..ATTEMPTS {
+            match make(self) {
+                Err(Errno::NOENT) => self.hidden = drawn(&self.folder)?,
+                Err(other) => {
+                    let _ = rustix::fs::unlinkat(&self.parent, &*self.hidden, AtFlags::REMOVEDIR);
+                    return Err(self.failed(other));
+                }
+                Ok(made) => return Ok(made),
+            }
+        }
+        make(self).map_err(|e| self.failed(e))
+    }
+
+    fn sweep(&self) {
+        stale::sweep(self.parent.as_fd(), rustix::process::geteuid().as_raw());
     }
 
     /// Shows what was staged, under its name, in one step.
@@ -206,14 +266,50 @@ impl Place {
     /// # Errors
     /// [`Error::Exists`] if somebody was first; [`Error::Io`].
     pub fn show(mut self) -> Result<PathBuf, Error> {
-        match (self.existing, self.taken()?) {
-            (Existing::Keep, _) => self.rename_to_free()?,
-            (Existing::Replace, Some(FileType::Directory)) => self.swap()?,
-            (Existing::Replace, _) => self.rename_over()?,
+        if !self.named()? {
+            if !self.is_ours() {
+                return Err(self.failed(Errno::NOENT));
+            }
+            match (self.existing, self.taken()?) {
+                (Existing::Keep, _) => self.rename_to_free()?,
+                (Existing::Replace, Some(FileType::Directory)) => self.swap()?,
+                (Existing::Replace, _) => self.rename_over()?,
+            }
         }
-        self.armed = false;
+        self.staged = Staged::Nothing;
         rustix::fs::fsync(&self.parent).map_err(|e| self.failed(e))?;
         Ok(self.path())
+    }
+
+    /// Gives a file without a name its own; the hidden one, if something else is there that it replaces. Whether it is shown by that.
+    fn named(&mut self) -> Result<bool, Error> {
+        let file = match std::mem::replace(&mut self.staged, Staged::Nothing) {
+            Staged::Nameless(file) => file,
+            other => {
+                self.staged = other;
+                return Ok(false);
+            }
+        };
+        let link = |to: &[u8]| {
+            rustix::fs::linkat(rustix::fs::CWD, through_proc(&file), &self.parent, to, AtFlags::SYMLINK_FOLLOW)
+        };
+        match link(&self.name) {
+            Ok(()) => return Ok(true),
+            Err(Errno::EXIST) if self.existing == Existing::Replace => {}
+            Err(Errno::EXIST) => return Err(Error::Exists(self.path())),
+            Err(other) => return Err(self.failed(other)),
+        }
+        // Before it has the name: there is no moment in which it could be taken for left over.
+        let _ = stale::lock(file.as_fd());
+        link(&self.hidden).map_err(|e| self.failed(e))?;
+        self.staged = Staged::Hidden(file);
+        Ok(false)
+    }
+
+    /// Whether what was staged is still there under the hidden name: nothing else is shown, or removed.
+    fn is_ours(&self) -> bool {
+        let at = |held: &OwnedFd| stale::is_at(self.parent.as_fd(), &self.hidden, held.as_fd());
+        matches!(&self.staged, Staged::Hidden(held) if at(held) == Ok(true))
     }
 
     fn taken(&self) -> Result<Option<FileType>, Error> {
@@ -256,39 +352,43 @@ impl Place {
     }
 
     fn remove(&self, name: &[u8]) -> Result<(), Error> {
-        let path = self.folder.join(crate::source::as_path(name));
-        let is_folder = std::fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir());
-        let removed = if is_folder { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
-        removed.map_err(|source| Error::Io { path, source })
+        let path = || self.folder.join(crate::source::as_path(name));
+        stale::discard(self.parent.as_fd(), name).map_err(|e| Error::Io { path: path(), source: e.into() })
     }
 
     fn failed(&self, errno: Errno) -> Error {
-        Error::Io { path: self.path(), source: errno.into() }
+        self.refused(errno.into())
+    }
+
+    fn refused(&self, source: std::io::Error) -> Error {
+        Error::Io { path: self.path(), source }
     }
 }
 
 impl Drop for Place {
-    /// Removes what was staged and not shown. Folders may have become read-only, so they are opened up again first.
+    /// Removes what was staged and not shown.
     fn drop(&mut self) {
-        if self.armed {
-            let hidden = self.hidden.clone();
-            if self.remove(&hidden).is_err() {
-                open_up(&self.folder.join(crate::source::as_path(&hidden)));
-                let _ = self.remove(&hidden);
-            }
+        if self.is_ours() {
+            let _ = self.remove(&self.hidden);
         }
     }
 }
 
-fn open_up(folder: &Path) {
-    use std::os::unix::fs::PermissionsExt as _;
-    let _ = std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700));
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            open_up(&entry.path());
-        }
-    }
+/// A fresh hidden name.
+fn drawn(folder: &Path) -> Result<Vec<u8>, Error> {
+    let mut random = [0; 8];
+    seal::entropy::fill(&mut random)
+        .map_err(|e| Error::Io { path: folder.to_owned(), source: std::io::Error::other(e) })?;
+    Ok([stale::PREFIX, hex::encode(random).as_bytes()].concat())
 }
+
+/// Where a file that may have no name can be named from.
+fn through_proc(file: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+/// How often something may be taken away between its making and its lock.
+const ATTEMPTS: u32 = 8;
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ mod faults;
 mod hints;
 mod independent;
 mod inside;
+mod killed;
 mod outputs;
 mod prompts;
 mod readme;

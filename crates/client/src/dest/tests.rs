@@ -24,6 +24,136 @@ fn a_file_lands_at_dest_or_in_the_folder_and_never_over_something() {
 }
 
 #[test]
+fn a_file_has_no_name_before_it_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    for existing in [Existing::Keep, Existing::Replace] {
+        for there in
+            [None, Some("file"), Some("folder")].into_iter().take(if existing == Existing::Keep { 1 } else { 3 })
+        {
+            let dest = dir.path().join("out");
+            match there {
+                Some("folder") => std::fs::create_dir_all(dest.join("deep")).unwrap(),
+                Some(_) => std::fs::write(&dest, b"old").unwrap(),
+                None => {}
+            }
+            let before = names(dir.path());
+            let mut place = Place::find(&dest, existing).unwrap();
+            let (mut file, _) = place.stage_file().unwrap();
+            file.write_all(b"new").unwrap();
+            assert_eq!(names(dir.path()), before, "nothing shows, and nothing would be left");
+            place.show().unwrap();
+            assert_eq!((names(dir.path()), std::fs::read(&dest).unwrap()), (vec!["out".to_owned()], b"new".to_vec()));
+            std::fs::remove_file(&dest).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_file_system_without_nameless_files_gets_a_hidden_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let dest = dir.path().join("out");
+    for existing in [Existing::Keep, Existing::Replace] {
+        let mut place = Place::for_file(&dest, b"x", existing).unwrap();
+        let mut file = File::from(place.hidden_file().unwrap());
+        assert_eq!(names(dir.path()).iter().filter(|name| name.starts_with(".strongroom-staging-")).count(), 1);
+        file.write_all(b"new").unwrap();
+        place.show().unwrap();
+        assert_eq!((names(dir.path()), std::fs::read(&dest).unwrap()), (vec!["out".to_owned()], b"new".to_vec()));
+    }
+    let mut place = Place::for_file(&dest, b"x", Existing::Replace).unwrap();
+    place.hidden_file().unwrap();
+    drop(place);
+    assert_eq!(names(dir.path()), ["out"], "what is not shown is gone");
+}
+
+/// A name that is drawn for a staging.
+fn staging(number: u8) -> String {
+    format!(".strongroom-staging-{number:016x}")
+}
+
+#[test]
+fn what_the_dead_left_is_swept_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    // What somebody is at.
+    let mut living = Place::for_folder(&at("living"), Existing::Keep).unwrap();
+    let stage = living.stage_folder().unwrap();
+    stage.folder(b"kept").unwrap();
+    drop(stage);
+    let mut hidden = Place::for_file(&at("hidden"), b"x", Existing::Keep).unwrap();
+    drop(hidden.hidden_file().unwrap());
+    // What is left of a folder that was whole already, one that was not, and a file.
+    std::fs::create_dir_all(at(&staging(1)).join("a/b")).unwrap();
+    std::fs::write(at(&staging(1)).join("a/b/c"), b"plain").unwrap();
+    symlink(at("theirs"), at(&staging(1)).join("a/link")).unwrap();
+    std::fs::create_dir(at(&staging(2))).unwrap();
+    std::fs::write(at(&staging(3)), b"plain").unwrap();
+    // What is not: other names, links, something else under such a name, an old folder that was being replaced.
+    let others = ["theirs".to_owned(), format!("{}-old", staging(4)), ".strongroom-staging-".into(), staging(5) + "0"];
+    for name in &others {
+        std::fs::create_dir(at(name)).unwrap();
+        std::fs::write(at(name).join("kept"), b"kept").unwrap();
+    }
+    symlink(at("theirs"), at(&staging(6))).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, at(&staging(7)), FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let parent = rustix::fs::open(dir.path(), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+    let me = rustix::process::geteuid().as_raw();
+    let before = everything(dir.path());
+    for (folder, mode) in [("a/b", 0o500), ("a", 0o000), ("", 0o500)] {
+        std::fs::set_permissions(at(&staging(1)).join(folder), std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    stale::sweep(parent.as_fd(), me);
+    let kept = |path: &Path| [1, 2, 3].iter().all(|number| !path.starts_with(at(&staging(*number))));
+    let expected: Vec<_> = before.into_iter().filter(|(path, ..)| kept(path)).collect();
+    assert_eq!(everything(dir.path()), expected);
+
+    std::fs::create_dir(at(&staging(1))).unwrap();
+    stale::sweep(parent.as_fd(), me + 1);
+    assert!(at(&staging(1)).exists(), "another user's is not ours to take");
+    assert_eq!(living.show().unwrap(), at("living"));
+    assert_eq!(hidden.show().unwrap(), at("hidden"));
+    Place::for_file(&at("next"), b"x", Existing::Keep).unwrap().stage_file().unwrap();
+    assert!(!at(&staging(1)).exists(), "the next one sweeps");
+}
+
+#[test]
+fn a_staging_that_was_swept_before_it_was_locked_is_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let parent = rustix::fs::open(dir.path(), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+    let me = rustix::process::geteuid().as_raw();
+    let mut place = Place::for_folder(&dir.path().join("out"), Existing::Keep).unwrap();
+    let stage = place.stage_folder_after(|| stale::sweep(parent.as_fd(), me)).unwrap();
+    stage.folder(b"d").unwrap();
+    place.show().unwrap();
+    let mut place = Place::for_folder(&dir.path().join("other"), Existing::Keep).unwrap();
+    let mut swept = 0;
+    let first = place.hidden.clone();
+    let made = place.attempt(|place| {
+        let folder = place.new_folder(Mode::RWXU)?;
+        if swept < 3 {
+            swept += 1;
+            stale::sweep(parent.as_fd(), me);
+        }
+        place.held(folder)
+    });
+    assert!(made.is_ok() && place.hidden != first);
+    assert_eq!(names(dir.path()).len(), 2);
+}
+
+#[test]
+fn nothing_but_what_was_staged_is_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut place = Place::for_folder(&dir.path().join("out"), Existing::Keep).unwrap();
+    place.stage_folder().unwrap();
+    let hidden = dir.path().join(crate::source::as_path(&place.hidden));
+    std::fs::remove_dir(&hidden).unwrap();
+    std::fs::create_dir(&hidden).unwrap();
+    std::fs::write(hidden.join("planted"), b"theirs").unwrap();
+    assert!(matches!(place.show(), Err(Error::Io { .. })));
+    assert!(!dir.path().join("out").exists() && hidden.join("planted").exists());
+}
+
+#[test]
 fn somebody_who_was_faster_is_not_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     let dest = dir.path().join("out");
@@ -110,8 +240,12 @@ fn only_granted_bits_are_given_and_never_the_special_ones() {
     assert_eq!(of(&hidden), 0o700, "while it is filled nobody else may look");
     drop(place);
     let mut place = Place::for_file(&dir.path().join("out"), b"x", Existing::Keep).unwrap();
-    let (_, granted) = place.stage_file().unwrap();
+    let (file, granted) = place.stage_file().unwrap();
     assert_eq!(granted, Granted(umasked));
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o7777, 0o600);
+    drop(place);
+    let mut place = Place::for_file(&dir.path().join("out"), b"x", Existing::Keep).unwrap();
+    place.hidden_file().unwrap();
     assert_eq!(of(&dir.path().join(crate::source::as_path(&place.hidden))), 0o600);
 }
 

@@ -37,6 +37,9 @@ pub(crate) enum Error {
     BadRequest { what: &'static str, why: String },
     #[error("the session is not valid: {0}")]
     BadSession(&'static str),
+    /// A bound on what one principal may ask; others go on.
+    #[error("{0}")]
+    TooMany(&'static str),
     #[error("refused")]
     Refused { what: String, code: Code, refusal: Box<Refusal> },
     #[error("{what}: {why}")]
@@ -103,6 +106,9 @@ impl From<Error> for Problem {
             Error::BadRequest { what, why } => Self::new(Code::BadRequest, what, why),
             Error::BadSession(_) => {
                 Self::new(Code::BadSession, "the session was refused", why).with_try("start a new session")
+            }
+            Error::TooMany(_) => {
+                Self::new(Code::Busy, "too many requests", why).with_try("wait, then run the command again")
             }
             Error::Refused { what, code, refusal } => refused(what, code, refusal),
             Error::Conflict { what, why, hint } => Self { try_: hint, ..Self::new(Code::Conflict, what, why) },

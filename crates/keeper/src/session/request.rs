@@ -41,7 +41,7 @@ pub(crate) fn verified(
     let action = Action::from_number(request.action);
     let action = action.ok_or_else(|| Error::bad("the release request", "an unknown action"))?;
     let versions = request.versions.iter().copied().map(VersionId::from_bytes).collect();
-    nonces.take(request.nonce, Timestamp::from_millis(request.time_ms), now)?;
+    nonces.take(session.principal, request.nonce, Timestamp::from_millis(request.time_ms), now)?;
     Ok(Asked { signed, action, versions })
 }
 

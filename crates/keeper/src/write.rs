@@ -12,14 +12,16 @@ pub(crate) use class::{Classed, Wished, class_of};
 pub(crate) use commit::commit;
 
 use crate::datastore::Transaction;
-use crate::decide::{About, Verdict};
+use crate::decide::{About, Verdict, judge};
 use crate::engine::Engine;
+use crate::epochs;
 use crate::error::{Error, Result};
+use crate::facts::{self, Actor, Circumstances};
 use crate::journal::{By, Event};
 use crate::keys::domains::wrap_of;
-use crate::rows::{Draft, Table};
+use crate::rows::{Artifact, Draft, PolicySet, Table, Workspace};
 use crate::session::Session;
-use api::terms::{ObjectId, Timestamp, VersionId};
+use api::terms::{Action, DecisionId, ObjectId, Timestamp, VersionId};
 use log::entry::Kind;
 
 /// How long a version may stay unfinished before garbage collection takes it, counted from its last sign of life.
@@ -70,15 +72,76 @@ pub(crate) fn own_draft(
         .ok_or_else(|| Error::NotFound(format!("the version {version} being written")))
 }
 
-/// Registers more objects, and renews the lease.
+/// What is asked again of whoever goes on with a draft: the right to write may have gone since it was begun.
+struct Again<'a> {
+    engine: &'a Engine,
+    session: &'a Session,
+    version: VersionId,
+    now: Timestamp,
+    decision: DecisionId,
+}
+
+/// The caller's draft, and what the policy says now of writing it.
+struct Judged {
+    draft: Draft,
+    actor: Actor,
+    verdict: Verdict,
+    about: About,
+}
+
+impl<'a> Again<'a> {
+    fn new(engine: &'a Engine, session: &'a Session, version: VersionId) -> Result<Self> {
+        let decision = DecisionId::from_bytes(crate::system::random()?);
+        Ok(Self { engine, session, version, now: engine.now()?, decision })
+    }
+
+    fn by(&self) -> By {
+        By::session(self.session, self.now)
+    }
+
+    fn judge(&self, tx: &mut dyn Transaction) -> Result<Judged> {
+        let (engine, session) = (self.engine, self.session);
+        let guard = &engine.keys.guard;
+        let draft = own_draft(engine, tx, session, self.version)?;
+        let subjects = [
+            *session.principal.as_bytes(),
+            *draft.workspace.as_bytes(),
+            *draft.artifact.as_bytes(),
+            PolicySet::row_id(),
+        ];
+        epochs::hold(tx, &subjects)?;
+        if !epochs::closing(tx, &subjects)?.is_empty() {
+            return Err(Error::Stale);
+        }
+        let workspace: Workspace = guard.expect(tx, draft.workspace.as_bytes())?;
+        let artifact: Artifact = guard.expect(tx, draft.artifact.as_bytes())?;
+        let actor = facts::actor(engine, tx, session.principal)?;
+        let rules = engine.rules(tx)?;
+        let here = (draft.class, draft.environment);
+        let resource = facts::resource_of(&artifact, draft.class, draft.environment);
+        let circumstances = Circumstances::plain(self.now)?;
+        let query = facts::query(engine, session, &actor, Action::Write, resource, &circumstances);
+        let verdict = judge(&rules, self.decision, &query);
+        let about = About::placed(format!("{}/{}", workspace.name, artifact.name), &session.name, here);
+        Ok(Judged { draft, actor, verdict, about })
+    }
+}
+
+/// Registers more objects, and renews the lease. Whoever may not write any more does not keep a draft alive.
 pub(crate) fn extend(engine: &Engine, session: &Session, version: VersionId, new: &[ObjectId]) -> Result<()> {
     objects::check_count(new)?;
-    let until = engine.now()?.plus_millis(LEASE_MILLIS);
-    engine.store.write(|tx| {
-        let draft = own_draft(engine, tx, session, version)?;
+    let again = Again::new(engine, session, version)?;
+    let until = again.now.plus_millis(LEASE_MILLIS);
+    let (about, outcome) = engine.store.write(|tx| {
+        let Judged { draft, verdict, about, .. } = again.judge(tx)?;
+        if !verdict.answer.allowed {
+            return Ok::<_, Error>((about, denied(engine, tx, &again.by(), verdict, "version.extend")?));
+        }
         renew(engine, tx, draft, until)?;
-        objects::register(tx, &engine.keys.guard, version, new, until)
-    })
+        objects::register(tx, &engine.keys.guard, version, new, until)?;
+        Ok((about, Outcome::Done(())))
+    })?;
+    outcome.told(&about)
 }
 
 /// Moves the lease of a draft and of its objects.
@@ -89,14 +152,20 @@ fn renew(engine: &Engine, tx: &mut dyn Transaction, draft: Draft, until: Timesta
     objects::renew(tx, version, until)
 }
 
-/// Gives a version up: its key is forgotten, its objects become garbage.
+/// Gives a version up: its key is forgotten, its objects become garbage. Whoever lost the right to write may still give up what they
+/// began; a suspended principal does nothing.
 pub(crate) fn abandon(engine: &Engine, session: &Session, version: VersionId) -> Result<()> {
-    let by = By::session(session, engine.now()?);
-    engine.store.write(|tx| {
-        let draft = own_draft(engine, tx, session, version)?;
+    let again = Again::new(engine, session, version)?;
+    let (about, outcome) = engine.store.write(|tx| {
+        let Judged { draft, actor, verdict, about } = again.judge(tx)?;
+        if actor.row.suspended && !verdict.answer.allowed {
+            return Ok::<_, Error>((about, denied(engine, tx, &again.by(), verdict, "version.abandon")?));
+        }
         let ticket = tx.ticket()?;
-        give_up(engine, tx, &by, &draft, "given up", ticket)
-    })
+        give_up(engine, tx, &again.by(), &draft, "given up", ticket)?;
+        Ok((about, Outcome::Done(())))
+    })?;
+    outcome.told(&about)
 }
 
 /// Removes a draft and logs its outcome.

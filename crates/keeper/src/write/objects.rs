@@ -12,6 +12,8 @@ const TABLE: &str = "object";
 
 /// The most objects in one command.
 pub(crate) const MAX_OBJECTS: usize = 1024;
+/// The most objects of a version: twice what a record can name, because a segment that was interrupted starts anew as another object.
+const MAX_OF_VERSION: i64 = 2 * 65_536;
 
 /// Registered for a version being written; `at` is the end of the lease.
 pub(crate) const LEASED: i64 = 0;
@@ -36,10 +38,23 @@ pub(crate) fn check_owner(guard: &Guard, object: ObjectId, version: VersionId, m
 
 /// Refuses the id of a version that was given up: its objects wait for a collection, which a draft of the same id would contradict.
 pub(crate) fn check_unused(tx: &mut dyn Transaction, version: VersionId) -> Result<()> {
-    let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM object WHERE version = $1";
-    match tx.query(sql, &[version.as_bytes().into()])?.one()?.integer(0)? {
+    match count(tx, version)? {
         0 => Ok(()),
         _ => Err(Error::conflict("the new version", "its id was used before")),
+    }
+}
+
+/// How many objects are registered for a version.
+fn count(tx: &mut dyn Transaction, version: VersionId) -> Result<i64> {
+    let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM object WHERE version = $1";
+    Ok(tx.query(sql, &[version.as_bytes().into()])?.one()?.integer(0)?)
+}
+
+fn too_many() -> Error {
+    Error::Conflict {
+        what: "the objects",
+        why: "the version being written has 131,072 of them, twice what it can name".into(),
+        hint: Some("run the command again: it starts a new version".into()),
     }
 }
 
@@ -74,7 +89,10 @@ pub(crate) fn register(
         taken += tx.query(&sql, &values)?.len();
         Ok(())
     })?;
-    if taken == objects.len() { Ok(()) } else { Err(Error::conflict("the objects", "one is in use already")) }
+    if taken != objects.len() {
+        return Err(Error::conflict("the objects", "one is in use already"));
+    }
+    if count(tx, version)? <= MAX_OF_VERSION { Ok(()) } else { Err(too_many()) }
 }
 
 /// Moves the lease of every object of a version being written.

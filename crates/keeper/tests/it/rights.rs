@@ -2,7 +2,7 @@
 
 use crate::decisions::{entries, principal, staff};
 use crate::world::{Client, Put, World, code, name};
-use api::terms::{Action, Class, Code, Environment, Kind, Mode, PrincipalKind, Timestamp};
+use api::terms::{Action, Class, Code, Environment, Kind, Mode, ObjectId, PrincipalKind, Timestamp};
 use api::wire::{
     Answer, AuditFilter, Command, Explain, GrantSpec, KeyRotate, PolicyApply, PrincipalAdd, PrincipalItem, Problem,
     Refusal, Revocation,
@@ -430,4 +430,57 @@ fn a_change_that_cannot_be_made_changes_nothing() {
     let rick = items.iter().find(|item| item.name == "rick").unwrap();
     assert_eq!((rick.clearance, rick.suspended, held(rick)), (Class::Confidential, false, vec!["lab=reader".into()]));
     Client::new(&keeper, &world, Some("rick")).release(Action::Read, "lab/net").unwrap();
+}
+
+#[test]
+fn whoever_may_not_write_any_more_keeps_no_draft_alive() {
+    let world = staffed();
+    let keeper = world.open();
+    let as_ = |who| Client::new(&keeper, &world, Some(who));
+    let (owner, wanda, aud) = (Client::new(&keeper, &world, None), as_("wanda"), as_("aud"));
+    let wanda_is = |suspended, grants: &[(&str, &str)], revoke| {
+        let suspended = Some(suspended);
+        let add = principal("wanda", Class::Confidential, grants);
+        owner.call(Command::PrincipalAdd(PrincipalAdd { suspended, revoke, change: true, ..add })).unwrap();
+    };
+    let (left, kept) = (Put::new("lab/net"), Put::new("lab/net"));
+    wanda.begin(&left).unwrap();
+    wanda.begin(&kept).unwrap();
+    let extend = |put: &Put| {
+        let objects = vec![ObjectId::from_bytes(crate::world::random())];
+        wanda.call(Command::Extend { version: put.version, objects })
+    };
+    let abandon = |put: &Put| wanda.call(Command::Abandon { version: put.version });
+    let denials = |act: &str| entries(&aud, act).iter().filter(|item| item.entry["kind"] == "denial").count();
+    extend(&left).unwrap();
+    assert_eq!((denials("version.extend"), denials("version.abandon")), (0, 0));
+
+    wanda_is(true, &[], Vec::new());
+    let refused = |problem: Problem| matches!(problem.code, Code::Denied | Code::Gone | Code::NotFound);
+    assert!(refused(extend(&left).unwrap_err()) && refused(abandon(&left).unwrap_err()));
+    assert_eq!((denials("version.extend"), denials("version.abandon")), (1, 1), "in the log");
+    // While it is being taken away it is not used either.
+    wanda_is(false, &[], Vec::new());
+    extend(&left).unwrap();
+    let of_wanda = format!("x'{}'", wanda.session.principal());
+    assert_eq!(world.tamper(&format!("INSERT INTO closing (subject, at) VALUES ({of_wanda}, 1)")), 1);
+    assert_eq!((code(extend(&left)), code(abandon(&left))), (Code::Busy, Code::Busy));
+    world.tamper("DELETE FROM closing");
+    // An edited row is refused before it counts.
+    let edit = |by| world.tamper(&format!("UPDATE principal SET ticket = ticket + {by} WHERE id = {of_wanda}"));
+    edit(1);
+    assert_eq!((code(extend(&left)), code(abandon(&left))), (Code::BadSignature, Code::BadSignature));
+    edit(-1);
+
+    // Without the role the draft is not kept alive, but what was begun may be given up.
+    wanda_is(false, &[], revoke("lab", Some("writer")));
+    assert!(refused(extend(&left).unwrap_err()));
+    assert_eq!(denials("version.extend"), 2);
+    abandon(&kept).unwrap();
+    // So it ends with the lease that it had, and its objects with it.
+    world.clock.advance(25 * 3_600_000);
+    let Answer::Collect(plan) = as_("cus").call(Command::CollectMark { grace_secs: 0, dry: false }).unwrap() else {
+        panic!()
+    };
+    assert!(left.objects.iter().all(|object| plan.objects.contains(object)), "{plan:?}");
 }

@@ -218,6 +218,32 @@ fn objects_belong_to_one_version() {
 }
 
 #[test]
+fn a_version_being_written_has_a_bounded_number_of_objects() {
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    let put = Put::new("lab/net");
+    let (begun, _) = client.begin(&put).unwrap();
+    // Twice the segments that a record can name, the two that were begun with among them; registered one by one this would take long.
+    let many = format!(
+        "INSERT INTO object WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 131069) \
+         SELECT randomblob(16), x'{}', 0, 0, x'' FROM n",
+        put.version
+    );
+    assert_eq!(world.tamper(&many), 131_069);
+    let extend = |objects| client.call(Command::Extend { version: put.version, objects });
+    let object = |byte| ObjectId::from_bytes([byte; 16]);
+    extend(vec![object(1)]).unwrap();
+    extend(vec![object(1)]).unwrap();
+    let refused = extend(vec![object(2)]).unwrap_err();
+    assert!(refused.code == Code::Conflict && refused.why.contains("131,072"), "{refused:?}");
+    let again = Put { objects: vec![object(3)], ..put.clone() };
+    assert_eq!(code(client.begin(&again)), Code::Conflict, "nor by taking it up again");
+    world.tamper("DELETE FROM object WHERE mac = x''");
+    client.commit(&put, &begun).unwrap();
+}
+
+#[test]
 fn restricted_data_wants_a_reason_and_a_confirmation_in_solo() {
     let world = World::new(Mode::Solo);
     let keeper = world.open();

@@ -21,7 +21,7 @@ pub(crate) struct Facts {
     pub(crate) context: Circumstances,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct PrincipalFacts {
     pub(crate) id: String,
     pub(crate) kind: PrincipalKind,
@@ -32,14 +32,14 @@ pub(crate) struct PrincipalFacts {
     pub(crate) envs: Vec<Environment>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum ResourceFacts {
     Vault,
     Workspace(String),
     Artifact(ArtifactFacts),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct ArtifactFacts {
     pub(crate) id: String,
     pub(crate) workspace: String,

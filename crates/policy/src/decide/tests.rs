@@ -2,6 +2,7 @@ use super::*;
 use crate::facts::{Approval, Artifact, Context, Mfa, Principal, PrincipalState, Resource, Workspace};
 use crate::role::{Held, Role, Scope};
 use crate::set::{Pins, Source, schema};
+use crate::slice::{Names, ResourceFacts};
 use api::terms::{
     Action, ArtifactId, AuthMethod, Class, Environment, Kind, Mode, PrincipalId, PrincipalKind, RootKind, Timestamp,
     VaultId, WorkspaceId,
@@ -12,7 +13,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::Value;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 fn id(n: u8) -> [u8; 16] {
     [n; 16]
@@ -227,6 +228,29 @@ proptest! {
         prop_assert_eq!(checked.is_ok(), facts.action_applies());
     }
 
+    /// Entities are built once for the same subjects, and anew when any fact about them differs.
+    #[test]
+    fn entities_are_shared_by_none_but_the_same_subjects(query in a_query(), other_time in any::<u32>()) {
+        let facts = facts_of(baseline(), &query);
+        let names = Names::new().unwrap();
+        let build = |facts: &Facts| Slice::build(&names, facts).unwrap().entities;
+        let first = build(&facts);
+        let mut later = facts.clone();
+        later.context.mfa_age_millis = other_time.into();
+        prop_assert!(Arc::ptr_eq(&first, &build(&later)));
+        let mut changed = vec![facts.clone(); 3];
+        changed[0].principal.active = !facts.principal.active;
+        changed[1].vault.push('0');
+        match &mut changed[2].resource {
+            ResourceFacts::Vault => changed[2].principal.id.push('0'),
+            ResourceFacts::Workspace(id) => id.push('0'),
+            ResourceFacts::Artifact(artifact) => artifact.quarantined = !artifact.quarantined,
+        }
+        for other in changed {
+            prop_assert!(!first.deep_eq(&build(&other)));
+        }
+    }
+
     /// The shape of a fact that is lost: an attribute, an edge, an entity, a field of the context.
     #[test]
     fn losing_any_fact_never_turns_a_no_into_a_yes(query in a_query(), solo_restricted in any::<bool>()) {
@@ -282,7 +306,7 @@ fn poorer_slices(slice: &Slice, entities: &Value, context: &Value) -> Vec<Slice>
         let of = &slice.request;
         let (principal, action) = (of.principal().unwrap().clone(), of.action().unwrap().clone());
         let request = Request::new(principal, action, of.resource().unwrap().clone(), context, None).unwrap();
-        Slice { request, entities: Entities::from_json_value(Value::Array(entities), None).unwrap() }
+        Slice { request, entities: Arc::new(Entities::from_json_value(Value::Array(entities), None).unwrap()) }
     };
     poorer.into_iter().map(build).collect()
 }
@@ -329,7 +353,7 @@ fn a_value_of_the_wrong_type_denies() {
         let json: Value = serde_json::from_str(&text.replace(from, to)).unwrap();
         let entities = Entities::from_json_value(json.get("entities").unwrap().clone(), None).unwrap();
         let request = slice.request.clone();
-        let outcome = evaluate(baseline(), &whole, &Slice { request, entities });
+        let outcome = evaluate(baseline(), &whole, &Slice { request, entities: Arc::new(entities) });
         assert!(!outcome.allowed && !outcome.errors.is_empty(), "{to}");
     }
 }

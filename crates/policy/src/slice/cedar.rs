@@ -7,9 +7,11 @@ use api::terms::{Action, PrincipalKind};
 use cedar_policy::{
     Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, ParseErrors, Request, RestrictedExpression,
 };
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
-/// Names that every slice uses, parsed once.
-#[derive(Debug, Clone)]
+/// What slices share: names, parsed once, and entities.
+#[derive(Debug)]
 pub(crate) struct Names {
     kinds: Vec<(PrincipalKind, EntityTypeName)>,
     vault: EntityTypeName,
@@ -19,6 +21,7 @@ pub(crate) struct Names {
     roles: Vec<(Role, EntityUid)>,
     /// The age of a proof of presence that was never given: Cedar parses the name of the function anew for each duration.
     never: RestrictedExpression,
+    known: Known,
 }
 
 impl Names {
@@ -33,6 +36,7 @@ impl Names {
             actions: Action::ALL.iter().map(|a| (*a, uid(&action, a.word()))).collect(),
             roles: Role::ALL.iter().map(|r| (*r, uid(&role, r.word()))).collect(),
             never: duration(NEVER_MILLIS),
+            known: Known::default(),
         })
     }
 
@@ -55,45 +59,86 @@ fn uid(type_name: &EntityTypeName, id: &str) -> EntityUid {
     EntityUid::from_type_name_and_id(type_name.clone(), EntityId::new(id))
 }
 
+/// Entities that were built before. Only speed depends on it: they follow from what they are found by.
+#[derive(Debug, Default)]
+struct Known(RwLock<HashMap<Subjects, Arc<Entities>>>);
+
+/// What entities are built from: everything but action and circumstances.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Subjects {
+    principal: PrincipalFacts,
+    resource: ResourceFacts,
+    vault: String,
+}
+
+impl Known {
+    const MAX: usize = 1024;
+
+    fn get_or_build(
+        &self,
+        facts: &Facts,
+        build: impl FnOnce() -> Result<Entities, String>,
+    ) -> Result<Arc<Entities>, String> {
+        let subjects = Subjects {
+            principal: facts.principal.clone(),
+            resource: facts.resource.clone(),
+            vault: facts.vault.clone(),
+        };
+        if let Some(entities) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&subjects) {
+            return Ok(Arc::clone(entities));
+        }
+        let entities = Arc::new(build()?);
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= Self::MAX {
+            known.clear();
+        }
+        known.insert(subjects, Arc::clone(&entities));
+        Ok(entities)
+    }
+}
+
 /// What Cedar is given.
 #[derive(Debug)]
 pub(crate) struct Slice {
     pub(crate) request: Request,
-    pub(crate) entities: Entities,
+    pub(crate) entities: Arc<Entities>,
 }
 
 impl Slice {
     /// Builds request and entities. The types of [`Facts`] guarantee the schema, which a property test holds them to, so
     /// that nothing is checked again here.
     pub(crate) fn build(names: &Names, facts: &Facts) -> Result<Self, String> {
-        let vault = uid(&names.vault, &facts.vault);
         let principal = uid(names.kind(facts.principal.kind)?, &facts.principal.id);
-        let mut entities = Vec::with_capacity(4);
-        entities.push(principal_entity(names, principal.clone(), &facts.principal)?);
-        let in_vault = |uid: &EntityUid| Entity::new_no_attrs(uid.clone(), [vault.clone()].into());
         let resource = match &facts.resource {
-            ResourceFacts::Vault => vault.clone(),
-            ResourceFacts::Workspace(id) => {
-                let workspace = uid(&names.workspace, id);
-                entities.push(in_vault(&workspace));
-                workspace
-            }
-            ResourceFacts::Artifact(artifact) => {
-                let workspace = uid(&names.workspace, &artifact.workspace);
-                let resource = uid(&names.artifact, &artifact.id);
-                entities.push(in_vault(&workspace));
-                entities.push(artifact_entity(resource.clone(), workspace, vault.clone(), artifact)?);
-                resource
-            }
+            ResourceFacts::Vault => uid(&names.vault, &facts.vault),
+            ResourceFacts::Workspace(id) => uid(&names.workspace, id),
+            ResourceFacts::Artifact(artifact) => uid(&names.artifact, &artifact.id),
         };
-        entities.push(Entity::with_uid(vault));
         let context = context(names, &facts.context)?;
         let action = names.action(facts.action)?;
-        Ok(Self {
-            request: Request::new(principal, action, resource, context, None).map_err(|e| e.to_string())?,
-            entities: Entities::from_entities(entities, None).map_err(|e| e.to_string())?,
-        })
+        let entities = names.known.get_or_build(facts, || entities(names, facts, &principal, &resource))?;
+        let request = Request::new(principal, action, resource, context, None).map_err(|e| e.to_string())?;
+        Ok(Self { request, entities })
     }
+}
+
+/// The principal, the resource and what it lies in.
+fn entities(names: &Names, facts: &Facts, principal: &EntityUid, resource: &EntityUid) -> Result<Entities, String> {
+    let vault = uid(&names.vault, &facts.vault);
+    let in_vault = |uid: EntityUid| Entity::new_no_attrs(uid, [vault.clone()].into());
+    let mut entities = Vec::with_capacity(4);
+    entities.push(principal_entity(names, principal.clone(), &facts.principal)?);
+    match &facts.resource {
+        ResourceFacts::Vault => {}
+        ResourceFacts::Workspace(_) => entities.push(in_vault(resource.clone())),
+        ResourceFacts::Artifact(artifact) => {
+            let workspace = uid(&names.workspace, &artifact.workspace);
+            entities.push(in_vault(workspace.clone()));
+            entities.push(artifact_entity(resource.clone(), workspace, vault.clone(), artifact)?);
+        }
+    }
+    entities.push(Entity::with_uid(vault));
+    Entities::from_entities(entities, None).map_err(|e| e.to_string())
 }
 
 fn principal_entity(names: &Names, uid: EntityUid, facts: &PrincipalFacts) -> Result<Entity, String> {

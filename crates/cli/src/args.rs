@@ -12,15 +12,18 @@ pub use audit::{AuditCommand, AuditQueryArgs};
 pub use data::{CatArgs, GetArgs, HistoryArgs, LsArgs, PutArgs, ReasonArgs, VerifyArgs};
 pub use value::{Asserted, ByteRange, Duration, Tag};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Protects model artifacts and sensitive data: sealed at the source, opened only where policy allows, every release in a log.
 #[derive(Debug, Parser)]
 #[command(name = "strongroom", version, max_term_width = 100, disable_help_subcommand = true)]
 #[command(after_help = "References: WORKSPACE/ARTIFACT[@v3|@alias][/path/in/artifact]; no @ means the latest version.
-Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 sign in or unlock, 5 denied, 6 approval needed, 7 integrity,
-8 conflict, 9 temporary, 10 gone, 130 interrupted.")]
+Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 sign in or unlock, 5 denied, 6 approval needed,
+7 integrity, 8 conflict, 9 temporary, 10 gone, 130 interrupted.
+Environment: every flag has a variable, such as STRONGROOM_VAULT and STRONGROOM_PUT_CLASS.")]
 pub struct Cli {
     /// Options of every command.
     #[command(flatten)]
@@ -35,40 +38,40 @@ pub struct Cli {
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// The vault folder [default: the nearest .strongroom upwards]
-    #[arg(long, global = true, value_name = "DIR", env = "STRONGROOM_VAULT", hide_env = true)]
+    #[arg(long, global = true, value_name = "DIR")]
     pub vault: Option<PathBuf>,
     /// Act as this principal (rehearsal vaults); for `policy explain`, about whom to ask
-    #[arg(long = "as", global = true, value_name = "PRINCIPAL", env = "STRONGROOM_AS", hide_env = true)]
+    #[arg(long = "as", global = true, value_name = "PRINCIPAL")]
     pub principal: Option<String>,
     /// What this session proved, on your word: mfa=now or mfa=none (rehearsal vaults) [default: mfa=now]
-    #[arg(long = "assert", global = true, value_name = "FACT", env = "STRONGROOM_ASSERT", hide_env = true)]
+    #[arg(long = "assert", global = true, value_name = "FACT")]
     pub presence: Option<Asserted>,
     /// How to print
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", env = "STRONGROOM_FORMAT", hide_env = true)]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     pub format: Option<Format>,
     /// Whether to show progress bars on standard error
-    #[arg(long, global = true, value_enum, value_name = "WHEN", env = "STRONGROOM_PROGRESS", hide_env = true)]
+    #[arg(long, global = true, value_enum, value_name = "WHEN")]
     pub progress: Option<When>,
     /// The root's key file [default: $XDG_CONFIG_HOME/strongroom/<vault id>.key]
-    #[arg(long, global = true, value_name = "PATH", env = "STRONGROOM_KEYFILE", hide_env = true)]
+    #[arg(long, global = true, value_name = "PATH")]
     pub keyfile: Option<PathBuf>,
     /// Read the passphrase from this file instead of a prompt
-    #[arg(long, global = true, value_name = "PATH", env = "STRONGROOM_PASSPHRASE_FILE", hide_env = true)]
+    #[arg(long, global = true, value_name = "PATH")]
     pub passphrase_file: Option<PathBuf>,
     /// The log's anchor [default: $XDG_STATE_HOME/strongroom/<vault id>.anchor]
-    #[arg(long, global = true, value_name = "PATH", env = "STRONGROOM_ANCHOR", hide_env = true)]
+    #[arg(long, global = true, value_name = "PATH")]
     pub anchor: Option<PathBuf>,
     /// Print results and errors only
-    #[arg(short, long, global = true, env = "STRONGROOM_QUIET", hide_env = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Say more about what happens
-    #[arg(short, long, global = true, env = "STRONGROOM_VERBOSE", hide_env = true)]
+    #[arg(short, long, global = true)]
     pub verbose: bool,
     /// Do not ask for confirmation
-    #[arg(short, long, global = true, env = "STRONGROOM_YES", hide_env = true)]
+    #[arg(short, long, global = true)]
     pub yes: bool,
     /// Say what would happen, and do nothing
-    #[arg(short = 'n', long, global = true, env = "STRONGROOM_DRY_RUN", hide_env = true)]
+    #[arg(short = 'n', long, global = true)]
     pub dry_run: bool,
 }
 
@@ -96,40 +99,36 @@ pub enum When {
     Never,
 }
 
-impl Command {
-    /// Its words, for `strongroom WORDS --help`.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Init(_) => "init",
-            Self::Put(_) => "put",
-            Self::Get(_) => "get",
-            Self::Cat(_) => "cat",
-            Self::Ls(_) => "ls",
-            Self::Show { .. } => "show",
-            Self::History(_) => "history",
-            Self::Verify(_) => "verify",
-            Self::Status(_) => "status",
-            Self::Key(KeyCommand::Ls) => "key ls",
-            Self::Key(KeyCommand::Show { .. }) => "key show",
-            Self::Key(KeyCommand::Rotate { .. }) => "key rotate",
-            Self::Principal(PrincipalCommand::Add(_)) => "principal add",
-            Self::Principal(PrincipalCommand::Ls) => "principal ls",
-            Self::Principal(PrincipalCommand::Show { .. }) => "principal show",
-            Self::Policy(PolicyCommand::Show) => "policy show",
-            Self::Policy(PolicyCommand::Lint { .. }) => "policy lint",
-            Self::Policy(PolicyCommand::Test { .. }) => "policy test",
-            Self::Policy(PolicyCommand::Explain { .. }) => "policy explain",
-            Self::Policy(PolicyCommand::Apply { .. }) => "policy apply",
-            Self::Audit(AuditCommand::Tail { .. }) => "audit tail",
-            Self::Audit(AuditCommand::Query(_)) => "audit query",
-            Self::Audit(AuditCommand::Show { .. }) => "audit show",
-            Self::Audit(AuditCommand::Prove { .. }) => "audit prove",
-            Self::Audit(AuditCommand::Verify { .. }) => "audit verify",
-            Self::Audit(AuditCommand::Export { .. }) => "audit export",
-            Self::Gc(_) => "gc",
-            Self::Completions { .. } => "completions",
-        }
-    }
+/// What was asked for, and the words of the command, for `strongroom WORDS --help`.
+///
+/// # Errors
+/// When that is no command of ours; help and version too.
+pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<(Cli, String), clap::Error> {
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(words)?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    let below = std::iter::successors(matches.subcommand(), |(_, matches)| matches.subcommand());
+    let words: Vec<&str> = below.map(|(name, _)| name).collect();
+    Ok((cli, words.join(" ")))
+}
+
+/// The command line, with a variable of the environment for every flag: `STRONGROOM_VAULT` for a global one, `STRONGROOM_PUT_CLASS`
+/// for one of a command.
+pub fn command() -> clap::Command {
+    with_variables(Cli::command(), "STRONGROOM")
+}
+
+fn with_variables(command: clap::Command, prefix: &str) -> clap::Command {
+    let below = |name: &str| format!("{prefix}_{}", name.replace('-', "_").to_uppercase());
+    let command = command.mut_args(|arg| {
+        let Some(variable) = arg.get_long().map(below) else { return arg };
+        let arg = arg.env(variable).hide_env(true);
+        // As people write them: 1, yes and on are true as well.
+        let switch = matches!(arg.get_action(), ArgAction::SetTrue);
+        if switch { arg.value_parser(BoolishValueParser::new()) } else { arg }
+    });
+    let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    names.iter().fold(command, |command, name| command.mut_subcommand(name, |sub| with_variables(sub, &below(name))))
 }
 
 /// What to do.
@@ -177,4 +176,52 @@ pub enum Command {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// Every flag as `command --flag`, with its variable.
+    fn flags(command: &clap::Command, words: &str, out: &mut Vec<(String, Option<String>)>) {
+        for arg in command.get_arguments() {
+            if let Some(long) = arg.get_long() {
+                let variable = arg.get_env().map(|name| name.to_string_lossy().into_owned());
+                out.push((format!("{words}--{long}"), variable));
+            }
+        }
+        for sub in command.get_subcommands() {
+            flags(sub, &format!("{words}{} ", sub.get_name()), out);
+        }
+    }
+
+    #[test]
+    fn every_flag_has_a_variable_of_its_own() {
+        let mut found = Vec::new();
+        flags(&command(), "", &mut found);
+        assert!(found.len() > 60, "{}", found.len());
+        let mut by_variable = BTreeMap::new();
+        for (flag, variable) in found {
+            let variable = variable.unwrap_or_else(|| panic!("{flag} has no variable"));
+            let words = flag.replace([' ', '-'], "_").replace("___", "_").replace("__", "_").to_uppercase();
+            assert_eq!(variable, format!("STRONGROOM_{}", words.trim_start_matches('_')), "{flag}");
+            if let Some(other) = by_variable.insert(variable.clone(), flag.clone()) {
+                panic!("{variable} is of {other} and of {flag}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_words_of_a_command_are_the_parsers() {
+        let words = |line: &str| parse(line.split(' ').map(OsString::from)).map(|(_, words)| words).unwrap();
+        assert_eq!(words("strongroom put f lab/a"), "put");
+        assert_eq!(words("strongroom --vault v policy explain read lab/a --as alice"), "policy explain");
+        assert_eq!(words("strongroom audit tail"), "audit tail");
+    }
+
+    #[test]
+    fn the_parser_is_sound() {
+        command().debug_assert();
+    }
 }

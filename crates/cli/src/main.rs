@@ -8,8 +8,6 @@ mod run;
 mod suggest;
 mod unlock;
 
-use args::Cli;
-use clap::Parser as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use output::Failure;
 use std::process::ExitCode;
@@ -17,13 +15,13 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let hardened = harden();
     let json = wants_json();
-    let code = match Cli::try_parse() {
+    let code = match args::parse(std::env::args_os()) {
         Err(error) => usage(&error, json),
-        Ok(cli) => {
+        Ok((cli, words)) => {
             if hardened.is_none() {
                 output::stderr("warning: core dumps could not be turned off");
             }
-            match run::run(cli) {
+            match run::run(cli, &words) {
                 Ok(code) => code,
                 Err((failure, json)) => failure.report(json),
             }

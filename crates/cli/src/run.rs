@@ -22,8 +22,8 @@ pub struct Context {
     output: Output,
 }
 
-/// Runs a command; answers its exit code, or what went wrong and whether to say it in JSON.
-pub fn run(cli: Cli) -> Result<u8, (Failure, bool)> {
+/// Runs a command, which is called by these words; answers its exit code, or what went wrong and whether to say it in JSON.
+pub fn run(cli: Cli, words: &str) -> Result<u8, (Failure, bool)> {
     let Cli { mut global, command } = cli;
     let is_json = |format| matches!(format, Some(Format::Json | Format::Jsonl));
     let early = is_json(global.format);
@@ -33,8 +33,7 @@ pub fn run(cli: Cli) -> Result<u8, (Failure, bool)> {
     let json = is_json(global.format);
     let output = Output::new(global.format.unwrap_or(Format::Auto), global.quiet, global.verbose);
     let context = Context { global, config, output };
-    let name = command.name();
-    dispatch(&context, command).map_err(|failure| (failure.of_command(name), json))
+    dispatch(&context, command).map_err(|failure| (failure.of_command(words), json))
 }
 
 fn dispatch(context: &Context, command: Command) -> Result<u8, Failure> {
@@ -58,9 +57,8 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, Failure> {
 }
 
 fn completions(shell: clap_complete::Shell) -> Result<u8, Failure> {
-    use clap::CommandFactory as _;
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "strongroom", &mut script);
+    clap_complete::generate(shell, &mut crate::args::command(), "strongroom", &mut script);
     print(&script).map(|()| 0)
 }
 

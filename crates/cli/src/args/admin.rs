@@ -9,19 +9,19 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub struct InitArgs {
     /// How the vault is run: solo (one person) or rehearsal (team rules on one machine, for learning and tests)
-    #[arg(long, default_value = "solo", env = "STRONGROOM_MODE", hide_env = true)]
+    #[arg(long, default_value = "solo")]
     pub mode: Mode,
     /// What opens it
-    #[arg(long, value_enum, default_value = "keyfile", env = "STRONGROOM_ROOT", hide_env = true)]
+    #[arg(long, value_enum, default_value = "keyfile")]
     pub root: RootKindArg,
     /// Make no recovery code
-    #[arg(long, conflicts_with = "recovery_file", env = "STRONGROOM_NO_RECOVERY", hide_env = true)]
+    #[arg(long, conflicts_with = "recovery_file")]
     pub no_recovery: bool,
     /// Where the recovery code goes
-    #[arg(long, value_name = "FILE", env = "STRONGROOM_RECOVERY_FILE", hide_env = true)]
+    #[arg(long, value_name = "FILE")]
     pub recovery_file: Option<PathBuf>,
     /// Name of the first principal [default: the user's name]
-    #[arg(long, value_name = "NAME", env = "STRONGROOM_OWNER", hide_env = true)]
+    #[arg(long, value_name = "NAME")]
     pub owner: Option<String>,
 }
 
@@ -48,16 +48,16 @@ pub enum KeyCommand {
     /// Give domain keys a new version and wrap everything again; the depot is not touched
     Rotate {
         /// Only of this workspace
-        #[arg(long, value_name = "NAME", env = "STRONGROOM_WORKSPACE", hide_env = true)]
+        #[arg(long, value_name = "NAME")]
         workspace: Option<String>,
         /// Only of this environment
-        #[arg(long = "env", value_name = "ENVIRONMENT", env = "STRONGROOM_ENV", hide_env = true)]
+        #[arg(long = "env", value_name = "ENVIRONMENT")]
         environment: Option<Environment>,
         /// Only of this classification
-        #[arg(long, env = "STRONGROOM_CLASS", hide_env = true)]
+        #[arg(long)]
         class: Option<Class>,
         /// Return when the new version writes; later commands go on wrapping
-        #[arg(long, env = "STRONGROOM_NO_WAIT", hide_env = true)]
+        #[arg(long)]
         no_wait: bool,
     },
 }
@@ -84,10 +84,10 @@ pub struct PrincipalAddArgs {
     #[arg(value_name = "NAME")]
     pub name: String,
     /// user, service or workload [default of a new one: user]
-    #[arg(long, env = "STRONGROOM_KIND", hide_env = true)]
+    #[arg(long)]
     pub kind: Option<PrincipalKind>,
     /// The highest classification it may see: public, internal, confidential or restricted [default of a new one: internal]
-    #[arg(long, value_name = "CLASS", env = "STRONGROOM_CLEARANCE", hide_env = true)]
+    #[arg(long, value_name = "CLASS")]
     pub clearance: Option<Class>,
     /// Give it a role in a workspace (vault: in all), as lab=reader or lab=reader:2027-01-31; may be repeated. Roles: reader, writer,
     /// steward, custodian, policy-author, auditor, owner
@@ -97,13 +97,13 @@ pub struct PrincipalAddArgs {
     #[arg(long, value_name = "WORKSPACE[=ROLE]", requires = "change")]
     pub revoke: Vec<String>,
     /// Refuse it everything
-    #[arg(long, env = "STRONGROOM_SUSPENDED", hide_env = true)]
+    #[arg(long)]
     pub suspended: bool,
     /// It is suspended no more
-    #[arg(long, requires = "change", conflicts_with = "suspended", env = "STRONGROOM_ACTIVE", hide_env = true)]
+    #[arg(long, requires = "change", conflicts_with = "suspended")]
     pub active: bool,
     /// It exists already: change what is named here and leave everything else as it is
-    #[arg(long, env = "STRONGROOM_CHANGE", hide_env = true)]
+    #[arg(long)]
     pub change: bool,
 }
 
@@ -137,13 +137,13 @@ pub enum PolicyCommand {
         #[arg(value_name = "REF")]
         reference: Option<String>,
         /// With write and alias: the class that put would be given [default: as for put]
-        #[arg(long, env = "STRONGROOM_CLASS", hide_env = true)]
+        #[arg(long)]
         class: Option<Class>,
         /// With write and alias: the environment [default: as for put]
-        #[arg(long = "env", value_name = "ENVIRONMENT", env = "STRONGROOM_ENV", hide_env = true)]
+        #[arg(long = "env", value_name = "ENVIRONMENT")]
         environment: Option<Environment>,
         /// With write and alias: what it would be
-        #[arg(long, env = "STRONGROOM_KIND", hide_env = true)]
+        #[arg(long)]
         kind: Option<Kind>,
         /// With write: what it would be made from; may be repeated
         #[arg(long = "from", value_name = "REF")]
@@ -158,7 +158,7 @@ pub enum PolicyCommand {
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
         /// The hash of the set this change was made against
-        #[arg(long, value_name = "HASH", env = "STRONGROOM_BASE", hide_env = true)]
+        #[arg(long, value_name = "HASH")]
         base: Option<String>,
     },
 }
@@ -175,6 +175,6 @@ pub struct StatusArgs {
 #[derive(Debug, Args)]
 pub struct GcArgs {
     /// What is younger stays
-    #[arg(long, default_value = "24h", value_name = "TIME", env = "STRONGROOM_GRACE", hide_env = true)]
+    #[arg(long, default_value = "24h", value_name = "TIME")]
     pub grace: Duration,
 }

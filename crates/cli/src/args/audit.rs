@@ -9,7 +9,7 @@ pub enum AuditCommand {
     /// The newest entries
     Tail {
         /// How many
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000), env = "STRONGROOM_LIMIT", hide_env = true)]
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
     },
     /// Entries that match
@@ -26,16 +26,16 @@ pub enum AuditCommand {
         #[arg(value_name = "ENTRY")]
         entry: String,
         /// Write the proof to this file
-        #[arg(short, long, value_name = "FILE", env = "STRONGROOM_OUTPUT", hide_env = true)]
+        #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
     /// Derive the whole log again: every hash, both signatures, the anchor
     Verify {
         /// The anchor is missing, and this log is known to be the newest one: make it again
-        #[arg(long, env = "STRONGROOM_NEW_ANCHOR", hide_env = true)]
+        #[arg(long)]
         new_anchor: bool,
         /// Make every decision in the log again, from what was stored for it
-        #[arg(long, conflicts_with = "new_anchor", env = "STRONGROOM_REPLAY", hide_env = true)]
+        #[arg(long, conflicts_with = "new_anchor")]
         replay: bool,
     },
     /// Write the log out in the tlog-tiles layout
@@ -50,24 +50,24 @@ pub enum AuditCommand {
 #[derive(Debug, Args)]
 pub struct AuditQueryArgs {
     /// By this principal
-    #[arg(long = "principal", value_name = "NAME", env = "STRONGROOM_PRINCIPAL", hide_env = true)]
+    #[arg(long = "principal", value_name = "NAME")]
     pub by: Option<String>,
     /// About this artifact or version
-    #[arg(long = "ref", value_name = "REF", env = "STRONGROOM_REF", hide_env = true)]
+    #[arg(long = "ref", value_name = "REF")]
     pub reference: Option<String>,
     /// Of this act, or of acts that begin so
-    #[arg(long, value_name = "ACT", env = "STRONGROOM_ACT", hide_env = true)]
+    #[arg(long, value_name = "ACT")]
     pub act: Option<String>,
     /// At or after this time (2026-01-31 or 2026-01-31T12:00:00Z)
-    #[arg(long, value_name = "TIME", env = "STRONGROOM_SINCE", hide_env = true)]
+    #[arg(long, value_name = "TIME")]
     pub since: Option<api::terms::Timestamp>,
     /// Before this time
-    #[arg(long, value_name = "TIME", env = "STRONGROOM_UNTIL", hide_env = true)]
+    #[arg(long, value_name = "TIME")]
     pub until: Option<api::terms::Timestamp>,
     /// At most this many
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000), env = "STRONGROOM_LIMIT", hide_env = true)]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub limit: u32,
     /// Continue after this index (`next` of the page before)
-    #[arg(long, value_name = "INDEX", env = "STRONGROOM_AFTER", hide_env = true)]
+    #[arg(long, value_name = "INDEX")]
     pub after: Option<u64>,
 }

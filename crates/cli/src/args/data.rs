@@ -16,13 +16,13 @@ pub struct PutArgs {
     #[arg(value_name = "WORKSPACE/ARTIFACT")]
     pub target: String,
     /// Classification: public, internal, confidential or restricted [default: the workspace's, else confidential]
-    #[arg(long, env = "STRONGROOM_CLASS", hide_env = true)]
+    #[arg(long)]
     pub class: Option<Class>,
     /// Environment: dev, staging or prod [default: dev]
-    #[arg(long = "env", value_name = "ENVIRONMENT", env = "STRONGROOM_ENV", hide_env = true)]
+    #[arg(long = "env", value_name = "ENVIRONMENT")]
     pub environment: Option<Environment>,
     /// What it is: model, dataset, code or other
-    #[arg(long, env = "STRONGROOM_KIND", hide_env = true)]
+    #[arg(long)]
     pub kind: Option<Kind>,
     /// Attach a tag; may be repeated
     #[arg(long = "tag", value_name = "KEY=VALUE")]
@@ -48,10 +48,10 @@ pub struct PutArgs {
 #[derive(Debug, Clone, Default, Args)]
 pub struct ReasonArgs {
     /// Why you need it (restricted data)
-    #[arg(long, value_name = "TEXT", env = "STRONGROOM_REASON", hide_env = true)]
+    #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
     /// WORKSPACE/ARTIFACT again (restricted data in a solo vault)
-    #[arg(long, value_name = "WORKSPACE/ARTIFACT", env = "STRONGROOM_CONFIRM", hide_env = true)]
+    #[arg(long, value_name = "WORKSPACE/ARTIFACT")]
     pub confirm: Option<String>,
 }
 
@@ -65,7 +65,7 @@ pub struct GetArgs {
     #[arg(value_name = "DEST")]
     pub dest: PathBuf,
     /// Replace what is there
-    #[arg(long, env = "STRONGROOM_FORCE", hide_env = true)]
+    #[arg(long)]
     pub force: bool,
     /// Why.
     #[command(flatten)]
@@ -79,7 +79,7 @@ pub struct CatArgs {
     #[arg(value_name = "REF[/PATH]")]
     pub reference: OsString,
     /// Only these bytes: A-B (both included), A- or -N
-    #[arg(long, value_name = "A-B", env = "STRONGROOM_BYTES", hide_env = true, allow_hyphen_values = true)]
+    #[arg(long, value_name = "A-B", allow_hyphen_values = true)]
     pub bytes: Option<ByteRange>,
     /// Why.
     #[command(flatten)]
@@ -93,10 +93,10 @@ pub struct LsArgs {
     #[arg(value_name = "WORKSPACE|REF[/PREFIX]")]
     pub what: Option<OsString>,
     /// At most this many
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1000), env = "STRONGROOM_LIMIT", hide_env = true)]
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,
     /// Continue after this one (`next` of the page before)
-    #[arg(long, value_name = "NEXT", env = "STRONGROOM_AFTER", hide_env = true)]
+    #[arg(long, value_name = "NEXT")]
     pub after: Option<String>,
     /// Why.
     #[command(flatten)]
@@ -110,10 +110,10 @@ pub struct HistoryArgs {
     #[arg(value_name = "REF")]
     pub reference: String,
     /// At most this many
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000), env = "STRONGROOM_LIMIT", hide_env = true)]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,
     /// Continue below this version number
-    #[arg(long, value_name = "N", env = "STRONGROOM_BEFORE", hide_env = true)]
+    #[arg(long, value_name = "N")]
     pub before: Option<u64>,
 }
 
@@ -124,10 +124,10 @@ pub struct VerifyArgs {
     #[arg(value_name = "REF")]
     pub references: Vec<String>,
     /// Every version of every artifact
-    #[arg(long, conflicts_with = "references", env = "STRONGROOM_ALL", hide_env = true)]
+    #[arg(long, conflicts_with = "references")]
     pub all: bool,
     /// Rebuild the state from the log and compare it with the tables
-    #[arg(long, env = "STRONGROOM_STATE", hide_env = true)]
+    #[arg(long)]
     pub state: bool,
     /// Why.
     #[command(flatten)]

@@ -18,6 +18,7 @@ mod rehearsal;
 mod sandbox;
 mod scale;
 mod secrets;
+mod settings;
 mod sources;
 mod terminal;
 mod trips;

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::facts::{self, Actor, Circumstances};
 use crate::journal::{By, Event};
 use crate::keys::domains::wrap_of;
-use crate::rows::{Artifact, Draft, PolicySet, Table, Workspace};
+use crate::rows::{Draft, PolicySet, Table, Workspace};
 use crate::session::Session;
 use api::terms::{Action, DecisionId, ObjectId, Timestamp, VersionId};
 use log::entry::Kind;
@@ -114,7 +114,7 @@ impl<'a> Again<'a> {
             return Err(Error::Stale);
         }
         let workspace: Workspace = guard.expect(tx, draft.workspace.as_bytes())?;
-        let artifact: Artifact = guard.expect(tx, draft.artifact.as_bytes())?;
+        let artifact = draft.makes(guard.expect(tx, draft.artifact.as_bytes())?, self.now);
         let actor = facts::actor(engine, tx, session.principal)?;
         let rules = engine.rules(tx)?;
         let here = (draft.class, draft.environment);

@@ -45,6 +45,16 @@ pub(crate) struct Artifact {
     pub(crate) latest: u64,
 }
 
+impl Artifact {
+    /// What it is to whoever would write a version of it. Before there is one, nothing counts that an unfinished one said.
+    pub(crate) fn as_begun(self, by: PrincipalId, kind: Option<Kind>, class: Class, now: Timestamp) -> Self {
+        if self.latest > 0 {
+            return self;
+        }
+        Self { kind: kind.unwrap_or(Kind::Other), class, created: now, creator: by, ..self }
+    }
+}
+
 impl Table for Artifact {
     const NAME: &'static str = "artifact";
     const INDEX: &'static [&'static str] = &["workspace", "name", "latest"];
@@ -120,6 +130,13 @@ impl Table for Alias {
     }
 }
 
+impl Draft {
+    /// The artifact as this version would make it.
+    pub(crate) fn makes(&self, artifact: Artifact, now: Timestamp) -> Artifact {
+        artifact.as_begun(self.principal, self.kind, self.class, now)
+    }
+}
+
 /// A version being written. Under a MAC, but no part of the logged state: it ends with a commit or is given up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -131,6 +148,8 @@ pub(crate) struct Draft {
     pub(crate) class: Class,
     pub(crate) class_why: String,
     pub(crate) environment: Environment,
+    /// The kind that was asked for: the artifact's, if this becomes its first version.
+    pub(crate) kind: Option<Kind>,
     pub(crate) key: KeyId,
     pub(crate) intent: api::terms::EntryId,
     pub(crate) begun: Timestamp,

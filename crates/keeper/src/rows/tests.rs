@@ -125,8 +125,9 @@ fn drafts() -> impl Strategy<Value = Draft> {
         id(KeyId::from_bytes),
         id(EntryId::from_bytes),
     );
-    let rest = (select(Class::ALL), texts(), select(Environment::ALL), times(), times());
-    (ids, rest).prop_map(|(ids, (class, class_why, environment, begun, lease_until))| {
+    let kinds = prop::option::of(select(Kind::ALL));
+    let rest = (select(Class::ALL), texts(), select(Environment::ALL), kinds, times(), times());
+    (ids, rest).prop_map(|(ids, (class, class_why, environment, kind, begun, lease_until))| {
         let (version, artifact, workspace, principal, key, intent) = ids;
         Draft {
             version,
@@ -136,6 +137,7 @@ fn drafts() -> impl Strategy<Value = Draft> {
             class,
             class_why,
             environment,
+            kind,
             key,
             intent,
             begun,

@@ -217,11 +217,13 @@ impl Call<'_> {
         let wished = Wished { class: command.class, at_least: command.at_least, kind: command.kind };
         let Classed { class, why: class_why, conflict } = class_of(Some(&workspace), found.as_ref(), wished);
         let new_artifact = found.is_none();
-        let artifact = found.unwrap_or_else(|| Artifact {
+        let kind = existing.map_or(command.kind, |draft| draft.kind);
+        let artifact = found.map(|found| found.as_begun(self.session.principal, kind, class, self.now));
+        let artifact = artifact.unwrap_or_else(|| Artifact {
             id: self.ids.artifact,
             workspace: workspace.id,
             name: command.artifact.clone(),
-            kind: command.kind.unwrap_or(Kind::Other),
+            kind: kind.unwrap_or(Kind::Other),
             class,
             created: self.now,
             creator: self.session.principal,
@@ -242,9 +244,11 @@ impl Call<'_> {
         let same = draft.artifact == site.artifact.id
             && draft.environment == self.command.environment
             && self.command.class.is_none_or(|class| class == draft.class)
-            && self.command.at_least.is_none_or(|least| least <= draft.class);
+            && self.command.at_least.is_none_or(|least| least <= draft.class)
+            && self.command.kind.is_none_or(|kind| draft.kind == Some(kind));
         if !same {
-            return Err(Error::conflict("the new version", "it was begun for another artifact, class or environment"));
+            let why = "it was begun for another artifact, class, environment or kind";
+            return Err(Error::conflict("the new version", why));
         }
         Ok(Site { class: draft.class, class_why: "resumed", ..site })
     }
@@ -297,6 +301,7 @@ impl Call<'_> {
             class: site.class,
             class_why: site.class_why.to_owned(),
             environment: self.command.environment,
+            kind: self.command.kind,
             key: minted.id,
             intent: self.ids.intent,
             begun: self.now,

@@ -84,7 +84,7 @@ impl Call<'_> {
             return Err(Error::Stale);
         }
         let workspace: Workspace = guard.expect(tx, draft.workspace.as_bytes())?;
-        let artifact: Artifact = guard.expect(tx, draft.artifact.as_bytes())?;
+        let artifact = draft.makes(guard.expect(tx, draft.artifact.as_bytes())?, self.now);
         let path = format!("{}/{}", workspace.name, artifact.name);
         let actor = facts::actor(engine, tx, self.session.principal)?;
         let by = By::session(self.session, self.now);
@@ -98,6 +98,10 @@ impl Call<'_> {
         }
         if artifact.latest > 0 && draft.class < artifact.class {
             let why = format!("the artifact became {} since it was begun", artifact.class);
+            return Err(Error::conflict("the new version", why));
+        }
+        if draft.kind.is_some_and(|kind| kind != artifact.kind) {
+            let why = format!("the artifact became a {} since it was begun", artifact.kind);
             return Err(Error::conflict("the new version", why));
         }
         let checked = check::record(engine, tx, &draft, &self.record)?;
@@ -151,11 +155,7 @@ impl Call<'_> {
         engine.watch.mark(tx)?;
         let version = self.version(&draft, artifact.latest + 1, checked, from);
         let first = artifact.latest == 0;
-        let artifact = Artifact {
-            latest: version.number,
-            class: if first { draft.class } else { artifact.class.max(draft.class) },
-            ..artifact
-        };
+        let artifact = Artifact { latest: version.number, class: artifact.class.max(draft.class), ..artifact };
         let mut changes = vec![guard.insert(tx, &version, ticket)?, guard.update(tx, &artifact, ticket)?];
         changes.extend(self.move_alias(tx, &version, ticket)?);
         tx.query(

@@ -484,3 +484,54 @@ fn whoever_may_not_write_any_more_keeps_no_draft_alive() {
     };
     assert!(left.objects.iter().all(|object| plan.objects.contains(object)), "{plan:?}");
 }
+
+#[test]
+fn what_a_new_artifact_is_says_whoever_commits_first_and_nobody_who_only_began() {
+    let world = staffed();
+    let keeper = world.open();
+    let as_ = |who| Client::new(&keeper, &world, Some(who));
+    let owner = Client::new(&keeper, &world, None);
+    owner.call(Command::PrincipalAdd(principal("will", Class::Confidential, &[("lab", "writer")]))).unwrap();
+    let (wanda, will) = (as_("wanda"), as_("will"));
+    let of = |kind| Put { kind, ..Put::new("lab/new") };
+    let (model, open) = (of(Some(Kind::Model)), of(None));
+    let (begun_model, _) = wanda.begin(&model).unwrap();
+    let (begun_open, _) = wanda.begin(&open).unwrap();
+    // Nor is anything decided by what was only begun: a model may not be written here, a dataset may.
+    let no_models = "@id(\"no-models\") @reason(\"no models\") @owner(\"pol\") \
+                     forbid (principal, action == Action::\"write\", resource is Artifact) when { resource.kind == \"model\" };";
+    let sources = BTreeMap::from([("own.cedar".to_owned(), no_models.to_owned())]);
+    as_("pol").call(Command::PolicyApply(PolicyApply { sources, base: None })).unwrap();
+    let ask = |kind| Explain { reference: Some("lab/new".into()), kind, ..Explain::of(Action::Write) };
+    assert!(explain(&will, ask(Some(Kind::Dataset))).unwrap().allowed);
+    assert!(!explain(&will, ask(Some(Kind::Model))).unwrap().allowed);
+    let data = of(Some(Kind::Dataset));
+    let (begun, _) = will.begin(&data).unwrap();
+    let extend = |client: &Client<'_>, put: &Put| {
+        client
+            .call(Command::Extend { version: put.version, objects: vec![ObjectId::from_bytes(crate::world::random())] })
+    };
+    extend(&will, &data).unwrap();
+    assert_eq!(code(extend(&wanda, &model)), Code::Denied);
+    assert_eq!(code(wanda.commit(&model, &begun_model)), Code::Denied);
+    as_("pol").call(Command::PolicyApply(PolicyApply { sources: BTreeMap::new(), base: None })).unwrap();
+    assert_eq!(will.commit(&data, &begun).unwrap().version.number, 1);
+
+    let db = rusqlite::Connection::open(world.dir().join("keeper.db")).unwrap();
+    let is = || -> (String, String) {
+        let sql = "SELECT json_extract(CAST(body AS TEXT), '$.kind'), json_extract(CAST(body AS TEXT), '$.creator') \
+                   FROM artifact WHERE name = 'new'";
+        db.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    };
+    let dataset_of_will = ("dataset".to_owned(), will.session.principal().to_string());
+    assert_eq!(is(), dataset_of_will);
+    // What was begun as something else is refused and says so; what named no kind goes in as what the artifact is now.
+    let refused = wanda.commit(&model, &begun_model).unwrap_err();
+    assert!(refused.code == Code::Conflict && refused.why.contains("dataset"), "{refused:?}");
+    assert_eq!(wanda.commit(&open, &begun_open).unwrap().version.number, 2);
+    assert_eq!(is(), dataset_of_will);
+    let other = Put { kind: Some(Kind::Dataset), ..model.clone() };
+    assert_eq!(code(wanda.begin(&other)), Code::Conflict, "a draft keeps its kind");
+    let Answer::StateVerified(state) = as_("aud").call(Command::StateVerify).unwrap() else { panic!() };
+    assert!(state.ok, "{state:?}");
+}

@@ -7,8 +7,8 @@ mod problem;
 mod version;
 
 pub use admin::{
-    GrantSpec, KeyItem, KeyList, KeyRotate, KeyRotated, PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked,
-    PolicyShown, PrincipalAdd, PrincipalItem, Revocation, RootItem, Status, VaultInfo,
+    BaselineApply, GrantSpec, KeyItem, KeyList, KeyRotate, KeyRotated, PolicyApplied, PolicyApply, PolicyCheck,
+    PolicyChecked, PolicyShown, PrincipalAdd, PrincipalItem, Revocation, RootItem, Status, VaultInfo,
 };
 pub use audit::{
     AuditFilter, AuditItem, AuditPage, ClockAccepted, DecisionsReplayed, Explain, Freshness, LogHead, LogVerified,
@@ -89,6 +89,8 @@ pub enum Command {
     PolicyCheck(PolicyCheck),
     /// Replace the organisation's part of the policy set.
     PolicyApply(PolicyApply),
+    /// Move the vault to this program's baseline. Answered as [`Command::PolicyApply`].
+    BaselineApply(BaselineApply),
     /// Entries of the log.
     Audit(AuditFilter),
     /// One entry.

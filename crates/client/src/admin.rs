@@ -5,9 +5,9 @@ use crate::seat::unexpected;
 use api::terms::Code;
 use api::terms::Name;
 use api::wire::{
-    Answer, AuditFilter, AuditItem, AuditPage, ClockAccepted, Command, DecisionsReplayed, Explain, KeyItem, KeyList,
-    KeyRotate, KeyRotated, ListPage, ListQuery, LogVerified, PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked,
-    PolicyShown, PrincipalAdd, PrincipalItem, Problem, Refusal, StateVerified, Status, VersionItem,
+    Answer, AuditFilter, AuditItem, AuditPage, BaselineApply, ClockAccepted, Command, DecisionsReplayed, Explain,
+    KeyItem, KeyList, KeyRotate, KeyRotated, ListPage, ListQuery, LogVerified, PolicyApplied, PolicyApply, PolicyCheck,
+    PolicyChecked, PolicyShown, PrincipalAdd, PrincipalItem, Problem, Refusal, StateVerified, Status, VersionItem,
 };
 use std::path::Path;
 
@@ -148,6 +148,14 @@ impl Client {
     /// `denied`, `conflict`, `bad-request` for sources that do not validate.
     pub fn policy_apply(&self, apply: PolicyApply) -> Result<PolicyApplied, Problem> {
         ask!(self, Command::PolicyApply(apply), Answer::PolicyApplied(applied) => applied)
+    }
+
+    /// Moves the vault to this program's baseline.
+    ///
+    /// # Errors
+    /// `denied`, `conflict` if it has it, `bad-request` for sources that do not validate under it.
+    pub fn baseline_apply(&self, apply: BaselineApply) -> Result<PolicyApplied, Problem> {
+        ask!(self, Command::BaselineApply(apply), Answer::PolicyApplied(applied) => applied)
     }
 
     /// Entries of the log.

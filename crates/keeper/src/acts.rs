@@ -40,12 +40,23 @@ pub(crate) struct Wanted {
     pub(crate) act: &'static str,
     /// What it is about, in words.
     pub(crate) path: String,
+    /// The policies that decide.
+    pub(crate) under: Under,
+}
+
+/// Which policies decide on an act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Under {
+    /// Those in force, which must have this program's baseline.
+    Current,
+    /// Those in force, whatever their baseline: for the act that moves it.
+    Applied,
 }
 
 impl Wanted {
     /// Of the vault itself.
     pub(crate) fn vault(action: Action, act: &'static str) -> Self {
-        Self { action, resource: Resource::Vault, act, path: THE_VAULT.into() }
+        Self { action, resource: Resource::Vault, act, path: THE_VAULT.into(), under: Under::Current }
     }
 }
 
@@ -123,7 +134,10 @@ fn decided(
     circumstances: &Circumstances,
 ) -> Result<Verdict> {
     let actor = facts::actor(engine, tx, session.principal)?;
-    let rules = engine.rules(tx)?;
+    let rules = match wanted.under {
+        Under::Current => engine.rules(tx)?,
+        Under::Applied => engine.rules_as_applied(tx)?,
+    };
     let query = facts::query(engine, session, &actor, wanted.action, wanted.resource.clone(), circumstances);
     Ok(judge(&rules, id, &query))
 }

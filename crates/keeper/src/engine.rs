@@ -4,14 +4,15 @@ use crate::cache::Facts;
 use crate::clock::Watch;
 use crate::datastore::{Datastore, Transaction};
 use crate::error::{Error, Result};
+use crate::kept;
 use crate::keys::{Domains, VaultKeys};
 use crate::ledger::Ledger;
 use crate::release::Queue;
-use crate::rows::{PolicySet, PolicySource};
+use crate::rows::{PolicySet, PolicySource, Table};
 use crate::session::Nonces;
 use api::terms::{Mode, PrincipalId, Timestamp, VaultId};
 use api::wire::VaultInfo;
-use policy::{Pins, Set, Source};
+use policy::{Digest, Pins, Set, Source};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
@@ -71,40 +72,72 @@ impl Engine {
 
     /// The policy set in force in this transaction: from memory if it is the one that the row names. The set's epoch has no MAC
     /// and is not asked.
+    ///
+    /// # Errors
+    /// [`Error::OtherBaseline`], besides what the database says: until a vault is moved to this program's baseline, nothing is
+    /// decided but that.
     pub(crate) fn rules(&self, tx: &mut dyn Transaction) -> Result<Arc<Set>> {
+        let row = in_force(&self.keys, tx)?.current()?;
+        self.rules_of(tx, &row)
+    }
+
+    /// The same with whatever baseline it has, if it is not newer than this program's.
+    pub(crate) fn rules_as_applied(&self, tx: &mut dyn Transaction) -> Result<Arc<Set>> {
+        let row = in_force(&self.keys, tx)?.not_newer()?;
+        self.rules_of(tx, &row)
+    }
+
+    fn rules_of(&self, tx: &mut dyn Transaction, row: &PolicySet) -> Result<Arc<Set>> {
         let loaded = self.rules.loaded();
-        if loaded.hash().to_string() == self.rules_hash(tx)? {
+        if loaded.hash().to_string() == row.hash && (loaded.pins() == Pins::Required) == row.is_current() {
             return Ok(loaded);
         }
-        let set = Arc::new(load_rules(&self.keys, tx)?);
+        let set = Arc::new(read_rules(&self.keys, tx, row)?);
         self.rules.replace(&set);
         Ok(set)
     }
 
+    /// Refuses to go on with a set that was loaded with another baseline, unless it was moved meanwhile.
+    pub(crate) fn refuse_other_baseline(&self) -> Result<()> {
+        match self.rules.loaded().pins() {
+            Pins::Required => Ok(()),
+            Pins::Waived => self.store.read(|tx| self.rules(tx)).map(drop),
+        }
+    }
+
     /// The hash of the policy set in force, from its row under a MAC.
     pub(crate) fn rules_hash(&self, tx: &mut dyn Transaction) -> Result<String> {
-        Ok(self.keys.guard.expect::<PolicySet>(tx, &PolicySet::row_id())?.hash)
+        Ok(in_force(&self.keys, tx)?.current()?.hash)
     }
 }
 
-/// Reads the policy set from its rows and checks that it is the one that was applied.
+/// The row of the set in force.
+pub(crate) fn in_force(keys: &VaultKeys, tx: &mut dyn Transaction) -> Result<PolicySet> {
+    keys.guard.expect(tx, &PolicySet::row_id())
+}
+
+/// Reads the policy set from its rows and checks that it is the one that was applied. One with an older baseline is what was kept
+/// of it then.
 pub(crate) fn load_rules(keys: &VaultKeys, tx: &mut dyn Transaction) -> Result<Set> {
-    let row: PolicySet = keys.guard.expect(tx, &PolicySet::row_id())?;
-    let sources = rule_sources(keys, tx, &row)?;
+    let row = in_force(keys, tx)?.not_newer()?;
+    read_rules(keys, tx, &row)
+}
+
+fn read_rules(keys: &VaultKeys, tx: &mut dyn Transaction, row: &PolicySet) -> Result<Set> {
+    let sources = rule_sources(keys, tx, row)?;
+    let altered = || Error::Altered { table: PolicySet::NAME, row: row.hash.clone() };
+    if !row.is_current() {
+        let hash = hex::decode(&row.hash).ok().and_then(|bytes| bytes.try_into().ok());
+        let kept = kept::set(tx, Digest::from_bytes(hash.ok_or_else(altered)?))?;
+        return kept.map_err(|_| Error::Altered { table: "cas", row: row.hash.clone() });
+    }
     let set = if row.validator == Set::validator() {
         // INVARIANT: the row's MAC holds, so a keeper with this validator found the set sound when it was applied.
         Set::load_validated(&all_sources(&sources), &row.hash).map_err(|error| Error::Policy(error.to_string()))?
     } else {
         Some(assemble_rules(&sources)?).filter(|set| set.hash().to_string() == row.hash)
     };
-    if let Some(set) = set {
-        return Ok(set);
-    }
-    // A program with another baseline: its guardrails differ from those that were in force.
-    Err(Error::Unsupported(
-        "the policy set in force was applied by a program with another baseline: open the vault with that program"
-            .into(),
-    ))
+    set.ok_or_else(altered)
 }
 
 /// The organisation's sources of a set; one that is missing is an altered table.

@@ -56,6 +56,11 @@ pub(crate) enum Error {
     Log { code: Code, why: String },
     #[error("the policy set: {0}")]
     Policy(String),
+    #[error(
+        "the policies of the vault hold edition {edition} of the baseline, this program has edition {}",
+        policy::EDITION
+    )]
+    OtherBaseline { edition: u32 },
     #[error("{0}")]
     Unsupported(String),
     #[error("a defect: {0}")]
@@ -125,6 +130,12 @@ impl From<Error> for Problem {
             Error::Policy(_) => {
                 Self::new(Code::BadRequest, "the policy set is not valid", why).with_try("strongroom policy lint")
             }
+            Error::OtherBaseline { edition } if edition > policy::EDITION => {
+                Self::new(Code::Unsupported, "the vault's policies are newer than this program", why)
+                    .with_try("use the strongroom that moved the vault to its baseline, or a newer one")
+            }
+            Error::OtherBaseline { .. } => Self::new(Code::Conflict, "the vault's policies hold another baseline", why)
+                .with_try("strongroom policy apply --baseline"),
             Error::Unsupported(_) => Self::new(Code::Unsupported, "not supported", why),
             Error::Internal(_) => Self::new(Code::Internal, "the keeper failed", why),
             Error::Unseen(_) => Self::new(Code::NotFound, "not found", why),

@@ -76,6 +76,10 @@ impl Keeper {
         if !matches!(command, Command::ClockAccept) {
             engine.now()?;
         }
+        // What shows the policies or moves them to this program's baseline goes with any.
+        if !matches!(command, Command::PolicyShow | Command::PolicyCheck(_) | Command::BaselineApply(_)) {
+            engine.refuse_other_baseline()?;
+        }
         Ok(match command {
             Command::Begin(begin) => Answer::Begun(Box::new(write::begin(engine, session, &begin)?)),
             Command::Extend { version, objects } => {
@@ -103,6 +107,7 @@ impl Keeper {
             Command::PolicyShow => Answer::Policy(laws::shown(engine)?),
             Command::PolicyCheck(check) => Answer::PolicyChecked(laws::checked(engine, &check)?),
             Command::PolicyApply(apply) => Answer::PolicyApplied(laws::apply(engine, session, &apply)?),
+            Command::BaselineApply(apply) => Answer::PolicyApplied(laws::move_baseline(engine, session, &apply)?),
             Command::Audit(filter) => Answer::Audit(audit::page(engine, session, &filter)?),
             Command::AuditShow { entry } => Answer::Entry(Box::new(audit::entry(engine, session, &entry)?)),
             Command::AuditProve { entry } => {

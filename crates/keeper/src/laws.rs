@@ -1,8 +1,8 @@
 //! The policy set: shown, checked, replaced.
 
-use crate::acts::{Act, Wanted, act};
+use crate::acts::{Act, Under, Wanted, act};
 use crate::datastore::Transaction;
-use crate::engine::{Engine, all_sources, assemble_rules, rule_sources};
+use crate::engine::{Engine, all_sources, assemble_rules, in_force, rule_sources};
 use crate::epochs;
 use crate::error::{Error, Result};
 use crate::hash;
@@ -11,29 +11,40 @@ use crate::kept;
 use crate::rows::{PolicySet, PolicySource, Table};
 use crate::session::Session;
 use api::terms::Action;
-use api::wire::{PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked, PolicyShown};
+use api::wire::{BaselineApply, PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked, PolicyShown};
 use policy::{Set, Source};
 use std::collections::BTreeMap;
 
 /// Names of the baseline's sources start so; they are pinned.
 const PINNED: &str = "baseline/";
+/// The act that moves a vault to another baseline.
+const MOVE: &str = "policy.baseline";
 /// The longest source, in bytes.
 const MAX_SOURCE_LEN: usize = 1 << 20;
 /// The longest name of a source, in bytes.
 const MAX_NAME_LEN: usize = 255;
 
-/// The set in force, with its sources.
+/// The set in force, with its sources: of a baseline that is not this program's, what was kept of it.
 pub(crate) fn shown(engine: &Engine) -> Result<PolicyShown> {
-    let (hash, sources) = engine.store.read(|tx| in_force(engine, tx))?;
-    let baseline = Set::baseline_sources().into_iter().map(|source| (source.name, source.text));
-    Ok(PolicyShown { hash, sources: baseline.chain(sources).collect() })
+    engine.store.read(|tx| {
+        let row = in_force(&engine.keys, tx)?;
+        let sources = match row.is_current() {
+            true => all_sources(&rule_sources(&engine.keys, tx, &row)?),
+            false => {
+                let set = engine.rules_as_applied(tx)?;
+                let lost = |_| Error::Altered { table: "cas", row: row.hash.clone() };
+                kept::sources(tx, set.hash())?.map_err(lost)?
+            }
+        };
+        Ok(PolicyShown { hash: row.hash, sources: sources.into_iter().map(|s| (s.name, s.text)).collect() })
+    })
 }
 
 /// Lints sources and runs cases, without applying anything.
 pub(crate) fn checked(engine: &Engine, command: &PolicyCheck) -> Result<PolicyChecked> {
     let sources = match &command.sources {
         Some(sources) => sources.clone(),
-        None => engine.store.read(|tx| in_force(engine, tx))?.1,
+        None => engine.store.read(|tx| own_sources(engine, tx))?,
     };
     check_form(&sources)?;
     let own = sources.iter().map(|(name, text)| Source { name: name.clone(), text: text.clone() });
@@ -64,11 +75,45 @@ pub(crate) fn checked(engine: &Engine, command: &PolicyCheck) -> Result<PolicyCh
 /// Replaces the organisation's part of the set.
 pub(crate) fn apply(engine: &Engine, session: &Session, command: &PolicyApply) -> Result<PolicyApplied> {
     check_form(&command.sources)?;
-    let new = rows(&command.sources);
-    let set = assemble_rules(&new)?;
     let wanted = Wanted::vault(Action::ManagePolicy, "policy.apply");
-    let logged =
-        act(engine, session, &wanted, &[PolicySet::row_id()], |tx, act| write(engine, tx, act, command, &new, &set))?;
+    replace(engine, session, &wanted, command.base.as_deref(), &rows(&command.sources))
+}
+
+/// Moves the vault to this program's baseline, as the policies with its older baseline allow it.
+pub(crate) fn move_baseline(engine: &Engine, session: &Session, command: &BaselineApply) -> Result<PolicyApplied> {
+    let (before, own) = engine.store.read(|tx| {
+        let before = in_force(&engine.keys, tx)?.not_newer()?;
+        let own = rule_sources(&engine.keys, tx, &before)?;
+        Ok::<_, Error>((before, own))
+    })?;
+    if before.is_current() {
+        return Err(Error::Conflict {
+            what: "the baseline",
+            why: format!("the vault has this program's baseline already, edition {}", policy::EDITION),
+            hint: Some("strongroom policy show".into()),
+        });
+    }
+    let new = match &command.sources {
+        Some(sources) => {
+            check_form(sources)?;
+            rows(sources)
+        }
+        None => own,
+    };
+    let wanted = Wanted { under: Under::Applied, ..Wanted::vault(Action::ManagePolicy, MOVE) };
+    replace(engine, session, &wanted, command.base.as_deref().or(Some(&before.hash)), &new)
+}
+
+fn replace(
+    engine: &Engine,
+    session: &Session,
+    wanted: &Wanted,
+    base: Option<&str>,
+    new: &[PolicySource],
+) -> Result<PolicyApplied> {
+    let set = assemble_rules(new)?;
+    let write = |tx: &mut dyn Transaction, act: &Act<'_>| write(engine, tx, act, wanted.act, base, new, &set);
+    let logged = act(engine, session, wanted, &[PolicySet::row_id()], write)?;
     Ok(PolicyApplied { hash: set.hash().to_string(), receipt: engine.settled(&logged)? })
 }
 
@@ -76,13 +121,14 @@ fn write(
     engine: &Engine,
     tx: &mut dyn Transaction,
     act: &Act<'_>,
-    command: &PolicyApply,
+    name: &'static str,
+    base: Option<&str>,
     new: &[PolicySource],
     set: &Set,
 ) -> Result<Logged> {
     let guard = &engine.keys.guard;
-    let before: PolicySet = guard.expect(tx, &PolicySet::row_id())?;
-    if command.base.as_ref().is_some_and(|base| *base != before.hash) {
+    let before = in_force(&engine.keys, tx)?;
+    if base.is_some_and(|base| *base != before.hash) {
         return Err(Error::Conflict {
             what: "the policy set",
             why: format!("the set in force is {}, not the one that this change was made against", before.hash),
@@ -104,12 +150,15 @@ fn write(
     }
     // The set stays readable for replay when it is no longer in force.
     kept::keep_set(tx, set.hash(), &all_sources(new))?;
-    let names = new.iter().map(|source| source.name.clone()).collect();
-    let hash = set.hash().to_string();
-    let row = PolicySet { hash: hash.clone(), validator: Set::validator(), sources: names, applied: act.now };
+    let row = PolicySet::new(set, new.iter().map(|source| source.name.clone()).collect(), act.now);
     changes.push(guard.update(tx, &row, ticket)?);
     epochs::bump(tx, &PolicySet::row_id())?;
-    let mut event = act.event("policy.apply").on("before", &before.hash).on("after", &hash).changing(changes);
+    let mut event = act.event(name).on("before", &before.hash).on("after", &row.hash).changing(changes);
+    if !before.is_current() {
+        let editions = format!("{} to {}", before.edition, row.edition);
+        event = event.on("baseline.before", &before.baseline).on("baseline.after", &row.baseline);
+        event = event.with("edition", editions);
+    }
     for source in new.iter().take(32) {
         let digest = hex::encode(hash::sha256(source.text.as_bytes()));
         event = event.on(&format!("source.{}", hex::encode(source.id().first_chunk::<4>().unwrap_or(&[0; 4]))), digest);
@@ -118,10 +167,10 @@ fn write(
     logged.first().copied().ok_or(Error::Internal("an entry was lost"))
 }
 
-fn in_force(engine: &Engine, tx: &mut dyn Transaction) -> Result<(String, BTreeMap<String, String>)> {
-    let row: PolicySet = engine.keys.guard.expect(tx, &PolicySet::row_id())?;
+fn own_sources(engine: &Engine, tx: &mut dyn Transaction) -> Result<BTreeMap<String, String>> {
+    let row = in_force(&engine.keys, tx)?;
     let sources = rule_sources(&engine.keys, tx, &row)?;
-    Ok((row.hash, sources.into_iter().map(|source| (source.name, source.text)).collect()))
+    Ok(sources.into_iter().map(|source| (source.name, source.text)).collect())
 }
 
 fn rows(sources: &BTreeMap<String, String>) -> Vec<PolicySource> {
@@ -146,3 +195,6 @@ fn check_form(sources: &BTreeMap<String, String>) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

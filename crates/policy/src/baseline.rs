@@ -1,9 +1,11 @@
 //! The baseline as data: schema, policies, class table, approval rules and duties, from `baseline/`.
 
 use crate::approval::Rules;
+use crate::digest::{Digest, of_parts};
 use crate::role::Conflict;
 use crate::set::Source;
 use api::terms::Class;
+use std::sync::LazyLock;
 
 /// What a class asks for (DESIGN 7), from `baseline/classes.json`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -39,6 +41,20 @@ pub enum ProdRoots {
     NotKeyFile,
     /// A hardware module or a cloud KMS, and escrow.
     HsmOrKmsWithEscrow,
+}
+
+/// The number of this baseline. Any change of a file in `baseline/` raises it, so that a vault tells a program that is older than
+/// its policies from one that is newer.
+pub const EDITION: u32 = 1;
+
+/// SHA-256 over every file of the baseline (`spec/policy.md#hashes`).
+pub(crate) fn digest() -> Digest {
+    static DIGEST: LazyLock<Digest> = LazyLock::new(|| {
+        let named = |(name, text): &(&'static str, &'static str)| [name.as_bytes(), text.as_bytes()];
+        let files = GUARDRAILS.iter().chain(PERMITS).chain(DATA).flat_map(named);
+        of_parts(std::iter::once(b"strongroom/v1/policy/baseline".as_slice()).chain(files))
+    });
+    *DIGEST
 }
 
 /// The class table.
@@ -97,6 +113,9 @@ pub(crate) const GUARDRAILS: &[(&str, &str)] = files! {
 
 /// Permits of the roles; an organisation may replace them.
 pub(crate) const PERMITS: &[(&str, &str)] = files! { "permits/roles.cedar" "permits/solo.cedar" };
+
+/// What goes with the policies.
+const DATA: &[(&str, &str)] = files! { "schema.cedarschema" "classes.json" "approvals.json" "duties.json" };
 
 /// Every source of the baseline, named `baseline/...`.
 pub(crate) fn sources() -> Vec<Source> {

@@ -52,7 +52,7 @@ mod set;
 mod slice;
 
 pub use approval::{Rule, Rules};
-pub use baseline::{ClassRules, ProdRoots};
+pub use baseline::{ClassRules, EDITION, ProdRoots};
 pub use cases::{CaseError, Failure, Report, test};
 pub use decide::{Advice, Answer, NearMiss, Record, ReplayError, decide, replay};
 pub use digest::Digest;

@@ -78,6 +78,7 @@ pub struct Set {
     by_action: HashMap<Action, Vec<u32>>,
     hash: Digest,
     schema_hash: Digest,
+    pins: Pins,
     /// Cedar sets of candidates that were needed before. Only speed depends on it.
     narrowed: RwLock<HashMap<Vec<u32>, Arc<PolicySet>>>,
 }
@@ -157,6 +158,12 @@ impl Set {
         Ok(Some(Self::build(sources, sources, Pins::Required, Depth::Form)?).filter(named))
     }
 
+    /// SHA-256 over every file of the baseline, tables and schema included.
+    #[must_use]
+    pub fn baseline_digest() -> Digest {
+        baseline::digest()
+    }
+
     /// SHA-256 over the pinned schema.
     #[must_use]
     pub fn schema() -> Digest {
@@ -186,6 +193,7 @@ impl Set {
             by_action: Action::ALL.iter().map(|action| (*action, on(*action))).collect(),
             hash: set_hash(&entries),
             schema_hash: hash_of_schema(),
+            pins,
             narrowed: RwLock::new(HashMap::new()),
             tables,
             entries,
@@ -195,6 +203,11 @@ impl Set {
     /// SHA-256 over id and exact text of every policy, sorted by id; names of sources do not count.
     pub const fn hash(&self) -> Digest {
         self.hash
+    }
+
+    /// Whether it was held to the guardrails of this program's baseline.
+    pub const fn pins(&self) -> Pins {
+        self.pins
     }
 
     /// SHA-256 over the pinned schema.

@@ -220,6 +220,15 @@ pub struct PolicyApply {
     pub base: Option<String>,
 }
 
+/// Move the vault to this program's baseline.
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+pub struct BaselineApply {
+    /// Sources by file name, without the baseline; none: those that are in force.
+    pub sources: Option<BTreeMap<String, String>>,
+    /// The hash of the set this change was made against; another one in force is a conflict.
+    pub base: Option<String>,
+}
+
 /// A new set is in force.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct PolicyApplied {

@@ -155,8 +155,11 @@ pub enum PolicyCommand {
     /// Replace the organisation's part of the policy set
     Apply {
         /// Cedar files or folders of them
-        #[arg(value_name = "FILE", required = true)]
+        #[arg(value_name = "FILE", required_unless_present = "baseline")]
         files: Vec<PathBuf>,
+        /// Move the vault to this program's baseline, with these files, or with those in force
+        #[arg(long)]
+        baseline: bool,
         /// The hash of the set this change was made against
         #[arg(long, value_name = "HASH")]
         base: Option<String>,

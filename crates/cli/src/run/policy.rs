@@ -5,7 +5,7 @@ use crate::args::PolicyCommand;
 use crate::output::{Failure, printable, refusal_text};
 use crate::unlock;
 use api::terms::{Action, Exit, Name, Reference, Selector};
-use api::wire::{Explain, PolicyApply, PolicyCheck, PolicyChecked, Refusal};
+use api::wire::{BaselineApply, Explain, PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked, Refusal};
 use client::{Client, Why};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -45,21 +45,30 @@ pub fn policy(context: &Context, command: PolicyCommand) -> Result<u8, Failure> 
             // `--as` says whom it is about; who asks is the owner of the vault.
             context.with_owner(|client| answered(context, &question, &explained(client, &question)?))
         }
-        PolicyCommand::Apply { files, base } => {
+        PolicyCommand::Apply { files, base, baseline: true } => {
+            let sources = if files.is_empty() { None } else { Some(sources(&files)?) };
+            if context.global.dry_run {
+                return check(context, PolicyCheck { sources, cases: None });
+            }
+            context.confirmed("This moves the whole vault to the baseline of this program.")?;
+            context.with(|client| applied(context, &client.baseline_apply(BaselineApply { sources, base })?))
+        }
+        PolicyCommand::Apply { files, base, baseline: false } => {
             let sources = sources(&files)?;
             if context.global.dry_run {
                 return check(context, PolicyCheck { sources: Some(sources), cases: None });
             }
             context.confirmed("This replaces the policy set of the whole vault.")?;
-            context.with(|client| {
-                let applied = client.policy_apply(PolicyApply { sources, base })?;
-                context.output.result("policy-applied", &applied, || {
-                    format!("policy set {} is in force, log entry {}\n", applied.hash, applied.receipt.entry)
-                })?;
-                Ok(0)
-            })
+            context.with(|client| applied(context, &client.policy_apply(PolicyApply { sources, base })?))
         }
     }
+}
+
+fn applied(context: &Context, applied: &PolicyApplied) -> Result<u8, Failure> {
+    context.output.result("policy-applied", applied, || {
+        format!("policy set {} is in force, log entry {}\n", applied.hash, applied.receipt.entry)
+    })?;
+    Ok(0)
 }
 
 /// A question about a version that is not there yet, with what the project says of such versions.

@@ -66,7 +66,8 @@ fn wanted(engine: &Engine, command: &KeyRotate) -> Result<(Wanted, Option<Worksp
     let workspace = engine.store.read(|tx| facts::workspace_named(engine, tx, name))?;
     let workspace = workspace.ok_or_else(|| Error::NotFound(name.to_string()))?;
     let resource = Resource::Workspace(policy::Workspace { id: workspace.id });
-    let wanted = Wanted { action: Action::RotateKeys, resource, act: "key.rotate", path: name.to_string() };
+    let path = name.to_string();
+    let wanted = Wanted { resource, path, ..Wanted::vault(Action::RotateKeys, "key.rotate") };
     Ok((wanted, Some(workspace.id)))
 }
 

@@ -2,7 +2,9 @@
 
 use super::{RowId, Table, named_id};
 use crate::datastore::Value;
+use crate::error::{Error, Result};
 use api::terms::Timestamp;
+use policy::Set;
 use serde::{Deserialize, Serialize};
 
 /// One source file of the organisation's part of the policy set.
@@ -35,9 +37,40 @@ pub(crate) struct PolicySet {
     /// Names of the organisation's sources, so that a removed row is missed.
     pub(crate) sources: Vec<String>,
     pub(crate) applied: Timestamp,
+    /// The digest of the baseline in it ([`policy::Set::baseline_digest`]), hexadecimal.
+    pub(crate) baseline: String,
+    /// The number of that baseline.
+    pub(crate) edition: u32,
 }
 
 impl PolicySet {
+    /// A set with this program's baseline.
+    pub(crate) fn new(set: &Set, sources: Vec<String>, applied: Timestamp) -> Self {
+        Self {
+            hash: set.hash().to_string(),
+            validator: Set::validator(),
+            sources,
+            applied,
+            baseline: Set::baseline_digest().to_string(),
+            edition: policy::EDITION,
+        }
+    }
+
+    /// Whether its baseline is this program's.
+    pub(crate) fn is_current(&self) -> bool {
+        self.baseline == Set::baseline_digest().to_string()
+    }
+
+    /// Refuses a set with another baseline than this program's.
+    pub(crate) fn current(self) -> Result<Self> {
+        if self.is_current() { Ok(self) } else { Err(Error::OtherBaseline { edition: self.edition }) }
+    }
+
+    /// Refuses a set with a newer baseline than this program's.
+    pub(crate) fn not_newer(self) -> Result<Self> {
+        if self.edition <= policy::EDITION { Ok(self) } else { Err(Error::OtherBaseline { edition: self.edition }) }
+    }
+
     /// Its row, also the subject of its epoch.
     pub(crate) fn row_id() -> RowId {
         named_id(Self::NAME, &[])

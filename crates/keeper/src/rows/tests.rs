@@ -285,8 +285,11 @@ rows_read_as_they_were_written! {
     a_policy_source_reads_as_it_was_written:
         (texts(), texts()).prop_map(|(name, text)| PolicySource { name, text });
     a_policy_set_reads_as_it_was_written:
-        (texts(), texts(), prop::collection::vec(texts(), 0..4), times())
-            .prop_map(|(hash, validator, sources, applied)| PolicySet { hash, validator, sources, applied });
+        (texts(), texts(), prop::collection::vec(texts(), 0..4), times(), texts(), any::<u32>()).prop_map(
+            |(hash, validator, sources, applied, baseline, edition)| PolicySet {
+                hash, validator, sources, applied, baseline, edition,
+            },
+        );
     a_setting_reads_as_it_was_written: (texts(), texts()).prop_map(|(name, value)| Setting { name, value });
     a_burst_reads_as_it_was_written: bursts();
 }

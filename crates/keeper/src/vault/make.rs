@@ -168,12 +168,7 @@ impl First<'_> {
             created: self.now,
         };
         changes.push(guard.insert(tx, &grant, ticket)?);
-        let rules = PolicySet {
-            hash: self.set.hash().to_string(),
-            validator: Set::validator(),
-            sources: Vec::new(),
-            applied: self.now,
-        };
+        let rules = PolicySet::new(self.set, Vec::new(), self.now);
         changes.push(guard.insert(tx, &rules, ticket)?);
         kept::keep_set(tx, self.set.hash(), &Set::baseline_sources())?;
         for (name, value) in [("mode", engine.mode.word().to_owned()), ("owner", engine.owner.to_string())] {
@@ -185,6 +180,7 @@ impl First<'_> {
         let event = Event::new(Kind::Genesis, "vault.init")
             .with("mode", engine.mode)
             .with("policy_set", self.set.hash())
+            .with("baseline", Set::baseline_digest())
             .changing(changes);
         engine.log(tx, ticket, &by, &[event])?;
         Ok(())

@@ -22,6 +22,16 @@ fn the_class_table_is_the_designs() {
     assert_eq!(roots, [ProdRoots::Any, ProdRoots::Any, ProdRoots::NotKeyFile, ProdRoots::HsmOrKmsWithEscrow]);
 }
 
+/// A vault tells older programs from newer ones by the edition: whoever changes a file of the baseline raises it.
+#[test]
+fn every_change_of_the_baseline_raises_its_edition() {
+    let known = [(1, "fb55209f54560d8bb6120e64b036a97b321430bda603474d73061770da2d3a2d")];
+    let here = (policy::EDITION, Set::baseline_digest().to_string());
+    let last = known.last().map(|(edition, digest)| (*edition, (*digest).to_owned()));
+    assert_eq!(last, Some(here), "raise `policy::EDITION` and add its digest here");
+    assert!(known.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 != pair[1].1));
+}
+
 #[test]
 fn the_presence_that_policies_ask_for_is_the_tables() {
     let text: String = Set::baseline_sources().into_iter().map(|source| source.text).collect();

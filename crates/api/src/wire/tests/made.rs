@@ -167,6 +167,7 @@ structs! {
     AuditFilter { principal reference act since until newest_first after limit }
     AuditItem { log_index principal entry disclosed replayed }
     AuditPage { items next }
+    BaselineApply { sources base }
     Begin { workspace artifact class at_least environment kind objects alias from request }
     Begun { artifact class class_why envelope previous lease_until entry }
     ClockAccepted { before now receipt }
@@ -250,6 +251,7 @@ each! { Command:
     PolicyShow,
     PolicyCheck[PolicyCheck],
     PolicyApply[PolicyApply],
+    BaselineApply[BaselineApply],
     Audit[AuditFilter],
     AuditShow { entry },
     AuditProve { entry },

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need and this machine lacks: PostgreSQL (second engine), Go with x/mod (independent log
-# verifier), Python packages (independent decryptor, in target/venv).
+# verifier), Python packages (independent decryptor, in target/venv), faketime (a clock that is wrong).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,6 +10,7 @@ command -v go >/dev/null || packages+=(golang-go)
 dpkg -s golang-golang-x-mod-dev >/dev/null 2>&1 || packages+=(golang-golang-x-mod-dev)
 command -v python3 >/dev/null || packages+=(python3)
 python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
+command -v faketime >/dev/null || packages+=(faketime)
 command -v g++ >/dev/null || packages+=(g++)
 
 if [ ${#packages[@]} -gt 0 ]; then

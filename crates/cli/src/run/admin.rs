@@ -36,7 +36,8 @@ pub fn status(context: &Context, args: &StatusArgs) -> Result<u8, Failure> {
                 status.policy_set,
             );
             if status.keys_due > 0 {
-                out.push_str(&format!("overdue      {} keys: strongroom key rotate\n", status.keys_due));
+                let keys = if status.keys_due == 1 { "key" } else { "keys" };
+                out.push_str(&format!("overdue      {} {keys}: strongroom key rotate\n", status.keys_due));
             }
             if status.drafts > 0 {
                 out.push_str(&format!("unfinished   {} versions are being written\n", status.drafts));

@@ -1,7 +1,7 @@
 //! Administration through the real binary: keys, policy, log, garbage.
 
 use super::sandbox::{Dice, Sandbox};
-use std::io::{BufRead as _, BufReader};
+use std::io::{Read as _, Write as _};
 use std::process::Stdio;
 
 fn filled() -> Sandbox {
@@ -37,25 +37,41 @@ fn rotation_leaves_the_depot_alone_and_everything_opens() {
 #[test]
 fn a_rotation_without_waiting_is_finished_by_a_later_command() {
     let sandbox = filled();
+    // Keys enough for an answer that is longer than a page.
+    for n in 0..12 {
+        sandbox.run(["put", "f", &format!("more-{n}/a"), "--class", "internal"]).exits(0);
+    }
+    // All but a page of the pipe is full: whoever answers into it stands still in the middle of the answer, before it goes on to what
+    // it would do in passing.
+    let (pipe, mut into) = std::io::pipe().unwrap();
+    let filled_len = 60 << 10;
+    into.write_all(&vec![b' '; filled_len]).unwrap();
     let mut command = sandbox.command(["--format", "json", "key", "rotate", "--no-wait"]);
-    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    // It has answered; what it would still do in passing is left to the next, unless it was faster than the kill.
+    let mut child = command.stdout(into).spawn().unwrap();
+    while rustix::io::ioctl_fionread(&pipe).unwrap() <= filled_len as u64 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended without an answer");
+        std::thread::yield_now();
+    }
     child.kill().unwrap();
-    child.wait().unwrap();
-    let rotated: serde_json::Value = serde_json::from_str(&line).unwrap();
-    assert_eq!((rotated["rewrapped"].as_u64(), rotated["remaining"].as_u64()), (Some(0), Some(3)), "{rotated}");
-    sandbox.run(["status"]).exits(0);
-    let keys = sandbox.run(["--format", "json", "key", "ls"]).exits(0).json();
-    let domain = |version: u64| {
-        let of = |key: &&serde_json::Value| key["purpose"] == "domain" && key["version"] == version;
-        let key = keys["keys"].as_array().unwrap().iter().find(of).unwrap();
-        (key["state"].as_str().unwrap(), key["wraps"].as_u64().unwrap())
+    assert!(!child.wait().unwrap().success(), "it was in the middle of its answer");
+    drop(command);
+    let mut answer = String::new();
+    (&pipe).read_to_string(&mut answer).unwrap();
+    assert!(answer.trim_start().starts_with('{'), "{answer}");
+
+    // A list tells how it is before the command that lists goes on with the rotation at its end.
+    let wraps = |keys: &serde_json::Value, state: &str| -> u64 {
+        let of = |key: &&serde_json::Value| key["purpose"] == "domain" && key["state"] == state;
+        keys["keys"].as_array().unwrap().iter().filter(of).map(|key| key["wraps"].as_u64().unwrap()).sum()
     };
-    assert_eq!(domain(2), ("active", 3), "{keys}");
-    assert_eq!(domain(1).1, 0, "{keys}");
-    assert_ne!(domain(1).0, "active", "{keys}");
+    let keys = sandbox.run(["--format", "json", "key", "ls"]).exits(0).json();
+    assert_eq!((wraps(&keys, "active"), wraps(&keys, "deactivated")), (0, 15), "it had answered first: {keys}");
+    let keys = sandbox.run(["--format", "json", "key", "ls"]).exits(0).json();
+    assert_eq!(
+        (wraps(&keys, "active"), wraps(&keys, "deactivated")),
+        (15, 0),
+        "the command before finished it: {keys}"
+    );
     for n in 0..3 {
         assert!(sandbox.run(["cat", &format!("lab/a{n}")]).exits(0).stdout == std::fs::read(sandbox.at("f")).unwrap());
     }
@@ -224,6 +240,48 @@ fn the_clock_is_accepted_on_purpose_only() {
     let shown = sandbox.run(["--format", "json", "audit", "query", "--act", "clock.accept"]).exits(0).json();
     assert_eq!(shown["items"][0]["entry"]["act"], "clock.accept");
     assert!(accepted["before"].as_u64() <= accepted["now"].as_u64(), "{accepted}");
+}
+
+/// A command at another time, by a clock that is that far from the machine's.
+fn at_another_time(sandbox: &Sandbox, shift: &str, args: &[&str]) -> super::sandbox::Ended {
+    let plain = sandbox.command(args);
+    let mut command = std::process::Command::new("faketime");
+    command.args(["-f", shift]).arg(plain.get_program()).args(plain.get_args()).current_dir(sandbox.path()).env_clear();
+    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::null());
+    super::sandbox::end(command)
+}
+
+#[test]
+fn a_clock_that_was_set_back_is_refused_until_it_is_accepted() {
+    let sandbox = filled();
+    at_another_time(&sandbox, "+2d", &["put", "f", "lab/later"]).exits(0);
+    for refused in [&["put", "f", "lab/now"][..], &["cat", "lab/later"], &["key", "rotate"]] {
+        let refused = sandbox.run(refused).exits(9);
+        assert!(refused.stderr.contains("[clock-back]") && refused.stdout.is_empty(), "{}", refused.stderr);
+        assert!(refused.stderr.contains("strongroom status --accept-clock"), "{}", refused.stderr);
+    }
+    at_another_time(&sandbox, "+3d", &["cat", "lab/later"]).exits(0);
+    let accepted = sandbox.run(["--yes", "--format", "json", "status", "--accept-clock"]).exits(0).json();
+    assert!(accepted["now"].as_u64() < accepted["before"].as_u64(), "{accepted}");
+    sandbox.run(["cat", "lab/later"]).exits(0);
+    sandbox.run(["put", "f", "lab/now"]).exits(0);
+    assert_eq!(sandbox.run(["--format", "json", "verify", "--all", "--state"]).exits(0).json()["ok"], true);
+}
+
+#[test]
+fn keys_past_their_time_are_due_until_they_are_rotated() {
+    let sandbox = filled();
+    sandbox.run(["put", "f", "lab/secret", "--class", "restricted"]).exits(0);
+    let due = |shift: &str| {
+        at_another_time(&sandbox, shift, &["--format", "json", "status"]).exits(0).json()["keys_due"].as_u64()
+    };
+    assert_eq!((due("+29d"), due("+31d")), (Some(0), Some(1)), "restricted keys are rotated every 30 days");
+    let human = at_another_time(&sandbox, "+31d", &["status"]).exits(0).stdout;
+    let human = String::from_utf8(human).unwrap();
+    let line = human.lines().find(|line| line.starts_with("overdue")).unwrap();
+    assert_eq!(line, "overdue      1 key: strongroom key rotate");
+    at_another_time(&sandbox, "+31d", &["key", "rotate", "--class", "restricted"]).exits(0);
+    assert_eq!((due("+31d"), due("+60d")), (Some(0), Some(0)));
 }
 
 #[test]

@@ -71,6 +71,85 @@ $SR cat lab/first | cmp - ../first.bin && echo first=same",
     assert!(why.contains("read-only") || why.contains("write"), "{why}");
 }
 
+/// Rotates, applies and collects, and tells the exit code of each with a name.
+const ACTS: &str = "acts() {
+code=0; $SR key rotate > /dev/null 2> ../$1-rotate.txt || code=$?; echo $1 rotate=$code
+code=0; $SR policy apply ../extra.cedar --yes > /dev/null 2> ../$1-apply.txt || code=$?; echo $1 apply=$code
+code=0; $SR gc --grace 0s > /dev/null 2> ../$1-gc.txt || code=$?; echo $1 gc=$code
+}
+sound() {
+$SR cat lab/first | cmp - ../first.bin
+$SR verify --all --state > /dev/null
+$SR audit verify > /dev/null
+echo $1 sound
+}
+$SR init --no-recovery > /dev/null
+$SR put ../first.bin lab/first --class internal > /dev/null
+";
+
+/// Runs a script after [`ACTS`] and answers what it said, line for line.
+fn acting(sandbox: &Sandbox, script: &str) -> Vec<String> {
+    sandbox.write("first.bin", Dice(1).bytes(500_000));
+    sandbox.write("extra.cedar", "");
+    let ended = on_small_disk(sandbox, 12, &format!("{ACTS}{script}")).exits(0);
+    String::from_utf8_lossy(&ended.stdout).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn rotate_apply_and_gc_on_a_full_disk_are_temporary_errors_and_lose_nothing() {
+    let sandbox = Sandbox::new();
+    // The disk is full at once, in the middle of the act, or not before its end.
+    let said = acting(
+        &sandbox,
+        "for free in 0 16 32 48 64 80 96 128 160 192 256; do
+dd if=/dev/zero of=filler bs=4k 2> /dev/null || true
+truncate -s -${free}K filler
+acts $free
+rm filler
+sound $free
+done
+acts last
+sound last",
+    );
+    let mut refused = 0;
+    for line in &said {
+        let words: Vec<&str> = line.split([' ', '=']).collect();
+        match words[..] {
+            [free, act, "9"] => {
+                let why = std::fs::read_to_string(sandbox.at(format!("{free}-{act}.txt"))).expect("the error");
+                assert!(why.contains("full") || why.contains("space"), "{line}: {why}");
+                refused += 1;
+            }
+            [_, _, "0"] | [_, "sound"] => {}
+            _ => panic!("{line} in {said:?}"),
+        }
+    }
+    assert!(refused >= 6 && refused < 33, "full for some and not for all: {said:?}");
+    assert_eq!(said.iter().filter(|line| line.ends_with("sound")).count(), 12, "{said:?}");
+    assert_eq!(said[said.len() - 4..], ["last rotate=0", "last apply=0", "last gc=0", "last sound"]);
+}
+
+#[test]
+fn rotate_apply_and_gc_on_a_read_only_disk_are_clear_errors() {
+    let sandbox = Sandbox::new();
+    let said = acting(
+        &sandbox,
+        "mount -o remount,ro .
+acts first
+mount -o remount,rw .
+sound first
+acts last
+sound last",
+    );
+    let expected = ["first rotate=9", "first apply=9", "first gc=9", "first sound"];
+    assert_eq!(said[..4], expected);
+    assert_eq!(said[4..], ["last rotate=0", "last apply=0", "last gc=0", "last sound"]);
+    for act in ["rotate", "apply", "gc"] {
+        let why = std::fs::read_to_string(sandbox.at(format!("first-{act}.txt"))).expect("the error");
+        assert!(why.contains("read-only"), "{act}: {why}");
+    }
+}
+
 #[test]
 fn a_file_system_that_fails_the_probe_gets_no_vault_and_no_key() {
     let sandbox = Sandbox::new();

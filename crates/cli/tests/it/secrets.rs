@@ -3,6 +3,7 @@
 use super::inside::{key_file, known, wrapped_keys};
 use super::sandbox::{Dice, Ended, Sandbox, end};
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -282,4 +283,41 @@ fn core_dumps_are_off() {
     child.wait().expect("an end");
     let fields: Vec<_> = line.split_whitespace().collect();
     assert_eq!(fields.get(4..6), Some(&["0", "0"][..]), "soft and hard limit: {line}");
+}
+
+/// A command without the privileges of an administrator, who may look into everything.
+fn unprivileged(program: &std::ffi::OsStr) -> Command {
+    if !rustix::process::geteuid().is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set=-all", "--inh-caps=-all"]).arg(program);
+    command
+}
+
+#[test]
+fn a_living_process_is_not_looked_into_by_others_of_the_same_account() {
+    let sandbox = Sandbox::solo();
+    let piped = Stdio::piped;
+    let seen = |child: &std::process::Child| {
+        let environ = format!("/proc/{}/environ", child.id());
+        unprivileged("cat".as_ref()).arg(environ).output().expect("a look").status.success()
+    };
+    // It is started, and then some: both copy their input.
+    let until = |child: &std::process::Child, expected: bool| (0..500).any(|_| seen(child) == expected);
+    let mut other = unprivileged("cat".as_ref()).stdin(piped()).spawn().expect("a child");
+    assert!(until(&other, true), "another program is looked into");
+    drop(other.stdin.take());
+    other.wait().expect("an end");
+    let put = sandbox.command(["put", "-", "lab/stdin"]);
+    let mut command = unprivileged(put.get_program());
+    command.args(put.get_args()).current_dir(sandbox.path()).env_clear();
+    command.envs(put.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut child = command.stdin(piped()).spawn().expect("a child");
+    assert!(until(&child, false), "it can be looked into");
+    // It stays so while it works.
+    child.stdin.as_mut().expect("a pipe").write_all(&[7; 200_000]).expect("written");
+    assert!(!seen(&child) && child.try_wait().expect("a state").is_none(), "it can be looked into at work");
+    drop(child.stdin.take());
+    assert!(child.wait().expect("an end").success());
 }

@@ -165,6 +165,8 @@ fn translate(error: rusqlite::Error) -> Error {
     match code.code {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => Error::Busy,
         ErrorCode::DiskFull => Error::Full,
+        // The index of the write-ahead log cannot grow: met before anything else on a disk that is full already.
+        _ if code.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE => Error::Full,
         ErrorCode::ReadOnly => Error::ReadOnly,
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Error::Corrupt(message),
         ErrorCode::ConstraintViolation => Error::Constraint { kind: constraint(code.extended_code), message },

@@ -129,7 +129,9 @@ pub fn open(sandbox: &Sandbox) -> Client {
 /// Has a version's keys released and reads its list and map.
 pub fn known(sandbox: &Sandbox, reference: &str) -> Known {
     let client = open(sandbox);
-    let grant = client.seat().release(reference, Action::Read, &Why::default()).expect("a release");
+    // Restricted data asks for both.
+    let (reason, confirm) = (Some("a test".to_owned()), reference.split('@').next().map(str::to_owned));
+    let grant = client.seat().release(reference, Action::Read, &Why { reason, confirm }).expect("a release");
     let opened = Opened::new(client.store(), &grant).expect("a whole version object");
     let (mut list, mut map) = (opened.list().expect("a list"), opened.map().expect("a map"));
     list.seek_ordinal(0).expect("a first entry");

@@ -21,5 +21,6 @@ mod scale;
 mod secrets;
 mod settings;
 mod sources;
+mod stored;
 mod terminal;
 mod trips;

@@ -1,6 +1,7 @@
 //! Team rules on one machine: who is refused, with which reasons, and that `policy explain` tells the truth.
 
-use super::sandbox::Sandbox;
+use super::sandbox::{Dice, Sandbox};
+use super::stored::{objects, put, record};
 use serde_json::Value;
 
 /// A rehearsal vault with data of every class but restricted, and people of different clearance.
@@ -301,4 +302,28 @@ fn denials_are_in_the_log() {
     };
     assert_eq!(outcomes(" eve "), ["denied"], "{text}");
     assert!(outcomes(" wanda ").contains(&"allowed"), "{text}");
+}
+
+#[test]
+fn a_writer_who_may_not_read_the_version_before_shares_nothing_with_it() {
+    let sandbox = lab();
+    sandbox.run(["principal", "add", "pol", "--grant", "vault=policy-author"]).exits(0);
+    let mut dice = Dice(3);
+    sandbox.write("in/large", dice.bytes(2_000_000));
+    sandbox.write("in/small", dice.bytes(100));
+    let put = || put(&sandbox, &["--as", "wanda", "put", "in", "lab/data", "--class", "internal"]);
+    let (one, two) = (put(), put());
+    assert_eq!((two["uploaded_bytes"].as_u64(), two["reused_bytes"].as_u64()), (Some(0), Some(2_000_100)), "{two}");
+    assert!(!objects(&record(&sandbox, &one)).is_disjoint(&objects(&record(&sandbox, &two))));
+    let freeze = "@id(\"sealed\") @reason(\"nobody reads\") @owner(\"pol\") \
+                  forbid (principal, action == Action::\"read\", resource is Artifact);";
+    sandbox.write("policy/own.cedar", freeze);
+    sandbox.run(["--as", "pol", "policy", "apply", "policy", "--yes"]).exits(0);
+    sandbox.run(["--as", "wanda", "cat", "lab/data/small"]).exits(5);
+    let three = put();
+    assert_eq!(three["reused_bytes"], 0, "{three}");
+    assert!(three["uploaded_bytes"].as_u64().unwrap() > 2_000_000, "{three}");
+    let (two, three) = (record(&sandbox, &two), record(&sandbox, &three));
+    assert!(objects(&two).is_disjoint(&objects(&three)));
+    assert!(three.packs.iter().all(|pack| pack.owner == three.version));
 }

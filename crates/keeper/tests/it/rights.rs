@@ -535,3 +535,33 @@ fn what_a_new_artifact_is_says_whoever_commits_first_and_nobody_who_only_began()
     let Answer::StateVerified(state) = as_("aud").call(Command::StateVerify).unwrap() else { panic!() };
     assert!(state.ok, "{state:?}");
 }
+
+#[test]
+fn a_writer_who_may_not_read_the_version_before_is_given_nothing_of_it() {
+    let world = staffed();
+    let keeper = world.open();
+    let as_ = |who| Client::new(&keeper, &world, Some(who));
+    let (wanda, aud) = (as_("wanda"), as_("aud"));
+    let before = wanda.show("lab/net").unwrap().id;
+    let next = || Put { previous: Some(before), ..Put::new("lab/net") };
+    let given = |put: &Put| {
+        let (begun, opened) = wanda.begin(put).unwrap();
+        let keys = |of: api::terms::VersionId| opened.keys.iter().filter(|key| key.version == *of.as_bytes()).count();
+        assert_eq!(keys(put.version), 2);
+        (begun.previous.is_some(), keys(before), opened.release.versions.len())
+    };
+    assert_eq!(given(&next()), (true, 2, 2), "who may read it is given its keys");
+    let sealed = "@id(\"sealed\") @reason(\"nobody reads\") @owner(\"pol\") \
+                  forbid (principal, action == Action::\"read\", resource is Artifact);";
+    let sources = BTreeMap::from([("own.cedar".to_owned(), sealed.to_owned())]);
+    as_("pol").call(Command::PolicyApply(PolicyApply { sources, base: None })).unwrap();
+    let put = next();
+    assert_eq!(given(&put), (false, 0, 1));
+    let denied = entries(&aud, "release.read").pop().unwrap().entry;
+    assert_eq!(
+        (denied["kind"].as_str(), denied["subject"]["version"].as_str()),
+        (Some("denial"), Some(before.to_string().as_str()))
+    );
+    assert_eq!(denied["detail"]["for"], put.version.to_string());
+    assert_eq!(given(&put), (false, 0, 1), "nor when it is taken up again");
+}

@@ -1,7 +1,7 @@
 //! Somebody between client and keeper: changes what is asked and what is answered. Whatever they do, the client gets no key that the
 //! keeper did not seal to it for this request, and writes nothing.
 
-use crate::inside::{anchor, key_file};
+use crate::inside::{anchor, key_file, known, wrapped_keys};
 use crate::sandbox::Sandbox;
 use api::terms::{Code, Environment, PrincipalId, SessionId};
 use api::wire::{Answer, Command, Problem, VaultInfo};
@@ -11,6 +11,7 @@ use client::seat::{Seat, SessionKey};
 use client::source::Filter;
 use client::{Bytes, Client, Get, Put, Unwatched, Why};
 use keeper::Keeper;
+use keeper::system::{Clock as _, SystemClock};
 use keeper::vault::{OpenOptions, RootUnlock};
 use seal::envelope::{self, Key, ReleasedKey};
 use seal::hpke::OneTimeKey;
@@ -243,4 +244,43 @@ fn an_envelope_that_the_keeper_did_not_sign_for_this_request_opens_nothing() {
     let client = through(&sandbox, swapped);
     let problem = client.seat().release("lab/data@v2", api::terms::Action::Read, &Why::default());
     assert_eq!(problem.expect_err("another record").code, Code::BadSignature);
+}
+
+#[test]
+fn an_envelope_past_its_time_opens_nothing() {
+    let sandbox = prepared();
+    // The keeper's own answer in all but its time: its key signs, the version's keys are in it.
+    let seed = wrapped_keys(&sandbox).into_iter().find(|(name, _)| name.starts_with("release-")).expect("a seed").1;
+    let known = Arc::new(known(&sandbox, "lab/data@v2"));
+    let expiring = |expiry_ms: u64| {
+        let seed = SigningSeed::from_slice(&seed).expect("a seed");
+        let (keeper, known) = (SigningKey::from_seed(&seed).expect("a key"), Arc::clone(&known));
+        answering(move |asked, envelope, _| {
+            let (mut versions, mut keys) = (Vec::new(), Vec::new());
+            for version in asked.unverified().versions.iter().copied() {
+                let (list, map) = if version == known.record.version {
+                    versions.push((version, Some(known.record.digest().expect("a digest"))));
+                    (known.list_key.expose_bytes(), known.map_key.expose_bytes())
+                } else {
+                    versions.push((version, None));
+                    (&[1; 32], &[2; 32])
+                };
+                let list = Key::List(ListKey::from_slice(list).expect("a key"));
+                let map = Key::Map(MapKey::from_slice(map).expect("a key"));
+                keys.extend([list, map].map(|key| ReleasedKey { version, key }));
+            }
+            let release = envelope::Release { id: [7; 16], versions, expiry_ms };
+            *envelope = envelope::seal(asked, &release, &keys, &keeper).expect("an envelope");
+        })
+    };
+    let now = || SystemClock.now().as_millis();
+    for (how, expiry_ms) in [("without a time", 0), ("an hour ago", now() - 3_600_000), ("just now", now())] {
+        refused(&sandbox, how, Code::BadSignature, expiring(expiry_ms));
+    }
+    let client = through(&sandbox, expiring(now() + 3_600_000));
+    let mut out = Vec::new();
+    let reference = "lab/data".parse().expect("a reference");
+    client.cat(&reference, Bytes::All, &Why::default(), &mut out, &Unwatched).expect("an answer").expect("bytes");
+    assert_eq!(out, b"second", "the time is all that was wrong");
+    client.close().expect("a closed vault");
 }

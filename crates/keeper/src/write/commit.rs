@@ -35,7 +35,7 @@ pub(crate) fn commit(engine: &Engine, session: &Session, command: &Commit) -> Re
         digest: hex::encode(hash::sha256(&command.record)),
         now,
         entry: EntryId::from_bytes(crate::system::random()?),
-        decisions: [decision()?, decision()?, decision()?],
+        decisions: [decision()?, decision()?, decision()?, decision()?],
     };
     let (about, outcome) = engine.store.write(|tx| call.run(tx))?;
     let done = outcome.told(&about)?;
@@ -54,7 +54,7 @@ struct Call<'a> {
     digest: String,
     now: Timestamp,
     entry: EntryId,
-    decisions: [DecisionId; 3],
+    decisions: [DecisionId; 4],
 }
 
 struct Done {
@@ -112,7 +112,7 @@ impl Call<'_> {
     }
 
     /// The right to write may have gone since the version was begun; an alias is a right of its own, on the version that it
-    /// leaves as on the one that it comes to.
+    /// leaves as on the one that it comes to; and who takes over packs must be allowed to read what is in them.
     fn decide(
         &self,
         tx: &mut dyn Transaction,
@@ -126,6 +126,11 @@ impl Call<'_> {
         if let Some(name) = &self.command.alias {
             let places = named::alias_places(self.engine, tx, artifact, name, here)?;
             wanted.extend(places.into_iter().map(|place| (Action::Alias, place)));
+        }
+        // Of whichever version they are: it must be in the same place. Restricted ones are taken over by nobody.
+        let borrows = self.record.packs.iter().any(|pack| pack.owner != self.record.version);
+        if borrows && draft.class != Class::Restricted {
+            wanted.push((Action::Read, here));
         }
         let mut verdicts = Vec::with_capacity(wanted.len());
         for ((action, (class, environment)), id) in wanted.into_iter().zip(self.decisions) {

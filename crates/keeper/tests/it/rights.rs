@@ -542,7 +542,10 @@ fn a_writer_who_may_not_read_the_version_before_is_given_nothing_of_it() {
     let keeper = world.open();
     let as_ = |who| Client::new(&keeper, &world, Some(who));
     let (wanda, aud) = (as_("wanda"), as_("aud"));
-    let before = wanda.show("lab/net").unwrap().id;
+    let first = Put::new("lab/net");
+    let (begun, _) = wanda.begin(&first).unwrap();
+    let record = first.record(&keeper, &begun);
+    let before = wanda.commit_record(&first, record.encode().unwrap()).unwrap().version.id;
     let next = || Put { previous: Some(before), ..Put::new("lab/net") };
     let given = |put: &Put| {
         let (begun, opened) = wanda.begin(put).unwrap();
@@ -564,4 +567,10 @@ fn a_writer_who_may_not_read_the_version_before_is_given_nothing_of_it() {
     );
     assert_eq!(denied["detail"]["for"], put.version.to_string());
     assert_eq!(given(&put), (false, 0, 1), "nor when it is taken up again");
+    // Whose client names its packs all the same is refused, and that is in the log.
+    let (begun, _) = wanda.begin(&put).unwrap();
+    let borrowing = Put { packs: record.packs, ..put.clone() };
+    assert_eq!(code(wanda.commit(&borrowing, &begun)), Code::Denied);
+    assert_eq!(entries(&aud, "version.commit").pop().unwrap().entry["kind"], "denial");
+    wanda.commit(&put, &begun).unwrap();
 }

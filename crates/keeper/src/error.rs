@@ -132,7 +132,7 @@ impl From<Error> for Problem {
             }
             Error::OtherBaseline { edition } if edition > policy::EDITION => {
                 Self::new(Code::Unsupported, "the vault's policies are newer than this program", why)
-                    .with_try("use the strongroom that moved the vault to its baseline, or a newer one")
+                    .with_try("use the program that moved the vault to its baseline, or a newer one")
             }
             Error::OtherBaseline { .. } => Self::new(Code::Conflict, "the vault's policies hold another baseline", why)
                 .with_try("strongroom policy apply --baseline"),

@@ -64,7 +64,7 @@ fn a_newer_baseline_is_refused_as_what_it_is() {
     hold(&sandbox, 7);
     for command in [&["ls"][..], &["policy", "apply", "--baseline", "--yes"]] {
         let refused = sandbox.run(command).exits(1);
-        for part in ["newer than this program", "edition 7", "try: use the strongroom"] {
+        for part in ["newer than this program", "edition 7", "try: use the program"] {
             assert!(refused.stderr.contains(part), "{command:?}: {part}: {}", refused.stderr);
         }
     }

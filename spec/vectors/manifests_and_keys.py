@@ -26,7 +26,7 @@ def hexed(value):
 
 def write(name, comment, cases):
     bad = sum(case["expect"] == "error" for case in cases)
-    assert name == "padme" or bad * 4 >= len(cases) * 3, (name, bad, len(cases))
+    assert bad * 4 >= len(cases) * 3, (name, bad, len(cases))
     assert len({case["name"] for case in cases}) == len(cases)
     text = json.dumps({"comment": comment, "cases": [hexed(case) for case in cases]}, indent=1)
     (HERE / f"{name}.json").write_text(text + "\n")
@@ -109,7 +109,14 @@ def mlkem():
 def padmes():
     lengths = [0, 1, 2, 3, 7, 8, 9, 10, 63, 64, 65, 100, 1000, 1023, 1024, 1025, 65535, 65536, 65537, 10**6, 2**30 - 1, 2**30 + 1,
                2**40 - 3, 2**40, 10**15]
-    write("padme", "length and padded length", [{"name": str(n), "length": n, "padded": padme(n), "expect": "ok"} for n in lengths])
+    cases = [{"name": str(n), "length": n, "padded": padme(n), "expect": "ok"} for n in lengths]
+    for n in lengths:
+        # Not this length's: one off, and the padding of another rule (none, the next power of two, the next KiB).
+        other = {"one more": padme(n) + 1, "one less": padme(n) - 1, "unpadded": n, "a power of two": 1 << (n - 1).bit_length() if n else 1,
+                 "a multiple of 1024": -(-n // 1024) * 1024, "the next one": padme(padme(n) + 1)}
+        wrong = [(what, padded) for what, padded in other.items() if padded >= 0 and padded != padme(n)]
+        cases += [{"name": f"{n}, {what}", "length": n, "padded": padded, "expect": "error"} for what, padded in wrong[:4]]
+    write("padme", "length and padded length; with `error`, a length that is not the padded one", cases)
 
 
 # Record -----------------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ mod documents;
 mod fuzzing;
 mod licences;
 mod tidy;
+mod vectors;
 
 use std::path::{Path, PathBuf};
 

@@ -8,24 +8,66 @@ fn the_readme_fits_on_two_screens() {
     assert!((20..=80).contains(&lines), "README.md has {lines} lines");
 }
 
+/// Whether a word in backticks is the name of a test.
+fn is_test(word: &str) -> bool {
+    word.len() > 12
+        && word.contains('_')
+        && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+/// The words in backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
 #[test]
 fn every_test_that_security_md_names_exists() {
     let tests: Vec<String> = files("crates", &[".rs"]).iter().map(|p| read(p)).collect();
     let go_and_python: Vec<String> = files("", &[".go", ".py", ".sh"]).iter().map(|p| read(p)).collect();
     let text = read(&root().join("SECURITY.md"));
     let mut named = 0;
-    for word in text.split('`').skip(1).step_by(2) {
-        let is_test = word.len() > 12
-            && word.contains('_')
-            && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-        if is_test {
-            named += 1;
-            let function = format!("fn {word}(");
-            let exists = tests.iter().any(|t| t.contains(&function)) || go_and_python.iter().any(|t| t.contains(word));
-            assert!(exists, "SECURITY.md names the test `{word}`, which does not exist");
-        }
+    for word in quoted(&text).filter(|word| is_test(word)) {
+        named += 1;
+        let function = format!("fn {word}(");
+        let exists = tests.iter().any(|t| t.contains(&function)) || go_and_python.iter().any(|t| t.contains(word));
+        assert!(exists, "SECURITY.md names the test `{word}`, which does not exist");
     }
     assert!(named >= 20, "SECURITY.md names only {named} tests");
+}
+
+/// The rows of the tables of a text whose last column names no test.
+fn rows_without_a_test(text: &str) -> Vec<&str> {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let is_rule = |line: &&str| line.starts_with('|') && line.bytes().all(|b| b"|-: ".contains(&b));
+    let (mut rows, mut tables) = (Vec::new(), 0);
+    for (at, line) in lines.iter().enumerate() {
+        let is_head = lines.get(at + 1).is_some_and(is_rule);
+        tables += usize::from(is_head);
+        if line.starts_with('|') && !is_head && !is_rule(line) {
+            rows.push(*line);
+        }
+    }
+    assert!(tables > 0 && rows.len() >= tables, "the tables were found");
+    let proven = |row: &&str| {
+        let last = row.trim_end_matches('|').rsplit('|').next().unwrap_or_default();
+        row.split('|').count() == 5 && quoted(last).any(is_test)
+    };
+    rows.into_iter().filter(|row| !proven(row)).collect()
+}
+
+#[test]
+fn every_row_of_security_md_names_its_test() {
+    let text = read(&root().join("SECURITY.md"));
+    let bare = rows_without_a_test(&text);
+    assert!(bare.is_empty(), "rows of SECURITY.md without a test:\n{}", bare.join("\n"));
+    // The check sees what it looks for: no name, none in the last column, a column too few.
+    let table = "| they try | what stops it | test |\n|---|---|---|\n";
+    for row in
+        ["| a | b | |", "| a | b | by review |", "| `a_test_of_something` | b | c |", "| a | `a_test_of_something` |"]
+    {
+        assert_eq!(rows_without_a_test(&format!("{table}{row}\n")), [row]);
+    }
+    assert!(rows_without_a_test(&format!("{table}| a | b | `a_test_of_something` |\n")).is_empty());
 }
 
 #[test]

@@ -224,7 +224,7 @@ fn disclosed(engine: &Engine, tx: &mut dyn Transaction, owner: EntryId) -> Resul
         let field =
             FIELDS.into_iter().find(|known| row.text(0).is_ok_and(|text| text == *known)).ok_or_else(altered)?;
         let sealed = String::from_utf8(row.bytes(1)?.to_vec()).map_err(|_| altered())?;
-        let place = Place { table: SIDECAR, column: field, row: owner.as_bytes() };
+        let place = Place::once(SIDECAR, field, owner.as_bytes());
         let text = engine.keys.fields.open(place, &SealedText(sealed))?;
         let value: serde_json::Value = serde_json::from_str(&text).map_err(|_| altered())?;
         map.insert(field.to_owned(), value);

@@ -45,13 +45,13 @@ pub(crate) fn actor(engine: &Engine, tx: &mut dyn Transaction, id: PrincipalId) 
 
 /// A principal by name.
 pub(crate) fn principal_named(engine: &Engine, tx: &mut dyn Transaction, name: &Name) -> Result<Option<Principal>> {
-    let index = engine.keys.fields.blind_index(Principal::NAME, "name", name.as_str());
+    let index = engine.keys.fields.blind_index(None, Principal::NAME, "name", name.as_str());
     Ok(engine.keys.guard.select(tx, "WHERE name_index = $1", &[(&index).into()])?.pop())
 }
 
 /// The name of a principal.
 pub(crate) fn name_of(engine: &Engine, row: &Principal) -> Result<String> {
-    engine.keys.fields.open(Place { table: Principal::NAME, column: "name", row: row.id.as_bytes() }, &row.name)
+    engine.keys.fields.open(Place::once(Principal::NAME, "name", row.id.as_bytes()), &row.name)
 }
 
 /// A workspace by name.

@@ -275,7 +275,7 @@ impl Engine {
     /// Puts private values into the sidecar.
     fn hide(&self, tx: &mut dyn Transaction, owner: EntryId, private: &[Private]) -> Result<()> {
         for Private { field, value, salt } in private {
-            let place = Place { table: SIDECAR, column: field, row: owner.as_bytes() };
+            let place = Place::once(SIDECAR, field, owner.as_bytes());
             let text = serde_json::json!({ "salt": hex::encode(salt), "value": value }).to_string();
             let SealedText(sealed) = self.keys.fields.seal(place, &text)?;
             tx.query(

@@ -127,10 +127,10 @@ fn write(
     let (before, becomes) = becomes(engine, tx, command, id)?;
     let before = before.map(|actor| actor.row);
     let fields = &engine.keys.fields;
-    let place = Place { table: Principal::NAME, column: "name", row: id.as_bytes() };
+    let place = Place::once(Principal::NAME, "name", id.as_bytes());
     let row = Principal {
         id,
-        name_index: fields.blind_index(Principal::NAME, "name", command.name.as_str()),
+        name_index: fields.blind_index(None, Principal::NAME, "name", command.name.as_str()),
         name: match &before {
             Some(before) => before.name.clone(),
             None => fields.seal(place, command.name.as_str())?,

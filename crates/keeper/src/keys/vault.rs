@@ -72,14 +72,14 @@ pub(crate) fn draw_all(vault: VaultId, roots: &[&dyn RootProvider], now: Timesta
 
 impl VaultKeys {
     /// Puts opened secrets into their places.
-    pub(crate) fn assemble(vault: VaultId, secrets: Vec<(Purpose, Secret)>) -> Result<Self> {
+    pub(crate) fn assemble(vault: VaultId, secrets: Vec<(Key, Secret)>) -> Result<Self> {
         let (mut guard, mut fields, mut release, mut ed25519, mut mldsa44) = (None, None, None, None, None);
-        for (purpose, secret) in secrets {
-            match (purpose, secret) {
+        for (row, secret) in secrets {
+            match (row.purpose, secret) {
                 (Purpose::RowMac, Secret::Mac(key)) => {
                     guard = Some((Guard::new(&key), EntryMac::new(key.expose_bytes()), key));
                 }
-                (Purpose::Field, Secret::Field(key)) => fields = Some(Fields::new(vault, key)),
+                (Purpose::Field, Secret::Field(key)) => fields = Some(Fields::new(vault, key, row.version)),
                 (Purpose::Release, Secret::Seed(seed)) => {
                     let key = SigningKey::from_seed(&seed);
                     release = Some(key.map_err(|_| Error::Internal("the release key is no key"))?);
@@ -127,7 +127,8 @@ impl VaultKeys {
                 &[key.id.as_bytes().into(), root.id().as_bytes().into()],
             )?;
             let wrap = wraps.first().ok_or_else(missing)?;
-            secrets.push((purpose, opened(vault, root, &key, wrap)?));
+            let secret = opened(vault, root, &key, wrap)?;
+            secrets.push((key, secret));
         }
         Self::assemble(vault, secrets)
     }

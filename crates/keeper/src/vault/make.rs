@@ -40,7 +40,7 @@ pub(crate) fn init(options: &InitOptions, store: Option<Datastore>) -> Result<Va
     let drawn = vault_keys::draw_all(options.vault, &[root.as_ref()], now)?;
     let (mut rows, mut secrets) = (Vec::new(), Vec::new());
     for new in drawn {
-        secrets.push((new.key.purpose, new.secret));
+        secrets.push((new.key.clone(), new.secret));
         rows.push((new.key, new.wraps));
     }
     let keys = VaultKeys::assemble(options.vault, secrets)?;
@@ -122,10 +122,10 @@ fn make_root(options: &InitOptions, file: &mut VaultFile) -> Result<Box<dyn Root
 
 fn owner_row(engine: &Engine, options: &InitOptions, now: Timestamp) -> Result<Principal> {
     let fields = &engine.keys.fields;
-    let place = Place { table: Principal::NAME, column: "name", row: engine.owner.as_bytes() };
+    let place = Place::once(Principal::NAME, "name", engine.owner.as_bytes());
     Ok(Principal {
         id: engine.owner,
-        name_index: fields.blind_index(Principal::NAME, "name", options.owner.as_str()),
+        name_index: fields.blind_index(None, Principal::NAME, "name", options.owner.as_str()),
         name: fields.seal(place, options.owner.as_str())?,
         kind: PrincipalKind::User,
         clearance: Class::Restricted,

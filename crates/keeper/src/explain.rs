@@ -143,7 +143,7 @@ impl Question<'_> {
         };
         let environment = command.environment.unwrap_or(Environment::Dev);
         let artifact = match found {
-            Some(artifact) => artifact.as_begun(self.actor.row.id, command.kind, class, engine.now()?),
+            Some(artifact) => artifact.begun_by(self.actor.row.id, command.kind, class, engine.now()?),
             None => Artifact {
                 id: ArtifactId::from_bytes(crate::system::random()?),
                 workspace: match &workspace {

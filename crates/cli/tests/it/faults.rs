@@ -124,7 +124,7 @@ sound last",
             _ => panic!("{line} in {said:?}"),
         }
     }
-    assert!(refused >= 6 && refused < 33, "full for some and not for all: {said:?}");
+    assert!((6..33).contains(&refused), "full for some and not for all: {said:?}");
     assert_eq!(said.iter().filter(|line| line.ends_with("sound")).count(), 12, "{said:?}");
     assert_eq!(said[said.len() - 4..], ["last rotate=0", "last apply=0", "last gc=0", "last sound"]);
 }

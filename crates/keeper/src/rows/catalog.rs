@@ -47,7 +47,7 @@ pub(crate) struct Artifact {
 
 impl Artifact {
     /// What it is to whoever would write a version of it. Before there is one, nothing counts that an unfinished one said.
-    pub(crate) fn as_begun(self, by: PrincipalId, kind: Option<Kind>, class: Class, now: Timestamp) -> Self {
+    pub(crate) fn begun_by(self, by: PrincipalId, kind: Option<Kind>, class: Class, now: Timestamp) -> Self {
         if self.latest > 0 {
             return self;
         }
@@ -133,7 +133,7 @@ impl Table for Alias {
 impl Draft {
     /// The artifact as this version would make it.
     pub(crate) fn makes(&self, artifact: Artifact, now: Timestamp) -> Artifact {
-        artifact.as_begun(self.principal, self.kind, self.class, now)
+        artifact.begun_by(self.principal, self.kind, self.class, now)
     }
 }
 

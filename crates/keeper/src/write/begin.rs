@@ -218,7 +218,7 @@ impl Call<'_> {
         let Classed { class, why: class_why, conflict } = class_of(Some(&workspace), found.as_ref(), wished);
         let new_artifact = found.is_none();
         let kind = existing.map_or(command.kind, |draft| draft.kind);
-        let artifact = found.map(|found| found.as_begun(self.session.principal, kind, class, self.now));
+        let artifact = found.map(|found| found.begun_by(self.session.principal, kind, class, self.now));
         let artifact = artifact.unwrap_or_else(|| Artifact {
             id: self.ids.artifact,
             workspace: workspace.id,

@@ -12,7 +12,7 @@ pub use audit::{AuditCommand, AuditQueryArgs};
 pub use data::{CatArgs, GetArgs, HistoryArgs, LsArgs, PutArgs, ReasonArgs, VerifyArgs};
 pub use value::{Asserted, ByteRange, Duration, Tag};
 
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -122,13 +122,22 @@ fn with_variables(command: clap::Command, prefix: &str) -> clap::Command {
     let below = |name: &str| format!("{prefix}_{}", name.replace('-', "_").to_uppercase());
     let command = command.mut_args(|arg| {
         let Some(variable) = arg.get_long().map(below) else { return arg };
-        let arg = arg.env(variable).hide_env(true);
-        // As people write them: 1, yes and on are true as well.
         let switch = matches!(arg.get_action(), ArgAction::SetTrue);
-        if switch { arg.value_parser(BoolishValueParser::new()) } else { arg }
+        if !switch {
+            return arg.env(variable).hide_env(true);
+        }
+        // As people write them: 1, yes and on are true as well.
+        let arg = arg.value_parser(BoolishValueParser::new());
+        if says_no(&variable) { arg } else { arg.env(variable).hide_env(true) }
     });
     let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
     names.iter().fold(command, |command, name| command.mut_subcommand(name, |sub| with_variables(sub, &below(name))))
+}
+
+/// Whether a switch's variable says no. To the parser even such a switch would be given, and would fulfil or exclude others.
+fn says_no(variable: &str) -> bool {
+    let parsed = |value: OsString| BoolishValueParser::new().parse_ref(&clap::Command::new(""), None, &value).ok();
+    std::env::var_os(variable).and_then(parsed) == Some(false)
 }
 
 /// What to do.

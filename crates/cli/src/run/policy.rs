@@ -147,7 +147,8 @@ pub(super) fn answered(context: &Context, question: &Explain, answer: &Refusal) 
     Ok(0)
 }
 
-/// Reads Cedar files, and those directly in folders, under their names.
+/// Reads Cedar files, and those directly in folders, under their names. At least one: none would take away every policy of the
+/// organisation, and whoever means that says it with an empty file.
 fn sources(paths: &[PathBuf]) -> Result<BTreeMap<String, String>, Failure> {
     let mut out = BTreeMap::new();
     let mut add = |path: &Path| {
@@ -173,6 +174,9 @@ fn sources(paths: &[PathBuf]) -> Result<BTreeMap<String, String>, Failure> {
             }
         }
     }
+    if out.is_empty() {
+        return Err(Failure::usage("no policy files", "neither a Cedar file nor a folder with one was named"));
+    }
     Ok(out)
 }
 
@@ -183,4 +187,22 @@ fn text(path: &Path) -> Result<String, Failure> {
         return Err(Failure::usage(&what, "it is longer than 1 MiB"));
     }
     std::fs::read_to_string(path).map_err(|e| Failure::from_io(&what, &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sources;
+    use crate::output::Failure;
+
+    #[test]
+    fn no_policy_file_at_all_is_no_empty_set() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("README.md"), "none here").unwrap();
+        for paths in [vec![], vec![dir.path().to_owned()]] {
+            let Err(Failure::Problem(problem)) = sources(&paths) else { panic!("{paths:?} were taken") };
+            assert_eq!((problem.code, &*problem.what), (api::terms::Code::BadRequest, "no policy files"));
+        }
+        std::fs::write(dir.path().join("none.cedar"), "").unwrap();
+        assert_eq!(sources(&[dir.path().to_owned()]).unwrap().len(), 1, "an empty file says it");
+    }
 }

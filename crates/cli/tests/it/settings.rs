@@ -73,3 +73,38 @@ fn a_variable_is_of_one_command() {
         run(&["policy", "apply", &file], "STRONGROOM_YES", value).exits(code);
     }
 }
+
+#[test]
+fn a_switch_that_its_variable_denies_is_not_given() {
+    let sandbox = Sandbox::solo();
+    let run = |args: &[&str], variable: &str, value: &str| {
+        let mut command = sandbox.command(args);
+        command.env(variable, value);
+        end(command)
+    };
+    let ours = "@id(\"extra\") @reason(\"never matches\") @owner(\"tests\")
+        forbid (principal, action == Action::\"export\", resource is Artifact) when { resource.owner == \"nobody\" };";
+    sandbox.write("ours.cedar", ours);
+    let hash = || sandbox.run(["--format", "json", "policy", "show"]).exits(0).json()["hash"].clone();
+    let baseline = hash();
+    sandbox.run(["policy", "apply", "ours.cedar", "--yes"]).exits(0);
+    let ours = hash();
+    assert_ne!(ours, baseline);
+    let apply = ["policy", "apply", "--yes"];
+    for (value, code) in [("0", 2), ("false", 2), ("No", 2), ("off", 2), ("nay", 2), ("", 2), ("1", 8)] {
+        // What it would move to is in force: the variable that says yes is obeyed.
+        run(&apply, "STRONGROOM_POLICY_APPLY_BASELINE", value).exits(code);
+        assert_eq!(hash(), ours, "{value}: the organisation's policies are still in force");
+    }
+    run(&["policy", "apply", "--yes", "--baseline"], "STRONGROOM_POLICY_APPLY_BASELINE", "0").exits(8);
+    std::fs::create_dir(sandbox.at("empty")).unwrap();
+    sandbox.run(["policy", "apply", "empty", "--yes"]).exits(2);
+
+    for (value, code) in [("0", 0), ("no", 0), ("1", 2), ("nay", 2)] {
+        run(&["-v", "status"], "STRONGROOM_QUIET", value).exits(code);
+        run(&["audit", "verify", "--new-anchor", "--yes"], "STRONGROOM_AUDIT_VERIFY_REPLAY", value).exits(code);
+    }
+    // What one switch requires is not fulfilled by a no.
+    let revoke = ["principal", "add", "alice", "--revoke", "lab"];
+    run(&revoke, "STRONGROOM_PRINCIPAL_ADD_CHANGE", "0").exits(2);
+}

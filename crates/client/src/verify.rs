@@ -31,6 +31,15 @@ pub struct Failure {
     pub what: String,
 }
 
+impl Failure {
+    const LOG: &str = "log";
+
+    /// Whether it is the log that does not hold; then there is no version.
+    pub fn is_of_the_log(&self) -> bool {
+        self.object == Self::LOG
+    }
+}
+
 /// How much was checked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Checked {
@@ -138,7 +147,7 @@ impl<'a> Run<'a> {
         let log = self.client.audit_verify()?;
         for what in log.failures.iter().take(MAX_FAILURES) {
             let what = what.clone();
-            self.failures.push(Failure { reference: String::new(), object: "log".to_owned(), offset: 0, what });
+            self.failures.push(Failure { reference: String::new(), object: Failure::LOG.to_owned(), offset: 0, what });
         }
         let ok = log.ok && self.failures.is_empty();
         Ok(VerifyReport { ok, checked: self.checked, freshness: log.freshness, failures: self.failures })

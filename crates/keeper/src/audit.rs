@@ -106,11 +106,13 @@ pub(crate) fn make_anchor(engine: &Engine, session: &Session) -> Result<LogVerif
     Ok(answer(engine.ledger.anchor_again(now)?))
 }
 
+/// A log that does not verify proves nothing, whatever anchor is there.
 fn answer(verified: crate::ledger::Verified) -> LogVerified {
+    let ok = verified.failures.is_empty();
     LogVerified {
-        ok: verified.failures.is_empty(),
+        ok,
         head: head(&verified.head),
-        freshness: verified.freshness,
+        freshness: if ok { verified.freshness } else { Freshness::Unproven },
         failures: verified.failures,
     }
 }

@@ -122,7 +122,10 @@ impl From<Error> for Problem {
             Error::ClockAhead { .. } => Self::new(Code::ClockAhead, "the clock cannot be trusted", why)
                 .with_try("set the clock; or, if it is right: strongroom status --accept-clock"),
             Error::ReadOnly(_) => Self::new(Code::BehindAnchor, "the vault is read-only", why)
-                .with_try("restore a newer copy of the vault, or compare the anchor with `strongroom status`"),
+                .with_try(
+                "put back a newer copy of the vault; if there is none, move its anchor file away and say that this is the newest: \
+                 `strongroom audit verify --new-anchor`",
+            ),
             Error::Unproven(_) => Self::new(Code::BehindAnchor, "freshness is not proven", why).with_try(
                 "put the anchor back, or, if this is the newest copy: `strongroom audit verify --new-anchor`",
             ),

@@ -249,7 +249,7 @@ impl Ledger {
         if index >= size {
             return Err(Error::NotFound);
         }
-        let body = search::body(&snapshot.files, size, index)?;
+        let body = snapshot.body(index)?;
         let path = proof::inclusion(&mut HashReader::new(&snapshot.files, size), index)?;
         let receipt = Receipt { extra: None, index, path, checkpoint: snapshot.state.checkpoint.into_bytes() };
         receipt.verify(&body, self.keys()).map_err(|error| Error::Damaged(format!("entry {index}: {error}")))?;
@@ -264,7 +264,7 @@ impl Ledger {
     pub fn verify(&self) -> Result<Verified> {
         let mut failures = Vec::new();
         let (freshness, older) = self.signed_before(&mut failures)?;
-        let read = self.snapshot_and(|tx| rows::pending(tx, &self.mac, rows::PASS).map(|_| ()));
+        let read = self.read(Snapshot::read, |tx| rows::pending(tx, &self.mac, rows::PASS).map(|_| ()));
         let snapshot = match read {
             Err(Error::Damaged(why)) => {
                 failures.push(why);
@@ -400,7 +400,8 @@ impl Ledger {
     fn reload(&self, sequencer: &mut Sequencer) -> Result<()> {
         sequencer.edge = None;
         sequencer.anchored = None;
-        let (snapshot, ()) = self.snapshot_with(Snapshot::read_tree, |_| Ok(()))?;
+        self.folder.check()?;
+        let (snapshot, ()) = self.read(Snapshot::read_tree, |_| Ok(()))?;
         let state = &snapshot.state;
         let head = Head { size: state.size, root: state.root };
         self.check_signature(state)?;
@@ -411,7 +412,7 @@ impl Ledger {
             continues(&snapshot.files, what, &older.head(), &head)?;
         }
         sequencer.newborn |= state.size == 0;
-        let edge = Edge::load(&snapshot.files, state.size, &state.root)?;
+        let edge = snapshot.edge()?;
         let moved = |known: &Option<Checkpoint>| known.as_ref().is_some_and(|known| known.head() == head);
         if moved(&anchored) && moved(&published) {
             sequencer.anchored = Some(state.size);
@@ -447,12 +448,17 @@ impl Ledger {
         self.snapshot_and(|_| Ok(())).map(|(snapshot, ())| snapshot)
     }
 
-    /// The log at one moment, and what else is read in the same transaction.
+    /// The log at one moment, and what else is read in the same transaction. Its head is one that this log signed, its right edge
+    /// the one that the head is over: what a snapshot gives is what was signed.
     fn snapshot_and<T>(&self, more: impl Fn(&mut dyn Transaction) -> Result<T>) -> Result<(Snapshot, T)> {
-        self.snapshot_with(Snapshot::read, more)
+        let (snapshot, found) = self.read(Snapshot::read, more)?;
+        self.check_signature(&snapshot.state)?;
+        snapshot.edge()?;
+        Ok((snapshot, found))
     }
 
-    fn snapshot_with<T>(
+    /// The same as it lies there, whatever it is worth.
+    fn read<T>(
         &self,
         snapshot: impl Fn(&mut dyn Transaction, &Folder) -> Result<Snapshot>,
         more: impl Fn(&mut dyn Transaction) -> Result<T>,

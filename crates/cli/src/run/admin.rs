@@ -19,6 +19,7 @@ pub fn status(context: &Context, args: &StatusArgs) -> Result<u8, Failure> {
             let roots: Vec<&str> = status.roots.iter().map(|root| root.kind.as_str()).collect();
             let freshness = match status.freshness {
                 Freshness::Proven => "proven by the anchor",
+                Freshness::Unproven if status.read_only.is_some() => "not proven: see read-only",
                 Freshness::Unproven => "not proven: no anchor",
             };
             let mut out = format!(

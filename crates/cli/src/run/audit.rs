@@ -139,7 +139,7 @@ fn verify(context: &Context, new_anchor: bool, replay: bool) -> Result<u8, Failu
             fields.insert("replayed".to_owned(), serde_json::to_value(replayed).unwrap_or_default());
         }
         context.output.result("log-verified", &result, || verified_text(&verified, replayed.as_ref()))?;
-        if verified.freshness == Freshness::Unproven {
+        if verified.ok && verified.freshness == Freshness::Unproven {
             context.output.warn("freshness not proven: there is no anchor to compare the log with (audit verify --new-anchor makes one)");
         }
         let ok = verified.ok && replayed.as_ref().is_none_or(|replayed| replayed.ok);

@@ -269,7 +269,7 @@ pub fn verify(context: &Context, args: &VerifyArgs) -> Result<u8, Failure> {
             }
         }
         context.output.result("verify", &result, || verified_text(&report, state.as_ref()))?;
-        if report.freshness == Freshness::Unproven {
+        if report.freshness == Freshness::Unproven && !report.failures.iter().any(|failure| failure.is_of_the_log()) {
             context.output.warn("freshness not proven: there is no anchor to compare the log with (audit verify --new-anchor makes one)");
         }
         if !args.all && references.is_empty() {
@@ -281,9 +281,18 @@ pub fn verify(context: &Context, args: &VerifyArgs) -> Result<u8, Failure> {
         if context.output.is_json() {
             return Err(Failure::Exit(Exit::Integrity as u8));
         }
-        Err(Problem::new(Code::Integrity, "the vault does not hold what was put", "see the list above")
-            .with_try("a copy of the depot from a backup, or the source again: strongroom put --afresh SRC WORKSPACE/ARTIFACT")
-            .into())
+        let log = |failure: &client::Failure| failure.is_of_the_log();
+        let (what, hint) = match &report.failures[..] {
+            [] => ("the database is not what the log says", "a copy of the vault from a backup"),
+            failures if failures.iter().all(log) => {
+                ("the log is not what was signed", "a newer copy of the vault; strongroom status says if it is read-only, and why")
+            }
+            _ => (
+                "the vault does not hold what was put",
+                "a copy of the depot from a backup, or the source again: strongroom put --afresh SRC WORKSPACE/ARTIFACT",
+            ),
+        };
+        Err(Problem::new(Code::Integrity, what, "see the list above").with_try(hint).into())
     })
 }
 
@@ -295,7 +304,8 @@ fn verified_text(report: &client::VerifyReport, state: Option<&StateVerified>) -
         checked.objects,
         bytes_shown(checked.bytes),
     );
-    for failure in &report.failures {
+    let (log, stored): (Vec<_>, Vec<_>) = report.failures.iter().partition(|failure| failure.is_of_the_log());
+    for failure in stored {
         out.push_str(&format!(
             "damaged: {} object {} at byte {}: {}\n",
             failure.reference,
@@ -304,7 +314,9 @@ fn verified_text(report: &client::VerifyReport, state: Option<&StateVerified>) -
             printable(&failure.what)
         ));
     }
+    log.iter().for_each(|failure| out.push_str(&format!("wrong: {}\n", printable(&failure.what))));
     out.push_str(match report.freshness {
+        _ if !log.is_empty() => "log: NOT verified\n",
         Freshness::Proven => "log: verified, and as new as the anchor\n",
         Freshness::Unproven => "log: verified, freshness not proven\n",
     });

@@ -25,6 +25,11 @@ impl Ended {
             .unwrap_or_else(|e| panic!("{e}: {:?} {}", String::from_utf8_lossy(&self.stdout), self.stderr))
     }
 
+    /// What it said, on both outputs.
+    pub fn text(&self) -> String {
+        format!("{}{}", String::from_utf8_lossy(&self.stdout), self.stderr)
+    }
+
     /// Fails unless the exit code is this one.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {

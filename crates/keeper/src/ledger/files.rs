@@ -25,6 +25,11 @@ impl Folder {
         Self { path }
     }
 
+    /// That it is there: nothing may be committed which could not be integrated.
+    pub(super) fn check(&self) -> Result<()> {
+        if is_folder(&self.path) { Ok(()) } else { Err(Error::Damaged("the folder of the log is missing".into())) }
+    }
+
     /// Keeps other processes out until the file is dropped.
     pub(super) fn lock(&self) -> Result<File> {
         let path = self.path.join("lock");

@@ -103,13 +103,6 @@ pub(super) fn by_id(tx: &mut dyn Transaction, mac: &EntryMac, id: &EntryId) -> R
     Ok(Some((index, recent(row)?.body)))
 }
 
-/// The body of an entry of the partial bundle.
-pub(super) fn by_index(tx: &mut dyn Transaction, mac: &EntryMac, index: u64) -> Result<Option<Vec<u8>>> {
-    let sql = "SELECT ticket, position, body, mac FROM entry WHERE idx = $1";
-    let row = tx.query(sql, &[signed(index)?.into()])?.optional()?;
-    row.map(|row| Ok(recent(checked(mac, row)?)?.body)).transpose()
-}
-
 /// A row that starts with ticket, position, body and MAC, which must be the keeper's own.
 fn checked(mac: &EntryMac, row: Row) -> Result<Row> {
     let input = mac_input(row.integer(0)?, row.integer(1)?, row.bytes(2)?);

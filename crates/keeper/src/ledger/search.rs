@@ -2,12 +2,12 @@
 
 use super::Ledger;
 use super::error::{Error, Result};
-use super::rows::{self, in_sizes, signed, unsigned};
+use super::rows::{self, State, in_sizes, signed, unsigned};
 use super::snapshot::{Snapshot, tail_start};
 use crate::datastore::{Transaction, Value, tuples};
 use api::terms::{ArtifactId, EntryId, PrincipalId, Timestamp, VersionId};
 use log::entry::{Entry, Id};
-use log::source::{self, TileSource};
+use log::source;
 use log::tile::{self, Tile, WIDTH};
 use log::tree::{self, Hash};
 use std::collections::BTreeMap;
@@ -67,10 +67,11 @@ impl Ledger {
         self.query(&Filter { newest_first: true, limit, ..Filter::default() })
     }
 
-    /// Entries that match a filter. Each was compared with its leaf; only [`Ledger::verify`] says that the log is whole.
+    /// Entries that match a filter. Each is proven to be in the tree that was signed, or waits under a MAC; only
+    /// [`Ledger::verify`] says that the index left out none, and that the log is whole.
     ///
     /// # Errors
-    /// [`Error::Damaged`] if an entry does not hash to its leaf, and whatever database and files say.
+    /// [`Error::Damaged`] if an entry is not what was signed, and whatever database and files say.
     pub fn query(&self, filter: &Filter) -> Result<Page> {
         let limit = usize::try_from(filter.limit.clamp(1, MAX_PAGE)).unwrap_or(1);
         // One more than asked for tells whether there is a next page.
@@ -111,45 +112,57 @@ impl Ledger {
         Ok(Page { items, next: None })
     }
 
-    /// The entries from this index on to the end of its bundle, each compared with its leaf, and where to go on; behind the last,
-    /// the pending ones. No index is asked, so none can hide an entry.
+    /// The entries from this index on to the end of its bundle, each proven to be in the tree that was signed, and where to go on;
+    /// behind the last, the pending ones. No index is asked, so none can hide an entry.
     ///
     /// # Errors
-    /// [`Error::Damaged`] if an entry does not hash to its leaf, and whatever database and files say.
+    /// [`Error::Damaged`] if an entry is not what was signed, and whatever database and files say.
     pub fn walk(&self, from: u64) -> Result<Page> {
-        let (snapshot, pending) = self.snapshot_and(|tx| rows::pending(tx, &self.mac, i64::MAX))?;
+        let (snapshot, pending) = self.snapshot_and(|tx| match State::read(tx)?.size {
+            size if from < size => Ok(Vec::new()),
+            _ => rows::pending(tx, &self.mac, i64::MAX),
+        })?;
         let size = snapshot.state.size;
         if from >= size {
             let items = pending.into_iter().map(|entry| Found { index: None, body: entry.body }).collect();
             return Ok(Page { items, next: None });
         }
-        let bundle = Bundle::read(&snapshot.files, size, from / WIDTH)?;
+        let bundle = Bundle::read(&snapshot, from / WIDTH)?;
         let end = size.min((from / WIDTH + 1) * WIDTH);
         let items = (from..end).map(|index| Ok(Found { index: Some(index), body: bundle.body(index)? }));
         Ok(Page { items: items.collect::<Result<_>>()?, next: Some(end) })
     }
 
-    /// The entry with this id: compared with its leaf, or the keeper's own by its MAC while it is in no full bundle.
+    /// The entry with this id: proven to be in the tree that was signed, or the keeper's own by its MAC while it waits.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Damaged`], and whatever database and files say.
     pub fn find(&self, id: &EntryId) -> Result<Found> {
         let key = [Value::from(id.as_bytes())];
-        let (recent, indexed) = self.store.read(|tx| {
+        let (snapshot, (recent, indexed)) = self.snapshot_and(|tx| {
             let recent = rows::by_id(tx, &self.mac, id)?;
-            let indexed = tx.query("SELECT idx FROM entry_index WHERE id = $1", &key)?.optional()?;
-            Ok::<_, Error>((recent, indexed))
+            Ok((recent, tx.query("SELECT idx FROM entry_index WHERE id = $1", &key)?.optional()?))
         })?;
-        let found = match (recent, indexed) {
-            (Some((index, body)), _) => Found { index, body },
-            (None, Some(row)) => self.at(unsigned(row.integer(0)?)?)?,
+        let index = match (&recent, indexed) {
+            (Some((index, _)), _) => *index,
+            (None, Some(row)) => Some(unsigned(row.integer(0)?)?),
             (None, None) => return Err(Error::NotFound),
         };
-        let entry = Entry::parse(&found.body).map_err(|error| Error::Damaged(error.to_string()))?;
-        if entry.id == Id(*id.as_bytes()) { Ok(found) } else { Err(Error::Damaged("an entry under another id".into())) }
+        let body = match (index, recent) {
+            (None, Some((_, body))) => body,
+            (None, None) => return Err(Error::NotFound),
+            (Some(index), _) => snapshot.body(index)?,
+        };
+        let entry = Entry::parse(&body).map_err(|error| Error::Damaged(error.to_string()))?;
+        if entry.id == Id(*id.as_bytes()) {
+            Ok(Found { index, body })
+        } else {
+            Err(Error::Damaged("an entry under another id".into()))
+        }
     }
 
-    /// The leaves of those of these entries that are in the tree; the others wait.
+    /// The leaves of those of these entries that are proven to be in the tree that was signed; the others wait. The database says
+    /// where to look, and nothing more.
     ///
     /// # Errors
     /// [`Error::Damaged`] if one is neither, and whatever database and files say.
@@ -177,12 +190,7 @@ impl Ledger {
     /// # Errors
     /// As [`Self::find`].
     pub fn at(&self, index: u64) -> Result<Found> {
-        let (snapshot, recent) = self.snapshot_and(|tx| rows::by_index(tx, &self.mac, index))?;
-        let body = match recent {
-            Some(body) => body,
-            None => body(&snapshot.files, snapshot.state.size, index)?,
-        };
-        Ok(Found { index: Some(index), body })
+        Ok(Found { index: Some(index), body: self.snapshot()?.body(index)? })
     }
 }
 
@@ -310,9 +318,11 @@ pub(super) fn index(tx: &mut dyn Transaction, bundles: &[(Tile, Vec<u8>)]) -> Re
     Ok(())
 }
 
-/// The bytes of one entry, compared with its leaf.
-pub(super) fn body(files: &dyn TileSource, size: u64, index: u64) -> Result<Vec<u8>> {
-    Bundle::read(files, size, index / WIDTH)?.body(index)
+impl Snapshot {
+    /// The bytes of one entry, proven to be in the tree.
+    pub(super) fn body(&self, index: u64) -> Result<Vec<u8>> {
+        Bundle::read(self, index / WIDTH)?.body(index)
+    }
 }
 
 /// Reads entries, a bundle at a time.
@@ -326,7 +336,7 @@ impl Bodies<'_> {
         let wanted = index / WIDTH;
         let bundle = match self.bundle.take() {
             Some(bundle) if bundle.number == wanted => bundle,
-            _ => Bundle::read(&self.snapshot.files, self.snapshot.state.size, wanted)?,
+            _ => Bundle::read(self.snapshot, wanted)?,
         };
         let body = bundle.body(index);
         self.bundle = Some(bundle);
@@ -334,7 +344,7 @@ impl Bodies<'_> {
     }
 }
 
-/// A bundle with the leaves that its entries must hash to.
+/// A bundle with the leaves that its entries must hash to, which are proven to be in the tree.
 struct Bundle {
     number: u64,
     bytes: Vec<u8>,
@@ -342,10 +352,9 @@ struct Bundle {
 }
 
 impl Bundle {
-    fn read(files: &dyn TileSource, size: u64, number: u64) -> Result<Self> {
-        let tile = Tile::bundle(number, size).ok_or(Error::NotFound)?;
-        let hashes = Tile::of(0, number, size).ok_or(Error::NotFound)?;
-        Ok(Self { number, bytes: source::bundle(files, &tile)?, leaves: source::hashes(files, &hashes)? })
+    fn read(snapshot: &Snapshot, number: u64) -> Result<Self> {
+        let tile = Tile::bundle(number, snapshot.state.size).ok_or(Error::NotFound)?;
+        Ok(Self { number, bytes: source::bundle(&snapshot.files, &tile)?, leaves: snapshot.leaves(number)? })
     }
 
     fn body(&self, index: u64) -> Result<Vec<u8>> {

@@ -4,9 +4,14 @@ use super::error::{Error, Result};
 use super::files::{Folder, Overlay};
 use super::rows::{self, State};
 use crate::datastore::Transaction;
-use log::source::{self, MemoryTiles, SourceError};
+use log::edge::Edge;
+use log::proof;
+use log::source::{self, HashReader, MemoryTiles, SourceError};
 use log::tile::{self, CHECKPOINT_PATH, Level, Tile, WIDTH};
-use log::tree::Hash;
+use log::tree::{self, Hash};
+
+/// Levels of the tree that lie within one tile.
+const TILE_HEIGHT: usize = 8;
 
 /// The log at one moment.
 #[derive(Debug)]
@@ -60,6 +65,27 @@ impl Snapshot {
             }
         }
         Ok(Self { state, files: Overlay { folder: folder.clone(), memory }, whole })
+    }
+
+    /// The right edge, which is the one that the stored root is over: leaves of the tail and upper partial tiles are right then.
+    pub(super) fn edge(&self) -> Result<Edge> {
+        Ok(Edge::load(&self.files, self.state.size, &self.state.root)?)
+    }
+
+    /// The leaves of a bundle, proven to stand in the tree of the stored root. Of the partial bundle only [`Self::edge`] proves it.
+    pub(super) fn leaves(&self, number: u64) -> Result<Vec<Hash>> {
+        let size = self.state.size;
+        let tile = Tile::of(0, number, size).ok_or(Error::NotFound)?;
+        let leaves = source::hashes(&self.files, &tile)?;
+        if tile.is_full() {
+            let subtree = tree::fold(&mut leaves.clone()).ok_or(Error::Internal("a full tile of no hashes"))?;
+            let path = proof::inclusion(&mut HashReader::new(&self.files, size), number * WIDTH)?;
+            // The first steps lie within the tile. Above them bundles are what leaves are below: subtrees split where bundles end.
+            let above = path.get(TILE_HEIGHT..).unwrap_or_default();
+            proof::verify_inclusion(&subtree, number, size.div_ceil(WIDTH), above, &self.state.root)
+                .map_err(|_| Error::Damaged(format!("tile {} is not in the tree that was signed", tile.path())))?;
+        }
+        Ok(leaves)
     }
 }
 

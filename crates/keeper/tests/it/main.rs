@@ -7,6 +7,7 @@ mod collect;
 mod datastore;
 mod decisions;
 mod engines;
+mod forged;
 mod ledger;
 mod replays;
 mod rights;

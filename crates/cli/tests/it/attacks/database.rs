@@ -206,3 +206,43 @@ fn replayed(sandbox: &Sandbox, act: &[&str], tables: &[&str], verify: &[&str]) {
     std::fs::remove_dir_all(older).expect("the older copy goes");
     std::fs::remove_dir_all(sandbox.at("saved")).expect("the saved copy goes");
 }
+
+#[test]
+fn an_older_copy_of_the_vault_proves_no_freshness() {
+    let sandbox = prepared();
+    copy_folder(&sandbox.vault(), &sandbox.at("older"));
+    sandbox.write("f", b"newer data");
+    sandbox.run(["put", "f", "lab/data", "--class", "confidential"]).exits(0);
+    std::fs::remove_dir_all(sandbox.vault()).expect("the newer one goes");
+    copy_folder(&sandbox.at("older"), &sandbox.vault());
+    for command in [&["audit", "verify"][..], &["verify"]] {
+        let said = sandbox.run([&["--format", "json"], command].concat()).exits(7).json();
+        assert_eq!((&said["ok"], &said["freshness"]), (&false.into(), &"unproven".into()), "{said}");
+        let text = sandbox.run(command).exits(7).text();
+        assert!(text.contains("NOT verified") && !text.contains("as new as") && !text.contains("no anchor"), "{text}");
+        assert!(!text.contains("put --afresh"), "the depot holds what it should: {text}");
+    }
+    let status = sandbox.run(["status"]).exits(0).text();
+    assert!(status.contains("an older copy was restored") && !status.contains("no anchor"), "{status}");
+    let refused = sandbox.run(["get", "lab/data", "never"]).exits(7);
+    assert!(refused.stderr.contains("move its anchor file away"), "{}", refused.stderr);
+    // What it says to do: the owner takes this copy for the newest one there is.
+    std::fs::remove_dir_all(sandbox.at("state")).expect("the anchor goes");
+    // The published checkpoint lies in the vault and is as old as it.
+    sandbox.run(["audit", "verify", "--new-anchor", "--yes"]).exits(0);
+    sandbox.run(["get", "lab/data", "back"]).exits(0);
+}
+
+#[test]
+fn nothing_is_committed_while_the_folder_of_the_log_is_missing() {
+    let sandbox = prepared();
+    let holds = || sandbox.run(["--format", "json", "status"]).exits(0).json()["versions"].clone();
+    let before = holds();
+    std::fs::rename(sandbox.vault().join("log"), sandbox.at("log")).expect("the log goes");
+    let refused = sandbox.run(["put", "f", "lab/other"]).exits(7);
+    assert!(refused.stderr.contains("the folder of the log is missing"), "{}", refused.stderr);
+    std::fs::rename(sandbox.at("log"), sandbox.vault().join("log")).expect("the log comes back");
+    assert_eq!(holds(), before);
+    sandbox.run(["put", "f", "lab/other"]).exits(0);
+    sandbox.run(["verify", "--all", "--state"]).exits(0);
+}

@@ -188,8 +188,8 @@ fn altered_files_are_found_with_their_place() -> Outcome {
             failures.iter().any(|failure| failure.contains(file) || failure.contains("right edge")),
             "{failures:?}"
         );
-        // The path of the first entry does not touch the upper tile; what a receipt gives always verifies.
-        assert_eq!(matches!(ledger.receipt_at(0), Err(Error::Damaged(_))), in_path, "{file}");
+        // Nothing is given out of a log whose right edge is not the signed one, even where its path does not touch the edge.
+        assert!(matches!(ledger.receipt_at(0), Err(Error::Damaged(_))), "{file}");
         std::fs::remove_file(&path)?;
         assert!(!world.open().verify()?.failures.is_empty(), "{file} missing");
     }

@@ -127,9 +127,7 @@ fn read_rules(keys: &VaultKeys, tx: &mut dyn Transaction, row: &PolicySet) -> Re
     let sources = rule_sources(keys, tx, row)?;
     let altered = || Error::Altered { table: PolicySet::NAME, row: row.hash.clone() };
     if !row.is_current() {
-        let hash = hex::decode(&row.hash).ok().and_then(|bytes| bytes.try_into().ok());
-        let kept = kept::set(tx, Digest::from_bytes(hash.ok_or_else(altered)?))?;
-        return kept.map_err(|_| Error::Altered { table: "cas", row: row.hash.clone() });
+        return Ok(as_applied(tx, row)?.0);
     }
     let set = if row.validator == Set::validator() {
         // INVARIANT: the row's MAC holds, so a keeper with this validator found the set sound when it was applied.
@@ -138,6 +136,13 @@ fn read_rules(keys: &VaultKeys, tx: &mut dyn Transaction, row: &PolicySet) -> Re
         Some(assemble_rules(&sources)?).filter(|set| set.hash().to_string() == row.hash)
     };
     set.ok_or_else(altered)
+}
+
+/// The set of a row as it was kept when it was applied, with its sources.
+pub(crate) fn as_applied(tx: &mut dyn Transaction, row: &PolicySet) -> Result<(Set, Vec<Source>)> {
+    let hash = hex::decode(&row.hash).ok().and_then(|bytes| bytes.try_into().ok());
+    let hash = hash.ok_or_else(|| Error::Altered { table: PolicySet::NAME, row: row.hash.clone() })?;
+    kept::set(tx, Digest::from_bytes(hash))?.map_err(|lost| Error::Altered { table: "cas", row: lost.to_string() })
 }
 
 /// The organisation's sources of a set; one that is missing is an altered table.

@@ -76,8 +76,13 @@ impl Keeper {
         if !matches!(command, Command::ClockAccept) {
             engine.now()?;
         }
-        // What shows the policies or moves them to this program's baseline goes with any.
-        if !matches!(command, Command::PolicyShow | Command::PolicyCheck(_) | Command::BaselineApply(_)) {
+        // What shows the policies or moves them to this program's baseline goes with any, and so does the clock, without which
+        // nothing could move them.
+        let free = matches!(
+            command,
+            Command::PolicyShow | Command::PolicyCheck(_) | Command::BaselineApply(_) | Command::ClockAccept
+        );
+        if !free {
             engine.refuse_other_baseline()?;
         }
         Ok(match command {

@@ -4,7 +4,7 @@
 use crate::datastore::Transaction;
 use crate::error::{Error, Result};
 use crate::hash;
-use policy::{Digest, Pins, Record, Set, Source};
+use policy::{Digest, Record, Set, Source};
 use std::collections::BTreeMap;
 
 /// The ticket of what belongs to no one entry: sets and their texts, each kept once.
@@ -17,6 +17,13 @@ pub(crate) enum Lost {
     Missing(String),
     /// It is not what its hash says.
     Altered(String),
+}
+
+impl std::fmt::Display for Lost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::Missing(why) | Self::Altered(why)) = self;
+        f.write_str(why)
+    }
 }
 
 /// What was kept, or why it cannot be had.
@@ -41,11 +48,18 @@ pub(crate) fn sources(tx: &mut dyn Transaction, set: Digest) -> Result<Kept<Vec<
     let list = format!("the list of the sources of policy set {set}");
     let Some(names) = find(tx, SHARED, set.as_bytes())? else { return missing(list) };
     let Ok(names) = serde_json::from_slice::<BTreeMap<String, String>>(&names) else { return altered(list) };
-    let mut sources = Vec::with_capacity(names.len());
+    if names.len() > Set::MAX_SOURCES {
+        return altered(list);
+    }
+    let (mut sources, mut len) = (Vec::with_capacity(names.len()), 0);
     for (name, hex) in names {
         let Ok(digest) = hex::decode(&hex) else { return altered(list) };
         let what = format!("the text of `{name}` in policy set {set}");
         let Some(text) = find(tx, SHARED, &digest)? else { return missing(what) };
+        len += text.len();
+        if len > Set::MAX_LEN_BYTES {
+            return altered(list);
+        }
         match String::from_utf8(text) {
             Ok(text) if hash::sha256(text.as_bytes()).as_slice() == digest => sources.push(Source { name, text }),
             _ => return altered(what),
@@ -54,14 +68,17 @@ pub(crate) fn sources(tx: &mut dyn Transaction, set: Digest) -> Result<Kept<Vec<
     Ok(Ok(sources))
 }
 
-/// A set that was in force once. Its guardrails are those of its time.
-pub(crate) fn set(tx: &mut dyn Transaction, hash: Digest) -> Result<Kept<Set>> {
+/// A set that was in force once, with its sources.
+pub(crate) fn set(tx: &mut dyn Transaction, hash: Digest) -> Result<Kept<(Set, Vec<Source>)>> {
     let sources = match sources(tx, hash)? {
         Ok(sources) => sources,
         Err(lost) => return Ok(Err(lost)),
     };
-    let named = Set::load_with(&sources, Pins::Waived).ok().filter(|set| set.hash() == hash);
-    Ok(named.ok_or_else(|| Lost::Altered(format!("the list of the sources of policy set {hash} is not what was kept"))))
+    Ok(match Set::load_kept(&sources) {
+        Ok(set) if set.hash() == hash => Ok((set, sources)),
+        Ok(_) => Err(Lost::Altered(format!("the list of the sources of policy set {hash} is not what was kept"))),
+        Err(error) => Err(Lost::Altered(format!("policy set {hash} cannot be read: {error}"))),
+    })
 }
 
 /// The record of a decision: salt, slice after a u32, context.

@@ -2,7 +2,7 @@
 
 use crate::acts::{Act, Under, Wanted, act};
 use crate::datastore::Transaction;
-use crate::engine::{Engine, all_sources, assemble_rules, in_force, rule_sources};
+use crate::engine::{Engine, all_sources, as_applied, assemble_rules, in_force, rule_sources};
 use crate::epochs;
 use crate::error::{Error, Result};
 use crate::hash;
@@ -27,14 +27,10 @@ const MAX_NAME_LEN: usize = 255;
 /// The set in force, with its sources: of a baseline that is not this program's, what was kept of it.
 pub(crate) fn shown(engine: &Engine) -> Result<PolicyShown> {
     engine.store.read(|tx| {
-        let row = in_force(&engine.keys, tx)?;
+        let row = in_force(&engine.keys, tx)?.not_newer()?;
         let sources = match row.is_current() {
             true => all_sources(&rule_sources(&engine.keys, tx, &row)?),
-            false => {
-                let set = engine.rules_as_applied(tx)?;
-                let lost = |_| Error::Altered { table: "cas", row: row.hash.clone() };
-                kept::sources(tx, set.hash())?.map_err(lost)?
-            }
+            false => as_applied(tx, &row)?.1,
         };
         Ok(PolicyShown { hash: row.hash, sources: sources.into_iter().map(|s| (s.name, s.text)).collect() })
     })

@@ -16,7 +16,7 @@ pub(crate) use seal::{Sealing, envelope};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::session::{Asked, Session, verified};
-use api::terms::{Action, Reference};
+use api::terms::Action;
 use api::wire::{Command, Release, Released};
 
 /// How often a release is decided again when its facts change under it.
@@ -27,8 +27,7 @@ const MAX_REASON_LEN: usize = 1024;
 
 /// Answers a request for keys.
 pub(crate) fn release(engine: &Engine, session: &Session, command: &Release) -> Result<Released> {
-    let reference: Reference =
-        command.reference.parse().map_err(|error: api::terms::ReferenceError| bad(error.to_string()))?;
+    let reference = crate::show::parsed(&command.reference)?;
     if command.reason.as_ref().is_some_and(|reason| reason.len() > MAX_REASON_LEN) {
         return Err(bad("a reason has at most 1024 bytes"));
     }

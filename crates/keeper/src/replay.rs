@@ -11,9 +11,8 @@ use api::terms::{Action, DecisionId};
 use api::wire::{DecisionsReplayed, Outcome, Replayed};
 use log::entry::{Decision, Effect, Entry};
 use log::tree::Hash;
-use policy::{Digest, Set};
+use policy::{Digest, Record, Set};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The most failures listed.
@@ -24,7 +23,7 @@ pub(crate) fn all(engine: &Engine, session: &Session) -> Result<DecisionsReplaye
     look(engine, session, &Wanted::vault(Action::Audit, "audit.replay"))?;
     let replays = Replays::default();
     let mut told = DecisionsReplayed { ok: true, same: 0, other_engine: 0, failures: Vec::new() };
-    let mut from = Some(0);
+    let (mut from, mut more) = (Some(0), 0_u64);
     while let Some(index) = from {
         let page = engine.ledger.walk(index)?;
         for found in &page.items {
@@ -36,12 +35,15 @@ pub(crate) fn all(engine: &Engine, session: &Session) -> Result<DecisionsReplaye
                 Outcome::Differs | Outcome::Missing if told.failures.len() < MAX_FAILURES => {
                     told.failures.push(format!("entry {} ({}): {}", entry.id, entry.act, why.unwrap_or_default()));
                 }
-                Outcome::Differs | Outcome::Missing => {}
+                Outcome::Differs | Outcome::Missing => more += 1,
             }
         }
         from = page.next;
     }
     told.ok = told.failures.is_empty();
+    if more > 0 {
+        told.failures.push(format!("and {more} more"));
+    }
     Ok(told)
 }
 
@@ -55,20 +57,30 @@ fn parsed(body: &[u8]) -> Result<Entry> {
     Entry::parse(body).map_err(|error| damaged(error.to_string()))
 }
 
-/// The sets that decisions in a row were made by.
+/// The set that the last decision was made by: those in a row mostly share it.
 #[derive(Default)]
 struct Replays {
-    sets: RefCell<BTreeMap<Digest, Kept<Arc<Set>>>>,
+    last: RefCell<Option<(Digest, Kept<Arc<Set>>)>>,
 }
 
 impl Replays {
     fn replay(&self, tx: &mut dyn Transaction, entry: &Entry) -> Result<Option<Replayed>> {
         let Some(decision) = &entry.decision else { return Ok(None) };
-        if decision.engine != policy::ENGINE || digest(decision.schema) != Set::schema() {
-            let why = format!("`{}` with schema {} decided", decision.engine, decision.schema);
-            return Ok(Some(Replayed { outcome: Outcome::OtherEngine, why: Some(why) }));
-        }
-        Ok(Some(match self.again(tx, entry.ticket, decision)? {
+        let ticket = i64::try_from(entry.ticket).map_err(|_| Error::Internal("a ticket above 2^63"))?;
+        let record = kept::record(tx, ticket, digest(decision.slice), digest(decision.context))?;
+        let again = if decision.engine == policy::ENGINE && digest(decision.schema) == Set::schema() {
+            self.again(tx, record, decision)?
+        } else {
+            // Not made again, but what it rests on must be there.
+            match record.and(kept::sources(tx, digest(decision.policy_set))?) {
+                Ok(_) => {
+                    let why = format!("`{}` with schema {} decided", decision.engine, decision.schema);
+                    return Ok(Some(Replayed { outcome: Outcome::OtherEngine, why: Some(why) }));
+                }
+                Err(lost) => Err(lost),
+            }
+        };
+        Ok(Some(match again {
             Ok(again) if again == *decision => Replayed { outcome: Outcome::Same, why: None },
             Ok(again) => differs(format!("decided again it is {}, recorded is {}", said(&again), said(decision))),
             Err(Lost::Missing(why)) => Replayed { outcome: Outcome::Missing, why: Some(why) },
@@ -77,19 +89,18 @@ impl Replays {
     }
 
     /// The decision as it would be logged if it were made now, under the same id.
-    fn again(&self, tx: &mut dyn Transaction, ticket: u64, recorded: &Decision) -> Result<Kept<Decision>> {
-        let ticket = i64::try_from(ticket).map_err(|_| Error::Internal("a ticket above 2^63"))?;
-        let record = match kept::record(tx, ticket, digest(recorded.slice), digest(recorded.context))? {
+    fn again(&self, tx: &mut dyn Transaction, record: Kept<Record>, recorded: &Decision) -> Result<Kept<Decision>> {
+        let record = match record {
             Ok(record) => record,
             Err(lost) => return Ok(Err(lost)),
         };
         let hash = digest(recorded.policy_set);
-        let known = self.sets.borrow().get(&hash).cloned();
+        let known = self.last.borrow().as_ref().filter(|(known, _)| *known == hash).map(|(_, set)| set.clone());
         let set = match known {
             Some(set) => set,
-            None => kept::set(tx, hash)?.map(Arc::new),
+            None => kept::set(tx, hash)?.map(|(set, _)| Arc::new(set)),
         };
-        self.sets.borrow_mut().entry(hash).or_insert_with(|| set.clone());
+        *self.last.borrow_mut() = Some((hash, set.clone()));
         Ok(set.and_then(|set| {
             let answer = policy::replay(&set, &record, Some(hash)).map_err(|error| Lost::Altered(error.to_string()))?;
             Ok(Verdict::logged_as(&DecisionId::from_bytes(recorded.id.0), &answer))
@@ -111,4 +122,49 @@ fn said(decision: &Decision) -> String {
         Effect::Deny => "a no",
     };
     format!("{effect} ({})", decision.policies.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vault::{self, InitOptions, OpenOptions, RootChoice, RootUnlock, open};
+    use api::terms::Mode;
+    use api::wire::{Command, PolicyApply};
+
+    #[test]
+    fn what_another_engines_decision_rests_on_must_be_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let root = RootChoice::Keyfile { path: at("key") };
+        let owner = "olivia".parse().unwrap();
+        let vault = vault::draw_id().unwrap();
+        vault::init(&InitOptions { dir: at("vault"), vault, mode: Mode::Solo, root, anchor: at("anchor"), owner })
+            .unwrap();
+        let options = OpenOptions::new(at("vault"), RootUnlock::Keyfile(at("key")), at("anchor"));
+        let keeper = crate::keeper::Keeper::open(&options).unwrap();
+        let session = keeper.session(None, [0; 32]).unwrap();
+        keeper.call(&session, Command::PolicyApply(PolicyApply { sources: Default::default(), base: None })).unwrap();
+        keeper.close().unwrap();
+        let engine = open::open(&options).unwrap();
+        let bodies = engine.ledger.walk(0).unwrap().items;
+        let mut entry = bodies
+            .iter()
+            .rev()
+            .map(|found| parsed(&found.body).unwrap())
+            .find(|entry| entry.decision.is_some())
+            .unwrap();
+        let outcome = |entry: &Entry| {
+            let replayed = engine.store.read(|tx| Replays::default().replay(tx, entry)).unwrap();
+            replayed.unwrap().outcome
+        };
+        assert_eq!(outcome(&entry), Outcome::Same);
+        entry.decision.as_mut().unwrap().engine = "cedar-policy 9".into();
+        assert_eq!(outcome(&entry), Outcome::OtherEngine);
+        let gone = |condition: &str| {
+            let sql = format!("DELETE FROM cas WHERE {condition}");
+            engine.store.write(|tx| tx.query(&sql, &[]).map(|_| ()).map_err(Error::from)).unwrap();
+        };
+        gone("ticket > 0");
+        assert_eq!(outcome(&entry), Outcome::Missing);
+    }
 }

@@ -45,7 +45,8 @@ impl EdgeError {
             Self::Tile(error) => error.fault(),
             Self::Source(error) => error.fault(),
             Self::Root { .. } | Self::Leaf { .. } => Fault::Hostile,
-            Self::Full | Self::Bundle => Fault::Environment,
+            Self::Full => Fault::Environment,
+            Self::Bundle => Fault::Misuse,
         }
     }
 }

@@ -158,6 +158,15 @@ impl Set {
         Ok(Some(Self::build(sources, sources, Pins::Required, Depth::Form)?).filter(named))
     }
 
+    /// A set that was in force once: compare its hash. Its guardrails, and the schema and rules that it names, are those of its
+    /// time: what this program no longer has makes a decision fail, which refuses.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn load_kept(sources: &[Source]) -> Result<Self, LoadError> {
+        Self::build(sources, sources, Pins::Waived, Depth::Text)
+    }
+
     /// SHA-256 over every file of the baseline, tables and schema included.
     #[must_use]
     pub fn baseline_digest() -> Digest {

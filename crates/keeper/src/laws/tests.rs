@@ -5,8 +5,9 @@ use crate::engine::{Engine, in_force};
 use crate::keeper::Keeper;
 use crate::kept;
 use crate::rows::PolicySet;
-use crate::vault::{self, InitOptions, OpenOptions, RootChoice, RootUnlock, open};
-use api::terms::{Class, Code, Mode, Name, PrincipalKind};
+use crate::system::{Clock, SystemClock};
+use crate::vault::{self, ClockCheck, InitOptions, OpenOptions, RootChoice, RootUnlock, open};
+use api::terms::{Class, Code, Mode, Name, PrincipalKind, Timestamp};
 use api::wire::{
     Answer, AuditFilter, AuditItem, AuditPage, BaselineApply, Command, GrantSpec, ListQuery, PolicyApply, PrincipalAdd,
     Problem,
@@ -14,6 +15,7 @@ use api::wire::{
 use policy::{Pins, Set, Source};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A vault in a folder.
 struct Place {
@@ -47,11 +49,16 @@ impl Place {
         changed(&open::open(&self.options()).unwrap(), change);
     }
 
-    /// Puts an older baseline in force, which has no guardrail on roots.
+    /// Puts an older baseline in force, which has no guardrail on roots, and names an attribute, an action and a rule that are gone.
     fn age(&self) -> Set {
         let mut sources = Set::baseline_sources();
         sources.retain(|source| !source.name.ends_with("roots.cedar"));
-        let set = Set::load_with(&sources, Pins::Waived).unwrap();
+        let gone = "@id(\"gone-attribute\") @approval(\"gone-rule\") \
+                    forbid (principal, action == Action::\"read\", resource is Artifact) when { context.gone };\n\
+                    @id(\"gone-action\") permit (principal, action == Action::\"go\", resource);";
+        sources.push(Source { name: "baseline/gone.cedar".into(), text: gone.into() });
+        assert!(Set::load_with(&sources, Pins::Waived).is_err(), "not valid under this program's schema");
+        let set = Set::load_kept(&sources).unwrap();
         self.change(|tx, row| {
             kept::keep_set(tx, set.hash(), &sources).unwrap();
             (row.hash, row.baseline, row.edition) = (set.hash().to_string(), "0".repeat(64), policy::EDITION - 1);
@@ -211,6 +218,28 @@ fn a_vault_with_a_newer_baseline_is_refused() {
         assert_eq!(problem.code, Code::Unsupported, "{problem:?}");
         assert!(problem.what.contains("newer than this program") && problem.try_.is_some(), "{problem:?}");
     }
+}
+
+/// A year ahead of the system's.
+#[derive(Debug)]
+struct Ahead;
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().plus_millis(365 * 86_400_000)
+    }
+}
+
+#[test]
+fn a_vault_that_rested_through_an_upgrade_has_its_clock_accepted_and_is_moved() {
+    let place = Place::new(Mode::Solo);
+    place.age();
+    let options = OpenOptions { clock: Arc::new(Ahead), clock_check: ClockCheck::AtCommands, ..place.options() };
+    let keeper = Keeper::open(&options).unwrap();
+    assert_eq!(moved(&keeper, None).map(drop).unwrap_err().code, Code::ClockAhead);
+    say(&keeper, None, Command::ClockAccept).unwrap();
+    moved(&keeper, None).unwrap();
+    say(&keeper, None, listed()).unwrap();
 }
 
 #[test]

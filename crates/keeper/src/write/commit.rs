@@ -177,8 +177,14 @@ impl Call<'_> {
         for verdict in verdicts {
             engine.keep(tx, ticket, &[&verdict.blob()])?;
         }
-        let event = self.event(&version, &draft, verdicts, changes);
-        let logged = engine.log(tx, ticket, by, &[event])?;
+        let mut events = vec![self.event(&version, &draft, verdicts, changes)];
+        // Each decision has an entry that commits to what it rests on.
+        events.extend(verdicts.iter().skip(1).map(|verdict| {
+            let act = if verdict.action == Action::Alias { "version.alias" } else { "version.reuse" };
+            let event = Event { decision: Some(verdict.logged()), ..Event::new(Kind::State, act) };
+            event.on("artifact", version.artifact).on("version", version.id)
+        }));
+        let logged = engine.log(tx, ticket, by, &events)?;
         let logged = *logged.first().ok_or(Error::Internal("an entry was lost"))?;
         self.remember(tx, &logged)?;
         let item = show::described(engine, tx, Found { workspace, artifact, version })?;

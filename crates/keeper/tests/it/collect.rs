@@ -209,7 +209,10 @@ fn collected_while_exchanged(world: &World, older: &Path, live: &[ObjectId], dry
                 return count;
             }
             Ok(answer) => panic!("dry {dry}, exchanged after {count}: {answer:?}"),
-            Err(_) => {}
+            Err(problem) => assert!(
+                matches!(problem.code, Code::Integrity | Code::BadSignature | Code::BehindAnchor),
+                "dry {dry}, exchanged after {count}: {problem:?}"
+            ),
         }
     }
     unreachable!("it ends")

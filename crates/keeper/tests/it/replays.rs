@@ -228,3 +228,30 @@ fn an_altered_or_removed_input_of_a_decision_is_named() {
     }
     assert!(replayed(&world).ok);
 }
+
+#[test]
+fn every_decision_of_a_commit_has_an_entry_that_replays() {
+    let world = lab();
+    let keeper = world.open();
+    let wanda = Client::new(&keeper, &world, Some("wanda"));
+    let before = decided(&world).len();
+    // The first move of an alias is decided where it comes to, the next one also where it leaves.
+    let put = || Put { alias: Some(name("live")), ..Put::new("lab/internal").class(Class::Internal) };
+    wanda.put(&put()).unwrap();
+    wanda.put(&put()).unwrap();
+    let acts: Vec<String> =
+        decided(&world)[before..].iter().map(|item| item.entry["act"].as_str().unwrap().into()).collect();
+    let of = |act: &str| acts.iter().filter(|known| *known == act).count();
+    assert_eq!(of("version.commit"), 2, "{acts:?}");
+    assert!(of("version.alias") >= 2, "{acts:?}");
+    drop(wanda);
+    keeper.close().unwrap();
+    let told = replayed(&world);
+    assert!(told.ok && told.same as usize == decided(&world).len(), "{told:?}");
+    // Its inputs are committed to like any other's.
+    let aliased = decided(&world).into_iter().rfind(|item| item.entry["act"] == "version.alias").unwrap();
+    let slice = aliased.entry["decision"]["slice"].as_str().unwrap().to_owned();
+    assert_eq!(world.tamper(&format!("DELETE FROM cas WHERE hash = X'{slice}'")), 1);
+    let told = replayed(&world);
+    assert!(!told.ok && told.failures.len() == 1 && told.failures[0].contains("version.alias"), "{told:?}");
+}

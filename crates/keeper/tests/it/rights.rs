@@ -205,6 +205,15 @@ fn what_is_hidden_is_answered_in_the_words_of_what_is_missing() {
         ("lab/net@live", "lab/net@dead"),
     ] {
         let actions = if hidden == "lab" { &[Action::List, Action::RotateKeys][..] } else { &PLACED };
+        // A release neither, though what is inside a version is the client's alone to ask for.
+        for inside in [hidden, missing]
+            .iter()
+            .filter(|reference| reference.contains('/'))
+            .map(|reference| format!("{reference}/weights.bin"))
+        {
+            let told = mallory.release(Action::Read, &inside).unwrap_err();
+            assert_eq!(told.code, Code::BadRequest, "{inside}: {told:?}");
+        }
         // A put goes to an artifact, without version.
         for &action in actions.iter().filter(|action| **action != Action::Write || !hidden.contains('@')) {
             let case = format!("{action} {hidden} {missing}");

@@ -24,6 +24,8 @@ pub(super) fn text_of(policy: &Policy) -> String {
 /// Whether types are checked as well as form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Depth {
+    /// Parsed; what annotations name may be of another time.
+    Text,
     /// Parsed and named.
     Form,
     /// And validated against the schema.
@@ -40,7 +42,7 @@ pub(super) fn read(sources: &[Source], rules: &Rules, depth: Depth) -> Result<Ve
     let mut named: BTreeMap<String, (Policy, &Source)> = BTreeMap::new();
     for source in sources {
         for policy in parse_source(source, &mut findings) {
-            match id_of(&policy, source, rules) {
+            match id_of(&policy, source, (depth != Depth::Text).then_some(rules)) {
                 Err(finding) => findings.push(finding),
                 Ok(id) if named.contains_key(&id) => findings.push(doubled(&id, &policy, source)),
                 Ok(id) => drop(named.insert(id.clone(), (policy.new_id(PolicyId::new(id)), source))),
@@ -131,8 +133,8 @@ fn too_long(text: &str) -> Option<usize> {
     None
 }
 
-/// The `@id`, when the annotations that steer decisions make sense.
-fn id_of(policy: &Policy, source: &Source, rules: &Rules) -> Result<String, Finding> {
+/// The `@id`, when the annotations that steer decisions make sense; if no rules are given, whatever they say.
+fn id_of(policy: &Policy, source: &Source, rules: Option<&Rules>) -> Result<String, Finding> {
     let error = |rule, message| Err(Finding::error(rule, source, position_of(policy, source), message));
     // Asked one by one, Cedar parses each key anew.
     let notes: BTreeMap<&str, &str> = policy.annotations().collect();
@@ -144,6 +146,7 @@ fn id_of(policy: &Policy, source: &Source, rules: &Rules) -> Result<String, Find
     if id.is_empty() || id.len() > 100 || !id.bytes().all(word) {
         return error("id", "an @id is 1 to 100 of a-z 0-9 -".to_owned());
     }
+    let Some(rules) = rules else { return Ok(id.to_owned()) };
     match note("approval") {
         Some(rule) if !rules.contains_key(rule) => error("approval", format!("there is no approval rule `{rule}`")),
         _ => match note("advice") {

@@ -41,6 +41,9 @@ pub enum Error {
     /// The version names a place that is none, or one place twice.
     #[error("the version names an impossible path `{}`", .0.display())]
     Path(PathBuf),
+    /// What was staged is not there any more, or something else is in its place.
+    #[error("what was being written for `{}` was removed or replaced by another process", .0.display())]
+    Vanished(PathBuf),
     /// The operating system refused.
     #[error("cannot write `{}`", .path.display())]
     Io {
@@ -61,6 +64,9 @@ impl From<Error> for Problem {
                 Self::new(Code::NotFound, what, error.to_string()).with_try("a name in a folder that exists")
             }
             Error::Path(_) => Self::new(Code::Integrity, what, error.to_string()),
+            Error::Vanished(_) => {
+                Self::new(Code::Unavailable, what, error.to_string()).with_try("run the command again")
+            }
             Error::Io { source, .. } => {
                 let code = match source.kind() {
                     std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Code::DiskFull,
@@ -162,10 +168,10 @@ impl Place {
     /// Starts a file; says which bits of its mode it may get in the end.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Vanished`], [`Error::Io`].
     pub fn stage_file(&mut self) -> Result<(File, Granted), Error> {
         self.sweep();
-        let granted = self.attempt(|place| place.granted(&mut || ()))?;
+        let granted = self.look(&mut || ())?;
         let file = match self.nameless() {
             Some(file) => {
                 self.staged = Staged::Nameless(file.try_clone().map_err(|e| self.refused(e))?);
@@ -200,7 +206,7 @@ impl Place {
     /// Starts a folder.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Vanished`], [`Error::Io`].
     pub fn stage_folder(&mut self) -> Result<Stage, Error> {
         self.stage_folder_after(|| ())
     }
@@ -208,7 +214,7 @@ impl Place {
     /// The same, with something that happens while the first, open folder is there.
     fn stage_folder_after(&mut self, mut meanwhile: impl FnMut()) -> Result<Stage, Error> {
         self.sweep();
-        let granted = self.attempt(|place| place.granted(&mut meanwhile))?;
+        let granted = self.look(&mut meanwhile)?;
         let root = self.attempt(|place| {
             // Closed to everybody else from the start: nobody can have put something into what will be shown.
             let folder = place.held(place.new_folder(Mode::RWXU)?)?;
@@ -218,6 +224,13 @@ impl Place {
         })?;
         self.staged = Staged::Hidden(root.try_clone().map_err(|e| self.refused(e))?);
         Ok(Stage::new(root, granted))
+    }
+
+    /// Looks at what is granted here. What is staged gets a name of its own: whoever sweeps may have seen this one.
+    fn look(&mut self, meanwhile: &mut dyn FnMut()) -> Result<Granted, Error> {
+        let granted = self.attempt(|place| place.granted(meanwhile))?;
+        self.hidden = drawn(&self.folder)?;
+        Ok(granted)
     }
 
     /// Looks at what a new folder is granted here, in one that is removed again. Refused if somebody put something in.
@@ -254,7 +267,7 @@ impl Place {
                 Ok(made) => return Ok(made),
             }
         }
-        make(self).map_err(|e| self.failed(e))
+        make(self).map_err(|e| if e == Errno::NOENT { Error::Vanished(self.path()) } else { self.failed(e) })
     }
 
     fn sweep(&self) {
@@ -264,11 +277,11 @@ impl Place {
     /// Shows what was staged, under its name, in one step.
     ///
     /// # Errors
-    /// [`Error::Exists`] if somebody was first; [`Error::Io`].
+    /// [`Error::Exists`] if somebody was first; [`Error::Vanished`]; [`Error::Io`].
     pub fn show(mut self) -> Result<PathBuf, Error> {
         if !self.named()? {
             if !self.is_ours() {
-                return Err(self.failed(Errno::NOENT));
+                return Err(Error::Vanished(self.path()));
             }
             match (self.existing, self.taken()?) {
                 (Existing::Keep, _) => self.rename_to_free()?,

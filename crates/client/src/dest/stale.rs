@@ -1,11 +1,13 @@
 //! What a killed `get` left beside a destination: told from what lives by a lock, and removed.
 //!
 //! Whoever stages something holds an exclusive lock on it until it is shown. The kernel lets go of the lock when the process ends,
-//! however it ends. Nothing here follows a link, and nothing of another user is touched.
+//! however it ends. Whoever sweeps holds it too, from the look at what lies there until that is removed; and no name is given to
+//! something new after it was seen, so that what is removed is what was looked at. Nothing here follows a link, and nothing of another
+//! user is touched.
 
 use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::{Errno, Result};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// How names of stagings begin; 16 hexadecimal digits follow.
 pub(super) const PREFIX: &[u8] = b".strongroom-staging-";
@@ -22,11 +24,21 @@ pub(super) fn hold(parent: BorrowedFd<'_>, name: &[u8], made: BorrowedFd<'_>) ->
 
 /// Removes what this user's dead processes left in a folder. What cannot be removed stays for the next one.
 pub(super) fn sweep(parent: BorrowedFd<'_>, user: u32) {
+    sweep_after(parent, user, |_| ());
+}
+
+/// The same, with something that happens between the look at something dead and its removal.
+pub(super) fn sweep_after(parent: BorrowedFd<'_>, user: u32, mut meanwhile: impl FnMut(&[u8])) {
     let Ok(listing) = Dir::read_from(parent) else { return };
     for entry in listing.flatten() {
         let name = entry.file_name().to_bytes();
-        if is_staging(name) && is_dead(parent, name, user).unwrap_or(false) {
+        if !is_staging(name) {
+            continue;
+        }
+        if let Ok(Some(locked)) = dead(parent, name, user) {
+            meanwhile(name);
             let _ = discard(parent, name);
+            drop(locked);
         }
     }
 }
@@ -40,9 +52,11 @@ pub(super) fn discard(parent: BorrowedFd<'_>, name: &[u8]) -> Result<()> {
     }
     let folder = match rustix::fs::openat(parent, name, FOLDER, Mode::empty()) {
         Err(Errno::ACCESS) => {
-            rustix::fs::chmodat(parent, name, Mode::RWXU, AtFlags::empty())?;
+            open_up(parent, name)?;
             rustix::fs::openat(parent, name, FOLDER, Mode::empty())?
         }
+        // Somebody else removes it too.
+        Err(Errno::NOENT) => return Ok(()),
         other => other?,
     };
     let _ = rustix::fs::fchmod(&folder, Mode::RWXU);
@@ -59,26 +73,35 @@ pub(super) fn discard(parent: BorrowedFd<'_>, name: &[u8]) -> Result<()> {
     }
 }
 
+/// Gives its owner every right on a folder that cannot be opened: on the very folder, whatever the name names a moment later.
+pub(super) fn open_up(parent: BorrowedFd<'_>, name: &[u8]) -> Result<()> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = rustix::fs::openat(parent, name, flags, Mode::empty())?;
+    rustix::fs::chmod(super::through_proc(&folder), Mode::RWXU)
+}
+
 /// Exactly the names that are drawn for stagings: an old folder that is being replaced may lie beside them under a longer one.
 fn is_staging(name: &[u8]) -> bool {
     let digits = name.strip_prefix(PREFIX).unwrap_or_default();
     digits.len() == DIGITS && digits.iter().all(u8::is_ascii_hexdigit)
 }
 
-fn is_dead(parent: BorrowedFd<'_>, name: &[u8], user: u32) -> Result<bool> {
+/// What a dead process of this user left under the name, if that is what is there. Its lock is held as long as this is kept.
+fn dead(parent: BorrowedFd<'_>, name: &[u8], user: u32) -> Result<Option<OwnedFd>> {
     let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
     let more = match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => OFlags::DIRECTORY,
         FileType::RegularFile => OFlags::NONBLOCK,
-        _ => return Ok(false),
+        _ => return Ok(None),
     };
     if stat.st_uid != user {
-        return Ok(false);
+        return Ok(None);
     }
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | more;
     let found = rustix::fs::openat(parent, name, flags, Mode::empty())?;
     lock(found.as_fd())?;
-    Ok(rustix::fs::fstat(&found)?.st_uid == user && is_at(parent, name, found.as_fd())?)
+    let left = rustix::fs::fstat(&found)?.st_uid == user && is_at(parent, name, found.as_fd())?;
+    Ok(left.then_some(found))
 }
 
 /// Says that somebody lives who needs it.

@@ -141,6 +141,52 @@ fn a_staging_that_was_swept_before_it_was_locked_is_made_again() {
 }
 
 #[test]
+fn whoever_sweeps_holds_what_they_looked_at_until_it_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let parent = rustix::fs::open(dir.path(), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+    let me = rustix::process::geteuid().as_raw();
+    // Made, but not locked yet when it is looked at: its maker gets no lock and makes another.
+    let mut place = Place::for_folder(&dir.path().join("out"), Existing::Keep).unwrap();
+    let mut made = Some(place.new_folder(Mode::RWXU).unwrap());
+    let mut held = Vec::new();
+    stale::sweep_after(parent.as_fd(), me, |name| {
+        assert_eq!(name, place.hidden);
+        held.extend(made.take().map(|folder| place.held(folder).map(drop)));
+    });
+    assert_eq!(held, [Err(Errno::NOENT)], "it was looked at once, and not given to its maker");
+    assert_eq!(names(dir.path()), Vec::<String>::new());
+    place.stage_folder().unwrap().folder(b"d").unwrap();
+    assert_eq!(names(&place.show().unwrap()), ["d"]);
+
+    // Looked at while it only told what is granted here: what is staged then is not under its name.
+    let mut place = Place::for_folder(&dir.path().join("other"), Existing::Keep).unwrap();
+    place.new_folder(Mode::RWXU).unwrap();
+    let mut stage = None;
+    stale::sweep_after(parent.as_fd(), me, |name| {
+        rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR).unwrap();
+        stage = Some(place.stage_folder().unwrap());
+    });
+    stage.unwrap().folder(b"d").unwrap();
+    assert_eq!(names(&place.show().unwrap()), ["d"]);
+}
+
+#[test]
+fn a_folder_is_opened_up_and_what_a_link_names_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let parent = rustix::fs::open(dir.path(), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+    let mode = |name: &str| std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o7777;
+    for name in ["theirs", "closed"] {
+        std::fs::create_dir(dir.path().join(name)).unwrap();
+        std::fs::set_permissions(dir.path().join(name), std::fs::Permissions::from_mode(0o050)).unwrap();
+    }
+    symlink("theirs", dir.path().join("link")).unwrap();
+    assert!(stale::open_up(parent.as_fd(), b"link").is_err());
+    assert_eq!(mode("theirs"), 0o050);
+    stale::open_up(parent.as_fd(), b"closed").unwrap();
+    assert_eq!(mode("closed"), 0o700);
+}
+
+#[test]
 fn nothing_but_what_was_staged_is_shown() {
     let dir = tempfile::tempdir().unwrap();
     let mut place = Place::for_folder(&dir.path().join("out"), Existing::Keep).unwrap();
@@ -149,8 +195,29 @@ fn nothing_but_what_was_staged_is_shown() {
     std::fs::remove_dir(&hidden).unwrap();
     std::fs::create_dir(&hidden).unwrap();
     std::fs::write(hidden.join("planted"), b"theirs").unwrap();
-    assert!(matches!(place.show(), Err(Error::Io { .. })));
+    let error = place.show().unwrap_err();
+    assert!(matches!(error, Error::Vanished(_)), "{error}");
     assert!(!dir.path().join("out").exists() && hidden.join("planted").exists());
+    let problem = Problem::from(error);
+    assert!(problem.why.contains("removed or replaced"), "{}", problem.why);
+    assert_eq!((problem.code, problem.try_.as_deref()), (Code::Unavailable, Some("run the command again")));
+
+    let mut place = Place::for_file(&dir.path().join("out"), b"x", Existing::Keep).unwrap();
+    place.hidden_file().unwrap();
+    std::fs::remove_file(dir.path().join(crate::source::as_path(&place.hidden))).unwrap();
+    assert!(matches!(place.show(), Err(Error::Vanished(_))), "a file that was removed is no missing destination");
+}
+
+#[test]
+fn what_is_always_taken_away_is_said_to_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut place = Place::for_folder(&dir.path().join("out"), Existing::Keep).unwrap();
+    let made = place.attempt(|place| {
+        let folder = place.new_folder(Mode::RWXU)?;
+        rustix::fs::unlinkat(&place.parent, &*place.hidden, AtFlags::REMOVEDIR)?;
+        place.held(folder)
+    });
+    assert!(matches!(made, Err(Error::Vanished(_))), "{made:?}");
 }
 
 #[test]

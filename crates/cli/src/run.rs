@@ -13,6 +13,7 @@ use crate::output::{Failure, Output, on_terminal, print, printable};
 use crate::progress::Terminal;
 use crate::unlock;
 use api::terms::{Code, Exit};
+use api::wire::Problem;
 use client::{Client, Why};
 
 /// What every command needs.
@@ -53,6 +54,15 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Audit(command) => audit::audit(context, command),
         Command::Gc(args) => admin::gc(context, &args),
         Command::Completions { shell } => completions(shell),
+    }
+}
+
+/// What a further check found, or why it could not be made: what was found before it is told either way.
+fn further<T>(check: Option<Result<T, Problem>>) -> (Option<T>, Option<Problem>) {
+    match check {
+        None => (None, None),
+        Some(Ok(found)) => (Some(found), None),
+        Some(Err(problem)) => (None, Some(problem)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Commands on the log.
 
-use super::Context;
+use super::{Context, further};
 use crate::args::{AuditCommand, AuditQueryArgs};
 use crate::output::{Failure, json as safe_json, printable, table};
 use crate::unlock;
@@ -17,9 +17,8 @@ pub fn audit(context: &Context, command: AuditCommand) -> Result<u8, Failure> {
         AuditCommand::Query(args) => page(context, filter(args)?),
         AuditCommand::Show { entry } => context.with(|client| {
             let item = client.audit_entry(&entry).map_err(no_entry(&entry))?;
-            context.output.result("entry", &item, || {
-                serde_json::to_string_pretty(&item).map(|text| safe_json(&text) + "\n").unwrap_or_default()
-            })?;
+            let text = serde_json::to_string_pretty(&item).map_err(|e| Failure::internal("cannot write JSON", &e))?;
+            context.output.result("entry", &item, || safe_json(&text) + "\n")?;
             let outcome = item.replayed.map(|replayed| replayed.outcome);
             Ok(if matches!(outcome, Some(Outcome::Differs | Outcome::Missing)) { Exit::Integrity as u8 } else { 0 })
         }),
@@ -133,18 +132,29 @@ fn prove(context: &Context, entry: &str, to: Option<&Path>) -> Result<u8, Failur
 fn verify(context: &Context, new_anchor: bool, replay: bool) -> Result<u8, Failure> {
     context.with(|client| {
         let verified = if new_anchor { client.anchor_make() } else { client.audit_verify() }?;
-        let replayed = replay.then(|| client.decisions_replay()).transpose()?;
-        let mut result = serde_json::to_value(&verified).unwrap_or_default();
-        if let (Some(fields), Some(replayed)) = (result.as_object_mut(), &replayed) {
-            fields.insert("replayed".to_owned(), serde_json::to_value(replayed).unwrap_or_default());
-        }
-        context.output.result("log-verified", &result, || verified_text(&verified, replayed.as_ref()))?;
+        let (replayed, failed) = further(replay.then(|| client.decisions_replay()));
+        let ok = verified.ok && failed.is_none() && replayed.as_ref().is_none_or(|replayed| replayed.ok);
+        let told = Told { verified: &LogVerified { ok, ..verified.clone() }, replayed: replayed.as_ref() };
+        context.output.result("log-verified", &told, || verified_text(&verified, replayed.as_ref()))?;
         if verified.ok && verified.freshness == Freshness::Unproven {
             context.output.warn("freshness not proven: there is no anchor to compare the log with (audit verify --new-anchor makes one)");
         }
-        let ok = verified.ok && replayed.as_ref().is_none_or(|replayed| replayed.ok);
+        match failed {
+            Some(problem) if verified.ok => return Err(problem.into()),
+            Some(problem) => drop(Failure::from(problem).report(context.output.is_json())),
+            None => {}
+        }
         Ok(if ok { 0 } else { Exit::Integrity as u8 })
     })
+}
+
+/// The verification as JSON: `ok` is of everything that was asked for.
+#[derive(serde::Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    verified: &'a LogVerified,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replayed: Option<&'a DecisionsReplayed>,
 }
 
 fn verified_text(verified: &LogVerified, replayed: Option<&DecisionsReplayed>) -> String {

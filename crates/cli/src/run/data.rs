@@ -1,6 +1,6 @@
 //! Commands on data.
 
-use super::{Context, near, why};
+use super::{Context, further, near, why};
 use crate::args::{ByteRange, CatArgs, GetArgs, HistoryArgs, LsArgs, PutArgs, VerifyArgs};
 use crate::output::{Failure, bytes_shown, printable, table};
 use crate::unlock;
@@ -18,7 +18,7 @@ pub fn put(context: &Context, args: PutArgs) -> Result<u8, Failure> {
     let project = &context.config.project;
     let target = reference(OsStr::new(&args.target))?;
     if target.path.is_some() || target.selector != Selector::Latest {
-        return Err(Failure::usage("bad target", "put goes to WORKSPACE/ARTIFACT, without version or path"));
+        return Err(Failure::usage("bad target", "a put goes to WORKSPACE/ARTIFACT, without a version or a path"));
     }
     let exclude: Vec<String> = args.exclude.iter().chain(&project.exclude).cloned().collect();
     let put = Put {
@@ -259,24 +259,21 @@ pub fn verify(context: &Context, args: &VerifyArgs) -> Result<u8, Failure> {
         let report = if args.all { client.verify_all(&terminal) } else { client.verify(&references, &terminal) };
         terminal.clear();
         let report = report.map_err(|problem| with_sources(client, &references, problem.into()))?;
-        let state = args.state.then(|| client.state_verify()).transpose()?;
-        let mut result = serde_json::to_value(&report).map_err(|e| Failure::internal("cannot write JSON", &e))?;
-        let ok = report.ok && state.as_ref().is_none_or(|state| state.ok);
-        if let Some(fields) = result.as_object_mut() {
-            fields.insert("ok".to_owned(), ok.into());
-            if let Some(state) = &state {
-                fields.insert("state".to_owned(), serde_json::to_value(state).unwrap_or_default());
-            }
-        }
-        context.output.result("verify", &result, || verified_text(&report, state.as_ref()))?;
+        let (state, failed) = further(args.state.then(|| client.state_verify()));
+        let ok = report.ok && failed.is_none() && state.as_ref().is_none_or(|state| state.ok);
+        let told = Told { report: &client::VerifyReport { ok, ..report.clone() }, state: state.as_ref() };
+        context.output.result("verify", &told, || verified_text(&report, state.as_ref()))?;
         if report.freshness == Freshness::Unproven && !report.failures.iter().any(|failure| failure.is_of_the_log()) {
             context.output.warn("freshness not proven: there is no anchor to compare the log with (audit verify --new-anchor makes one)");
         }
         if !args.all && references.is_empty() {
             context.output.warn("the log was checked, and no version: name some, or all with --all");
         }
-        if ok {
-            return Ok(0);
+        match failed {
+            Some(problem) if report.ok => return Err(problem.into()),
+            Some(problem) => drop(Failure::from(problem).report(context.output.is_json())),
+            None if ok => return Ok(0),
+            None => {}
         }
         if context.output.is_json() {
             return Err(Failure::Exit(Exit::Integrity as u8));
@@ -294,6 +291,15 @@ pub fn verify(context: &Context, args: &VerifyArgs) -> Result<u8, Failure> {
         };
         Err(Problem::new(Code::Integrity, what, "see the list above").with_try(hint).into())
     })
+}
+
+/// The verification as JSON: `ok` is of everything that was asked for.
+#[derive(serde::Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    report: &'a client::VerifyReport,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'a StateVerified>,
 }
 
 fn verified_text(report: &client::VerifyReport, state: Option<&StateVerified>) -> String {
@@ -327,7 +333,7 @@ fn verified_text(report: &client::VerifyReport, state: Option<&StateVerified>) -
     out
 }
 
-/// Of several references, the first that is not there.
+/// Of several references, the one that the failure says is not there.
 pub(super) fn with_sources(client: &Client, references: &[String], failure: Failure) -> Failure {
     let parsed: Vec<Reference> = references.iter().filter_map(|text| text.parse().ok()).collect();
     near::told_first(client, &parsed, failure)

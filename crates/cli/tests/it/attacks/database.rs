@@ -113,6 +113,9 @@ fn a_decision_whose_inputs_were_altered_is_named_by_audit_verify() {
         let found = sandbox.run(["audit", "verify", "--replay"]).exits(7);
         let told = String::from_utf8_lossy(&found.stdout).into_owned();
         assert!(told.contains(named) && told.contains(id), "{sql}: {told}");
+        let whole = sandbox.run(["--format", "json", "audit", "verify", "--replay"]).exits(7).json();
+        assert_eq!((&whole["ok"], &whole["replayed"]["ok"]), (&false.into(), &false.into()), "{sql}: {whole}");
+        assert_eq!(whole["failures"], serde_json::json!([]), "{sql}: the log itself is whole");
         let shown = sandbox.run(show).exits(7).json();
         assert_eq!(shown["replayed"]["outcome"], outcome, "{sql}: {shown}");
         // What decisions rest on is data about the past: nothing else depends on it.
@@ -120,6 +123,27 @@ fn a_decision_whose_inputs_were_altered_is_named_by_audit_verify() {
         put_back(&sandbox);
     }
     sandbox.run(["audit", "verify", "--replay"]).exits(0);
+}
+
+#[test]
+fn what_a_verification_found_is_told_although_the_further_check_fails() {
+    for (sql, command, word, field, code) in [
+        ("DELETE FROM entry WHERE idx = 2", &["audit", "verify", "--replay"][..], "log NOT verified", "replayed", 7),
+        ("ALTER TABLE alias RENAME TO lost", &["verify", "--state"], "log: verified", "state", 1),
+    ] {
+        let sandbox = prepared();
+        tamper(&sandbox, sql);
+        let found = sandbox.run(command).exits(code);
+        let told = String::from_utf8_lossy(&found.stdout).into_owned();
+        assert!(told.contains(word), "{command:?}: {told}");
+        assert!(found.stderr.contains("error: "), "{command:?}: {}", found.stderr);
+        let found = sandbox.run(["--format", "json"].iter().chain(command)).exits(code);
+        let told = found.json();
+        assert_eq!((&told["ok"], told.get(field)), (&false.into(), None), "{told}");
+        let error: serde_json::Value =
+            serde_json::from_str(found.stderr.lines().last().expect("an error")).expect("one error");
+        assert_eq!(error["kind"], "error");
+    }
 }
 
 #[test]

@@ -56,11 +56,8 @@ pub(crate) enum Error {
     Log { code: Code, why: String },
     #[error("the policy set: {0}")]
     Policy(String),
-    #[error(
-        "the policies of the vault hold edition {edition} of the baseline, this program has edition {}",
-        policy::EDITION
-    )]
-    OtherBaseline { edition: u32 },
+    #[error("{}", other_baseline(*.edition, .baseline))]
+    OtherBaseline { edition: u32, baseline: String },
     #[error("{0}")]
     Unsupported(String),
     #[error("a defect: {0}")]
@@ -97,7 +94,9 @@ impl From<Error> for Problem {
             }
             Error::Wrap { .. } => Self::new(Code::BadSignature, "a wrapped key was altered or moved", why)
                 .with_try("strongroom verify --state"),
-            Error::NotFound(_) => Self::new(Code::NotFound, "not found", why).with_try("strongroom ls"),
+            Error::NotFound(name) => {
+                Self { missing: Some(name), ..Self::new(Code::NotFound, "not found", why).with_try("strongroom ls") }
+            }
             Error::NoVault(_) => Self::new(Code::NoVault, "no vault", why).with_try("strongroom init"),
             Error::VaultExists(_) => Self::new(Code::Conflict, "a vault cannot be made here", why)
                 .with_try("choose another folder with --vault"),
@@ -133,7 +132,7 @@ impl From<Error> for Problem {
             Error::Policy(_) => {
                 Self::new(Code::BadRequest, "the policy set is not valid", why).with_try("strongroom policy lint")
             }
-            Error::OtherBaseline { edition } if edition > policy::EDITION => {
+            Error::OtherBaseline { edition, .. } if edition > policy::EDITION => {
                 Self::new(Code::Unsupported, "the vault's policies are newer than this program", why)
                     .with_try("use the program that moved the vault to its baseline, or a newer one")
             }
@@ -145,6 +144,21 @@ impl From<Error> for Problem {
             Error::Stale => Self::new(Code::Busy, "the decision kept changing", why).with_try("run the command again"),
         }
     }
+}
+
+/// Two baselines of one edition differ in their digests only.
+fn other_baseline(edition: u32, digest: &str) -> String {
+    let ours = policy::EDITION;
+    if edition != ours {
+        return format!(
+            "the policies of the vault hold edition {edition} of the baseline, this program has edition {ours}"
+        );
+    }
+    let (theirs, own) = (digest, policy::Set::baseline_digest());
+    format!(
+        "the policies of the vault hold another baseline of edition {edition} than this program: \
+         its digest is {theirs}, this program's {own}"
+    )
 }
 
 fn refused(what: String, code: Code, refusal: Box<Refusal>) -> Problem {

@@ -117,7 +117,7 @@ impl Question<'_> {
             return self.new_version(tx, &reference);
         }
         if action == Action::Write {
-            return Err(self.misplaced("put goes to WORKSPACE/ARTIFACT, without version"));
+            return Err(self.misplaced("a put goes to WORKSPACE/ARTIFACT, without a version"));
         }
         let found = facts::resolve(engine, tx, &reference)?.ok_or_else(|| Error::NotFound(reference.to_string()))?;
         Ok(Subject::new(found.resource(), About::version(&reference, self.who)))
@@ -170,13 +170,15 @@ impl Question<'_> {
         let of_new = of_put(*action) && show::parsed(text).is_ok_and(is_new);
         let placed = class.is_some() || at_least.is_some() || environment.is_some() || kind.is_some();
         if placed && !of_new {
-            return Err(self.misplaced("class, environment and kind are of `write` and `alias` to WORKSPACE/ARTIFACT"));
+            return Err(
+                self.misplaced("class, environment and kind apply only to `write` and `alias` of WORKSPACE/ARTIFACT")
+            );
         }
         if !from.is_empty() && *action != Action::Write {
-            return Err(self.misplaced("sources are of `write`"));
+            return Err(self.misplaced("sources apply only to `write`"));
         }
         if (reason.is_some() || confirm.is_some()) && !of_keys(*action) {
-            return Err(self.misplaced("a reason and a confirmation are of `list`, `read` and `export`"));
+            return Err(self.misplaced("a reason and a confirmation apply only to `list`, `read` and `export`"));
         }
         Ok(())
     }

@@ -17,12 +17,15 @@ pub struct Problem {
     /// The decision that refused, with its reasons.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refusal: Option<Box<Refusal>>,
+    /// What is not there: a name or a reference, as it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub missing: Option<String>,
 }
 
 impl Problem {
     /// A problem without a hint.
     pub fn new(code: Code, what: impl Into<String>, why: impl Into<String>) -> Self {
-        Self { code, what: what.into(), why: why.into(), try_: None, refusal: None }
+        Self { code, what: what.into(), why: why.into(), try_: None, refusal: None, missing: None }
     }
 
     /// With a command to try.

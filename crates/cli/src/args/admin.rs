@@ -142,7 +142,7 @@ pub enum PolicyCommand {
         /// With write and alias: the environment [default: as for put]
         #[arg(long = "env", value_name = "ENVIRONMENT")]
         environment: Option<Environment>,
-        /// With write and alias: what it would be
+        /// With write and alias: the kind the artifact would have
         #[arg(long)]
         kind: Option<Kind>,
         /// With write: what it would be made from; may be repeated

@@ -13,11 +13,11 @@ pub fn told(client: &Client, reference: &Reference, failure: Failure) -> Failure
     told_first(client, std::slice::from_ref(reference), failure)
 }
 
-/// The same for several references: the one that the failure names.
+/// The same for several references: of the one that the failure names.
 pub fn told_first(client: &Client, references: &[Reference], failure: Failure) -> Failure {
     match failure {
-        Failure::Problem(problem) if problem.code == Code::NotFound && problem.what == "not found" => {
-            let named = |reference: &&Reference| problem.why == format!("`{}` was not found", reference.without_path());
+        Failure::Problem(problem) if problem.code == Code::NotFound && problem.missing.is_some() => {
+            let named = |reference: &&Reference| problem.missing == Some(reference.without_path().to_string());
             let better = references.iter().find(named).and_then(|reference| missing(client, reference));
             Failure::Problem(better.map(Box::new).unwrap_or(problem))
         }
@@ -88,7 +88,7 @@ fn not_found(what: &str, near: Option<String>, hint: String) -> Problem {
         Some(near) => format!("`{what}` was not found; did you mean `{near}`?"),
         None => format!("`{what}` was not found"),
     };
-    Problem::new(Code::NotFound, "not found", why).with_try(hint)
+    Problem { missing: Some(what.to_owned()), ..Problem::new(Code::NotFound, "not found", why).with_try(hint) }
 }
 
 /// Workspaces, or artifacts of one, that may be seen.

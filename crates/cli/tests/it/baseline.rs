@@ -69,3 +69,17 @@ fn a_newer_baseline_is_refused_as_what_it_is() {
         }
     }
 }
+
+#[test]
+fn another_baseline_of_the_same_edition_is_told_by_its_digest() {
+    let sandbox = Sandbox::solo();
+    hold(&sandbox, 1);
+    let refused = sandbox.run(["ls"]).exits(8);
+    let digest = "0".repeat(64);
+    for part in ["another baseline of edition 1", &digest, "try: strongroom policy apply --baseline"] {
+        assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
+    }
+    assert!(!refused.stderr.contains("this program has edition"), "{}", refused.stderr);
+    sandbox.run(["policy", "apply", "--baseline", "--yes"]).exits(0);
+    sandbox.run(["ls"]).exits(0);
+}

@@ -63,12 +63,16 @@ impl PolicySet {
 
     /// Refuses a set with another baseline than this program's.
     pub(crate) fn current(self) -> Result<Self> {
-        if self.is_current() { Ok(self) } else { Err(Error::OtherBaseline { edition: self.edition }) }
+        if self.is_current() { Ok(self) } else { Err(self.other()) }
     }
 
     /// Refuses a set with a newer baseline than this program's.
     pub(crate) fn not_newer(self) -> Result<Self> {
-        if self.edition <= policy::EDITION { Ok(self) } else { Err(Error::OtherBaseline { edition: self.edition }) }
+        if self.edition <= policy::EDITION { Ok(self) } else { Err(self.other()) }
+    }
+
+    fn other(self) -> Error {
+        Error::OtherBaseline { edition: self.edition, baseline: self.baseline }
     }
 
     /// Its row, also the subject of its epoch.

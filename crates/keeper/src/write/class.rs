@@ -43,7 +43,7 @@ pub(crate) fn class_of(workspace: Option<&Workspace>, artifact: Option<&Artifact
         }
     };
     if let Some(artifact) = settled.filter(|artifact| wished.kind.is_some_and(|kind| kind != artifact.kind)) {
-        conflict = Some(Error::conflict("the new version", format!("the artifact is a {}", artifact.kind)));
+        conflict = Some(Error::conflict("the new version", format!("the artifact is of the kind `{}`", artifact.kind)));
     }
     let (class, why) = match wished.at_least {
         Some(least) if least > class => (least, "raised"),

@@ -97,11 +97,11 @@ impl Call<'_> {
             return Ok((about, denied(engine, tx, &by, refused.clone(), "version.commit")?));
         }
         if artifact.latest > 0 && draft.class < artifact.class {
-            let why = format!("the artifact became {} since it was begun", artifact.class);
+            let why = format!("the artifact's class has become {} since this version was begun", artifact.class);
             return Err(Error::conflict("the new version", why));
         }
         if draft.kind.is_some_and(|kind| kind != artifact.kind) {
-            let why = format!("the artifact became a {} since it was begun", artifact.kind);
+            let why = format!("the artifact's kind has become `{}` since this version was begun", artifact.kind);
             return Err(Error::conflict("the new version", why));
         }
         let checked = check::record(engine, tx, &draft, &self.record)?;

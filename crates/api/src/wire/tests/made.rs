@@ -195,7 +195,7 @@ structs! {
     PolicyShown { hash sources }
     PrincipalAdd { name kind clearance grants revoke suspended change }
     PrincipalItem { id name kind clearance suspended grants }
-    Problem { code what why try_ refusal }
+    Problem { code what why try_ refusal missing }
     Receipt { entry leaf log_index signature }
     Refusal { allowed decision policies reasons near_misses confirmation_needed approval try_ }
     Release { reference action request reason confirm }

@@ -282,7 +282,7 @@ pub fn verify(context: &Context, args: &VerifyArgs) -> Result<u8, Failure> {
         let (what, hint) = match &report.failures[..] {
             [] => ("the database is not what the log says", "a copy of the vault from a backup"),
             failures if failures.iter().all(log) => {
-                ("the log is not what was signed", "a newer copy of the vault; strongroom status says if it is read-only, and why")
+                ("the log is not what was signed", "a newer copy of the vault; `strongroom status` says if it is read-only, and why")
             }
             _ => (
                 "the vault does not hold what was put",

@@ -29,6 +29,9 @@ pub(super) fn sweep(parent: BorrowedFd<'_>, user: u32) {
 
 /// The same, with something that happens between the look at something dead and its removal.
 pub(super) fn sweep_after(parent: BorrowedFd<'_>, user: u32, mut meanwhile: impl FnMut(&[u8])) {
+    if !names_are_kept(parent, user) {
+        return;
+    }
     let Ok(listing) = Dir::read_from(parent) else { return };
     for entry in listing.flatten() {
         let name = entry.file_name().to_bytes();
@@ -41,6 +44,14 @@ pub(super) fn sweep_after(parent: BorrowedFd<'_>, user: u32, mut meanwhile: impl
             drop(locked);
         }
     }
+}
+
+/// Whether nobody else can give what is this user's another name here: else a folder of theirs that somebody named like a staging
+/// would be removed for one.
+fn names_are_kept(parent: BorrowedFd<'_>, user: u32) -> bool {
+    let Ok(stat) = rustix::fs::fstat(parent) else { return false };
+    let mode = Mode::from_raw_mode(stat.st_mode);
+    [0, user].contains(&stat.st_uid) && (!mode.intersects(Mode::WGRP | Mode::WOTH) || mode.contains(Mode::SVTX))
 }
 
 /// Removes a file, a link, or a folder with all that is in it. Folders may be read-only, so they are opened up first.

@@ -117,6 +117,20 @@ fn what_the_dead_left_is_swept_and_nothing_else() {
 }
 
 #[test]
+fn nothing_is_swept_where_others_may_have_named_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (left, me) = (dir.path().join(staging(1)), rustix::process::geteuid().as_raw());
+    // Whoever may write here could have named a folder of ours so; a sticky folder keeps names to their owners.
+    for (mode, swept) in [(0o777, false), (0o770, false), (0o1777, true), (0o755, true)] {
+        std::fs::create_dir_all(left.join("precious")).unwrap();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        let parent = rustix::fs::open(dir.path(), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        stale::sweep(parent.as_fd(), me);
+        assert_eq!(left.exists(), !swept, "{mode:o}");
+    }
+}
+
+#[test]
 fn a_staging_that_was_swept_before_it_was_locked_is_made_again() {
     let dir = tempfile::tempdir().unwrap();
     let parent = rustix::fs::open(dir.path(), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();

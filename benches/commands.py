@@ -151,8 +151,13 @@ def small(work, runs):
     v.drop()
 
 
+def sync(folder):
+    """Seconds until the file system of a folder is on its disk."""
+    return run(["sync", "-f", folder])
+
+
 def many(work, runs, count):
-    """`count` files of 1 KiB against tar, on the disk that holds the repository; peak memory."""
+    """`count` files of 1 KiB against tar, packed with one fsync and unpacked with a sync, on the disk that holds the repository; peak memory."""
     disk = pathlib.Path(tempfile.mkdtemp(dir=ROOT / "target"))
     src = disk / "many"
     src.mkdir()
@@ -162,7 +167,7 @@ def many(work, runs, count):
         if i % 1000 == 0:
             d.mkdir()
         (d / f"f{i:06}").write_bytes(i.to_bytes(8, "big") + block[8:])
-    tars, puts, gets, peaks, again = [], [], [], [], []
+    tars, puts, gets, untars, peaks, again = [], [], [], [], [], []
     for _ in range(runs):
         v = Vault(disk)
         start = time.perf_counter()
@@ -171,17 +176,24 @@ def many(work, runs, count):
         os.fsync(fd)
         os.close(fd)
         tars.append(time.perf_counter() - start)
-        (disk / "t.tar").unlink()
         for seconds, args in ((puts, ("put", src, "bench/many", "--class", "internal")), (gets, ("get", "bench/many", disk / "got"))):
+            sync(disk)
             took, peak = v.measured(*args)
             seconds.append(took)
             peaks.append(peak)
-        same(src, disk / "got")
-        shutil.rmtree(disk / "got")
+        # What get left unwritten is not the peer's to write.
+        sync(disk)
+        (disk / "untar").mkdir()
+        untars.append(run(["tar", "-xf", disk / "t.tar", "-C", disk / "untar"]) + sync(disk))
+        for name in ("got", "untar"):
+            same(src, disk / name)
+            shutil.rmtree(disk / name)
+        (disk / "t.tar").unlink()
         again.append(v.time("put", src, "bench/many", "--class", "internal"))
         v.drop()
     report(f"put of {count} files of 1 KiB / tar+fsync", statistics.median(tars) / statistics.median(puts), "x", (">=", 0.5), seconds=round(statistics.median(puts), 3))
     report(f"get of {count} files of 1 KiB", statistics.median(gets), "s")
+    report(f"get of {count} files of 1 KiB / tar -x and sync", statistics.median(untars) / statistics.median(gets), "x", seconds=round(statistics.median(untars), 3))
     report(f"peak memory, put and get of {count} files", max(peaks), "MiB", ("<=", 64))
     report(f"unchanged put of {count} files / first put", statistics.median(puts) / statistics.median(again), "x")
     shutil.rmtree(disk)

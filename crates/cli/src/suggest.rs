@@ -75,7 +75,7 @@ mod tests {
             let word = match word {
                 "SRC" | "FILE" | "DEST" | "'{}'" => "file",
                 "WORKSPACE/ARTIFACT" | "REF" | "REF[/PATH]" | "[WORKSPACE|REF[/PREFIX]]" | "{reference}" => "lab/a",
-                "WORKSPACE=ROLE" => "lab=reader",
+                "WORKSPACE=ROLE" | "WORKSPACE=writer" => "lab=reader",
                 "KEY=VALUE" => "k=v",
                 "CLASS" => "internal",
                 "NAME" | "PRINCIPAL" | "{}" | "{who}" => "alice",

@@ -5,16 +5,16 @@ use crate::watch::{Watch, check};
 use crate::{Client, fault};
 use api::terms::{Code, ObjectId};
 use api::wire::{Answer, CollectPlan, Command, Freshness, Problem};
-use depot::Key;
+use depot::{Key, Sweep};
 
 /// What was collected.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct CollectReport {
     /// Objects deleted, or that would be.
     pub objects: u64,
-    /// Their bytes in the depot.
+    /// Bytes in the depot, of objects and unfinished uploads.
     pub bytes: u64,
-    /// Unfinished uploads removed.
+    /// Unfinished uploads removed, or that would be.
     pub uploads: u64,
     /// The proof that the database is current.
     pub freshness: Freshness,
@@ -58,11 +58,11 @@ impl Client {
                 }
             }
         }
-        if deletes == Deletes::Yes {
-            let before = crate::system::before(grace_secs);
-            let swept = self.store().sweep(self.vault().as_bytes(), before);
-            report.uploads = swept.map_err(|e| fault::depot("cannot remove unfinished uploads", &e))?;
-        }
+        let what = if deletes == Deletes::Yes { Sweep::Remove } else { Sweep::Count };
+        let swept = self.store().sweep(self.vault().as_bytes(), crate::system::before(grace_secs), what);
+        let swept = swept.map_err(|e| fault::depot("cannot sweep unfinished uploads", &e))?;
+        report.uploads = swept.uploads;
+        report.bytes += swept.bytes;
         Ok(report)
     }
 

@@ -144,7 +144,10 @@ pub fn open_checking(
     let key = SessionKey::generate()?;
     let session = keeper.session(who.principal, key.public())?.with_presence(who.presence.unwrap_or_default());
     let seat = Seat::new(Box::new(Embedded::new(keeper, session)), key)?;
-    let store = depot::Local::open(&dir.join("depot")).map_err(|e| crate::fault::depot("cannot open the depot", &e))?;
+    let store = depot::Local::open(&dir.join("depot")).map_err(|e| {
+        let problem = crate::fault::depot("cannot open the depot", &e);
+        problem.with_try("put the folder `depot` back from a copy of the vault")
+    })?;
     Ok(Client::new(seat, Arc::new(store), dir.to_owned()))
 }
 

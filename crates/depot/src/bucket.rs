@@ -24,7 +24,7 @@ use seal::Id;
 
 use crate::error::{Error, Place, Result};
 use crate::key::{Hex, Key, parse_id};
-use crate::store::{Entry, Object, Store, Upload};
+use crate::store::{Entry, Object, Store, Sweep, Swept, Upload};
 use event_loop::EventLoop;
 pub use settings::{Credentials, Settings};
 
@@ -158,8 +158,8 @@ impl Store for Bucket {
         Ok(metas.into_iter().map(|(id, len_bytes)| Entry { key: Key::new(*vault, id), len_bytes }).collect())
     }
 
-    fn sweep(&self, _vault: &Id, _before: SystemTime) -> Result<u64> {
-        Ok(0)
+    fn sweep(&self, _vault: &Id, _before: SystemTime, _what: Sweep) -> Result<Swept> {
+        Ok(Swept::default())
     }
 
     fn read_at(&self, key: &Key, offset: u64, buf: &mut [u8]) -> Result<()> {

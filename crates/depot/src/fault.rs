@@ -8,7 +8,7 @@ use seal::Id;
 
 use crate::error::{Error, Place, Result};
 use crate::key::Key;
-use crate::store::{Entry, Object, Store, Upload};
+use crate::store::{Entry, Object, Store, Sweep, Swept, Upload};
 
 /// What can go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,9 +101,9 @@ impl Store for FaultStore {
         Ok(entries)
     }
 
-    fn sweep(&self, vault: &Id, before: SystemTime) -> Result<u64> {
+    fn sweep(&self, vault: &Id, before: SystemTime, what: Sweep) -> Result<Swept> {
         refuse(&*self.script, Place::Vault(*vault))?;
-        self.inner.sweep(vault, before)
+        self.inner.sweep(vault, before, what)
     }
 }
 

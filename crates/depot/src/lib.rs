@@ -41,4 +41,4 @@ pub use error::{Error, Place, Result};
 pub use key::Key;
 pub use local::Local;
 pub use seal::{Fault, Id};
-pub use store::{Entry, Object, Store, Upload, finish_all};
+pub use store::{Entry, Object, Store, Sweep, Swept, Upload, finish_all};

@@ -21,7 +21,7 @@ use seal::Id;
 
 use crate::error::{Error, Place, Result};
 use crate::key::{Hex, Key, parse_id};
-use crate::store::{Entry, Object, Store, Upload};
+use crate::store::{Entry, Object, Store, Sweep, Swept, Upload};
 use folder::Folder;
 
 /// A depot in a folder of this machine.
@@ -145,17 +145,19 @@ impl Store for Local {
         Ok(entries)
     }
 
-    fn sweep(&self, vault: &Id, before: SystemTime) -> Result<u64> {
+    fn sweep(&self, vault: &Id, before: SystemTime, what: Sweep) -> Result<Swept> {
         let place = Place::Vault(*vault);
         let folder = match self.vault(vault).and_then(|folder| folder.child(UNFINISHED, place)) {
-            Err(Error::NotFound { .. }) => return Ok(0),
+            Err(Error::NotFound { .. }) => return Ok(Swept::default()),
             other => other?,
         };
-        let mut swept = 0;
+        let mut swept = Swept::default();
         for name in folder.names(place)? {
             let Some(status) = folder.status(&name, place)? else { continue };
-            if FileType::from_raw_mode(status.st_mode) == FileType::RegularFile && written(&status) < before {
-                swept += u64::from(remove_dead(&folder, &name, place)?);
+            let is_file = FileType::from_raw_mode(status.st_mode) == FileType::RegularFile;
+            if is_file && written(&status) < before && sweep_dead(&folder, &name, place, what)? {
+                swept.uploads += 1;
+                swept.bytes += u64::try_from(status.st_size).unwrap_or(0);
             }
         }
         Ok(swept)
@@ -213,14 +215,17 @@ fn entry(fan: &Folder, key: Key) -> Result<Option<Entry>> {
         .map(|status| Entry { key, len_bytes: u64::try_from(status.st_size).unwrap_or(0) }))
 }
 
-/// Removes an unfinished upload, unless the one who writes it lives; whether it did.
-fn remove_dead(folder: &Folder, name: &str, place: Place) -> Result<bool> {
+/// Removes an unfinished upload, or leaves it, unless the one who writes it lives; whether it was a dead one's.
+fn sweep_dead(folder: &Folder, name: &str, place: Place, what: Sweep) -> Result<bool> {
     let file = match folder.open_file(name, place) {
         Err(Error::NotFound { .. }) => return Ok(false),
         other => other?,
     };
     if file.try_lock().is_err() {
         return Ok(false);
+    }
+    if what == Sweep::Count {
+        return Ok(true);
     }
     // Still locked: an upload that gets the name just now sees that it is taken away.
     match folder.remove_file(name, place) {

@@ -8,6 +8,24 @@ use seal::Id;
 use crate::error::{Error, Result};
 use crate::key::Key;
 
+/// What a sweep does with the unfinished uploads that it finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sweep {
+    /// It removes them.
+    Remove,
+    /// It leaves them.
+    Count,
+}
+
+/// What a sweep found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Unfinished uploads.
+    pub uploads: u64,
+    /// What was written of them, in bytes.
+    pub bytes: u64,
+}
+
 /// A place for immutable objects. Every method may be called from several threads.
 ///
 /// Rules that each implementation keeps (`tests/it/conformance.rs`):
@@ -44,13 +62,13 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The environment's errors. A vault without objects is an empty list.
     fn list(&self, vault: &Id, after: Option<&Key>, limit: usize) -> Result<Vec<Entry>>;
 
-    /// Removes unfinished uploads of `vault` that were last written before `before` and that nobody writes any more; answers how many.
+    /// Removes unfinished uploads of `vault` that were last written before `before` and that nobody writes any more, or counts them.
     ///
-    /// Buckets answer 0: a life-cycle rule of the bucket aborts their unfinished uploads.
+    /// Buckets answer none: a life-cycle rule of the bucket aborts their unfinished uploads.
     ///
     /// # Errors
     /// The environment's errors.
-    fn sweep(&self, vault: &Id, before: SystemTime) -> Result<u64>;
+    fn sweep(&self, vault: &Id, before: SystemTime, what: Sweep) -> Result<Swept>;
 
     /// Fills `buf` from `offset`.
     ///

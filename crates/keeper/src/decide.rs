@@ -1,5 +1,7 @@
 //! Decisions: asked of the policy, told to the caller, written for the log.
 
+mod mend;
+
 use crate::error::Error;
 use crate::journal::{Blob, Event};
 use api::terms::{Action, Class, Code, DecisionId, Environment, Reference};
@@ -13,6 +15,7 @@ pub(crate) struct Verdict {
     pub(crate) id: DecisionId,
     pub(crate) action: Action,
     pub(crate) answer: Answer,
+    asked: mend::Asked,
 }
 
 /// What the question was about, in words for messages.
@@ -64,7 +67,7 @@ const MAX_NEAR_LEN: usize = 512;
 
 /// Asks the policy. Never fails: what goes wrong is a refusal.
 pub(crate) fn judge(set: &Set, id: DecisionId, query: &Query) -> Verdict {
-    Verdict { id, action: query.action, answer: policy::decide(set, query) }
+    Verdict { id, action: query.action, answer: policy::decide(set, query), asked: mend::Asked::of(query) }
 }
 
 impl Verdict {
@@ -120,17 +123,20 @@ impl Verdict {
                 try_: None,
             };
         }
-        let near = |miss: &policy::NearMiss| NearMiss {
-            policy: miss.policy.clone(),
-            condition: miss.condition.clone(),
-            held: miss.held.clone(),
-        };
+        // Several conditions of a policy may be about one fact, which is told once.
+        let mut near_misses: Vec<NearMiss> = Vec::with_capacity(answer.near_misses.len());
+        for policy::NearMiss { policy, condition, held, .. } in &answer.near_misses {
+            if !near_misses.iter().any(|told| told.policy == *policy && told.condition == *condition) {
+                let (policy, condition, held) = (policy.clone(), condition.clone(), held.clone());
+                near_misses.push(NearMiss { policy, condition, held });
+            }
+        }
         Refusal {
             allowed: answer.allowed,
             decision,
             policies: answer.policies.clone(),
             reasons: answer.reasons.clone(),
-            near_misses: answer.near_misses.iter().map(near).collect(),
+            near_misses,
             confirmation_needed: answer.advice.contains(&Advice::Confirm),
             approval: answer.approval.clone(),
             try_: self.hint(about),
@@ -148,7 +154,7 @@ impl Verdict {
             Some(Advice::Confirm) => format!("the same command with `--reason REASON --confirm {path}`"),
             Some(Advice::Present) => "prove to be there: the same command with `--assert mfa=now`".to_owned(),
             Some(Advice::OpenTask) => {
-                format!("ask a steward of {path} for a task that covers it; `{explaining}` says what is missing")
+                format!("none: this release opens no tasks yet; `{explaining}` says what is missing")
             }
             Some(Advice::Root) => {
                 "the same command with `--env staging`; or, for confidential data in prod, another vault: \
@@ -156,9 +162,9 @@ impl Verdict {
                     .to_owned()
             }
             Some(Advice::Request { rule }) => {
-                format!("ask a steward of {path} for approval ({rule}); `{explaining}` says what is missing")
+                format!("none: this release takes no approvals ({rule}) yet; `{explaining}` says what is missing")
             }
-            None => format!("ask whoever manages principals to look at `{explaining}`"),
+            None => self.mending(about),
         })
     }
 

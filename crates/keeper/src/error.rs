@@ -25,6 +25,11 @@ pub(crate) enum Error {
     VaultExists(PathBuf),
     #[error("`vault.json` is not readable: {0}")]
     VaultFile(&'static str),
+    /// There is data of a vault, and not the file that says which.
+    #[error("`{}` holds the data of a vault, and its vault.json is missing", .0.display())]
+    VaultFileLost(PathBuf),
+    #[error("the vault's database `{}` is missing or empty", .0.display())]
+    DatabaseLost(PathBuf),
     #[error("the root does not open: {0}")]
     RootRefused(&'static str),
     #[error("`{}` exists already", .0.display())]
@@ -100,7 +105,13 @@ impl From<Error> for Problem {
             Error::NoVault(_) => Self::new(Code::NoVault, "no vault", why).with_try("strongroom init"),
             Error::VaultExists(_) => Self::new(Code::Conflict, "a vault cannot be made here", why)
                 .with_try("choose another folder with --vault"),
-            Error::VaultFile(_) => Self::new(Code::Integrity, "the vault cannot be opened", why),
+            Error::VaultFile(_) => Self::new(Code::Integrity, "the vault cannot be opened", why)
+                .with_try("put vault.json back from a copy of the vault"),
+            Error::VaultFileLost(_) => Self::new(Code::Integrity, "the vault cannot be opened", why).with_try(
+                "put vault.json back from a copy and remove nothing; or, if an `init` never finished here, move the folder away",
+            ),
+            Error::DatabaseLost(_) => Self::new(Code::Integrity, "the vault cannot be opened", why)
+                .with_try("put keeper.db and log back from a copy of the vault"),
             Error::RootRefused(_) => Self::new(Code::RootRefused, "the vault stays locked", why)
                 .with_try("check the passphrase, or the key file with --keyfile"),
             Error::FileExists(_) => Self::new(Code::Conflict, "a file is in the way", why)

@@ -91,7 +91,9 @@ const fn fallback(code: Code) -> Option<&'static str> {
         Code::Unavailable => Some("check the folder or device that is named, then run the command again"),
         Code::OutcomeUnknown => Some("`strongroom audit tail` says whether it happened; if not, run the command again"),
         Code::Internal => Some("run the command again with -v, and report what it says"),
-        Code::Interrupted => Some("the same command again; a put goes on where it stopped"),
+        Code::Interrupted => {
+            Some("run the command again; a put of files keeps each GiB that was finished, and uploads the rest again")
+        }
         // A refusal brings its own; a conflict and what is not supported say in `why` what stands against it; findings are listed.
         Code::ConfirmationNeeded
         | Code::Denied

@@ -41,7 +41,10 @@ pub fn status(context: &Context, args: &StatusArgs) -> Result<u8, Failure> {
                 out.push_str(&format!("overdue      {} {keys}: strongroom key rotate\n", status.keys_due));
             }
             if status.drafts > 0 {
-                out.push_str(&format!("unfinished   {} versions are being written\n", status.drafts));
+                out.push_str(&format!(
+                    "unfinished   {} versions: being written, or left by a put that ended early (strongroom gc)\n",
+                    status.drafts
+                ));
             }
             if let Some(why) = &status.read_only {
                 out.push_str(&format!("read-only    {}\n", printable(why)));
@@ -232,10 +235,10 @@ pub fn gc(context: &Context, args: &GcArgs) -> Result<u8, Failure> {
         context.output.result("gc", &done, || {
             let verb = if deletes == Deletes::Yes { "deleted" } else { "would delete" };
             format!(
-                "{verb} {} objects, {}; {} unfinished uploads\n",
+                "{verb} {} objects and {} unfinished uploads, {}\n",
                 done.objects,
-                bytes_shown(done.bytes),
-                done.uploads
+                done.uploads,
+                bytes_shown(done.bytes)
             )
         })?;
         Ok(0)

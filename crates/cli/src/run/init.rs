@@ -4,7 +4,7 @@ use super::Context;
 use crate::args::{InitArgs, RootKindArg};
 use crate::output::{Failure, printable};
 use crate::unlock::{self, New};
-use api::terms::Name;
+use api::terms::{Mode, Name};
 use client::vault::{self, Root};
 use serde_json::json;
 use std::path::PathBuf;
@@ -60,7 +60,14 @@ pub fn init(context: &Context, args: &InitArgs) -> Result<u8, Failure> {
             line(&anchor),
         )
     })?;
-    output.say("next: strongroom put FILE WORKSPACE/ARTIFACT");
+    output.say(match args.mode {
+        Mode::Solo => "next: strongroom put FILE WORKSPACE/ARTIFACT",
+        // The owner of a team does not work with its data.
+        Mode::Rehearsal => {
+            "next: strongroom principal add NAME --grant WORKSPACE=writer --clearance confidential\n\
+             then: strongroom --as NAME put FILE WORKSPACE/ARTIFACT"
+        }
+    });
     Ok(0)
 }
 

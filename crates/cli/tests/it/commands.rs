@@ -134,12 +134,23 @@ fn gc_deletes_what_nobody_needs_and_nothing_else() {
     // A put that dies leaves objects that no version names.
     let mut child = sandbox.command(["put", "-", "lab/dead"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    std::io::Write::write_all(&mut stdin, &[1; 100_000]).unwrap();
+    std::io::Write::write_all(&mut stdin, &vec![1; 4 << 20]).unwrap();
+    let begun = |path: &std::path::PathBuf| {
+        path.parent().unwrap().ends_with("unfinished") && std::fs::metadata(path).is_ok_and(|meta| meta.len() > 1 << 20)
+    };
+    while !sandbox.objects().iter().any(begun) {
+        assert!(child.try_wait().unwrap().is_none(), "it waits for its input");
+        std::thread::yield_now();
+    }
     child.kill().unwrap();
     child.wait().unwrap();
-    let would = sandbox.run(["--format", "json", "--dry-run", "gc", "--grace", "0s"]).exits(0).json();
+    let gc =
+        |flags: &[&str]| sandbox.run(["--format", "json", "gc", "--grace", "0s"].iter().chain(flags)).exits(0).json();
+    let would = gc(&["--dry-run"]);
     assert_eq!(would["kind"], "gc");
-    sandbox.run(["gc", "--grace", "0s"]).exits(0);
+    assert!(would["bytes"].as_u64().unwrap() > 0 && would["uploads"].as_u64().unwrap() > 0, "{would}");
+    assert_eq!(gc(&[]), would, "what was said was done");
+    assert_eq!(gc(&[])["bytes"], 0);
     assert_eq!(sandbox.objects().len(), whole);
     sandbox.run(["verify", "--all"]).exits(0);
 }

@@ -183,6 +183,73 @@ fn a_damaged_vault_file_does_not_send_to_another_vault() {
 }
 
 #[test]
+fn what_is_left_of_a_vault_is_never_advised_to_be_removed() {
+    let sandbox = Sandbox::solo();
+    sandbox.write("f", b"x");
+    sandbox.run(["put", "f", "lab/a"]).exits(0);
+    let file = sandbox.vault().join("vault.json");
+    let text = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let told = |lost: &str| {
+        for args in [&["ls"][..], &["ls", "--vault", ".strongroom"], &["init", "--no-recovery"]] {
+            for format in ["human", "json"] {
+                let ended = sandbox.run(args.iter().chain(&["--format", format])).exits(7);
+                assert!(ended.stderr.contains("vault.json is missing"), "{lost} {args:?}: {}", ended.stderr);
+                assert!(ended.stderr.contains("put vault.json back from a copy"), "{lost} {args:?}: {}", ended.stderr);
+                assert!(!ended.stderr.contains("rm "), "{lost} {args:?}: {}", ended.stderr);
+            }
+        }
+    };
+    told("vault.json");
+    let (db, away) = (sandbox.vault().join("keeper.db"), sandbox.at("keeper.db"));
+    std::fs::rename(&db, &away).unwrap();
+    told("vault.json and keeper.db");
+    std::fs::rename(&away, &db).unwrap();
+    std::fs::write(&file, text).unwrap();
+    assert_eq!(sandbox.run(["cat", "lab/a"]).exits(0).stdout, b"x");
+    // A folder that only looks a little like one is none.
+    sandbox.write("project/log/today", b"x");
+    sandbox.run(["status", "--vault", "project"]).exits(3);
+}
+
+#[test]
+fn what_a_vault_lost_is_named_with_a_way_that_is_open() {
+    let sandbox = Sandbox::solo();
+    sandbox.write("f", b"x");
+    sandbox.run(["put", "f", "lab/a"]).exits(0);
+    let refused = |what: &str| {
+        let told = error(&sandbox.run(["--format", "json", "ls"]).exits(7).stderr);
+        assert!(
+            told["why"].as_str().unwrap().contains(what) || told["what"].as_str().unwrap().contains(what),
+            "{told}"
+        );
+        assert!(told["try"].as_str().unwrap().contains("from a copy of the vault"), "{told}");
+        assert!(
+            told["try"].as_str().unwrap().contains("from") && !told.to_string().contains("strongroom verify"),
+            "{told}"
+        );
+    };
+    for (name, what, empty) in [
+        ("vault.json", "vault.json", true),
+        ("keeper.db", "keeper.db", true),
+        ("keeper.db", "keeper.db", false),
+        ("depot", "depot", false),
+    ] {
+        let (path, away) = (sandbox.vault().join(name), sandbox.at("away"));
+        std::fs::rename(&path, &away).unwrap();
+        if empty {
+            std::fs::write(&path, b"").unwrap();
+        }
+        refused(what);
+        if empty {
+            std::fs::remove_file(&path).unwrap();
+        }
+        std::fs::rename(&away, &path).unwrap();
+    }
+    sandbox.run(["verify", "--all", "--state"]).exits(0);
+}
+
+#[test]
 fn a_missing_anchor_is_said_with_what_to_do() {
     let sandbox = Sandbox::solo();
     sandbox.write("f", b"x");

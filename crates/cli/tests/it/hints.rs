@@ -36,30 +36,12 @@ fn commands(hint: &str) -> Vec<&str> {
 #[test]
 fn every_hint_of_a_refusal_runs_and_says_the_same() {
     let sandbox = lab();
-    let extra = sandbox.write("extra.cedar", "");
-    let extra = extra.to_str().unwrap();
     let mut met = Vec::new();
     for (code, args) in [
-        (5, &["--as", "alice", "cat", "lab/confidential"][..]),
-        (5, &["--as", "alice", "cat", "lab/confidential@v1"]),
-        (5, &["--as", "alice", "get", "lab/confidential", "out"]),
-        (5, &["--as", "alice", "put", "f", "lab/internal"]),
-        (5, &["--as", "alice", "put", "f", "lab/new", "--class", "internal", "--env", "staging"]),
-        (5, &["--as", "wanda", "put", "f", "lab/internal", "--env", "staging", "--alias", "live"]),
-        (5, &["--as", "carol", "--assert", "mfa=none", "cat", "lab/confidential"]),
+        (5, &["--as", "carol", "--assert", "mfa=none", "cat", "lab/confidential"][..]),
         (5, &["--as", "carol", "cat", "lab/restricted"]),
         (5, &["--as", "wanda", "put", "f", "lab/confidential", "--env", "prod"]),
         (6, &["--as", "visitor", "get", "lab/confidential", "out"]),
-        (5, &["audit", "tail"]),
-        (5, &["audit", "verify"]),
-        (5, &["key", "rotate"]),
-        (5, &["key", "rotate", "--workspace", "lab"]),
-        (5, &["gc"]),
-        (5, &["policy", "apply", extra, "--yes"]),
-        (5, &["verify", "--state"]),
-        (5, &["status", "--accept-clock", "--yes"]),
-        (5, &["--as", "alice", "principal", "add", "eve"]),
-        (5, &["--as", "aud", "key", "rotate"]),
     ] {
         let (exit, error) = told(&sandbox, args);
         assert_eq!(exit, code, "{args:?} {error}");
@@ -80,10 +62,82 @@ fn every_hint_of_a_refusal_runs_and_says_the_same() {
         for field in ["allowed", "policies", "reasons", "near_misses", "approval", "try"] {
             assert_eq!(explained[field], error["refusal"][field], "{args:?}: {hint} {field}");
         }
+        // What no command does is not sent for.
+        assert!(hint.starts_with("none: this release"), "{args:?}: {hint}");
         met.push(if error["refusal"]["approval"].is_null() { "explain" } else { "approval" });
     }
     for kind in ["flags", "explain", "approval"] {
         assert!(met.contains(&kind), "no hint of the kind {kind} was met");
+    }
+}
+
+#[test]
+fn what_is_missing_is_named_as_the_command_that_gives_it_and_then_the_act_is_allowed() {
+    for (args, gives) in [
+        (&["--as", "alice", "cat", "lab/confidential"][..], "alice --change --clearance confidential"),
+        (&["--as", "alice", "cat", "lab/confidential@v1"], "alice --change --clearance confidential"),
+        (&["--as", "alice", "get", "lab/confidential", "out"], "alice --change --clearance confidential"),
+        (&["--as", "alice", "put", "f", "lab/internal"], "alice --change --grant lab=writer"),
+        (
+            &["--as", "alice", "put", "f", "lab/confidential"],
+            "alice --change --grant lab=writer --clearance confidential",
+        ),
+        (
+            &["--as", "alice", "put", "f", "lab/new", "--class", "internal", "--env", "staging"],
+            "alice --change --grant lab=writer",
+        ),
+        (
+            &["--as", "wanda", "put", "f", "lab/internal", "--env", "staging", "--alias", "live"],
+            "wanda --change --grant lab=steward",
+        ),
+        (&["put", "f", "lab/internal"], "NAME --grant lab=writer --clearance internal"),
+        (&["put", "f", "lab/mine"], "NAME --grant lab=writer --clearance confidential"),
+        (&["cat", "lab/confidential"], "NAME --grant lab=reader --clearance confidential"),
+        (&["audit", "tail"], "NAME --grant vault=auditor"),
+        (&["audit", "verify"], "NAME --grant vault=auditor"),
+        (&["verify", "--state"], "NAME --grant vault=auditor"),
+        (&["key", "rotate"], "NAME --grant vault=custodian"),
+        (&["key", "rotate", "--workspace", "lab"], "NAME --grant lab=custodian"),
+        (&["gc"], "NAME --grant vault=custodian"),
+        (&["status", "--accept-clock", "--yes"], "NAME --grant vault=custodian"),
+        (&["policy", "apply", "extra.cedar", "--yes"], "NAME --grant vault=policy-author"),
+        (&["--as", "alice", "principal", "add", "eve"], "NAME --grant vault=owner"),
+        (&["--as", "aud", "key", "rotate"], "NAME --grant vault=custodian"),
+    ] {
+        let sandbox = lab();
+        sandbox.write("extra.cedar", "");
+        let (exit, error) = told(&sandbox, args);
+        assert_eq!(exit, 5, "{args:?} {error}");
+        let hint = error["try"].as_str().unwrap_or_else(|| panic!("{args:?} has no hint: {error}"));
+        let command = commands(hint)[0];
+        assert_eq!(command, format!("strongroom principal add {gives}"), "{args:?}: {hint}");
+        assert_eq!(error["refusal"]["try"], hint, "{args:?}");
+        let words = command.strip_prefix("strongroom ").unwrap().replace("NAME", "newcomer");
+        sandbox.run(words.split(' ')).exits(0);
+        if gives.starts_with("NAME") {
+            let act = args.iter().skip(if args[0] == "--as" { 2 } else { 0 });
+            sandbox.run(["--as", "newcomer"].iter().chain(act)).exits(0);
+        } else {
+            sandbox.run(args).exits(0);
+        }
+    }
+}
+
+#[test]
+fn the_first_steps_that_init_names_work() {
+    for mode in ["solo", "rehearsal"] {
+        let sandbox = Sandbox::new();
+        sandbox.write("FILE", b"data");
+        let said = sandbox.run(["init", "--mode", mode, "--no-recovery"]).exits(0).stderr;
+        let steps: Vec<&str> =
+            said.lines().filter_map(|line| line.split_once(": strongroom ").map(|(_, step)| step)).collect();
+        assert_eq!(steps.len(), if mode == "solo" { 1 } else { 2 }, "{said}");
+        for step in steps {
+            let step = step.replace("WORKSPACE", "lab").replace("ARTIFACT", "a").replace("NAME", "wanda");
+            sandbox.run(step.split(' ')).exits(0);
+        }
+        let who = if mode == "solo" { &[][..] } else { &["--as", "wanda"] };
+        assert_eq!(sandbox.run(who.iter().chain(&["cat", "lab/a"])).exits(0).stdout, b"data");
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
-use depot::{Entry, Id, Key, Object, Result, Store, Upload};
+use depot::{Entry, Id, Key, Object, Result, Store, Sweep, Swept, Upload};
 
 pub const BLOCK: usize = 1 << 20;
 pub const THREADS: usize = 2;
@@ -32,8 +32,8 @@ impl Store for Warm {
     fn list(&self, _: &Id, _: Option<&Key>, _: usize) -> Result<Vec<Entry>> {
         Ok(Vec::new())
     }
-    fn sweep(&self, _: &Id, _: SystemTime) -> Result<u64> {
-        Ok(0)
+    fn sweep(&self, _: &Id, _: SystemTime, _: Sweep) -> Result<Swept> {
+        Ok(Swept::default())
     }
 }
 

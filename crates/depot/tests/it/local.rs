@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use depot::{Error, Fault, Local, Store};
+use depot::{Error, Fault, Local, Store, Sweep, Swept};
 
 use crate::conformance::{Fixture, key, local, random, whole};
 
@@ -101,10 +101,16 @@ fn killed_upload_shows_nothing_and_is_swept_after_its_grace() {
     assert!(!left.exists());
     assert!(fixture.store.list(&[1; 16], None, 9).unwrap().is_empty());
     let now = std::fs::metadata(vault_folder(&fixture)).unwrap().modified().unwrap();
-    assert_eq!(fixture.store.sweep(&[1; 16], now - Duration::from_secs(3600)).unwrap(), 0);
-    assert_eq!(fixture.store.sweep(&[1; 16], now + Duration::from_secs(3600)).unwrap(), 1);
-    assert_eq!(fixture.store.sweep(&[1; 16], now + Duration::from_secs(3600)).unwrap(), 0);
-    assert_eq!(fixture.store.sweep(&[9; 16], now).unwrap(), 0);
+    let (earlier, later) = (now - Duration::from_secs(3600), now + Duration::from_secs(3600));
+    let (none, one) = (Swept::default(), Swept { uploads: 1, bytes: 4 });
+    assert_eq!(fixture.store.sweep(&[1; 16], earlier, Sweep::Remove).unwrap(), none);
+    assert_eq!(fixture.store.sweep(&[1; 16], earlier, Sweep::Count).unwrap(), none);
+    for _ in 0..2 {
+        assert_eq!(fixture.store.sweep(&[1; 16], later, Sweep::Count).unwrap(), one, "counting removes nothing");
+    }
+    assert_eq!(fixture.store.sweep(&[1; 16], later, Sweep::Remove).unwrap(), one);
+    assert_eq!(fixture.store.sweep(&[1; 16], later, Sweep::Remove).unwrap(), none);
+    assert_eq!(fixture.store.sweep(&[9; 16], now, Sweep::Remove).unwrap(), none);
     fixture.store.put_small(&key(1, 2), b"whole").unwrap();
     assert_eq!(whole(&*fixture.store, &key(1, 2)), b"whole");
 }
@@ -116,7 +122,9 @@ fn a_living_upload_is_never_swept_however_old() {
     upload.write_at(0, b"half").unwrap();
     let later =
         std::fs::metadata(vault_folder(&fixture)).unwrap().modified().unwrap() + Duration::from_secs(10 * 86_400);
-    assert_eq!(fixture.store.sweep(&[1; 16], later).unwrap(), 0);
+    for what in [Sweep::Count, Sweep::Remove] {
+        assert_eq!(fixture.store.sweep(&[1; 16], later, what).unwrap(), Swept::default());
+    }
     upload.write_at(4, b"whole").unwrap();
     upload.finish().unwrap();
     assert_eq!(whole(&*fixture.store, &key(1, 2)), b"halfwhole");
@@ -130,7 +138,7 @@ fn sweeping_beside_uploads_takes_none_of_them() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !over.load(std::sync::atomic::Ordering::Relaxed) {
-                fixture.store.sweep(&[1; 16], later).unwrap();
+                fixture.store.sweep(&[1; 16], later, Sweep::Remove).unwrap();
             }
         });
         for n in 0..200 {

@@ -83,6 +83,7 @@ impl VaultFile {
         use std::io::Read;
         let path = dir.join(NAME);
         let file = std::fs::File::open(&path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory if remains(dir) => Error::VaultFileLost(dir.to_owned()),
             ErrorKind::NotFound | ErrorKind::NotADirectory => Error::NoVault(dir.to_owned()),
             _ => Error::io("the vault cannot be read", &path, &error),
         })?;
@@ -125,6 +126,12 @@ impl VaultFile {
         std::fs::rename(&partial, &path).map_err(io)?;
         std::fs::File::open(dir).and_then(|folder| folder.sync_all()).map_err(io)
     }
+}
+
+/// Whether a folder holds what a vault is made of: a database, or a log or depot with something in it beside the drafts' folder.
+fn remains(dir: &Path) -> bool {
+    let filled = |name: &str| std::fs::read_dir(dir.join(name)).is_ok_and(|mut entries| entries.next().is_some());
+    dir.join(super::open::DATABASE).exists() || dir.join("drafts").is_dir() && (filled("log") || filled("depot"))
 }
 
 #[cfg(test)]

@@ -78,13 +78,8 @@ pub(crate) fn init(options: &InitOptions, store: Option<Datastore>) -> Result<Va
 
 fn refuse_existing(dir: &Path) -> Result<()> {
     match VaultFile::read(dir) {
-        Err(Error::NoVault(_)) if dir.join(open::DATABASE).exists() => Err(Error::Conflict {
-            what: "a vault cannot be made here",
-            why: format!("`{}` holds the rest of an `init` that did not finish", dir.display()),
-            hint: Some(format!("rm -r {}", dir.display())),
-        }),
         Err(Error::NoVault(_)) => Ok(()),
-        Err(error @ Error::Io { .. }) => Err(error),
+        Err(error @ (Error::Io { .. } | Error::VaultFileLost(_))) => Err(error),
         Ok(_) | Err(_) => Err(Error::VaultExists(dir.to_owned())),
     }
 }

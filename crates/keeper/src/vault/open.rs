@@ -43,8 +43,8 @@ pub(crate) fn store(dir: &Path, elsewhere: Option<Datastore>) -> Result<Datastor
 pub(crate) fn open(options: &OpenOptions) -> Result<Engine> {
     let file = VaultFile::read(&options.dir)?;
     let root = unlock(&file, &options.root)?;
-    if options.store.is_none() && !options.dir.join(DATABASE).exists() {
-        return Err(Error::VaultFile("its database is missing"));
+    if options.store.is_none() {
+        refuse_lost(&options.dir)?;
     }
     let store = store(&options.dir, options.store.clone())?;
     let loaded = store.read(|tx| Loaded::read(tx, &file, root.as_ref()))?;
@@ -72,6 +72,13 @@ pub(crate) fn open(options: &OpenOptions) -> Result<Engine> {
         ledger,
         keys: loaded.keys,
     })
+}
+
+/// Refuses a vault whose database is gone, which opening would make anew.
+fn refuse_lost(dir: &Path) -> Result<()> {
+    let filled = |name: &str| std::fs::metadata(dir.join(name)).is_ok_and(|found| found.len() > 0);
+    // What was committed last may be in the journal only.
+    if filled(DATABASE) || filled("keeper.db-wal") { Ok(()) } else { Err(Error::DatabaseLost(dir.join(DATABASE))) }
 }
 
 /// What the database says, checked.

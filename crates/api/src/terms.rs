@@ -19,7 +19,7 @@ pub use time::{TimeError, Timestamp};
 
 /// A word that is none of the closed set it was parsed for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{word}` is not one of {allowed}")]
+#[error("`{word}` is not one of {}", .allowed.split_whitespace().collect::<Vec<_>>().join(", "))]
 pub struct WordError {
     /// What was given, cut to 64 characters.
     pub word: String,

@@ -112,6 +112,19 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<(Cli, String),
     Ok((cli, words.join(" ")))
 }
 
+/// The words of the command that arguments name, as far as they name one.
+pub fn words(arguments: impl IntoIterator<Item = OsString>) -> String {
+    let mut command = &command();
+    let mut words = Vec::new();
+    for argument in arguments {
+        if let Some(below) = command.find_subcommand(&argument) {
+            words.push(below.get_name());
+            command = below;
+        }
+    }
+    words.join(" ")
+}
+
 /// The command line, with a variable of the environment for every flag: `STRONGROOM_VAULT` for a global one, `STRONGROOM_PUT_CLASS`
 /// for one of a command.
 pub fn command() -> clap::Command {

@@ -70,22 +70,47 @@ fn usage(error: &clap::Error, json: bool) -> u8 {
         }
         _ => {}
     }
-    let text = error.render().to_string();
-    let why = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-    let mut problem = api::wire::Problem::new(api::terms::Code::BadRequest, "wrong usage", why);
-    problem.try_ = Some(hint(error).unwrap_or_else(|| "strongroom --help".to_owned()));
-    Failure::from(problem).report(json)
+    let words = args::words(std::env::args_os().skip(1));
+    let problem = api::wire::Problem::new(api::terms::Code::BadRequest, "wrong usage", why(error));
+    let hint = hint(error, &words).unwrap_or_else(|| format!("{} --help", ["strongroom", &words].join(" ").trim_end()));
+    Failure::from(problem.with_try(hint)).report(json)
 }
 
-fn hint(error: &clap::Error) -> Option<String> {
+/// The parser's first line, with what it would list below.
+fn why(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    let listed = |kind| match error.get(kind) {
+        Some(ContextValue::Strings(texts)) if !texts.is_empty() => Some(texts.join(", ")),
+        _ => None,
+    };
+    match error.kind() {
+        ErrorKind::MissingRequiredArgument => {
+            listed(ContextKind::InvalidArg).map_or_else(|| first.to_owned(), |missing| format!("missing: {missing}"))
+        }
+        ErrorKind::InvalidValue => match listed(ContextKind::ValidValue) {
+            Some(valid) => format!("{first}; it is one of {valid}"),
+            None => first.to_owned(),
+        },
+        _ => first.to_owned(),
+    }
+}
+
+/// What helps with an error of these words' command.
+fn hint(error: &clap::Error, words: &str) -> Option<String> {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
-        Some(ContextValue::Strings(texts)) => texts.first().cloned(),
+        // The nearest comes last.
+        Some(ContextValue::Strings(texts)) => texts.last().cloned(),
         _ => None,
     };
     if let Some(word) = text(ContextKind::InvalidSubcommand) {
-        let known = suggest::for_word(&word).map(str::to_owned);
-        return known.or_else(|| text(ContextKind::SuggestedSubcommand).map(|near| format!("strongroom {near}")));
+        let near = text(ContextKind::SuggestedSubcommand);
+        if !words.is_empty() {
+            let known = suggest::below(words, &word).map(str::to_owned);
+            return known.or_else(|| near.map(|near| format!("strongroom {words} {near}")));
+        }
+        return suggest::for_word(&word).map(str::to_owned).or_else(|| near.map(|near| format!("strongroom {near}")));
     }
     if let Some(flag) = text(ContextKind::SuggestedArg) {
         return Some(flag);

@@ -4,10 +4,9 @@
 pub fn for_word(word: &str) -> Option<&'static str> {
     Some(match word {
         "push" | "upload" | "add" | "store" | "save" | "import" | "encrypt" | "seal" | "commit" | "publish"
-        | "backup" => "strongroom put SRC WORKSPACE/ARTIFACT",
-        "pull" | "download" | "fetch" | "checkout" | "clone" | "restore" | "export" | "decrypt" | "extract" => {
-            "strongroom get REF DEST"
-        }
+        | "backup" | "write" => "strongroom put SRC WORKSPACE/ARTIFACT",
+        "pull" | "download" | "fetch" | "checkout" | "clone" | "restore" | "export" | "decrypt" | "extract"
+        | "unlock" | "unseal" => "strongroom get REF DEST",
         "cp" | "copy" | "mv" | "move" | "sync" | "rsync" => {
             "strongroom put SRC WORKSPACE/ARTIFACT, or strongroom get REF DEST"
         }
@@ -30,8 +29,37 @@ pub fn for_word(word: &str) -> Option<&'static str> {
         "new" | "create" | "setup" | "initialize" => "strongroom init",
         "tag" | "alias" | "label" => "strongroom put ... --tag KEY=VALUE --alias NAME",
         "version" => "strongroom --version",
+        "policies" | "rule" | "rules" => "strongroom policy show",
+        "explain" => "strongroom policy explain --as PRINCIPAL read REF",
+        "revoke" | "suspend" => "strongroom principal add NAME --change --revoke WORKSPACE",
+        "login" | "whoami" | "id" => "strongroom status",
         "help" => "strongroom --help",
         "diff" | "compare" => "strongroom history REF",
+        _ => return None,
+    })
+}
+
+/// The same for a word below a command of ours.
+pub fn below(parent: &str, word: &str) -> Option<&'static str> {
+    Some(match (parent, word) {
+        ("principal", "list" | "dir" | "all") => "strongroom principal ls",
+        ("principal", "rm" | "remove" | "delete" | "del" | "disable" | "suspend" | "lock") => {
+            "strongroom principal add NAME --change --suspended"
+        }
+        ("principal", "revoke" | "ungrant") => "strongroom principal add NAME --change --revoke WORKSPACE",
+        ("principal", "change" | "edit" | "set" | "update" | "modify" | "grant") => {
+            "strongroom principal add NAME --change --grant WORKSPACE=ROLE"
+        }
+        ("principal", "new" | "create" | "invite") => "strongroom principal add NAME",
+        ("key", "list" | "dir" | "all") => "strongroom key ls",
+        ("key", "add" | "new" | "create" | "renew" | "rekey" | "roll") => "strongroom key rotate",
+        ("policy", "ls" | "list" | "get" | "cat" | "dump") => "strongroom policy show",
+        ("policy", "check" | "validate") => "strongroom policy lint",
+        ("policy", "add" | "set" | "put" | "replace" | "update") => "strongroom policy apply FILE",
+        ("policy", "why" | "can" | "ask") => "strongroom policy explain read REF",
+        ("audit", "list" | "ls" | "log" | "last" | "newest") => "strongroom audit tail",
+        ("audit", "search" | "find" | "filter") => "strongroom audit query",
+        ("audit", "check" | "replay") => "strongroom audit verify",
         _ => return None,
     })
 }
@@ -71,12 +99,15 @@ mod tests {
     /// With something in the place of each placeholder and of what is formatted in.
     fn filled(command: &str) -> Vec<String> {
         let mut words = Vec::new();
+        // Flags that may be formatted in.
+        let command = &command.replace("{grant}", "").replace("{cleared}", "").replace("NAME{}", "NAME");
         for word in command.split_whitespace().filter(|word| *word != "...") {
             let word = match word {
                 "SRC" | "FILE" | "DEST" | "'{}'" => "file",
                 "WORKSPACE/ARTIFACT" | "REF" | "REF[/PATH]" | "[WORKSPACE|REF[/PREFIX]]" | "{reference}" => "lab/a",
                 "WORKSPACE=ROLE" | "WORKSPACE=writer" => "lab=reader",
                 "KEY=VALUE" => "k=v",
+                "WORKSPACE" => "lab",
                 "CLASS" => "internal",
                 "NAME" | "PRINCIPAL" | "{}" | "{who}" => "alice",
                 "{action}" => "read",

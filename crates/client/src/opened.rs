@@ -88,6 +88,10 @@ impl<'a> Opened<'a> {
         let mut list = self.list()?;
         let what = format!("no file `{}`", String::from_utf8_lossy(path.unwrap_or_default()));
         let reference = &self.grant.version.reference;
+        let whole = match path {
+            Some(path) => format!("{reference}/{}", String::from_utf8_lossy(path)),
+            None => reference.clone(),
+        };
         let found = match path {
             Some(path) => list.find(path),
             None => list.next_entry(),
@@ -100,8 +104,8 @@ impl<'a> Opened<'a> {
         match entry.node() {
             Node::File { .. } => {}
             Node::Folder => {
-                let problem = Problem::new(Code::BadRequest, format!("cannot read `{reference}`"), "it is a folder");
-                return Err(problem.with_try(format!("strongroom ls {reference}")));
+                let problem = Problem::new(Code::BadRequest, format!("cannot read `{whole}`"), "it is a folder");
+                return Err(problem.with_try(format!("strongroom ls {whole}")));
             }
             Node::Symlink { .. } => {
                 return Err(Problem::new(Code::BadRequest, what, "it is a symbolic link; links are never followed"));

@@ -62,10 +62,18 @@ pub enum Error {
         path: PathBuf,
         /// `socket`, `pipe`, `device`.
         kind: &'static str,
+        /// The path below the folder that is put, if it was found in one.
+        below: Option<Vec<u8>>,
     },
     /// The root is a symbolic link.
     #[error("`{}` is a symbolic link; links are never followed", .0.display())]
     RootIsLink(PathBuf),
+    /// The root is the vault that it would be put into.
+    #[error("`{}` is the vault itself", .0.display())]
+    IsVault(PathBuf),
+    /// Patterns choose nothing of what is there.
+    #[error("nothing in `{}` matches the patterns of --include", .0.display())]
+    NothingMatches(PathBuf),
     /// It is not what it was when it was found.
     #[error("`{}` changed while it was read", .0.display())]
     Changed(PathBuf),
@@ -102,8 +110,14 @@ impl From<Error> for Problem {
         let what = "cannot read the source";
         match &error {
             Error::Missing(_) => Self::new(Code::NotFound, what, error.to_string()),
-            Error::Special { path, .. } => Self::new(Code::Unsupported, what, error.to_string())
-                .with_try(format!("strongroom put ... --exclude '{}'", path.display())),
+            Error::Special { below: Some(below), .. } => Self::new(Code::Unsupported, what, error.to_string())
+                .with_try(format!("strongroom put ... --exclude '{}'", as_path(below).display())),
+            Error::Special { below: None, .. } => Self::new(Code::Unsupported, what, error.to_string())
+                .with_try("name a file or a folder, or - for standard input"),
+            Error::IsVault(_) => Self::new(Code::BadRequest, what, error.to_string())
+                .with_try("name what is to be protected; a vault inside a folder is passed over"),
+            Error::NothingMatches(_) => Self::new(Code::BadRequest, what, error.to_string())
+                .with_try("a pattern without a slash matches names at any depth, one with a slash paths from the root"),
             Error::RootIsLink(path) => {
                 let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
                 Self::new(Code::BadRequest, what, error.to_string())

@@ -49,7 +49,7 @@ fn resolved(engine: &Engine, tx: &mut dyn Transaction, filter: &AuditFilter) -> 
         None => None,
         Some(name) => {
             let row = facts::principal_named(engine, tx, name)?;
-            Some(row.ok_or_else(|| Error::NotFound(format!("the principal {name}")))?.id)
+            Some(row.ok_or_else(|| Error::NoPrincipal(name.clone()))?.id)
         }
     };
     let Some(text) = &filter.reference else { return Ok((principal, None, None)) };

@@ -19,6 +19,8 @@ pub(crate) enum Error {
     Wrap { key: String },
     #[error("`{0}` was not found")]
     NotFound(String),
+    #[error("there is no principal `{0}`")]
+    NoPrincipal(api::terms::Name),
     #[error("no vault in `{}`", .0.display())]
     NoVault(PathBuf),
     #[error("`{}` holds a vault already", .0.display())]
@@ -102,6 +104,7 @@ impl From<Error> for Problem {
             Error::NotFound(name) => {
                 Self { missing: Some(name), ..Self::new(Code::NotFound, "not found", why).with_try("strongroom ls") }
             }
+            Error::NoPrincipal(_) => Self::new(Code::NotFound, "not found", why).with_try("strongroom principal ls"),
             Error::NoVault(_) => Self::new(Code::NoVault, "no vault", why).with_try("strongroom init"),
             Error::VaultExists(_) => Self::new(Code::Conflict, "a vault cannot be made here", why)
                 .with_try("choose another folder with --vault"),
@@ -202,5 +205,9 @@ fn of_store(error: &datastore::Error) -> Problem {
         Store::SchemaChanged { .. } | Store::Statement(_) | Store::Misuse(_) | Store::TooLarge { .. } => Code::Internal,
     };
     let problem = Problem::new(code, "the database", error.to_string());
-    if error.is_temporary() { problem.with_try("run the command again") } else { problem }
+    match error {
+        Store::Full => problem.with_try("make room, then run the command again"),
+        _ if error.is_temporary() => problem.with_try("run the command again"),
+        _ => problem,
+    }
 }

@@ -30,7 +30,7 @@ pub(crate) fn explain(engine: &Engine, session: &Session, command: &Explain) -> 
             None => (caller.clone(), &session.name),
             Some(name) => {
                 let row = facts::principal_named(engine, tx, name)?;
-                let row = row.ok_or_else(|| Error::NotFound(format!("the principal {name}")))?;
+                let row = row.ok_or_else(|| Error::NoPrincipal(name.clone()))?;
                 (facts::actor(engine, tx, row.id)?, name)
             }
         };

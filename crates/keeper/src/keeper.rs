@@ -45,8 +45,9 @@ impl Keeper {
         let (id, name): (PrincipalId, String) = engine.store.read(|tx| {
             let row = match principal {
                 None => engine.keys.guard.expect(tx, engine.owner.as_bytes())?,
-                Some(name) => facts::principal_named(engine, tx, name)?
-                    .ok_or_else(|| Error::NotFound(format!("the principal {name}")))?,
+                Some(name) => {
+                    facts::principal_named(engine, tx, name)?.ok_or_else(|| Error::NoPrincipal(name.clone()))?
+                }
             };
             Ok::<_, Error>((row.id, facts::name_of(engine, &row)?))
         })?;

@@ -29,6 +29,11 @@ const MAX_PRINCIPALS: i64 = 100_000;
 /// vault that becomes a team's knows them already.
 pub(crate) fn add(engine: &Engine, session: &Session, command: &PrincipalAdd) -> Result<PrincipalItem> {
     check(command)?;
+    let now = engine.now()?;
+    if let Some(grant) = command.grants.iter().find(|grant| grant.until.is_some_and(|until| until <= now)) {
+        let why = format!("`{}={}` would have ended already: its end is no time to come", grant.workspace, grant.role);
+        return Err(Error::bad("the grant", why));
+    }
     let name = if command.change { "principal.change" } else { "principal.add" };
     let wanted = Wanted::vault(Action::ManagePrincipals, name);
     // Before it is told who is there and who is not.
@@ -44,7 +49,7 @@ pub(crate) fn add(engine: &Engine, session: &Session, command: &PrincipalAdd) ->
                 hint: Some(format!("strongroom principal add {} --change", command.name)),
             });
         }
-        (None, true) => return Err(Error::NotFound(format!("the principal {}", command.name))),
+        (None, true) => return Err(Error::NoPrincipal(command.name.clone())),
     };
     let mut announced = false;
     if command.change {

@@ -99,7 +99,8 @@ fn selector(text: &str) -> Option<Selector> {
         && !digits.is_empty()
         && digits.bytes().all(|b| b.is_ascii_digit())
     {
-        return digits.parse().ok().filter(|n| *n > 0).map(Selector::Number);
+        // One way to write a number, so that one text names one version.
+        return digits.parse().ok().filter(|_| !digits.starts_with('0')).map(Selector::Number);
     }
     text.parse().ok().map(Selector::Alias)
 }

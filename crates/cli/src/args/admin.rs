@@ -127,7 +127,7 @@ pub enum PolicyCommand {
         #[arg(long = "policies", value_name = "FILE")]
         files: Vec<PathBuf>,
     },
-    /// Say what would be decided and why, without acting
+    /// Say what would be decided and why, without acting; exits with 0 either way
     Explain {
         /// list, read (cat), export (get), write (put), alias (put --alias), rotate-keys, manage-principals, manage-policy, audit or
         /// collect (gc)

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 /// `put`
 #[derive(Debug, Args)]
+#[command(after_help = "A put of files that was interrupted keeps each finished segment (1 GiB)
+for the same command again; what is smaller, and standard input, begins anew.")]
 pub struct PutArgs {
     /// A file, a folder, or - for standard input
     #[arg(value_name = "SRC")]

@@ -63,7 +63,10 @@ fn no_entry(entry: &str) -> impl FnOnce(Problem) -> Failure {
 
 fn page(context: &Context, filter: AuditFilter) -> Result<u8, Failure> {
     context.with(|client| {
-        let page = client.audit(filter)?;
+        let newest = filter.newest_first;
+        let mut page = client.audit(filter)?;
+        // The index after the newest entries is one to query from, not one to tail from.
+        page.next = page.next.filter(|_| !newest);
         context.output.list("entries", &page, "items", || page_text(&page))?;
         Ok(0)
     })
@@ -116,7 +119,13 @@ fn prove(context: &Context, entry: &str, to: Option<&Path>) -> Result<u8, Failur
         if let Some(path) = to {
             let what = format!("cannot write `{}`", path.display());
             let mut options = std::fs::File::options();
-            let mut file = options.write(true).create_new(true).open(path).map_err(|e| Failure::from_io(&what, &e))?;
+            let mut file = options.write(true).create_new(true).open(path).map_err(|e| match e.kind() {
+                std::io::ErrorKind::AlreadyExists => {
+                    let problem = Problem::new(Code::Conflict, what.clone(), "there is a file of this name");
+                    problem.with_try("another name for -o; nothing is overwritten").into()
+                }
+                _ => Failure::from_io(&what, &e),
+            })?;
             std::io::Write::write_all(&mut file, proof.as_bytes()).map_err(|e| Failure::from_io(&what, &e))?;
         }
         let result =

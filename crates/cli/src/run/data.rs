@@ -20,6 +20,12 @@ pub fn put(context: &Context, args: PutArgs) -> Result<u8, Failure> {
     if target.path.is_some() || target.selector != Selector::Latest {
         return Err(Failure::usage("bad target", "a put goes to WORKSPACE/ARTIFACT, without a version or a path"));
     }
+    let mut tags = BTreeMap::new();
+    for tag in args.tags {
+        if tags.insert(tag.key.clone(), tag.value).is_some() {
+            return Err(Failure::usage("bad tag", format!("`{}` is given more than once", tag.key)));
+        }
+    }
     let exclude: Vec<String> = args.exclude.iter().chain(&project.exclude).cloned().collect();
     let put = Put {
         source: args.source,
@@ -29,7 +35,7 @@ pub fn put(context: &Context, args: PutArgs) -> Result<u8, Failure> {
         at_least: project.at_least(args.class),
         environment: project.environment(args.environment),
         kind: args.kind,
-        tags: args.tags.into_iter().map(|tag| (tag.key, tag.value)).collect::<BTreeMap<_, _>>(),
+        tags,
         alias: args.alias.as_deref().map(unlock::name).transpose()?,
         from: args.from,
         filter: Filter::new(&args.include, &exclude).map_err(|e| Failure::usage("bad pattern", e))?,
@@ -193,7 +199,14 @@ fn more(text: String, next: Option<&str>) -> String {
 }
 
 pub fn show(context: &Context, text: &str) -> Result<u8, Failure> {
-    let named = reference(OsStr::new(text))?.without_path();
+    let named = reference(OsStr::new(text))?;
+    if named.path.is_some() {
+        let problem =
+            Problem::new(Code::BadRequest, "bad reference", "show is about a version, not about a path in it");
+        return Err(problem
+            .with_try(format!("strongroom ls {text}, or strongroom show {}", named.without_path()))
+            .into());
+    }
     context.with(|client| {
         let item = client.show(&named.to_string()).map_err(|problem| near::told(client, &named, problem.into()))?;
         context.output.result("version", &item, || {
@@ -354,6 +367,10 @@ fn would(
 
 /// The same for `put`: the first thing that would be refused, the alias included.
 fn would_put(context: &Context, client: &Client, put: &Put, target: &str) -> Result<u8, Failure> {
+    if put.source.as_os_str() != "-" {
+        let what = format!("cannot read `{}`", put.source.display());
+        std::fs::symlink_metadata(&put.source).map_err(|e| Failure::from_io(&what, &e))?;
+    }
     let write = Explain {
         reference: Some(target.to_owned()),
         class: put.class,

@@ -12,6 +12,7 @@ mod hints;
 mod independent;
 mod inside;
 mod killed;
+mod mistakes;
 mod outputs;
 mod prompts;
 mod readme;

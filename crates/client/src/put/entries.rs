@@ -38,13 +38,17 @@ impl Opened {
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => {
                 let skip = rustix::fs::stat(vault).ok().map(|stat| Identity::of(&stat));
+                let root = Identity::of(&stat);
+                if skip.is_some_and(|vault| (vault.dev, vault.ino) == (root.dev, root.ino)) {
+                    return Err(Error::IsVault(path.to_owned()));
+                }
                 let tree = Arc::new(Tree::open(path)?);
                 let walk = Walk::new(Arc::clone(&tree), filter, skip.map(|vault| (vault.dev, vault.ino)));
                 Ok(Self { tree, entries: Entries::Folder(walk), total: None })
             }
             FileType::Symlink => Err(Error::RootIsLink(path.to_owned())),
             FileType::RegularFile => Self::file(path, &stat),
-            _ => Err(Error::Special { path: path.to_owned(), kind: "pipe, socket or device" }),
+            _ => Err(Error::Special { path: path.to_owned(), kind: "pipe, socket or device", below: None }),
         }
     }
 

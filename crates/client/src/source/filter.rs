@@ -37,6 +37,11 @@ impl Filter {
         self.exclude.as_ref().is_some_and(|set| set.is_match_candidate(&Candidate::new(as_path(path))))
     }
 
+    /// Whether only what matches is wanted.
+    pub fn chooses(&self) -> bool {
+        self.include.is_some()
+    }
+
     /// Whether a file, link or folder of this path is wanted.
     pub fn includes(&self, path: &[u8]) -> bool {
         self.include.as_ref().is_none_or(|set| set.is_match_candidate(&Candidate::new(as_path(path))))

@@ -43,6 +43,9 @@ impl Walk {
             let Some(level) = self.levels.last_mut() else { return Ok(None) };
             let Some(name) = level.names.pop() else {
                 self.levels.pop();
+                if self.levels.is_empty() && self.count == 0 && self.filter.chooses() {
+                    return Err(Error::NothingMatches(self.tree.shown(b"")));
+                }
                 continue;
             };
             let mut path = level.prefix.clone();
@@ -116,7 +119,9 @@ impl Walk {
                     target.map_err(|e| Error::Io { path: self.tree.shown(&path), source: e.into() })?.into_bytes(),
                 )
             }
-            other => return Err(Error::Special { path: self.tree.shown(&path), kind: special(other) }),
+            other => {
+                return Err(Error::Special { path: self.tree.shown(&path), kind: special(other), below: Some(path) });
+            }
         };
         self.count += 1;
         if self.count > MAX_ENTRIES {

@@ -107,7 +107,20 @@ impl From<Error> for crate::error::Error {
             Error::Internal(why) => return Self::Internal(why),
             Error::Damaged(_) => Code::Integrity,
             Error::Busy => Code::Busy,
-            Error::Pending | Error::NotEmpty(_) => Code::Conflict,
+            Error::Pending => {
+                return Self::Conflict {
+                    what: "the proof",
+                    why,
+                    hint: Some("run the command again in a moment".into()),
+                };
+            }
+            Error::NotEmpty(_) => {
+                return Self::Conflict {
+                    what: "the export",
+                    why,
+                    hint: Some("name a folder that is empty or absent".into()),
+                };
+            }
         };
         Self::Log { code, why }
     }

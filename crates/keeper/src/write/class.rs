@@ -32,8 +32,11 @@ pub(crate) fn class_of(workspace: Option<&Workspace>, artifact: Option<&Artifact
     let default = workspace.and_then(|workspace| workspace.default_class);
     let (class, why) = match (wished.class, settled) {
         (Some(asked), Some(artifact)) if asked < artifact.class => {
-            let why = format!("the artifact is {}; a lower class is an act of its own", artifact.class);
-            conflict = Some(Error::conflict("the new version", why));
+            conflict = Some(Error::Conflict {
+                what: "the new version",
+                why: format!("the artifact is {}, and no command of this release lowers a class", artifact.class),
+                hint: Some("leave --class out, or put it as another artifact".to_owned()),
+            });
             (artifact.class, "artifact")
         }
         (Some(asked), _) => (asked, "asked"),
@@ -43,7 +46,11 @@ pub(crate) fn class_of(workspace: Option<&Workspace>, artifact: Option<&Artifact
         }
     };
     if let Some(artifact) = settled.filter(|artifact| wished.kind.is_some_and(|kind| kind != artifact.kind)) {
-        conflict = Some(Error::conflict("the new version", format!("the artifact is of the kind `{}`", artifact.kind)));
+        conflict = Some(Error::Conflict {
+            what: "the new version",
+            why: format!("the artifact is of the kind `{}`", artifact.kind),
+            hint: Some("leave --kind out, or put it as another artifact".to_owned()),
+        });
     }
     let (class, why) = match wished.at_least {
         Some(least) if least > class => (least, "raised"),

@@ -34,10 +34,10 @@ pub(crate) struct Stated<'a> {
     pub(crate) confirm: Option<&'a str>,
 }
 
-/// A principal's row and grants.
+/// A principal's row and grants. Principals stay: one whose row is gone was taken out of the database.
 pub(crate) fn actor(engine: &Engine, tx: &mut dyn Transaction, id: PrincipalId) -> Result<Actor> {
     let guard = &engine.keys.guard;
-    let row = guard.find(tx, id.as_bytes())?.ok_or_else(|| Error::NotFound("the principal".into()))?;
+    let row = guard.expect(tx, id.as_bytes())?;
     let grants =
         guard.select(tx, "WHERE principal = $1 ORDER BY id LIMIT $2", &[id.as_bytes().into(), MAX_GRANTS.into()])?;
     Ok(Actor { row, grants })

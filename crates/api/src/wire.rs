@@ -95,7 +95,7 @@ pub enum Command {
     Audit(AuditFilter),
     /// One entry.
     AuditShow {
-        /// By id or by index in the log.
+        /// By its id, by its decision's, or by its index in the log.
         entry: String,
     },
     /// Inclusion proof for one entry.

@@ -14,7 +14,7 @@ use crate::rows::{
 };
 use crate::session::Session;
 use crate::show;
-use api::terms::{Action, EntryId, PrincipalId, Selector};
+use api::terms::{Action, DecisionId, EntryId, PrincipalId, Selector};
 use api::wire::{AuditFilter, AuditItem, AuditPage, Freshness, LogHead, LogVerified, StateVerified};
 use std::path::Path;
 
@@ -182,13 +182,18 @@ fn named(which: &str) -> Result<Which> {
     if let Ok(id) = which.parse::<EntryId>() {
         return Ok(Which::Id(id));
     }
-    let bad = |_| Error::bad("the entry", "name it by its id (32 hexadecimal digits) or its index");
+    let bad =
+        |_| Error::bad("the entry", "name it by its id or its decision's (32 hexadecimal digits), or by its index");
     which.parse().map(Which::Index).map_err(bad)
 }
 
 fn find(engine: &Engine, which: &str) -> Result<Found> {
     Ok(match named(which)? {
-        Which::Id(id) => engine.ledger.find(&id)?,
+        // A refusal names its decision; ids of both are drawn at random.
+        Which::Id(id) => match engine.ledger.find(&id) {
+            Err(crate::ledger::Error::NotFound) => engine.ledger.decided(&DecisionId::from_bytes(*id.as_bytes()))?,
+            found => found?,
+        },
         Which::Index(index) => engine.ledger.at(index)?,
     })
 }

@@ -237,7 +237,7 @@ impl Engine {
             Err(Error::Log { code: api::terms::Code::Busy, .. }) => return Ok(receipt),
             other => other?,
         }
-        let log_index = self.ledger.find(&logged.id)?.index;
+        let log_index = self.ledger.index_of(&logged.id, &logged.leaf)?;
         Ok(Receipt { log_index, ..receipt })
     }
 

@@ -211,6 +211,15 @@ impl Ledger {
         self.store.read(|tx| State::read(tx)).map(|state| signed_head(&state))
     }
 
+    /// The index of an entry in the tree, if it has one yet: from memory while it is in the newest bundle.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub fn index_of(&self, entry: &EntryId, leaf: &Hash) -> Result<Option<u64>> {
+        let near = self.sequencer().edge.as_ref().and_then(|(_, edge)| edge.index_of(leaf));
+        if near.is_some() { Ok(near) } else { self.find(entry).map(|found| found.index) }
+    }
+
     /// How many entries are not in the tree yet.
     ///
     /// # Errors

@@ -132,6 +132,12 @@ impl Edge {
         self.levels.get(usize::from(level)).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// The index of a leaf of the partial bundle, the newest if there are several.
+    pub fn index_of(&self, leaf: &Hash) -> Option<u64> {
+        let place = self.partial(0).iter().rposition(|known| known == leaf)?;
+        Some(self.size - self.size % WIDTH + place as u64)
+    }
+
     /// How many entries the tree has.
     pub fn size(&self) -> u64 {
         self.size

@@ -16,13 +16,13 @@ pub enum AuditCommand {
     Query(AuditQueryArgs),
     /// One entry as the log holds it
     Show {
-        /// Its id or its index
+        /// Its id, its decision's id, or its index
         #[arg(value_name = "ENTRY")]
         entry: String,
     },
     /// A proof that an entry is in the log, which anybody can check offline
     Prove {
-        /// Its id or its index
+        /// Its id, its decision's id, or its index
         #[arg(value_name = "ENTRY")]
         entry: String,
         /// Write the proof to this file

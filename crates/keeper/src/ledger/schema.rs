@@ -19,8 +19,9 @@ pub const SCHEMA: Migration = Migration {
         "INSERT INTO logstate (id, fence, size, root, checkpoint) VALUES (0, 0, 0, \
          'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', '')",
         "CREATE TABLE entry_index (idx BIGINT PRIMARY KEY, id BYTEA NOT NULL, at BIGINT NOT NULL, principal BYTEA NOT NULL, \
-         act TEXT NOT NULL, artifact BYTEA, version BYTEA)",
+         act TEXT NOT NULL, artifact BYTEA, version BYTEA, decision BYTEA)",
         "CREATE INDEX entry_index_id ON entry_index (id)",
+        "CREATE INDEX entry_index_decision ON entry_index (decision)",
         "CREATE INDEX entry_index_principal ON entry_index (principal, idx)",
         "CREATE INDEX entry_index_artifact ON entry_index (artifact, idx)",
         "CREATE INDEX entry_index_at ON entry_index (at, idx)",

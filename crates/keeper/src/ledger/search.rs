@@ -5,7 +5,7 @@ use super::error::{Error, Result};
 use super::rows::{self, State, in_sizes, signed, unsigned};
 use super::snapshot::{Snapshot, tail_start};
 use crate::datastore::{Transaction, Value, tuples};
-use api::terms::{ArtifactId, EntryId, PrincipalId, Timestamp, VersionId};
+use api::terms::{ArtifactId, DecisionId, EntryId, PrincipalId, Timestamp, VersionId};
 use log::entry::{Entry, Id};
 use log::source;
 use log::tile::{self, Tile, WIDTH};
@@ -161,6 +161,35 @@ impl Ledger {
         }
     }
 
+    /// The entry that records this decision.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub fn decided(&self, decision: &DecisionId) -> Result<Found> {
+        let key = [Value::from(decision.as_bytes())];
+        let (snapshot, (pending, indexed)) = self.snapshot_and(|tx| {
+            let pending = rows::pending(tx, &self.mac, i64::MAX)?;
+            Ok((pending, tx.query("SELECT idx FROM entry_index WHERE decision = $1", &key)?.optional()?))
+        })?;
+        let records = |body: &[u8]| {
+            let entry = Entry::parse(body).ok();
+            entry.and_then(|entry| entry.decision).is_some_and(|found| found.id == Id(*decision.as_bytes()))
+        };
+        if let Some(waiting) = pending.into_iter().find(|entry| records(&entry.body)) {
+            return Ok(Found { index: None, body: waiting.body });
+        }
+        let mut reader = Bodies { snapshot: &snapshot, bundle: None };
+        let size = snapshot.state.size;
+        let indexed = indexed.map(|row| row.integer(0)).transpose()?.map(unsigned).transpose()?;
+        for index in indexed.into_iter().chain((tail_start(size)..size).rev()) {
+            let body = reader.body(index)?;
+            if records(&body) {
+                return Ok(Found { index: Some(index), body });
+            }
+        }
+        Err(Error::NotFound)
+    }
+
     /// The leaves of those of these entries that are proven to be in the tree that was signed; the others wait. The database says
     /// where to look, and nothing more.
     ///
@@ -303,15 +332,16 @@ pub(super) fn index(tx: &mut dyn Transaction, bundles: &[(Tile, Vec<u8>)]) -> Re
             rows.push(Row { index: signed(index)?, at: signed(at.as_millis())?, entry, artifact, version });
         }
         in_sizes(&rows, |page| {
-            let mut values: Vec<Value<'_>> = Vec::with_capacity(page.len() * 7);
+            let mut values: Vec<Value<'_>> = Vec::with_capacity(page.len() * 8);
             for row in page {
                 values.extend([row.index.into(), Value::from(&row.entry.id.0), row.at.into()]);
                 values.extend([Value::from(&row.entry.principal.0), row.entry.act.as_str().into()]);
                 values.push(Value::Bytes(row.artifact.as_ref().map(|id| id.0.as_slice())));
                 values.push(Value::Bytes(row.version.as_ref().map(|id| id.0.as_slice())));
+                values.push(Value::Bytes(row.entry.decision.as_ref().map(|decision| decision.id.0.as_slice())));
             }
-            let columns = "idx, id, at, principal, act, artifact, version";
-            let sql = format!("INSERT INTO entry_index ({columns}) VALUES {}", tuples(page.len(), 7));
+            let columns = "idx, id, at, principal, act, artifact, version, decision";
+            let sql = format!("INSERT INTO entry_index ({columns}) VALUES {}", tuples(page.len(), 8));
             tx.query(&sql, &values).map(|_| ())
         })?;
     }

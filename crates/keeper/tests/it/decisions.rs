@@ -66,6 +66,30 @@ pub fn staff(world: World) -> World {
 }
 
 #[test]
+fn a_refusal_is_found_by_its_decision() {
+    let world = staff(World::new(Mode::Rehearsal));
+    let keeper = world.open();
+    let aud = Client::new(&keeper, &world, Some("aud"));
+    let show = |id: String| match aud.call(Command::AuditShow { entry: id }).unwrap() {
+        Answer::Entry(item) => item.entry,
+        other => panic!("{other:?}"),
+    };
+    // No reader of it; refused once, while it waits, in the tail, and from a full bundle.
+    let olivia = Client::new(&keeper, &world, None);
+    let refusal = olivia.release(Action::Read, "lab/net").unwrap_err().refusal.unwrap();
+    let decision = refusal.decision.unwrap().to_string();
+    let waiting = show(decision.clone());
+    assert_eq!((&waiting["kind"], &waiting["decision"]["id"]), (&"denial".into(), &decision.clone().into()));
+    let rick = Client::new(&keeper, &world, Some("rick"));
+    for _ in 0..300 {
+        rick.release(Action::Read, "lab/net").unwrap();
+    }
+    aud.call(Command::AuditVerify).unwrap();
+    assert_eq!(show(decision), waiting);
+    assert_eq!(code(aud.call(Command::AuditShow { entry: "7".repeat(32) })), Code::NotFound);
+}
+
+#[test]
 fn a_reader_without_clearance_is_refused_with_reasons_and_the_log_says_so() {
     let world = staffed();
     let keeper = world.open();

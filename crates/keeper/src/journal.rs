@@ -241,6 +241,20 @@ impl Engine {
         Ok(Receipt { log_index, ..receipt })
     }
 
+    /// The same where nothing may leave before the entry is in the tree and the anchor has moved: a log that is busy, or from which
+    /// the entry is kept away, is a refusal.
+    pub(crate) fn anchored(&self, logged: &Logged) -> Result<Receipt> {
+        let receipt = self.receipt(logged)?;
+        self.integrate()?;
+        match self.ledger.index_of(&logged.id, &logged.leaf)? {
+            Some(index) => Ok(Receipt { log_index: Some(index), ..receipt }),
+            None => Err(Error::Log {
+                code: api::terms::Code::Integrity,
+                why: format!("entry {} was acknowledged, and is kept out of the tree", logged.id),
+            }),
+        }
+    }
+
     /// Brings everything committed into the tree.
     pub(crate) fn integrate(&self) -> Result<()> {
         self.integrated().map(drop)

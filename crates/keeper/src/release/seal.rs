@@ -62,13 +62,7 @@ pub(crate) fn finish(engine: &Engine, asked: &Asked, prepared: &Prepared, logged
     let version = &known.found.version;
     let key = engine.domains.unwrap(&Belongs::from(version), &known.wrap, &known.domain_key)?;
     let rules = known.rules.class_rules(version.class);
-    let receipt = if rules.waits_for_anchor {
-        // No key leaves before the anchor holds the entry: here even a busy log is a refusal.
-        engine.integrate()?;
-        engine.settled(logged)?
-    } else {
-        engine.receipt(logged)?
-    };
+    let receipt = if rules.waits_for_anchor { engine.anchored(logged)? } else { engine.receipt(logged)? };
     let lease = rules.lease_secs;
     let expires = prepared.decided.by.at.plus_millis(lease.saturating_mul(1000));
     let sealing = Sealing {

@@ -42,9 +42,10 @@ pub(crate) fn begin(engine: &Engine, session: &Session, command: &Begin) -> Resu
     let opened = outcome.told(&call.about(placed))?;
     // Keys leave again and no row tells of it: the entry is looked for, before that if the class asks for the anchor.
     if let Some(logged) = &opened.resumed {
-        engine.ledger.owe(logged.id, logged.leaf);
         if opened.draft.class == Class::Restricted {
-            engine.integrate()?;
+            engine.anchored(logged)?;
+        } else {
+            engine.ledger.owe(logged.id, logged.leaf);
         }
     }
     call.answer(&asked, opened)

@@ -146,26 +146,43 @@ fn a_dead_draft_goes_once_it_was_given_up() {
     assert_eq!(sorted(mark(&world, false).unwrap().objects), expected);
 }
 
-/// Two databases under one keeper: from some transaction on it works with the other one.
-struct Exchanged {
+/// Two databases under one keeper: from some transaction on, or for one, it works with the other one.
+pub struct Exchanged {
     first: Sqlite,
     then: Sqlite,
     transactions: AtomicUsize,
     from: AtomicUsize,
+    until: AtomicUsize,
 }
 
 impl Exchanged {
+    /// Of the world's database and another.
+    pub fn new(world: &World, then: &Path) -> Arc<Self> {
+        let open = |path: &Path| Sqlite::open(path, &Options::default()).unwrap();
+        let (first, then) = (open(&world.dir().join("keeper.db")), open(then));
+        let never = || AtomicUsize::new(usize::MAX);
+        Arc::new(Self { first, then, transactions: AtomicUsize::new(0), from: never(), until: never() })
+    }
+
     fn current(&self) -> &Sqlite {
         let before = self.transactions.fetch_add(1, Ordering::SeqCst);
-        if before < self.from.load(Ordering::SeqCst) { &self.first } else { &self.then }
+        let other = self.from.load(Ordering::SeqCst)..self.until.load(Ordering::SeqCst);
+        if other.contains(&before) { &self.then } else { &self.first }
     }
 
     /// Exchanges them before the transaction after the next `count`.
-    fn after(&self, count: usize) {
+    pub fn after(&self, count: usize) {
         self.from.store(self.transactions.load(Ordering::SeqCst) + count, Ordering::SeqCst);
     }
 
-    fn happened(&self) -> bool {
+    /// The same, for that transaction alone.
+    pub fn once_after(&self, count: usize) {
+        self.after(count);
+        self.until.store(self.from.load(Ordering::SeqCst) + 1, Ordering::SeqCst);
+    }
+
+    /// Whether it happened.
+    pub fn happened(&self) -> bool {
         self.transactions.load(Ordering::SeqCst) > self.from.load(Ordering::SeqCst)
     }
 }
@@ -183,7 +200,7 @@ impl Driver for Exchanged {
 }
 
 /// The vault's database as it is now.
-fn copied(world: &World, name: &str) -> std::path::PathBuf {
+pub fn copied(world: &World, name: &str) -> std::path::PathBuf {
     let path = world.tmp.path().join(name);
     assert_eq!(world.tamper(&format!("VACUUM INTO '{}'", path.display())), 0);
     path
@@ -195,10 +212,7 @@ fn collected_while_exchanged(world: &World, older: &Path, live: &[ObjectId], dry
     for count in 0.. {
         let then = world.tmp.path().join(format!("then-{dry}-{count}"));
         std::fs::copy(older, &then).unwrap();
-        let open = |path: &Path| Sqlite::open(path, &Options::default()).unwrap();
-        let first = open(&world.dir().join("keeper.db"));
-        let (transactions, from) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
-        let exchanged = Arc::new(Exchanged { first, then: open(&then), transactions, from });
+        let exchanged = Exchanged::new(world, &then);
         let store = Some(Datastore::new(exchanged.clone()));
         let keeper = Keeper::open(&OpenOptions { store, ..world.options() }).unwrap();
         let client = Client::new(&keeper, world, None);

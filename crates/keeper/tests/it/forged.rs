@@ -1,8 +1,12 @@
 //! Who can write the database and the log's folder makes them agree with each other: only the signed head does not go along.
 
+use super::collect::{Exchanged, copied};
 use crate::world::{Client, Put, World, code};
 use api::terms::{Action, Class, Code, Mode};
 use api::wire::{Answer, AuditFilter, AuditItem, Command};
+use keeper::Keeper;
+use keeper::datastore::Datastore;
+use keeper::vault::OpenOptions;
 use log::tile::{self, Level, Tile, WIDTH};
 use log::tree;
 use rusqlite::{Connection, params};
@@ -80,6 +84,37 @@ fn no_restricted_key_leaves_for_an_entry_that_was_planted() {
         released.join().unwrap().map(|_| ())
     });
     assert_eq!(code(refused), Code::Integrity);
+}
+
+#[test]
+fn no_restricted_key_leaves_for_an_entry_that_is_hidden_from_one_look() {
+    let mut refused = 0;
+    for count in 0.. {
+        let world = World::new(Mode::Solo);
+        {
+            let keeper = world.open();
+            Client::new(&keeper, &world, None).put(&Put::new("lab/genome").class(Class::Restricted)).unwrap();
+            keeper.close().unwrap();
+        }
+        let exchanged = Exchanged::new(&world, &copied(&world, "without"));
+        let store = Some(Datastore::new(exchanged.clone()));
+        let keeper = Keeper::open(&OpenOptions { store, ..world.options() }).unwrap();
+        let client = Client::new(&keeper, &world, None);
+        exchanged.once_after(count);
+        match client.release_with(Action::Read, "lab/genome", Some("a test"), Some("lab/genome")) {
+            Err(_) => refused += 1,
+            Ok((released, _)) => {
+                let checkpoint = std::fs::read_to_string(world.dir().join("log/checkpoint")).unwrap();
+                let size: u64 = checkpoint.lines().nth(1).unwrap().parse().unwrap();
+                let index = released.receipt.log_index;
+                assert!(index.is_some_and(|index| index < size), "hidden from {count}: {index:?} of {size}");
+                if !exchanged.happened() {
+                    break;
+                }
+            }
+        }
+    }
+    assert!(refused > 0, "no look that mattered");
 }
 
 #[test]

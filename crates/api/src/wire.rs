@@ -3,6 +3,7 @@
 
 mod admin;
 mod audit;
+mod jobs;
 mod problem;
 mod version;
 
@@ -14,6 +15,7 @@ pub use audit::{
     AuditFilter, AuditItem, AuditPage, ClockAccepted, DecisionsReplayed, Explain, Freshness, LogHead, LogVerified,
     Outcome, Receipt, Replayed, StateVerified,
 };
+pub use jobs::{JobBy, JobItem, JobList, JobRan, JobsRan};
 pub use problem::{NearMiss, Problem, Refusal};
 pub use version::{
     Begin, Begun, CollectPlan, Collected, Commit, Committed, ListItem, ListPage, ListQuery, ObjectRole, Release,
@@ -130,6 +132,18 @@ pub enum Command {
         /// Objects deleted from the depot.
         objects: Vec<crate::terms::ObjectId>,
     },
+    /// Jobs, and when each is due.
+    Jobs,
+    /// Run the keeper's jobs that are due to their end.
+    JobsRun {
+        /// Only this one, whether it is due or not.
+        name: Option<String>,
+    },
+    /// A client did a job of its own.
+    JobDone {
+        /// The job.
+        name: String,
+    },
     /// Every object the depot should hold, in order of id.
     Objects {
         /// Continue after this one.
@@ -206,6 +220,10 @@ pub enum Answer {
     Collect(CollectPlan),
     /// To [`Command::CollectDone`].
     Collected(Collected),
+    /// To [`Command::Jobs`].
+    Jobs(JobList),
+    /// To [`Command::JobsRun`].
+    JobsRan(JobsRan),
     /// To [`Command::Objects`].
     Objects {
         /// In order of id.

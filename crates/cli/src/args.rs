@@ -6,7 +6,8 @@ mod data;
 mod value;
 
 pub use admin::{
-    GcArgs, InitArgs, KeyCommand, PolicyCommand, PrincipalAddArgs, PrincipalCommand, RootKindArg, StatusArgs,
+    GcArgs, InitArgs, JobsCommand, KeyCommand, PolicyCommand, PrincipalAddArgs, PrincipalCommand, RootKindArg,
+    StatusArgs,
 };
 pub use audit::{AuditCommand, AuditQueryArgs};
 pub use data::{CatArgs, GetArgs, HistoryArgs, LsArgs, PutArgs, ReasonArgs, VerifyArgs};
@@ -199,6 +200,9 @@ pub enum Command {
     Audit(AuditCommand),
     /// Delete what no version needs any more from the depot
     Gc(GcArgs),
+    /// Work that waits between commands
+    #[command(subcommand)]
+    Jobs(JobsCommand),
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -4,6 +4,7 @@ mod admin;
 mod audit;
 mod data;
 mod init;
+mod jobs;
 mod near;
 mod policy;
 
@@ -53,6 +54,7 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Policy(command) => policy::policy(context, command),
         Command::Audit(command) => audit::audit(context, command),
         Command::Gc(args) => admin::gc(context, &args),
+        Command::Jobs(command) => jobs::jobs(context, &command),
         Command::Completions { shell } => completions(shell),
     }
 }

@@ -57,6 +57,8 @@ pub fn below(parent: &str, word: &str) -> Option<&'static str> {
         ("policy", "check" | "validate") => "strongroom policy lint",
         ("policy", "add" | "set" | "put" | "replace" | "update") => "strongroom policy apply FILE",
         ("policy", "why" | "can" | "ask") => "strongroom policy explain read REF",
+        ("jobs", "list" | "show" | "status") => "strongroom jobs ls",
+        ("jobs", "start" | "do" | "now") => "strongroom jobs run",
         ("audit", "list" | "ls" | "log" | "last" | "newest") => "strongroom audit tail",
         ("audit", "search" | "find" | "filter") => "strongroom audit query",
         ("audit", "check" | "replay") => "strongroom audit verify",

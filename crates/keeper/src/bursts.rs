@@ -94,6 +94,14 @@ impl Bursts {
 }
 
 impl Engine {
+    /// When the first window is over that is open.
+    pub(crate) fn bursts_over(&self, now: Timestamp) -> Result<Option<Timestamp>> {
+        let first: Vec<Burst> = self.store.read(|tx| self.keys.guard.select(tx, "ORDER BY until, id LIMIT 1", &[]))?;
+        // One that would be open for long is of a clock that was set back on purpose: it is closed at once.
+        let beyond = now.plus_millis(WINDOW_MILLIS + TOLERATED_BACK_MILLIS);
+        Ok(first.first().map(|burst| if burst.until > beyond { now } else { burst.until }))
+    }
+
     /// Logs the counts of windows that are over.
     pub(crate) fn close_bursts(&self) -> Result<()> {
         if self.read_only.get().is_some() {

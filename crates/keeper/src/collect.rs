@@ -23,10 +23,6 @@ use std::cell::RefCell;
 
 /// The most drafts given up by one command.
 const MAX_DRAFTS: i64 = 256;
-/// The most remembered commands forgotten by one command.
-const MAX_COMMANDS: i64 = 100_000;
-/// How long a repeated command is answered from memory.
-const COMMAND_MILLIS: i64 = 30 * 86_400_000;
 /// The longest page of objects.
 const MAX_PAGE: u32 = 10_000;
 /// Before everything: what is marked already, and nothing else.
@@ -42,10 +38,6 @@ pub(crate) fn mark(engine: &Engine, session: &Session, grace_secs: u64) -> Resul
         let now = millis(act.now);
         let objects = garbage::find(engine, tx, before, DeadDrafts::Stay)?;
         let marked = garbage::mark(tx, &objects, now)?;
-        tx.query(
-            "DELETE FROM command WHERE key IN (SELECT key FROM command WHERE at < $1 ORDER BY at, key LIMIT $2)",
-            &[(now - COMMAND_MILLIS).into(), MAX_COMMANDS.into()],
-        )?;
         let ticket = act.ticket;
         let event = act.event("gc.mark").with("marked", marked).with("listed", objects.len());
         let logged = engine.log(tx, ticket, &act.by, &[event])?;

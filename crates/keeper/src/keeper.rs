@@ -2,12 +2,13 @@
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::jobs::{IN_PASSING, Slice};
 use crate::keys::{list, rotate};
 use crate::session::{Presence, Session};
 use crate::vault::{OpenOptions, open};
-use crate::{audit, clock, collect, explain, facts, laws, people, release, replay, show, status, write};
+use crate::{audit, clock, collect, explain, facts, jobs, laws, people, release, replay, show, status, write};
 use api::terms::{AuthMethod, Mode, Name, PrincipalId, SessionId};
-use api::wire::{Answer, Command, Problem, VaultInfo};
+use api::wire::{Answer, Command, JobList, JobsRan, Problem, VaultInfo};
 
 /// One opened vault. `&self` everywhere: share it between threads.
 #[derive(Debug)]
@@ -134,6 +135,12 @@ impl Keeper {
                 Answer::Collect(plan(engine, session, grace_secs)?)
             }
             Command::CollectDone { objects } => Answer::Collected(collect::done(engine, session, &objects)?),
+            Command::Jobs => Answer::Jobs(JobList { items: jobs::list(engine)? }),
+            Command::JobsRun { name } => Answer::JobsRan(JobsRan { items: jobs::run(engine, name.as_deref())? }),
+            Command::JobDone { name } => {
+                jobs::done(engine, session, &name)?;
+                Answer::Done
+            }
             Command::Objects { after, limit } => {
                 let (items, next) = collect::objects(engine, session, after, limit)?;
                 Answer::Objects { items, next }
@@ -141,18 +148,37 @@ impl Keeper {
         })
     }
 
-    /// Integrates what the log has pending and closes the store. Dropping a keeper loses nothing; the next one integrates.
+    /// Integrates what the log has pending, as at the end of every command.
     ///
     /// # Errors
     /// When tiles or the anchor cannot be written.
-    pub fn close(self) -> std::result::Result<(), Problem> {
+    pub fn settle(&self) -> std::result::Result<(), Problem> {
         if self.engine.read_only.get().is_some() {
             return Ok(());
         }
-        // The log first: a wrap that does not open must not keep entries out of the tree.
-        self.integrate_pending()?;
-        rotate::go_on(&self.engine)?;
         Ok(self.integrate_pending()?)
+    }
+
+    /// Runs the jobs that are due, for so long: what a keeper that stays open does between commands.
+    ///
+    /// # Errors
+    /// The first failure of a job, after the others ran.
+    pub fn go_on(&self, within: std::time::Duration) -> std::result::Result<(), Problem> {
+        if self.engine.read_only.get().is_some() {
+            return Ok(());
+        }
+        Ok(jobs::go_on(&self.engine, &Slice::within(within))?)
+    }
+
+    /// Integrates what the log has pending, runs what is due of the jobs for a moment, and closes the store. Dropping a keeper loses
+    /// nothing; the next one integrates.
+    ///
+    /// # Errors
+    /// When tiles or the anchor cannot be written, or a job failed.
+    pub fn close(self) -> std::result::Result<(), Problem> {
+        // The log first: a wrap that does not open must not keep entries out of the tree.
+        self.settle()?;
+        self.go_on(IN_PASSING)
     }
 
     fn integrate_pending(&self) -> crate::error::Result<()> {

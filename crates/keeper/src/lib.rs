@@ -34,6 +34,7 @@ mod explain;
 mod facts;
 mod field;
 mod hash;
+mod jobs;
 mod journal;
 mod keeper;
 mod kept;

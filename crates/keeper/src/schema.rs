@@ -67,6 +67,8 @@ pub(crate) const ENGINE: Migration = Migration {
         "CREATE TABLE cas (ticket BIGINT NOT NULL, hash BYTEA NOT NULL, bytes BYTEA NOT NULL, PRIMARY KEY (ticket, hash))",
         "CREATE TABLE sidecar (owner BYTEA NOT NULL, field TEXT NOT NULL, sealed BYTEA NOT NULL, \
          PRIMARY KEY (owner, field))",
+        // When a job ran last, under a MAC; that it waits is in what it works on.
+        "CREATE TABLE job (name TEXT PRIMARY KEY, last BIGINT NOT NULL, mac BYTEA NOT NULL)",
         "CREATE TABLE tally (name TEXT PRIMARY KEY, value BIGINT NOT NULL)",
         "INSERT INTO tally (name, value) VALUES ('workspaces', 0), ('artifacts', 0), ('versions', 0)",
     ],

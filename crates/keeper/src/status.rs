@@ -3,6 +3,7 @@
 use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::jobs;
 use crate::rows::{KeyState, PolicySet, Purpose, Root};
 use crate::session::Session;
 use crate::write::objects::millis;
@@ -15,6 +16,8 @@ pub(crate) fn status(engine: &Engine, session: &Session) -> Result<Status> {
     let log_pending = engine.ledger.pending()?;
     let read_only = engine.read_only.get().cloned();
     let freshness = crate::audit::freshness(engine)?;
+    let overdue = jobs::list(engine)?.into_iter().filter(|job| job.overdue).map(|job| job.name);
+    let jobs_overdue: Vec<String> = overdue.collect();
     engine.store.read(|tx| {
         let guard = &engine.keys.guard;
         let roots: Vec<Root> = guard.select(tx, "ORDER BY id", &[])?;
@@ -34,6 +37,7 @@ pub(crate) fn status(engine: &Engine, session: &Session) -> Result<Status> {
             read_only: read_only.clone(),
             keys_due,
             drafts: count(tx, "SELECT CAST(COUNT(*) AS BIGINT) FROM draft", &[])?,
+            jobs_overdue: jobs_overdue.clone(),
             roots: roots.iter().map(|root| RootItem { id: root.id, kind: root.kind.word().to_owned() }).collect(),
             policy_set: rules.hash,
         })

@@ -45,6 +45,8 @@ pub struct Status {
     pub keys_due: u64,
     /// Versions being written by somebody.
     pub drafts: u64,
+    /// Jobs whose time has come, by name.
+    pub jobs_overdue: Vec<String>,
     /// Roots.
     pub roots: Vec<RootItem>,
     /// Policy set hash, hexadecimal.

@@ -174,6 +174,19 @@ pub struct StatusArgs {
     pub accept_clock: bool,
 }
 
+/// `jobs`
+#[derive(Debug, Subcommand)]
+pub enum JobsCommand {
+    /// List jobs and when each is due
+    Ls,
+    /// Run what is due to its end, for timers; commands and an agent do the same in passing
+    Run {
+        /// Only this job, whether it is due or not
+        #[arg(value_name = "JOB")]
+        name: Option<String>,
+    },
+}
+
 /// `gc`
 #[derive(Debug, Args)]
 pub struct GcArgs {

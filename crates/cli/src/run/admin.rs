@@ -40,6 +40,9 @@ pub fn status(context: &Context, args: &StatusArgs) -> Result<u8, Failure> {
                 let keys = if status.keys_due == 1 { "key" } else { "keys" };
                 out.push_str(&format!("overdue      {} {keys}: strongroom key rotate\n", status.keys_due));
             }
+            if !status.jobs_overdue.is_empty() {
+                out.push_str(&format!("jobs         due: {} (strongroom jobs run)\n", status.jobs_overdue.join(", ")));
+            }
             if status.drafts > 0 {
                 out.push_str(&format!(
                     "unfinished   {} versions: being written, or left by a put that ended early (strongroom gc)\n",

@@ -78,6 +78,19 @@ fn a_rotation_without_waiting_is_finished_by_a_later_command() {
 }
 
 #[test]
+fn jobs_are_listed_and_run_for_a_timer() {
+    let sandbox = filled();
+    let jobs = sandbox.run(["--format", "json", "jobs", "ls"]).exits(0).json();
+    let names: Vec<&str> = jobs["items"].as_array().unwrap().iter().map(|job| job["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"rewrap") && names.last() == Some(&"log"), "{names:?}");
+    assert!(String::from_utf8_lossy(&sandbox.run(["jobs", "run"]).exits(0).stdout).contains("nothing was due"));
+    sandbox.run(["key", "rotate", "--no-wait"]).exits(0);
+    let ran = sandbox.run(["--format", "json", "jobs", "run", "commands"]).exits(0).json();
+    assert_eq!(ran["items"], serde_json::json!([{"name": "commands", "done": 0, "failed": null}]));
+    assert!(sandbox.run(["jobs", "run", "tea"]).exits(2).stderr.contains("there is no job `tea`"));
+}
+
+#[test]
 fn init_puts_the_key_file_where_it_is_told_and_over_nothing() {
     let sandbox = Sandbox::new();
     sandbox.run(["init", "--no-recovery", "--keyfile", "keys/of/mine.key"]).exits(0);

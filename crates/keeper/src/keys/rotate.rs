@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::epochs;
 use crate::error::{Error, Result};
 use crate::facts;
+use crate::jobs::{Slice, by_system};
 use crate::journal::{By, Event, Logged};
 use crate::keys::Domains;
 use crate::rows::{Domain, Key, KeyState, Purpose, Table, Wrap, WrapKind};
@@ -17,12 +18,9 @@ use api::terms::{Action, KeyId, WorkspaceId};
 use api::wire::{KeyRotate, KeyRotated};
 use log::entry::Kind;
 use policy::Resource;
-use std::time::{Duration, Instant};
 
 /// Version keys wrapped again in one transaction: their changes fit one entry.
 const BATCH: i64 = 256;
-/// How much of an unfinished rotation a command takes along at its end.
-const IN_PASSING: Duration = Duration::from_millis(200);
 
 /// Rotates the domain keys that match, or goes on with a rotation of them that did not finish.
 pub(crate) fn rotate(engine: &Engine, session: &Session, command: &KeyRotate) -> Result<KeyRotated> {
@@ -37,7 +35,7 @@ pub(crate) fn rotate(engine: &Engine, session: &Session, command: &KeyRotate) ->
     let by = By::session(session, engine.now()?);
     let mut rewrapped = 0;
     if !command.no_wait {
-        rewrapped = rewrap_all(engine, &by, None)?;
+        rewrapped = rewrap_all(engine, &by, &Slice::whole())?;
     }
     let receipts = logged.iter().map(|logged| engine.settled(logged)).collect::<Result<_>>()?;
     engine.store.read(|tx| {
@@ -50,13 +48,14 @@ pub(crate) fn rotate(engine: &Engine, session: &Session, command: &KeyRotate) ->
     })
 }
 
-/// Whether any rotation is unfinished, and a bit of the work if so: what a command does in passing.
-pub(crate) fn go_on(engine: &Engine) -> Result<()> {
-    if engine.store.read(next_behind)?.is_none() {
-        return Ok(());
-    }
-    let by = By { principal: engine.owner, auth: log::entry::AuthMethod::System, at: engine.now()? };
-    rewrap_all(engine, &by, Some(IN_PASSING)).map(|_| ())
+/// Whether any rotation is unfinished.
+pub(crate) fn is_unfinished(engine: &Engine) -> Result<bool> {
+    Ok(engine.store.read(next_behind)?.is_some())
+}
+
+/// As much of unfinished rotations as the time allows; how many keys were wrapped again.
+pub(crate) fn go_on(engine: &Engine, slice: &Slice) -> Result<u64> {
+    rewrap_all(engine, &by_system(engine, engine.now()?), slice)
 }
 
 fn wanted(engine: &Engine, command: &KeyRotate) -> Result<(Wanted, Option<WorkspaceId>)> {
@@ -155,12 +154,11 @@ fn renewed(tx: &mut dyn Transaction, act: &Act<'_>, matching: &[Key]) -> Result<
 }
 
 /// Wraps again until nothing is left or the time is over; how many keys were.
-fn rewrap_all(engine: &Engine, by: &By, within: Option<Duration>) -> Result<u64> {
-    let began = Instant::now();
+fn rewrap_all(engine: &Engine, by: &By, slice: &Slice) -> Result<u64> {
     let mut done = 0;
     while let Some(old) = engine.store.read(next_behind)? {
         done += engine.store.write(|tx| rewrap_batch(engine, tx, by, old))?;
-        if within.is_some_and(|limit| began.elapsed() >= limit) {
+        if slice.is_over() {
             break;
         }
     }

@@ -4,7 +4,7 @@ use crate::decisions::{entries, staff};
 use crate::world::{Client, Put, World, code};
 use api::terms::{Action, Class, Code, Environment, Mode, ObjectId};
 use api::wire::{
-    Answer, Command, Freshness, KeyList, KeyRotate, KeyRotated, LogVerified, ObjectRole, StateVerified, Status,
+    Answer, Command, Freshness, JobItem, KeyList, KeyRotate, KeyRotated, LogVerified, ObjectRole, StateVerified, Status,
 };
 use keeper::Keeper;
 use keeper::vault::{ClockCheck, OpenOptions};
@@ -406,4 +406,82 @@ fn two_processes_work_on_one_vault() {
     assert!(log_verified(&client).ok);
     let status = status(&client);
     assert_eq!((status.workspaces, status.artifacts, status.versions, status.drafts), (1, 1, 10, 0));
+}
+
+fn jobs(client: &Client<'_>) -> Vec<JobItem> {
+    match client.call(Command::Jobs).unwrap() {
+        Answer::Jobs(list) => list.items,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn overdue(client: &Client<'_>) -> Vec<String> {
+    let due: Vec<String> = jobs(client).into_iter().filter(|job| job.overdue).map(|job| job.name).collect();
+    assert_eq!(status(client).jobs_overdue, due);
+    due
+}
+
+fn ran(client: &Client<'_>, name: Option<&str>) -> Vec<(String, u64)> {
+    match client.call(Command::JobsRun { name: name.map(str::to_owned) }).unwrap() {
+        Answer::JobsRan(ran) => {
+            assert!(ran.items.iter().all(|job| job.failed.is_none()), "{ran:?}");
+            ran.items.into_iter().map(|job| (job.name, job.done)).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn jobs_that_are_due_run_to_their_end_and_are_listed_until_then() {
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    for n in 0..3 {
+        client.put(&Put::new(&format!("lab/net-{n}"))).unwrap();
+    }
+    let draft = Put::new("lab/draft");
+    client.begin(&draft).unwrap();
+    keeper.settle().unwrap();
+    assert!(overdue(&client).is_empty(), "{:?}", jobs(&client));
+    rotate(&client, KeyRotate { no_wait: true, ..KeyRotate::default() });
+    keeper.settle().unwrap();
+    assert_eq!(overdue(&client), ["rewrap"]);
+    assert_eq!(ran(&client, None), [("rewrap".to_owned(), 4), ("log".to_owned(), 1)]);
+    assert!(overdue(&client).is_empty());
+
+    // A day later remembered commands are looked through; eight days later nobody will finish the draft.
+    world.clock.advance(86_400_000);
+    assert_eq!(overdue(&client), ["commands"]);
+    keeper.go_on(std::time::Duration::from_secs(60)).unwrap();
+    assert!(overdue(&client).is_empty());
+    let commands = jobs(&client).into_iter().find(|job| job.name == "commands").unwrap();
+    assert_eq!(commands.last.map(|last| last.as_millis()), Some(world.clock.millis()));
+    world.clock.advance(8 * 86_400_000);
+    assert_eq!(overdue(&client), ["drafts", "commands"]);
+    assert_eq!(status(&client).drafts, 1);
+    assert_eq!(ran(&client, Some("drafts")), [("drafts".to_owned(), 1)]);
+    assert_eq!(status(&client).drafts, 0);
+    let (begun, _) = client.begin(&Put::new("lab/other")).unwrap();
+    assert!(client.commit(&draft, &begun).is_err(), "it was given up");
+    assert!(state_verified(&client).ok);
+}
+
+#[test]
+fn a_job_is_one_of_the_list_and_a_client_speaks_for_its_own_only() {
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    assert_eq!(code(client.call(Command::JobsRun { name: Some("tea".into()) })), Code::BadRequest);
+    assert_eq!(code(client.call(Command::JobDone { name: "tea".into() })), Code::BadRequest);
+    assert_eq!(code(client.call(Command::JobDone { name: "log".into() })), Code::BadRequest);
+}
+
+#[test]
+fn when_a_job_ran_last_is_under_a_mac() {
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    ran(&client, Some("commands"));
+    assert_eq!(world.tamper("UPDATE job SET last = last + 1"), 1);
+    assert_eq!(code(client.call(Command::Jobs)), Code::BadSignature);
 }

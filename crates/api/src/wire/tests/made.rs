@@ -150,6 +150,7 @@ one_of! {
     Code Code::ALL;
     Freshness [Freshness::Proven, Freshness::Unproven];
     Outcome [Outcome::Same, Outcome::Differs, Outcome::Missing, Outcome::OtherEngine];
+    JobBy [JobBy::Keeper, JobBy::Client];
     ObjectRole [ObjectRole::Committed, ObjectRole::Leased, ObjectRole::Marked];
 }
 
@@ -178,6 +179,10 @@ structs! {
     Committed { version receipt }
     Explain { principal action reference class at_least environment kind from reason confirm }
     GrantSpec { workspace role until }
+    JobItem { name about by every_millis last due overdue }
+    JobList { items }
+    JobRan { name done failed }
+    JobsRan { items }
     KeyItem { id purpose workspace environment class version state fingerprint created due wraps }
     KeyList { keys }
     KeyRotate { workspace environment class no_wait }
@@ -205,8 +210,8 @@ structs! {
     RootItem { id kind }
     StateVerified { ok rows failures }
     Status {
-        vault principal workspaces artifacts versions log_size log_pending freshness read_only keys_due drafts roots
-        policy_set
+        vault principal workspaces artifacts versions log_size log_pending freshness read_only keys_due drafts
+        jobs_overdue roots policy_set
     }
     StoredObject { object role }
     VaultInfo { vault mode release_key log_keys origin }
@@ -263,6 +268,9 @@ each! { Command:
     AuditExport { folder },
     CollectMark { grace_secs dry },
     CollectDone { objects },
+    Jobs,
+    JobsRun { name },
+    JobDone { name },
     Objects { after limit },
 }
 
@@ -292,5 +300,7 @@ each! { Answer:
     DecisionsReplayed[DecisionsReplayed],
     Collect[CollectPlan],
     Collected[Collected],
+    Jobs[JobList],
+    JobsRan[JobsRan],
     Objects { items next },
 }

@@ -2,6 +2,8 @@
 //! out keys is, besides, signed end to end (`spec/keys.md`), so it travels here as opaque bytes.
 
 mod admin;
+mod alias;
+mod ask;
 mod audit;
 mod jobs;
 mod problem;
@@ -11,6 +13,8 @@ pub use admin::{
     BaselineApply, GrantSpec, KeyItem, KeyList, KeyRotate, KeyRotated, PolicyApplied, PolicyApply, PolicyCheck,
     PolicyChecked, PolicyShown, PrincipalAdd, PrincipalItem, Revocation, RootItem, Status, VaultInfo,
 };
+pub use alias::{AliasItem, AliasMove, AliasMoved, AliasPast, AliasRemove, AliasSet};
+pub use ask::{PresenceTold, WhoAmI};
 pub use audit::{
     AuditFilter, AuditItem, AuditPage, ClockAccepted, DecisionsReplayed, Explain, Freshness, LogHead, LogVerified,
     Outcome, Receipt, Replayed, StateVerified,
@@ -73,6 +77,19 @@ pub enum Command {
         /// At most this many, up to 1,000.
         limit: u32,
     },
+    /// Move an alias.
+    AliasSet(AliasSet),
+    /// Take an alias away.
+    AliasRemove(AliasRemove),
+    /// The aliases of an artifact.
+    AliasList {
+        /// Reference; its version is ignored.
+        reference: String,
+    },
+    /// The moves of an alias, newest first.
+    AliasHistory(AliasPast),
+    /// Who asks, and with which rights.
+    WhoAmI,
     /// What would be decided, without acting.
     Explain(Explain),
     /// Vault status.
@@ -176,6 +193,22 @@ pub enum Answer {
         /// Where to go on.
         next: Option<u64>,
     },
+    /// To [`Command::AliasSet`] and [`Command::AliasRemove`].
+    AliasMoved(Box<AliasMoved>),
+    /// To [`Command::AliasList`].
+    Aliases {
+        /// By name.
+        items: Vec<AliasItem>,
+    },
+    /// To [`Command::AliasHistory`].
+    AliasMoves {
+        /// Newest first.
+        items: Vec<AliasMove>,
+        /// Where to go on.
+        next: Option<u64>,
+    },
+    /// To [`Command::WhoAmI`].
+    WhoAmI(Box<WhoAmI>),
     /// To [`Command::Explain`].
     Explained(Box<Refusal>),
     /// To [`Command::Status`].

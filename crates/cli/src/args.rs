@@ -1,6 +1,7 @@
 //! The whole command line as types. What each flag means is said here and nowhere else; `help` and the reference are generated.
 
 mod admin;
+mod alias;
 mod audit;
 mod data;
 mod value;
@@ -9,9 +10,10 @@ pub use admin::{
     GcArgs, InitArgs, JobsCommand, KeyCommand, PolicyCommand, PrincipalAddArgs, PrincipalCommand, RootKindArg,
     StatusArgs,
 };
+pub use alias::AliasCommand;
 pub use audit::{AuditCommand, AuditQueryArgs};
 pub use data::{CatArgs, GetArgs, HistoryArgs, LsArgs, PutArgs, ReasonArgs, VerifyArgs};
-pub use value::{Asserted, ByteRange, Duration, Tag};
+pub use value::{Asserted, ByteRange, Duration, Expected, Tag};
 
 use clap::builder::{BoolishValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
@@ -182,10 +184,15 @@ pub enum Command {
     },
     /// List the versions of an artifact, newest first
     History(HistoryArgs),
+    /// Movable names of versions
+    #[command(subcommand)]
+    Alias(AliasCommand),
     /// Check that the depot holds what was put, and that the log is whole
     Verify(VerifyArgs),
     /// Show the state of the vault
     Status(StatusArgs),
+    /// Show who is acting, with which roles, in which vault
+    Whoami,
     /// Domain keys and signing keys
     #[command(subcommand)]
     Key(KeyCommand),

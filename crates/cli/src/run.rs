@@ -1,6 +1,7 @@
 //! One function for each command: from arguments to a call of the client, from its answer to output.
 
 mod admin;
+mod alias;
 mod audit;
 mod data;
 mod init;
@@ -47,8 +48,10 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Ls(args) => data::ls(context, &args),
         Command::Show { reference } => data::show(context, &reference),
         Command::History(args) => data::history(context, &args),
+        Command::Alias(command) => alias::alias(context, command),
         Command::Verify(args) => data::verify(context, &args),
         Command::Status(args) => admin::status(context, &args),
+        Command::Whoami => admin::whoami(context),
         Command::Key(command) => admin::key(context, command),
         Command::Principal(command) => admin::principal(context, command),
         Command::Policy(command) => policy::policy(context, command),

@@ -27,12 +27,13 @@ pub fn for_word(word: &str) -> Option<&'static str> {
         "who-can" | "can" | "why" | "access" => "strongroom policy explain --as PRINCIPAL read REF",
         "rotate" | "rekey" | "keys" => "strongroom key rotate",
         "new" | "create" | "setup" | "initialize" => "strongroom init",
-        "tag" | "alias" | "label" => "strongroom put ... --tag KEY=VALUE --alias NAME",
+        "tag" | "label" | "promote" | "rollback" | "ln" | "branch" => "strongroom alias set REF NAME",
+        "aliases" | "tags" | "reflog" => "strongroom alias ls WORKSPACE/ARTIFACT",
         "version" => "strongroom --version",
         "policies" | "rule" | "rules" => "strongroom policy show",
         "explain" => "strongroom policy explain --as PRINCIPAL read REF",
         "revoke" | "suspend" => "strongroom principal add NAME --change --revoke WORKSPACE",
-        "login" | "whoami" | "id" => "strongroom status",
+        "login" | "id" | "me" | "session" => "strongroom whoami",
         "help" => "strongroom --help",
         "diff" | "compare" => "strongroom history REF",
         _ => return None,
@@ -59,6 +60,12 @@ pub fn below(parent: &str, word: &str) -> Option<&'static str> {
         ("policy", "why" | "can" | "ask") => "strongroom policy explain read REF",
         ("jobs", "list" | "show" | "status") => "strongroom jobs ls",
         ("jobs", "start" | "do" | "now") => "strongroom jobs run",
+        ("alias", "list" | "dir" | "all") => "strongroom alias ls WORKSPACE/ARTIFACT",
+        ("alias", "add" | "new" | "create" | "move" | "mv" | "update" | "point" | "put") => {
+            "strongroom alias set REF NAME"
+        }
+        ("alias", "remove" | "delete" | "del" | "unset" | "drop") => "strongroom alias rm WORKSPACE/ARTIFACT NAME",
+        ("alias", "log" | "show" | "reflog" | "past") => "strongroom alias history WORKSPACE/ARTIFACT NAME",
         ("audit", "list" | "ls" | "log" | "last" | "newest") => "strongroom audit tail",
         ("audit", "search" | "find" | "filter") => "strongroom audit query",
         ("audit", "check" | "replay") => "strongroom audit verify",

@@ -23,6 +23,7 @@ pub mod source;
 pub mod vault;
 
 mod admin;
+mod alias;
 mod cat;
 mod client;
 mod collect;

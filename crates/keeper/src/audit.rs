@@ -30,6 +30,8 @@ pub(crate) fn page(engine: &Engine, session: &Session, filter: &AuditFilter) -> 
         artifact,
         version,
         act: filter.act.clone(),
+        acts: &[],
+        detail: None,
         since: filter.since,
         until: filter.until,
         newest_first: filter.newest_first,
@@ -208,10 +210,7 @@ fn told(engine: &Engine, tx: &mut dyn Transaction, found: &Found) -> Result<Audi
     let entry: serde_json::Value = serde_json::from_slice(&found.body).map_err(damaged)?;
     let text = |name: &str| entry.get(name).and_then(serde_json::Value::as_str);
     let principal = match text("principal").and_then(|id| id.parse::<PrincipalId>().ok()) {
-        Some(id) => match engine.keys.guard.find::<Principal>(tx, id.as_bytes())? {
-            Some(row) => Some(facts::name_of(engine, &row)?),
-            None => None,
-        },
+        Some(id) => name_of(engine, tx, &id)?,
         None => None,
     };
     let id = text("id").and_then(|id| id.parse::<EntryId>().ok());
@@ -220,6 +219,12 @@ fn told(engine: &Engine, tx: &mut dyn Transaction, found: &Found) -> Result<Audi
         None => serde_json::Value::Null,
     };
     Ok(AuditItem { log_index: found.index, principal, entry, disclosed, replayed: None })
+}
+
+/// The name of the principal of an entry, if it is still known.
+pub(crate) fn name_of(engine: &Engine, tx: &mut dyn Transaction, id: &PrincipalId) -> Result<Option<String>> {
+    let row = engine.keys.guard.find::<Principal>(tx, id.as_bytes())?;
+    row.map(|row| facts::name_of(engine, &row)).transpose()
 }
 
 fn disclosed(engine: &Engine, tx: &mut dyn Transaction, owner: EntryId) -> Result<serde_json::Value> {

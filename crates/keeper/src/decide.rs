@@ -4,10 +4,10 @@ mod mend;
 
 use crate::error::Error;
 use crate::journal::{Blob, Event};
-use api::terms::{Action, Class, Code, DecisionId, Environment, Reference};
+use api::terms::{Action, ArtifactId, Class, Code, DecisionId, Environment, Reference, WorkspaceId};
 use api::wire::{NearMiss, Refusal};
 use log::entry::{self, Effect, Id};
-use policy::{Advice, Answer, Query, Set};
+use policy::{Advice, Answer, Query, Resource, Set};
 
 /// One decision.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub(crate) struct Verdict {
     pub(crate) id: DecisionId,
     pub(crate) action: Action,
     pub(crate) answer: Answer,
+    /// Where: the workspace and the artifact, as far as the question has them.
+    place: (Option<WorkspaceId>, Option<ArtifactId>),
     asked: mend::Asked,
 }
 
@@ -67,7 +69,12 @@ const MAX_NEAR_LEN: usize = 512;
 
 /// Asks the policy. Never fails: what goes wrong is a refusal.
 pub(crate) fn judge(set: &Set, id: DecisionId, query: &Query) -> Verdict {
-    Verdict { id, action: query.action, answer: policy::decide(set, query), asked: mend::Asked::of(query) }
+    let artifact = match &query.resource {
+        Resource::Artifact(artifact) => Some(artifact.id),
+        Resource::Vault | Resource::Workspace(_) => None,
+    };
+    let place = (query.resource.workspace(), artifact);
+    Verdict { id, action: query.action, answer: policy::decide(set, query), place, asked: mend::Asked::of(query) }
 }
 
 impl Verdict {
@@ -105,7 +112,10 @@ impl Verdict {
     pub(crate) fn denial(&self, act: &'static str) -> Event {
         // The slice names principal, action and resource with their facts; its hash in the entry is salted.
         let asked = crate::hash::sha256(&self.answer.record.slice);
-        Event { decision: Some(self.logged()), asked: Some(asked), ..Event::new(entry::Kind::Denial, act) }
+        let event = Event { decision: Some(self.logged()), asked: Some(asked), ..Event::new(entry::Kind::Denial, act) };
+        let (workspace, artifact) = self.place;
+        let event = workspace.into_iter().fold(event, |event, id| event.on("workspace", id));
+        artifact.into_iter().fold(event, |event, id| event.on("artifact", id))
     }
 
     /// As the caller may see it. What is not visible is not found, and nothing else is said.

@@ -78,7 +78,8 @@ pub(crate) fn resolve(engine: &Engine, tx: &mut dyn Transaction, reference: &Ref
     Ok(version.map(|version| Found { workspace, artifact, version }))
 }
 
-fn selected(
+/// The version of an artifact that a selector names now.
+pub(crate) fn selected(
     engine: &Engine,
     tx: &mut dyn Transaction,
     artifact: &Artifact,

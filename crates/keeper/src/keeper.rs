@@ -6,7 +6,9 @@ use crate::jobs::{IN_PASSING, Slice};
 use crate::keys::{list, rotate};
 use crate::session::{Presence, Session};
 use crate::vault::{OpenOptions, open};
-use crate::{audit, clock, collect, explain, facts, jobs, laws, people, release, replay, show, status, write};
+use crate::{
+    alias, audit, clock, collect, explain, facts, jobs, laws, people, release, replay, show, status, whoami, write,
+};
 use api::terms::{AuthMethod, Mode, Name, PrincipalId, SessionId};
 use api::wire::{Answer, Command, JobList, JobsRan, Problem, VaultInfo};
 
@@ -109,6 +111,14 @@ impl Keeper {
             Command::Status => Answer::Status(Box::new(status::status(engine, session)?)),
             Command::KeyList => Answer::Keys(list::list(engine, session)?),
             Command::KeyRotate(ask) => Answer::Rotated(rotate::rotate(engine, session, &ask)?),
+            Command::AliasSet(set) => Answer::AliasMoved(Box::new(alias::set(engine, session, &set)?)),
+            Command::AliasRemove(remove) => Answer::AliasMoved(Box::new(alias::remove(engine, session, &remove)?)),
+            Command::AliasList { reference } => Answer::Aliases { items: alias::list(engine, session, &reference)? },
+            Command::AliasHistory(past) => {
+                let (items, next) = alias::history(engine, session, &past)?;
+                Answer::AliasMoves { items, next }
+            }
+            Command::WhoAmI => Answer::WhoAmI(Box::new(whoami::told(engine, session)?)),
             Command::PrincipalAdd(add) => Answer::Principal(Box::new(people::add(engine, session, &add)?)),
             Command::PrincipalList => Answer::Principals { items: people::list(engine, session)? },
             Command::PolicyShow => Answer::Policy(laws::shown(engine)?),

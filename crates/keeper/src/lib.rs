@@ -21,6 +21,7 @@ pub mod system;
 pub mod vault;
 
 mod acts;
+mod alias;
 mod audit;
 mod bursts;
 mod cache;
@@ -49,6 +50,7 @@ mod schema;
 mod session;
 mod show;
 mod status;
+mod whoami;
 mod write;
 
 pub use keeper::Keeper;

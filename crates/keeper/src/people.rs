@@ -264,7 +264,8 @@ pub(crate) fn list(engine: &Engine, session: &Session) -> Result<Vec<PrincipalIt
     Ok(items)
 }
 
-fn item(engine: &Engine, tx: &mut dyn Transaction, actor: &Actor) -> Result<PrincipalItem> {
+/// A principal for an answer.
+pub(crate) fn item(engine: &Engine, tx: &mut dyn Transaction, actor: &Actor) -> Result<PrincipalItem> {
     let mut grants = Vec::with_capacity(actor.grants.len());
     for grant in &actor.grants {
         let workspace: Name = match grant.workspace {

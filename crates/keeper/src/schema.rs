@@ -31,6 +31,7 @@ pub(crate) const ENGINE: Migration = Migration {
         "CREATE UNIQUE INDEX version_number ON version (artifact, number)",
         state!("alias", "artifact BYTEA NOT NULL, version BYTEA NOT NULL, "),
         "CREATE INDEX alias_version ON alias (version)",
+        "CREATE INDEX alias_artifact ON alias (artifact)",
         state!("draft", "artifact BYTEA NOT NULL, lease_until BIGINT NOT NULL, "),
         "CREATE INDEX draft_lease ON draft (lease_until)",
         state!("burst", "until BIGINT NOT NULL, "),

@@ -56,10 +56,7 @@ pub(crate) fn history(
     let limit = limit.clamp(1, MAX_PAGE);
     Seen::reference(&reference).guarded(engine, session, |tx, actor| {
         let not_found = || Error::NotFound(reference.to_string());
-        let workspace = facts::workspace_named(engine, tx, &reference.workspace)?.ok_or_else(not_found)?;
-        let artifact = facts::artifact_named(engine, tx, &workspace, &reference.artifact)?.ok_or_else(not_found)?;
-        let resource = facts::resource_of(&artifact, artifact.class, Environment::Dev);
-        may_list(engine, tx, session, actor, resource)?;
+        let (workspace, artifact) = listable(engine, tx, session, actor, &reference)?;
         let below = before.map_or(i64::MAX, |number| i64::try_from(number).unwrap_or(i64::MAX));
         let values = [artifact.id.as_bytes().into(), below.into(), (i64::from(limit) + 1).into()];
         let tail = "WHERE artifact = $1 AND number < $2 ORDER BY number DESC LIMIT $3";
@@ -79,6 +76,22 @@ pub(crate) fn history(
             .collect::<Result<_>>()?;
         Ok((items, next))
     })
+}
+
+/// The artifact of a reference, if its versions may be listed.
+pub(crate) fn listable(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    session: &Session,
+    actor: &Actor,
+    reference: &Reference,
+) -> Result<(Workspace, Artifact)> {
+    let not_found = || Error::NotFound(reference.to_string());
+    let workspace = facts::workspace_named(engine, tx, &reference.workspace)?.ok_or_else(not_found)?;
+    let artifact = facts::artifact_named(engine, tx, &workspace, &reference.artifact)?.ok_or_else(not_found)?;
+    let resource = facts::resource_of(&artifact, artifact.class, Environment::Dev);
+    may_list(engine, tx, session, actor, resource)?;
+    Ok((workspace, artifact))
 }
 
 /// A version for an answer.
@@ -138,7 +151,7 @@ pub(crate) fn digest_bytes(version: &Version) -> Result<[u8; 32]> {
 }
 
 /// Something that may be looked at, and the denial that is logged when it may not.
-struct Seen<'a> {
+pub(crate) struct Seen<'a> {
     /// A workspace, or a version.
     what: std::result::Result<&'a api::terms::Name, &'a Reference>,
 }
@@ -148,12 +161,12 @@ impl<'a> Seen<'a> {
         Self { what: Ok(name) }
     }
 
-    fn reference(reference: &'a Reference) -> Self {
+    pub(crate) fn reference(reference: &'a Reference) -> Self {
         Self { what: Err(reference) }
     }
 
     /// Runs a body that decides; a refusal is logged before it is told.
-    fn guarded<T>(
+    pub(crate) fn guarded<T>(
         &self,
         engine: &Engine,
         session: &Session,
@@ -184,7 +197,7 @@ impl<'a> Seen<'a> {
 }
 
 /// Asks whether names may be seen.
-fn may_list(
+pub(crate) fn may_list(
     engine: &Engine,
     tx: &mut dyn Transaction,
     session: &Session,

@@ -51,8 +51,20 @@ pub(crate) fn denied<T>(
     verdict: Verdict,
     act: &'static str,
 ) -> Result<Outcome<T>> {
+    let event = verdict.denial(act);
+    denied_as(engine, tx, by, verdict, event)
+}
+
+/// The same with more in its entry.
+pub(crate) fn denied_as<T>(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    by: &By,
+    verdict: Verdict,
+    event: Event,
+) -> Result<Outcome<T>> {
     let ticket = tx.ticket()?;
-    let logged = engine.log(tx, ticket, by, &[verdict.denial(act)])?;
+    let logged = engine.log(tx, ticket, by, &[event])?;
     if !logged.is_empty() {
         engine.keep(tx, ticket, &[&verdict.blob()])?;
     }

@@ -129,7 +129,7 @@ pub enum PolicyCommand {
     },
     /// Say what would be decided and why, without acting; exits with 0 either way
     Explain {
-        /// list, read (cat), export (get), write (put), alias (put --alias), rotate-keys, manage-principals, manage-policy, audit or
+        /// list, read (cat), export (get), write (put), alias (alias set, put --alias), rotate-keys, manage-principals, manage-policy, audit or
         /// collect (gc)
         #[arg(value_name = "ACTION")]
         action: Action,

@@ -37,6 +37,24 @@ impl FromStr for ByteRange {
     }
 }
 
+/// `--expect @v3`: where an alias must point now, by number; 0 for nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expected(pub u64);
+
+impl FromStr for Expected {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self(0));
+        }
+        let digits = text.strip_prefix('@').unwrap_or(text).strip_prefix('v').unwrap_or_default();
+        let plain = !digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit());
+        let number = digits.parse().ok().filter(|_| plain);
+        number.map(Self).ok_or_else(|| "it is @vN, or none".to_owned())
+    }
+}
+
 /// `--tag k=v`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tag {

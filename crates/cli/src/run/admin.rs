@@ -5,7 +5,9 @@ use crate::args::{GcArgs, KeyCommand, PrincipalAddArgs, PrincipalCommand, Status
 use crate::output::{Failure, bytes_shown, printable, table};
 use crate::unlock;
 use api::terms::Timestamp;
-use api::wire::{Freshness, GrantSpec, KeyItem, KeyList, KeyRotate, PrincipalAdd, PrincipalItem, Revocation};
+use api::wire::{
+    Freshness, GrantSpec, KeyItem, KeyList, KeyRotate, PresenceTold, PrincipalAdd, PrincipalItem, Revocation,
+};
 use client::Deletes;
 use serde_json::json;
 
@@ -50,6 +52,33 @@ pub fn status(context: &Context, args: &StatusArgs) -> Result<u8, Failure> {
                 ));
             }
             if let Some(why) = &status.read_only {
+                out.push_str(&format!("read-only    {}\n", printable(why)));
+            }
+            out
+        })?;
+        Ok(0)
+    })
+}
+
+pub fn whoami(context: &Context) -> Result<u8, Failure> {
+    context.with(|client| {
+        let told = client.whoami()?;
+        context.output.result("whoami", &told, || {
+            let presence = match told.presence {
+                PresenceTold::Now => "proven now",
+                PresenceTold::None => "not proven",
+                PresenceTold::NotAsked => "not asked for",
+            };
+            let suspended = if told.suspended { ", suspended" } else { "" };
+            let mut out = format!(
+                "principal    {} ({}, {}{suspended})\nclearance    {}\npresence     {presence}\nvault        {} ({})\n",
+                told.principal, told.kind, told.auth, told.clearance, told.vault, told.mode,
+            );
+            for GrantSpec { workspace, role, until } in &told.grants {
+                let end = until.map(|until| format!(" until {until}")).unwrap_or_default();
+                out.push_str(&format!("role         {workspace}={role}{end}\n"));
+            }
+            if let Some(why) = &told.read_only {
                 out.push_str(&format!("read-only    {}\n", printable(why)));
             }
             out

@@ -1,6 +1,7 @@
 //! The real binary, end to end.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod aliases;
 mod attacks;
 mod baseline;
 mod commands;

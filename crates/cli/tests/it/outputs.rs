@@ -219,6 +219,17 @@ fn json_of_what_would_happen_is_as_documented() {
     insta::assert_json_snapshot!("clock", {".before" => "[time]", ".now" => "[time]"}, clock);
 }
 
+#[test]
+fn json_of_aliases_is_as_documented() {
+    let sandbox = lab();
+    sandbox.run(["put", "in", "lab/thing", "--class", "internal", "--alias", "prod"]).exits(0);
+    sandbox.run(["put", "in", "lab/thing"]).exits(0);
+    insta::assert_json_snapshot!("alias_set", json(&sandbox, &["alias", "set", "lab/thing@v2", "prod"]));
+    insta::assert_json_snapshot!("alias_ls", json(&sandbox, &["alias", "ls", "lab/thing"]));
+    insta::assert_json_snapshot!("alias_history", json(&sandbox, &["alias", "history", "lab/thing", "prod"]));
+    insta::assert_json_snapshot!("whoami", json(&sandbox, &["whoami"]));
+}
+
 /// The documented words of each kind are those that the snapshots have.
 #[test]
 fn every_field_of_a_snapshot_is_documented_under_its_kind() {

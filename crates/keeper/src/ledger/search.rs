@@ -28,6 +28,10 @@ pub struct Filter {
     pub version: Option<VersionId>,
     /// Of this act, or of those below it (`release` finds `release.read`).
     pub act: Option<String>,
+    /// Of one of these acts, by their whole names; none named: of any.
+    pub acts: &'static [&'static str],
+    /// With this parameter.
+    pub detail: Option<(&'static str, String)>,
     /// At or after.
     pub since: Option<Timestamp>,
     /// Before.
@@ -229,6 +233,12 @@ impl Filter {
         self.after.is_none_or(|after| if self.newest_first { index < after } else { index > after })
     }
 
+    /// Whether an act is asked for.
+    fn is_of(&self, act: &str) -> bool {
+        (self.acts.is_empty() || self.acts.contains(&act))
+            && self.act.as_ref().is_none_or(|wanted| is_below(act, wanted))
+    }
+
     fn matches(&self, body: &[u8]) -> bool {
         let Ok(entry) = Entry::parse(body) else { return false };
         let subject = |name: &str, id: Option<String>| id.is_none_or(|id| entry.subject.get(name) == Some(&id));
@@ -236,7 +246,8 @@ impl Filter {
         self.principal.is_none_or(|id| entry.principal == Id(*id.as_bytes()))
             && subject("artifact", self.artifact.map(|id| id.to_string()))
             && subject("version", self.version.map(|id| id.to_string()))
-            && self.act.as_ref().is_none_or(|act| is_below(&entry.act, act))
+            && self.is_of(&entry.act)
+            && self.detail.as_ref().is_none_or(|(name, value)| entry.detail.get(*name) == Some(value))
             && self.since.is_none_or(|since| at.is_some_and(|at| at >= since))
             && self.until.is_none_or(|until| at.is_some_and(|at| at < until))
     }
@@ -259,7 +270,7 @@ fn candidates(tx: &mut dyn Transaction, filter: &Filter, limit: usize) -> Result
         let full = rows.len() == ROWS;
         for (index, act) in rows {
             after = signed(index)?;
-            if filter.act.as_ref().is_none_or(|wanted| is_below(&act, wanted)) {
+            if filter.is_of(&act) {
                 found.push(index);
             }
         }

@@ -2,6 +2,7 @@
 
 use super::check::{self, Checked};
 use super::{Outcome, denied, named, objects, own_draft};
+use crate::alias;
 use crate::datastore::Transaction;
 use crate::decide::{About, Verdict, judge};
 use crate::engine::Engine;
@@ -162,7 +163,8 @@ impl Call<'_> {
         let first = artifact.latest == 0;
         let artifact = Artifact { latest: version.number, class: artifact.class.max(draft.class), ..artifact };
         let mut changes = vec![guard.insert(tx, &version, ticket)?, guard.update(tx, &artifact, ticket)?];
-        changes.extend(self.move_alias(tx, &version, ticket)?);
+        let (moved, left) = self.move_alias(tx, &version, ticket)?;
+        changes.extend(moved);
         tx.query(
             "INSERT INTO record (version, bytes) VALUES ($1, $2)",
             &[version.id.as_bytes().into(), (&command.record).into()],
@@ -177,7 +179,8 @@ impl Call<'_> {
         for verdict in verdicts {
             engine.keep(tx, ticket, &[&verdict.blob()])?;
         }
-        let mut events = vec![self.event(&version, &draft, verdicts, changes)];
+        let event = self.event(&version, &draft, verdicts, changes);
+        let mut events = vec![left.into_iter().fold(event, |event, id| event.on(alias::LEFT, id))];
         // Each decision has an entry that commits to what it rests on.
         events.extend(verdicts.iter().skip(1).map(|verdict| {
             let act = if verdict.action == Action::Alias { "version.alias" } else { "version.reuse" };
@@ -233,20 +236,23 @@ impl Call<'_> {
             event = event.on(&format!("from.{at}"), source);
         }
         match &self.command.alias {
-            Some(alias) => event.with("alias", alias),
+            Some(name) => event.with(alias::ALIAS, name),
             None => event,
         }
     }
 
-    fn move_alias(&self, tx: &mut dyn Transaction, version: &Version, ticket: i64) -> Result<Option<Change>> {
-        let Some(name) = &self.command.alias else { return Ok(None) };
-        let guard = &self.engine.keys.guard;
+    /// Moves the alias; also which version it left.
+    fn move_alias(
+        &self,
+        tx: &mut dyn Transaction,
+        version: &Version,
+        ticket: i64,
+    ) -> Result<(Option<Change>, Option<VersionId>)> {
+        let Some(name) = &self.command.alias else { return Ok((None, None)) };
         let alias = Alias { artifact: version.artifact, name: name.clone(), version: version.id };
-        let change = match guard.find::<Alias>(tx, &alias.id())? {
-            Some(_) => guard.update(tx, &alias, ticket)?,
-            None => guard.insert(tx, &alias, ticket)?,
-        };
-        Ok(Some(change))
+        let before = self.engine.keys.guard.find::<Alias>(tx, &alias.id())?;
+        let change = alias::put(self.engine, tx, &alias, before.as_ref(), ticket)?;
+        Ok((Some(change), before.map(|before| before.version)))
     }
 
     fn command_key(&self) -> [u8; 32] {

@@ -10,8 +10,10 @@ use crate::people::VAULT_WIDE;
 use crate::rows::{Alias, Artifact, Version};
 use crate::session::Session;
 use crate::show;
-use api::terms::{Action, Class, DecisionId, Environment, Name, Reference, Selector, Timestamp, VersionId};
+use api::terms::{Action, ArtifactId, Class, DecisionId, Environment, Name, Reference, Selector, Timestamp, VersionId};
 
+/// The most aliases of an artifact.
+pub(crate) const MAX_ALIASES: i64 = 1_000;
 /// The most lineage references.
 const MAX_FROM: usize = 256;
 
@@ -39,6 +41,15 @@ pub(crate) fn form(alias: Option<&Name>, from: &[String]) -> Result<()> {
 fn is_alias(name: &Name) -> bool {
     let parsed: std::result::Result<Reference, _> = format!("w/a@{name}").parse();
     parsed.is_ok_and(|reference| reference.selector == Selector::Alias(name.clone()))
+}
+
+/// Refuses one more alias where there are as many as an artifact may have.
+pub(crate) fn room_for_alias(tx: &mut dyn Transaction, artifact: ArtifactId) -> Result<()> {
+    let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM alias WHERE artifact = $1";
+    if tx.query(sql, &[artifact.as_bytes().into()])?.one()?.integer(0)? < MAX_ALIASES {
+        return Ok(());
+    }
+    Err(Error::conflict("the alias", format!("an artifact has at most {MAX_ALIASES} aliases")))
 }
 
 /// Where the right to move aliases is asked for: at the version that the alias comes to, and at the one that it leaves.

@@ -1,6 +1,7 @@
 //! The keeper's integration tests.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod aliases;
 mod attacks;
 mod bursts;
 mod collect;

@@ -147,6 +147,8 @@ one_of! {
     Mode Mode::ALL;
     PrincipalKind PrincipalKind::ALL;
     Action Action::ALL;
+    AuthMethod AuthMethod::ALL;
+    PresenceTold [PresenceTold::Now, PresenceTold::None, PresenceTold::NotAsked];
     Code Code::ALL;
     Freshness [Freshness::Proven, Freshness::Unproven];
     Outcome [Outcome::Same, Outcome::Differs, Outcome::Missing, Outcome::OtherEngine];
@@ -165,6 +167,12 @@ macro_rules! structs {
 }
 
 structs! {
+    AliasItem { alias version id number class environment created }
+    AliasMove { log_index entry time principal act version before decision }
+    AliasMoved { alias version before changed receipt }
+    AliasPast { reference alias after limit }
+    AliasRemove { reference alias expect }
+    AliasSet { reference alias expect }
     AuditFilter { principal reference act since until newest_first after limit }
     AuditItem { log_index principal entry disclosed replayed }
     AuditPage { items next }
@@ -215,6 +223,7 @@ structs! {
     }
     StoredObject { object role }
     VaultInfo { vault mode release_key log_keys origin }
+    WhoAmI { principal id kind clearance suspended grants auth presence vault mode read_only }
     VersionItem {
         reference id number artifact class environment kind digest object bytes files created creator tags aliases from
     }
@@ -247,6 +256,11 @@ each! { Command:
     List[ListQuery],
     Show { reference },
     History { reference before limit },
+    AliasSet[AliasSet],
+    AliasRemove[AliasRemove],
+    AliasList { reference },
+    AliasHistory[AliasPast],
+    WhoAmI,
     Explain[Explain],
     Status,
     KeyList,
@@ -282,6 +296,10 @@ each! { Answer:
     List[ListPage],
     Version[VersionItem],
     Versions { items next },
+    AliasMoved[AliasMoved],
+    Aliases { items },
+    AliasMoves { items next },
+    WhoAmI[WhoAmI],
     Explained[Refusal],
     Status[Status],
     Keys[KeyList],

@@ -10,8 +10,8 @@ mod time;
 pub use class::{Action, AuthMethod, Class, Environment, Kind, Mode, PrincipalKind, RootKind};
 pub use code::{Code, Exit};
 pub use id::{
-    ArtifactId, DecisionId, EntryId, GrantId, IdError, KeyId, ObjectId, PackId, PrincipalId, ReleaseId, SessionId,
-    VaultId, VersionId, WorkspaceId,
+    ArtifactId, DecisionId, EntryId, GrantId, IdError, KeyId, ObjectId, PackId, PrincipalId, ReleaseId, RunId,
+    SessionId, VaultId, VersionId, WorkspaceId,
 };
 pub use name::{Name, NameError};
 pub use reference::{Reference, ReferenceError, Selector};

@@ -7,6 +7,7 @@ mod ask;
 mod audit;
 mod jobs;
 mod problem;
+mod run;
 mod version;
 
 pub use admin::{
@@ -21,6 +22,7 @@ pub use audit::{
 };
 pub use jobs::{JobBy, JobItem, JobList, JobRan, JobsRan};
 pub use problem::{NearMiss, Problem, Refusal};
+pub use run::{MadeBy, Provenance, RunEnd, RunOutcome, RunOutput, RunRenewed, RunStart, RunStarted};
 pub use version::{
     Begin, Begun, CollectPlan, Collected, Commit, Committed, ListItem, ListPage, ListQuery, ObjectRole, Release,
     Released, StoredObject, VersionItem,
@@ -61,6 +63,15 @@ pub enum Command {
     },
     /// Ask for a version's keys.
     Release(Release),
+    /// Start a run.
+    RunStart(RunStart),
+    /// Ask whether a run may go on.
+    RunRenew {
+        /// Which.
+        run: crate::terms::RunId,
+    },
+    /// End a run.
+    RunEnd(RunEnd),
     /// List workspaces, artifacts.
     List(ListQuery),
     /// One version (metadata only).
@@ -182,6 +193,10 @@ pub enum Answer {
     Committed(Box<Committed>),
     /// To [`Command::Release`].
     Released(Box<Released>),
+    /// To [`Command::RunStart`].
+    RunStarted(Box<RunStarted>),
+    /// To [`Command::RunRenew`].
+    RunRenewed(RunRenewed),
     /// To [`Command::List`].
     List(ListPage),
     /// To [`Command::Show`].

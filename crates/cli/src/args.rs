@@ -4,6 +4,7 @@ mod admin;
 mod alias;
 mod audit;
 mod data;
+mod run;
 mod value;
 
 pub use admin::{
@@ -13,7 +14,8 @@ pub use admin::{
 pub use alias::AliasCommand;
 pub use audit::{AuditCommand, AuditQueryArgs};
 pub use data::{CatArgs, GetArgs, HistoryArgs, LsArgs, PutArgs, ReasonArgs, VerifyArgs};
-pub use value::{Asserted, ByteRange, Duration, Expected, Tag};
+pub use run::{RoomArg, RunArgs};
+pub use value::{Asserted, ByteRange, Duration, Expected, Size, Tag};
 
 use clap::builder::{BoolishValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
@@ -174,6 +176,8 @@ pub enum Command {
     Get(GetArgs),
     /// Write a file of a version to standard output
     Cat(CatArgs),
+    /// Run a command over versions in memory, and seal what it makes
+    Run(RunArgs),
     /// List workspaces, artifacts, or files inside a version
     Ls(LsArgs),
     /// Show one version

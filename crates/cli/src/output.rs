@@ -39,6 +39,11 @@ impl Output {
         }
     }
 
+    /// A result as a line of JSON.
+    pub fn as_line(&self, kind: &str, value: &impl Serialize) -> Result<String, Failure> {
+        Ok(json(&tagged(kind, value)?.to_string()))
+    }
+
     /// Prints a list: one object with `key`, or each item on a line with `jsonl`, or the text.
     pub fn list(
         &self,

@@ -27,12 +27,20 @@ impl Terminal {
                 stderr("warning: cannot catch signals; an interrupted command leaves its staging behind");
             }
         }
-        let shown = match when {
+        let mut made = Self::without_signals(Some(when), quiet, output);
+        made.stop = stop;
+        made
+    }
+
+    /// The same for an operation that looks after signals itself.
+    pub fn without_signals(when: Option<When>, quiet: bool, output: Output) -> Self {
+        let shown = match when.unwrap_or(When::Auto) {
             When::Always => true,
             When::Never => false,
             When::Auto => !quiet && std::io::stderr().is_terminal(),
         };
-        Self { bar: shown.then(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())), stop, output }
+        let bar = shown.then(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()));
+        Self { bar, stop: Arc::default(), output }
     }
 
     /// Takes the bar away.
@@ -71,6 +79,10 @@ impl Watch for Terminal {
         if let Some(bar) = &self.bar {
             bar.inc(bytes);
         }
+    }
+
+    fn over(&self) {
+        self.clear();
     }
 
     fn note(&self, text: &str) {

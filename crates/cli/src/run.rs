@@ -3,6 +3,7 @@
 mod admin;
 mod alias;
 mod audit;
+mod command;
 mod data;
 mod init;
 mod jobs;
@@ -45,6 +46,7 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Put(args) => data::put(context, args),
         Command::Get(args) => data::get(context, &args),
         Command::Cat(args) => data::cat(context, &args),
+        Command::Run(args) => command::run(context, &args),
         Command::Ls(args) => data::ls(context, &args),
         Command::Show { reference } => data::show(context, &reference),
         Command::History(args) => data::history(context, &args),
@@ -117,11 +119,13 @@ impl Context {
         }
     }
 
+    fn quiet(&self) -> bool {
+        self.global.quiet || self.output.is_json()
+    }
+
     /// What an operation reports to, with Ctrl-C caught from here on.
     fn terminal(&self) -> Terminal {
-        let when = self.global.progress.unwrap_or(When::Auto);
-        let quiet = self.global.quiet || self.output.is_json();
-        Terminal::new(when, quiet, self.output)
+        Terminal::new(self.global.progress.unwrap_or(When::Auto), self.quiet(), self.output)
     }
 
     /// Acts; if a reason and a confirmation are missing and somebody is there, asks for them and acts again.

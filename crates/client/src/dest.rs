@@ -7,7 +7,7 @@
 //! links last, so a hostile version can name no place outside of it.
 
 mod stage;
-mod stale;
+pub(crate) mod stale;
 
 pub use stage::{LastFolder, Stage};
 
@@ -110,6 +110,9 @@ impl Granted {
     pub fn of(self, mode: u32) -> Mode {
         Mode::from_raw_mode((mode & self.0 & 0o777) as _)
     }
+
+    /// What only its owner may do.
+    pub(crate) const OWNER: Self = Self(0o700);
 
     /// Tells them from a folder that was just made with every bit asked for. Reading the umask itself would mean changing it for a
     /// moment, for all threads.

@@ -5,6 +5,7 @@
 
 mod feed;
 mod out;
+mod unpack;
 mod work;
 
 use crate::dest::{Existing, Place, Stage};
@@ -21,6 +22,7 @@ use seal::list::{Entry, Node};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+pub(crate) use unpack::Packed;
 use work::Worker;
 
 /// What to open, and where it goes.
@@ -73,13 +75,8 @@ impl Client {
             return Err(crate::dest::Error::Exists(get.dest.clone()).into());
         }
         let grant = self.seat().release(&get.reference.without_path().to_string(), Action::Export, &get.why)?;
-        let opened = Opened::new(self.store(), &grant)?;
-        let mut list = opened.list()?;
-        let map = opened.map()?;
-        if list.entries() != map.entries() || list.total_len() != map.total_len() {
-            return Err(disagree(&grant));
-        }
-        let wanted = wanted(&mut list, get.reference.path.as_deref(), &grant)?;
+        let packed = Packed::open(self.store(), &grant, get.reference.path.as_deref())?;
+        let Packed { opened, list, map, wanted, .. } = packed;
         let total = if matches!(wanted, Wanted::Folder(_)) { list.total_len() } else { 0 };
         let getting = Getting { opened: &opened, grant: &grant, watch };
         match wanted {
@@ -121,8 +118,16 @@ impl Getting<'_> {
     fn folder(&self, get: &Get, list: List, map: Map, prefix: &[u8]) -> Result<GetReport, Problem> {
         let mut place = Place::for_folder(&get.dest, get.existing)?;
         let stage = place.stage_folder()?;
-        let feed = Feed::folder(self.opened, list, map, Sink { stage: &stage, prefix })?;
-        let done = self.run(feed, Some(&stage))?;
+        let (bytes, files) = self.staged(list, map, &stage, prefix)?;
+        stage.sync()?;
+        check(self.watch, "get")?;
+        Ok(self.report(place.show()?, bytes, files))
+    }
+
+    /// Everything below a folder of the version, in the stage with its links and modes; answers bytes and files.
+    fn staged(&self, list: List, map: Map, stage: &Stage, prefix: &[u8]) -> Result<(u64, u64), Problem> {
+        let feed = Feed::folder(self.opened, list, map, Sink { stage, prefix })?;
+        let done = self.run(feed, Some(stage))?;
         for (path, target) in &done.links {
             stage.link(path, target)?;
         }
@@ -130,9 +135,7 @@ impl Getting<'_> {
         for (path, mode) in done.folders.iter().rev() {
             stage.mode(path, u32::from(*mode))?;
         }
-        stage.sync()?;
-        check(self.watch, "get")?;
-        Ok(self.report(place.show()?, done.bytes, done.files))
+        Ok((done.bytes, done.files))
     }
 
     fn run<'b>(&self, feed: Feed<'b>, stage: Option<&'b Stage>) -> Result<Feed<'b>, Problem> {

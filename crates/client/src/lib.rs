@@ -17,6 +17,7 @@ pub mod dest;
 pub mod digest;
 pub mod opened;
 pub mod put;
+pub mod run;
 pub mod seat;
 pub mod source;
 #[cfg(feature = "embedded")]
@@ -41,6 +42,7 @@ pub use collect::{CollectReport, Deletes};
 pub use get::{Get, GetReport};
 pub use ls::{FileItem, FilePage};
 pub use put::{Put, PutReport};
+pub use run::{Run, RunReport};
 pub use seat::Why;
 pub use verify::{Checked, Failure, VerifyReport};
 pub use watch::{Unwatched, Watch};

@@ -20,7 +20,7 @@ use crate::seat::{Grant, Keys, unexpected};
 use crate::source::Filter;
 use crate::watch::{Watch, check};
 use api::terms::{Action, Class, Code, Environment, Kind, Name, VersionId};
-use api::wire::{Answer, Begin, Begun, Command, Problem, VersionItem};
+use api::wire::{Answer, Begin, Begun, Command, MadeBy, Problem, VersionItem};
 use draft::{Journal, Resume};
 use entries::Opened;
 use run::Putting;
@@ -53,6 +53,8 @@ pub struct Put {
     pub alias: Option<Name>,
     /// What it was made from.
     pub from: Vec<String>,
+    /// The run whose output it is, and how that made it.
+    pub made: Option<MadeBy>,
     /// Which entries.
     pub filter: Filter,
     /// Seals and uploads everything, also what an earlier version holds unchanged.
@@ -140,7 +142,12 @@ impl Client {
     ) -> Result<(Draft, Option<Resume>, Option<Journal>), Problem> {
         let target = format!("{}/{}", put.workspace, put.artifact);
         let is_stdin = put.source.as_os_str() == "-";
-        let mut journal = if is_stdin { None } else { Journal::of(&self.dir.join("drafts"), &target, &put.source) };
+        // What is not there a second time cannot be taken up again.
+        let mut journal = if is_stdin || put.made.is_some() {
+            None
+        } else {
+            Journal::of(&self.dir.join("drafts"), &target, &put.source)
+        };
         if let Some((journal, version)) = journal.as_mut().and_then(|journal| journal.version().map(|id| (journal, id)))
         {
             let opened = self.open_draft(put, previous, version);
@@ -192,6 +199,7 @@ impl Client {
             kind: put.kind,
             alias: put.alias.clone(),
             from: put.from.clone(),
+            run: put.made.as_ref().map(|made| made.run),
             objects: vec![segment, object],
             request: Vec::new(),
         };

@@ -4,7 +4,7 @@
 //! request that was sent, and names the digest of exactly the version record that came with it.
 
 use crate::connection::Connection;
-use api::terms::{Action, Code, VersionId};
+use api::terms::{Action, Code, RunId, VersionId};
 use api::wire::{Answer, Command, Problem, Release, Released, VersionItem};
 use seal::envelope::{self, Key};
 use seal::hpke::OneTimeKey;
@@ -158,12 +158,25 @@ impl Seat {
     /// # Errors
     /// As [`Self::release`].
     pub fn release_item(&self, item: &VersionItem, action: Action, why: &Why) -> Result<Grant, Problem> {
+        self.released(item, action, why, None)
+    }
+
+    /// Asks for the keys of an input of a run, to read it.
+    ///
+    /// # Errors
+    /// As [`Self::release`]; `bad-request` for what is no input of it; `conflict` if it is over.
+    pub fn release_input(&self, item: &VersionItem, why: &Why, run: RunId) -> Result<Grant, Problem> {
+        self.released(item, Action::Read, why, Some(run))
+    }
+
+    fn released(&self, item: &VersionItem, action: Action, why: &Why, run: Option<RunId>) -> Result<Grant, Problem> {
         let mut release = Release {
             reference: item.reference.clone(),
             action,
             request: Vec::new(),
             reason: why.reason.clone(),
             confirm: why.confirm.clone(),
+            run,
         };
         let (request, one_time) = self.sign(action, &[item.id], &Command::Release(release.clone()))?;
         release.request = request.encode();

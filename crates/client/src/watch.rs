@@ -9,6 +9,8 @@ pub trait Watch: Sync {
     fn stage(&self, _name: &'static str, _total_bytes: Option<u64>) {}
     /// This many more bytes are done.
     fn advance(&self, _bytes: u64) {}
+    /// The last stage is over; somebody else has the terminal for a while.
+    fn over(&self) {}
     /// Something worth saying that is no result.
     fn note(&self, _text: &str) {}
     /// Whether the user wants it to stop.

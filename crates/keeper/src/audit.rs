@@ -10,7 +10,8 @@ use crate::journal::SIDECAR;
 use crate::ledger::{Filter, Found, SignedHead, StateRow};
 use crate::replay;
 use crate::rows::{
-    Alias, Artifact, Grant, Key, PolicySet, PolicySource, Principal, Root, Setting, Table, Version, Workspace, Wrap,
+    Alias, Artifact, Grant, Key, PolicySet, PolicySource, Principal, Root, Run, Setting, Table, Version, Workspace,
+    Wrap,
 };
 use crate::session::Session;
 use crate::show;
@@ -135,6 +136,7 @@ pub(crate) fn state_rows(tx: &mut dyn Transaction) -> Result<Vec<StateRow>> {
     add::<Artifact>(tx, &mut rows)?;
     add::<Version>(tx, &mut rows)?;
     add::<Alias>(tx, &mut rows)?;
+    add::<Run>(tx, &mut rows)?;
     add::<Key>(tx, &mut rows)?;
     add::<Wrap>(tx, &mut rows)?;
     add::<Root>(tx, &mut rows)?;

@@ -11,7 +11,7 @@ use crate::rows::Artifact;
 use crate::session::Session;
 use crate::show;
 use crate::write::{Wished, class_of, named};
-use api::terms::{Action, ArtifactId, DecisionId, Environment, Kind, Name, Reference, Selector, WorkspaceId};
+use api::terms::{Action, ArtifactId, Class, DecisionId, Environment, Kind, Name, Reference, Selector, WorkspaceId};
 use api::wire::{Explain, Refusal};
 use policy::Resource;
 
@@ -62,6 +62,24 @@ pub(crate) fn explain(engine: &Engine, session: &Session, command: &Explain) -> 
         }
         Ok(verdict.refusal(&about, None))
     })
+}
+
+/// The version that a `put` would make, its class, how it is told of, and what stands against it.
+pub(crate) fn written(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    actor: &Actor,
+    who: &str,
+    asked: &Explain,
+) -> Result<(Resource, Class, About, Option<Error>)> {
+    let Subject { resource, about, conflict } = Question { engine, actor, who, command: asked }.resource(tx)?;
+    match resource {
+        Resource::Artifact(ref artifact) => {
+            let class = artifact.class;
+            Ok((resource, class, about, conflict))
+        }
+        _ => Err(Error::Internal("a put goes to no artifact")),
+    }
 }
 
 struct Question<'a> {

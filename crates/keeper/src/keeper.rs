@@ -7,7 +7,7 @@ use crate::keys::{list, rotate};
 use crate::session::{Presence, Session};
 use crate::vault::{OpenOptions, open};
 use crate::{
-    alias, audit, clock, collect, explain, facts, jobs, laws, people, release, replay, show, status, whoami, write,
+    alias, audit, clock, collect, explain, facts, jobs, laws, people, release, replay, run, show, status, whoami, write,
 };
 use api::terms::{AuthMethod, Mode, Name, PrincipalId, SessionId};
 use api::wire::{Answer, Command, JobList, JobsRan, Problem, VaultInfo};
@@ -101,6 +101,12 @@ impl Keeper {
                 Answer::Done
             }
             Command::Release(ask) => Answer::Released(Box::new(release::release(engine, session, &ask)?)),
+            Command::RunStart(start) => Answer::RunStarted(Box::new(run::start(engine, session, &start)?)),
+            Command::RunRenew { run } => Answer::RunRenewed(run::renew(engine, session, run)?),
+            Command::RunEnd(end) => {
+                run::end(engine, session, &end)?;
+                Answer::Done
+            }
             Command::List(query) => Answer::List(show::list(engine, session, &query)?),
             Command::Show { reference } => Answer::Version(Box::new(show::show(engine, session, &reference)?)),
             Command::History { reference, before, limit } => {

@@ -46,6 +46,7 @@ mod release;
 mod replay;
 mod roots;
 mod rows;
+mod run;
 mod schema;
 mod session;
 mod show;

@@ -35,6 +35,10 @@ pub(crate) fn release(engine: &Engine, session: &Session, command: &Release) -> 
     let wrapped = Command::Release(command.clone());
     let asked = verified(engine.vault, session, &engine.nonces, &command.request, &wrapped, now)?;
     check_action(command, &asked)?;
+    if let Some(id) = command.run {
+        let run = engine.store.read(|tx| crate::run::own(engine, tx, session, id, now))?;
+        asked.versions.iter().try_for_each(|version| run.opens(*version))?;
+    }
     for _ in 0..MAX_ATTEMPTS {
         let prepared = prepare::prepare(engine, session, command, &reference, &asked)?;
         match engine.releases.submit(engine, prepared)? {
@@ -49,6 +53,9 @@ pub(crate) fn release(engine: &Engine, session: &Session, command: &Release) -> 
 fn check_action(command: &Release, asked: &Asked) -> Result<()> {
     if !matches!(command.action, Action::List | Action::Read | Action::Export) {
         return Err(bad("keys are released for list, read and export"));
+    }
+    if command.run.is_some() && command.action != Action::Read {
+        return Err(bad("a run reads"));
     }
     if asked.action != command.action {
         return Err(bad("the signed request is for another action"));

@@ -10,6 +10,7 @@ mod people;
 #[cfg(any(test, feature = "fuzz"))]
 mod reread;
 mod rules;
+mod run;
 
 pub(crate) use burst::Burst;
 pub(crate) use catalog::{Alias, Artifact, Draft, Version, Workspace};
@@ -18,6 +19,7 @@ pub(crate) use people::{Grant, Principal};
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) use reread::reread;
 pub(crate) use rules::{PolicySet, PolicySource, Setting};
+pub(crate) use run::{Made, Run};
 
 use crate::datastore::{Row, Transaction, Value};
 use crate::error::{Error, Result};

@@ -34,6 +34,8 @@ pub(crate) const ENGINE: Migration = Migration {
         "CREATE INDEX alias_artifact ON alias (artifact)",
         state!("draft", "artifact BYTEA NOT NULL, lease_until BIGINT NOT NULL, "),
         "CREATE INDEX draft_lease ON draft (lease_until)",
+        state!("run", "principal BYTEA NOT NULL, "),
+        "CREATE INDEX run_principal ON run (principal)",
         state!("burst", "until BIGINT NOT NULL, "),
         "CREATE INDEX burst_until ON burst (until)",
         state!(

@@ -7,10 +7,10 @@ use crate::error::{Error, Result};
 use crate::facts::{self, Actor, Circumstances, Found};
 use crate::hash;
 use crate::journal::By;
-use crate::rows::{Alias, Artifact, Principal, Version, Workspace};
+use crate::rows::{Alias, Artifact, Made, Principal, Version, Workspace};
 use crate::session::Session;
 use api::terms::{Action, DecisionId, Environment, Reference, VersionId};
-use api::wire::{ListItem, ListPage, ListQuery, VersionItem};
+use api::wire::{ListItem, ListPage, ListQuery, MadeBy, Provenance, VersionItem};
 use policy::Resource;
 
 /// The longest page.
@@ -101,13 +101,14 @@ pub(crate) fn described(engine: &Engine, tx: &mut dyn Transaction, found: Found)
         None => found.version.creator.to_string(),
     };
     let aliases = aliases_of(engine, tx, found.version.id)?;
-    Ok(item(&found, creator, aliases))
+    item(engine, &found, creator, aliases)
 }
 
 /// A version for an answer, with what was looked up.
-pub(crate) fn item(found: &Found, creator: String, aliases: Vec<String>) -> VersionItem {
+pub(crate) fn item(engine: &Engine, found: &Found, creator: String, aliases: Vec<String>) -> Result<VersionItem> {
     let Found { artifact, version, .. } = found;
-    VersionItem {
+    let made = version.made.as_ref().map(|made| opened(engine, &version.id, made)).transpose()?;
+    Ok(VersionItem {
         reference: format!("{}@v{}", found.path(), version.number),
         id: version.id,
         number: version.number,
@@ -124,7 +125,14 @@ pub(crate) fn item(found: &Found, creator: String, aliases: Vec<String>) -> Vers
         tags: version.tags.clone(),
         aliases,
         from: version.from.clone(),
-    }
+        made,
+    })
+}
+
+fn opened(engine: &Engine, version: &VersionId, made: &Made) -> Result<MadeBy> {
+    let Made { run, command, code, environment, parts } = made.clone();
+    let command = engine.keys.fields.open(Made::place(version), &command)?;
+    Ok(MadeBy { run, provenance: Provenance { command, code, environment, parts } })
 }
 
 /// The names that point to a version.

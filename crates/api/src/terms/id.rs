@@ -84,4 +84,6 @@ ids! {
     ReleaseId;
     /// A client's session, bound to its signing key.
     SessionId;
+    /// A command over versions in memory.
+    RunId;
 }

@@ -1,8 +1,9 @@
 //! Versions: opened for writing, committed, released, listed, collected.
 
-use super::{Freshness, Receipt, hex_bytes};
+use super::{Freshness, MadeBy, Provenance, Receipt, hex_bytes};
 use crate::terms::{
-    Action, ArtifactId, Class, DecisionId, EntryId, Environment, Kind, Name, ObjectId, ReleaseId, Timestamp, VersionId,
+    Action, ArtifactId, Class, DecisionId, EntryId, Environment, Kind, Name, ObjectId, ReleaseId, RunId, Timestamp,
+    VersionId,
 };
 use std::collections::BTreeMap;
 
@@ -28,6 +29,9 @@ pub struct Begin {
     /// What the commit is going to name as sources; each must be visible.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub from: Vec<String>,
+    /// The run whose output it is: what the run's inputs are, it is made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
     /// Depot objects the client is about to upload, registered with a lease. At most 1,024.
     pub objects: Vec<ObjectId>,
     /// A signed release request (`seal::request`) with action `write` for a version id drawn by the client; a version
@@ -78,6 +82,9 @@ pub struct Commit {
     pub alias: Option<Name>,
     /// References of what it was made from.
     pub from: Vec<String>,
+    /// How, if it was begun for a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<Provenance>,
 }
 
 /// The version exists.
@@ -103,6 +110,9 @@ pub struct Release {
     pub reason: Option<String>,
     /// `WORKSPACE/ARTIFACT` typed again, for restricted data in solo mode.
     pub confirm: Option<String>,
+    /// The run that it is an input of: then the action is `read`, and reason and confirmation are the run's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
 }
 
 /// Keys, under a decision, in the log.
@@ -161,6 +171,9 @@ pub struct VersionItem {
     pub aliases: Vec<String>,
     /// What it was made from, as version ids.
     pub from: Vec<VersionId>,
+    /// How, if a run made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<MadeBy>,
 }
 
 /// What to list.

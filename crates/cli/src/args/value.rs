@@ -121,9 +121,40 @@ impl FromStr for Duration {
     }
 }
 
+/// A number of bytes: a number with `KiB`, `MiB`, `GiB` or `TiB`, or of bytes without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// In bytes.
+    pub bytes: u64,
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || "a size is a number with KiB, MiB, GiB or TiB, as in 16GiB".to_owned();
+        let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
+        let named = units.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)));
+        let (digits, shift) = named.unwrap_or((text, 0));
+        let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+        let number = digits.parse::<u64>().ok().filter(|_| plain);
+        let bytes = number.and_then(|n| n.checked_mul(1 << shift)).filter(|bytes| *bytes > 0).ok_or_else(bad)?;
+        Ok(Self { bytes })
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Asserted, ByteRange, Duration, Tag};
+    use super::{Asserted, ByteRange, Duration, Size, Tag};
+
+    #[test]
+    fn sizes_are_of_powers_of_two() {
+        assert_eq!("16GiB".parse(), Ok(Size { bytes: 16 << 30 }));
+        assert_eq!("4096".parse(), Ok(Size { bytes: 4096 }));
+        for bad in ["", "0", "GiB", "1GB", "-1KiB", "1.5GiB", "99999999TiB", "+1"] {
+            assert!(bad.parse::<Size>().is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn ranges_are_inclusive_like_http() {

@@ -38,6 +38,7 @@ pub fn put(context: &Context, args: PutArgs) -> Result<u8, Failure> {
         tags,
         alias: args.alias.as_deref().map(unlock::name).transpose()?,
         from: args.from,
+        made: None,
         filter: Filter::new(&args.include, &exclude).map_err(|e| Failure::usage("bad pattern", e))?,
         afresh: args.afresh,
     };

@@ -25,7 +25,8 @@ const NEW: OFlags =
     OFlags::RDWR.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 impl Stage {
-    pub(super) fn new(root: OwnedFd, granted: Granted) -> Self {
+    /// A folder that is this process's own, and the permission bits that things in it get.
+    pub(crate) fn new(root: OwnedFd, granted: Granted) -> Self {
         Self { root, granted }
     }
 

@@ -15,7 +15,7 @@ const DIGITS: usize = 16;
 
 /// Whether a staging that was just made stays its maker's: a sweep may have found it before it was locked. Where the file system has
 /// no locks nobody sweeps.
-pub(super) fn hold(parent: BorrowedFd<'_>, name: &[u8], made: BorrowedFd<'_>) -> Result<bool> {
+pub(crate) fn hold(parent: BorrowedFd<'_>, name: &[u8], made: BorrowedFd<'_>) -> Result<bool> {
     match lock(made) {
         Err(Errno::WOULDBLOCK) => Ok(false),
         Ok(()) | Err(_) => is_at(parent, name, made),
@@ -55,7 +55,7 @@ fn names_are_kept(parent: BorrowedFd<'_>, user: u32) -> bool {
 }
 
 /// Removes a file, a link, or a folder with all that is in it. Folders may be read-only, so they are opened up first.
-pub(super) fn discard(parent: BorrowedFd<'_>, name: &[u8]) -> Result<()> {
+pub(crate) fn discard(parent: BorrowedFd<'_>, name: &[u8]) -> Result<()> {
     match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
         Err(Errno::ISDIR | Errno::PERM) => {}
@@ -98,7 +98,7 @@ fn is_staging(name: &[u8]) -> bool {
 }
 
 /// What a dead process of this user left under the name, if that is what is there. Its lock is held as long as this is kept.
-fn dead(parent: BorrowedFd<'_>, name: &[u8], user: u32) -> Result<Option<OwnedFd>> {
+pub(crate) fn dead(parent: BorrowedFd<'_>, name: &[u8], user: u32) -> Result<Option<OwnedFd>> {
     let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
     let more = match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => OFlags::DIRECTORY,
@@ -121,7 +121,7 @@ pub(super) fn lock(fd: BorrowedFd<'_>) -> Result<()> {
 }
 
 /// Whether this is what the name names.
-pub(super) fn is_at(parent: BorrowedFd<'_>, name: &[u8], fd: BorrowedFd<'_>) -> Result<bool> {
+pub(crate) fn is_at(parent: BorrowedFd<'_>, name: &[u8], fd: BorrowedFd<'_>) -> Result<bool> {
     let here = rustix::fs::fstat(fd)?;
     match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(there) => Ok((here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)),

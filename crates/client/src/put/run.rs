@@ -283,6 +283,7 @@ impl Putting<'_> {
             tags: self.put.tags.clone(),
             alias: self.put.alias.clone(),
             from: self.put.from.clone(),
+            made: self.put.made.as_ref().map(|made| made.provenance.clone()),
         }))?;
         match answer {
             Answer::Committed(committed) => Ok(*committed),

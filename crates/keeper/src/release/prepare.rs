@@ -89,6 +89,9 @@ fn event(
         .on("artifact", found.artifact.id)
         .on("version", found.version.id)
         .with("class", found.version.class);
+    if let Some(run) = command.run {
+        event = event.on("run", run);
+    }
     if engine.mode == api::terms::Mode::Solo && found.version.class == api::terms::Class::Restricted {
         event = event.with("approval", "none (solo)");
     }

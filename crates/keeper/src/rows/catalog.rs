@@ -1,9 +1,9 @@
 //! What is kept: workspaces, artifacts, versions, aliases, and versions being written.
 
-use super::{RowId, Table, named_id};
+use super::{Made, RowId, Table, named_id};
 use crate::datastore::Value;
 use api::terms::{
-    ArtifactId, Class, Environment, KeyId, Kind, Name, ObjectId, PrincipalId, Timestamp, VersionId, WorkspaceId,
+    ArtifactId, Class, Environment, KeyId, Kind, Name, ObjectId, PrincipalId, RunId, Timestamp, VersionId, WorkspaceId,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -90,6 +90,7 @@ pub(crate) struct Version {
     pub(crate) creator: PrincipalId,
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) from: Vec<VersionId>,
+    pub(crate) made: Option<Made>,
 }
 
 impl Table for Version {
@@ -152,6 +153,8 @@ pub(crate) struct Draft {
     pub(crate) kind: Option<Kind>,
     pub(crate) key: KeyId,
     pub(crate) intent: api::terms::EntryId,
+    /// The run whose output it is.
+    pub(crate) run: Option<RunId>,
     pub(crate) begun: Timestamp,
     pub(crate) lease_until: Timestamp,
 }

@@ -2,9 +2,10 @@ use super::*;
 use crate::field::SealedText;
 use crate::fuzz::row;
 use api::terms::{
-    ArtifactId, Class, EntryId, Environment, GrantId, KeyId, Kind, Name, ObjectId, PrincipalId, PrincipalKind,
+    ArtifactId, Class, EntryId, Environment, GrantId, KeyId, Kind, Name, ObjectId, PrincipalId, PrincipalKind, RunId,
     Timestamp, VersionId, WorkspaceId,
 };
+use api::wire::RunOutput;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use std::collections::BTreeMap;
@@ -84,7 +85,7 @@ fn versions() -> impl Strategy<Value = Version> {
     );
     let from = prop::collection::vec(id(VersionId::from_bytes), 0..3);
     let rest = (numbers(), select(Class::ALL), select(Environment::ALL), numbers(), numbers(), times(), pairs(), from);
-    (ids, rest, texts(), texts()).prop_map(|(ids, rest, digest, plaintext)| {
+    (ids, rest, texts(), texts(), prop::option::of(made())).prop_map(|(ids, rest, digest, plaintext, made)| {
         let (id, artifact, workspace, key, object, creator) = ids;
         let (number, class, environment, bytes, files, created, tags, from) = rest;
         Version {
@@ -104,8 +105,59 @@ fn versions() -> impl Strategy<Value = Version> {
             creator,
             tags,
             from,
+            made,
         }
     })
+}
+
+fn made() -> impl Strategy<Value = Made> {
+    let fields = (id(RunId::from_bytes), texts(), prop::option::of(texts()), texts(), pairs());
+    fields.prop_map(|(run, command, code, environment, parts)| Made {
+        run,
+        command: SealedText(command),
+        code,
+        environment,
+        parts,
+    })
+}
+
+fn runs() -> impl Strategy<Value = Run> {
+    let outputs = (names(), names(), prop::option::of(select(Class::ALL)), select(Environment::ALL)).prop_map(
+        |(workspace, artifact, class, environment)| RunOutput {
+            workspace,
+            artifact,
+            class,
+            at_least: None,
+            environment,
+            kind: None,
+        },
+    );
+    let places = (
+        prop::collection::vec(id(VersionId::from_bytes), 0..3),
+        prop::collection::vec(outputs, 0..3),
+        prop::collection::vec(id(VersionId::from_bytes), 0..3),
+    );
+    let who = (id(RunId::from_bytes), id(PrincipalId::from_bytes), texts());
+    let when = (times(), times(), times(), prop::option::of(times()));
+    (who, places, any::<bool>(), any::<bool>(), when).prop_map(
+        |((id, principal, session_key), (inputs, outputs, confirmed), reasoned, unattended, when)| {
+            let (started, until, renewed, ended) = when;
+            Run {
+                id,
+                principal,
+                session_key,
+                inputs,
+                outputs,
+                reasoned,
+                confirmed,
+                unattended,
+                started,
+                until,
+                renewed,
+                ended,
+            }
+        },
+    )
 }
 
 fn aliases() -> impl Strategy<Value = Alias> {
@@ -126,8 +178,9 @@ fn drafts() -> impl Strategy<Value = Draft> {
         id(EntryId::from_bytes),
     );
     let kinds = prop::option::of(select(Kind::ALL));
-    let rest = (select(Class::ALL), texts(), select(Environment::ALL), kinds, times(), times());
-    (ids, rest).prop_map(|(ids, (class, class_why, environment, kind, begun, lease_until))| {
+    let run = prop::option::of(id(RunId::from_bytes));
+    let rest = (select(Class::ALL), texts(), select(Environment::ALL), kinds, run, times(), times());
+    (ids, rest).prop_map(|(ids, (class, class_why, environment, kind, run, begun, lease_until))| {
         let (version, artifact, workspace, principal, key, intent) = ids;
         Draft {
             version,
@@ -140,6 +193,7 @@ fn drafts() -> impl Strategy<Value = Draft> {
             kind,
             key,
             intent,
+            run,
             begun,
             lease_until,
         }
@@ -277,6 +331,7 @@ rows_read_as_they_were_written! {
     a_version_reads_as_it_was_written: versions();
     an_alias_reads_as_it_was_written: aliases();
     a_draft_reads_as_it_was_written: drafts();
+    a_run_reads_as_it_was_written: runs();
     a_principal_reads_as_it_was_written: principals();
     a_grant_reads_as_it_was_written: grants();
     a_key_reads_as_it_was_written: keys();

@@ -18,7 +18,7 @@ use api::terms::{
     Action, ArtifactId, Class, DecisionId, EntryId, Environment, KeyId, Kind, ReleaseId, Timestamp, VersionId,
     WorkspaceId,
 };
-use api::wire::{Begin, Begun, Command, Released};
+use api::wire::{Begin, Begun, Command, Released, RunOutput};
 use log::entry::Kind as Entry;
 use seal::secret::VersionKey;
 use std::sync::Arc;
@@ -37,7 +37,8 @@ pub(crate) fn begin(engine: &Engine, session: &Session, command: &Begin) -> Resu
         [version, previous] => (*version, Some(*previous)),
         _ => return Err(bad("the signed request names the new version, and the one before it or none")),
     };
-    let call = Call { engine, session, command, now, version, previous, ids: Ids::draw()? };
+    let at_least = command.at_least.max(floor(engine, session, command, now)?);
+    let call = Call { engine, session, command, at_least, now, version, previous, ids: Ids::draw()? };
     let (outcome, placed) = engine.store.write(|tx| call.run(tx))?;
     let opened = outcome.told(&call.about(placed))?;
     // Keys leave again and no row tells of it: the entry is looked for, before that if the class asks for the anchor.
@@ -53,6 +54,22 @@ pub(crate) fn begin(engine: &Engine, session: &Session, command: &Begin) -> Resu
 
 fn bad(why: &str) -> Error {
     Error::bad("the new version", why)
+}
+
+/// The class that an output of a run is not below. Refused for what is no output of it.
+fn floor(engine: &Engine, session: &Session, command: &Begin, now: Timestamp) -> Result<Option<Class>> {
+    let Some(id) = command.run else { return Ok(None) };
+    engine.store.read(|tx| {
+        let run = crate::run::own(engine, tx, session, id, now)?;
+        let is_this = |output: &RunOutput| {
+            (&output.workspace, &output.artifact) == (&command.workspace, &command.artifact)
+                && output.environment == command.environment
+        };
+        if !run.outputs.iter().any(is_this) {
+            return Err(bad("it is no output of the run"));
+        }
+        run.floor(engine, tx)
+    })
 }
 
 /// Ids that the transaction may need, drawn outside because it may run again.
@@ -83,6 +100,8 @@ struct Call<'a> {
     engine: &'a Engine,
     session: &'a Session,
     command: &'a Begin,
+    /// Whatever the class would be, it is not below this one.
+    at_least: Option<Class>,
     now: Timestamp,
     version: VersionId,
     previous: Option<VersionId>,
@@ -215,7 +234,7 @@ impl Call<'_> {
         });
         let found =
             if new_workspace { None } else { facts::artifact_named(engine, tx, &workspace, &command.artifact)? };
-        let wished = Wished { class: command.class, at_least: command.at_least, kind: command.kind };
+        let wished = Wished { class: command.class, at_least: self.at_least, kind: command.kind };
         let Classed { class, why: class_why, conflict } = class_of(Some(&workspace), found.as_ref(), wished);
         let new_artifact = found.is_none();
         let kind = existing.map_or(command.kind, |draft| draft.kind);
@@ -245,7 +264,8 @@ impl Call<'_> {
         let same = draft.artifact == site.artifact.id
             && draft.environment == self.command.environment
             && self.command.class.is_none_or(|class| class == draft.class)
-            && self.command.at_least.is_none_or(|least| least <= draft.class)
+            && self.at_least.is_none_or(|least| least <= draft.class)
+            && self.command.run == draft.run
             && self.command.kind.is_none_or(|kind| draft.kind == Some(kind));
         if !same {
             let why = "it was begun for another artifact, class, environment or kind";
@@ -305,6 +325,7 @@ impl Call<'_> {
             kind: self.command.kind,
             key: minted.id,
             intent: self.ids.intent,
+            run: self.command.run,
             begun: self.now,
             lease_until: self.now.plus_millis(LEASE_MILLIS),
         };
@@ -472,7 +493,7 @@ impl Call<'_> {
             Ok::<_, Error>(Released {
                 release: previous.release,
                 decision: previous.decision,
-                version: show::item(&previous.found, creator, aliases),
+                version: show::item(self.engine, &previous.found, creator, aliases)?,
                 record: previous.record,
                 envelope: Vec::new(),
                 expires,

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::rows::{Draft, Version};
 use crate::show;
 use api::terms::{Class, Name, ObjectId, VersionId};
-use api::wire::Commit;
+use api::wire::{Commit, Provenance};
 use seal::record::{Pack, VersionRecord};
 use std::collections::BTreeMap;
 
@@ -15,6 +15,13 @@ use std::collections::BTreeMap;
 const MAX_TAGS: usize = 64;
 /// The longest tag, in bytes.
 const MAX_TAG_LEN: usize = 1024;
+
+/// The longest command of a run, in bytes.
+const MAX_COMMAND_LEN: usize = 4096;
+/// The longest name of a commit, in bytes.
+const MAX_CODE_LEN: usize = 128;
+/// The longest part of an environment, in bytes.
+const MAX_PART_LEN: usize = 512;
 
 /// What the tables need from a record.
 pub(super) struct Checked {
@@ -41,7 +48,27 @@ pub(super) fn form(command: &Commit) -> Result<()> {
     if command.bytes > 1 << 53 || command.files > 1 << 53 {
         return bad("more than 2^53 bytes or files");
     }
+    if let Some(made) = &command.made {
+        provenance(made)?;
+    }
     named::form(command.alias.as_ref(), &command.from)
+}
+
+/// Checks the form of how a version was made.
+fn provenance(made: &Provenance) -> Result<()> {
+    let bad = |why: &str| Err(Error::bad("the commit", why));
+    if made.command.len() > MAX_COMMAND_LEN || made.code.as_ref().is_some_and(|code| code.len() > MAX_CODE_LEN) {
+        return bad("a command has at most 4,096 bytes, the commit of its code 128");
+    }
+    let mut digest = [0; 32];
+    if hex::decode_to_slice(&made.environment, &mut digest).is_err() {
+        return bad("the digest of an environment is 64 hexadecimal digits");
+    }
+    let small = |(name, value): (&String, &String)| name.len() <= MAX_PART_LEN && value.len() <= MAX_PART_LEN;
+    if made.parts.len() > MAX_TAGS || !made.parts.iter().all(small) {
+        return bad("an environment has at most 64 parts of at most 512 bytes");
+    }
+    Ok(())
 }
 
 /// Checks a record against its draft and the objects and packs it names.

@@ -11,11 +11,11 @@ use crate::error::{Error, Result};
 use crate::facts::{self, Actor, Circumstances, Found};
 use crate::hash;
 use crate::journal::{By, Event, Logged};
-use crate::rows::{Alias, Artifact, Change, Draft, PolicySet, Table, Version, Workspace};
+use crate::rows::{Alias, Artifact, Change, Draft, Made, PolicySet, Table, Version, Workspace};
 use crate::session::Session;
 use crate::show;
 use api::terms::{Action, Class, DecisionId, EntryId, Environment, Timestamp, VersionId};
-use api::wire::{Commit, Committed};
+use api::wire::{Commit, Committed, Provenance};
 use log::entry::Kind;
 use seal::record::VersionRecord;
 
@@ -106,7 +106,8 @@ impl Call<'_> {
             return Err(Error::conflict("the new version", why));
         }
         let checked = check::record(engine, tx, &draft, &self.record)?;
-        let from = named::lineage(engine, self.session, tx, (&actor, self.now), &self.command.from)?;
+        let mut from = named::lineage(engine, self.session, tx, (&actor, self.now), &self.command.from)?;
+        self.run_inputs(tx, &draft, &mut from)?;
         let verdicts: Vec<Verdict> = verdicts.into_iter().map(|(verdict, _)| verdict).collect();
         let done = self.write(tx, draft, workspace, artifact, &checked, from, &by, &verdicts)?;
         Ok((about, Outcome::Done(done)))
@@ -159,7 +160,7 @@ impl Call<'_> {
         let guard = &engine.keys.guard;
         let ticket = tx.ticket()?;
         engine.watch.mark(tx)?;
-        let version = self.version(&draft, artifact.latest + 1, checked, from);
+        let version = self.version(&draft, artifact.latest + 1, checked, from)?;
         let first = artifact.latest == 0;
         let artifact = Artifact { latest: version.number, class: artifact.class.max(draft.class), ..artifact };
         let mut changes = vec![guard.insert(tx, &version, ticket)?, guard.update(tx, &artifact, ticket)?];
@@ -194,9 +195,31 @@ impl Call<'_> {
         Ok(Done { logged, item })
     }
 
-    fn version(&self, draft: &Draft, number: u64, checked: &Checked, from: Vec<VersionId>) -> Version {
+    /// What its run opened, it is made from.
+    fn run_inputs(&self, tx: &mut dyn Transaction, draft: &Draft, from: &mut Vec<VersionId>) -> Result<()> {
+        let Some(id) = draft.run else {
+            return match self.command.made {
+                Some(_) => Err(Error::bad("the commit", "it was not begun for a run")),
+                None => Ok(()),
+            };
+        };
+        let run = crate::run::own(self.engine, tx, self.session, id, self.now)?;
+        let new: Vec<VersionId> = run.inputs.into_iter().filter(|input| !from.contains(input)).collect();
+        from.extend(new);
+        Ok(())
+    }
+
+    /// How it was made, with the command sealed.
+    fn made(&self, draft: &Draft) -> Result<Option<Made>> {
+        let (Some(run), Some(made)) = (draft.run, &self.command.made) else { return Ok(None) };
+        let Provenance { command, code, environment, parts } = made.clone();
+        let command = self.engine.keys.fields.seal(Made::place(&draft.version), &command)?;
+        Ok(Some(Made { run, command, code, environment, parts }))
+    }
+
+    fn version(&self, draft: &Draft, number: u64, checked: &Checked, from: Vec<VersionId>) -> Result<Version> {
         let command = self.command;
-        Version {
+        Ok(Version {
             id: draft.version,
             artifact: draft.artifact,
             workspace: draft.workspace,
@@ -213,7 +236,8 @@ impl Call<'_> {
             creator: self.session.principal,
             tags: command.tags.clone(),
             from,
-        }
+            made: self.made(draft)?,
+        })
     }
 
     fn event(&self, version: &Version, draft: &Draft, verdicts: &[Verdict], changes: Vec<Change>) -> Event {
@@ -232,6 +256,9 @@ impl Call<'_> {
             .with("class", version.class)
             .with("environment", version.environment)
             .changing(changes);
+        if let Some(run) = draft.run {
+            event = event.on("run", run);
+        }
         for (at, source) in version.from.iter().enumerate().take(32) {
             event = event.on(&format!("from.{at}"), source);
         }

@@ -135,7 +135,7 @@ type Case<'a> = (&'a str, &'a SigningKey, [u8; 16], [u8; 16], [u8; 16], u64);
 
 /// The command of a release of `lab/net`, its request to be put in.
 fn of_net(action: Action) -> Release {
-    Release { reference: "lab/net".into(), action, request: Vec::new(), reason: None, confirm: None }
+    Release { reference: "lab/net".into(), action, request: Vec::new(), reason: None, confirm: None, run: None }
 }
 
 struct Scene<'a> {
@@ -291,6 +291,7 @@ fn a_request_that_is_not_bound_to_its_command_is_refused() {
             kind: None,
             alias: None,
             from: Vec::new(),
+            run: None,
             objects,
             request,
         }

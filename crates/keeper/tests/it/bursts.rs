@@ -26,8 +26,14 @@ fn integrate(client: &Client<'_>) {
 /// A refused release, without a look before it.
 fn refused(client: &Client<'_>, reference: &str) {
     let id = api::terms::VersionId::from_bytes([9; 16]);
-    let empty =
-        Release { reference: reference.into(), action: Action::Read, request: Vec::new(), reason: None, confirm: None };
+    let empty = Release {
+        reference: reference.into(),
+        action: Action::Read,
+        request: Vec::new(),
+        reason: None,
+        confirm: None,
+        run: None,
+    };
     let asked = client.ask(Action::Read, &[id], &Command::Release(empty.clone()));
     let release = Release { request: asked.signed.encode(), ..empty };
     assert_eq!(code(client.call(Command::Release(release))), Code::Denied);
@@ -120,6 +126,7 @@ fn another_reason_each_time_does_not_escape_the_count() {
             request: Vec::new(),
             reason: Some(format!("reason {n}")),
             confirm: None,
+            run: None,
         };
         let asked = alice.ask(Action::Read, &[id], &Command::Release(empty.clone()));
         let release = Release { request: asked.signed.encode(), ..empty };

@@ -189,6 +189,7 @@ impl<'a> Client<'a> {
             kind: put.kind,
             alias: alias.map(name),
             from: from.iter().map(|&text| text.to_owned()).collect(),
+            run: None,
             objects: put.objects.clone(),
             request: Vec::new(),
         };
@@ -217,6 +218,7 @@ impl<'a> Client<'a> {
             tags: BTreeMap::from([("stage".into(), "raw".into())]),
             alias: put.alias.clone(),
             from: put.from.clone(),
+            made: None,
         };
         match self.call(Command::Commit(commit))? {
             Answer::Committed(committed) => Ok(*committed),
@@ -255,6 +257,7 @@ impl<'a> Client<'a> {
             request: Vec::new(),
             reason: reason.map(str::to_owned),
             confirm: confirm.map(str::to_owned),
+            run: None,
         };
         let asked = self.ask(action, &[id], &Command::Release(release.clone()));
         release.request = asked.signed.encode();

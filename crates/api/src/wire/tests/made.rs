@@ -128,7 +128,7 @@ macro_rules! ids {
     )*};
 }
 
-ids! { VaultId WorkspaceId ArtifactId VersionId ObjectId KeyId PrincipalId EntryId DecisionId ReleaseId }
+ids! { VaultId WorkspaceId ArtifactId VersionId ObjectId KeyId PrincipalId EntryId DecisionId ReleaseId RunId }
 
 macro_rules! one_of {
     ($($word:ident $all:expr;)*) => {$(
@@ -156,6 +156,16 @@ one_of! {
     ObjectRole [ObjectRole::Committed, ObjectRole::Leased, ObjectRole::Marked];
 }
 
+impl Made for RunOutcome {
+    fn made(dice: &mut Dice<'_>) -> Self {
+        match dice.below(3) {
+            0 => Self::Exited { code: Made::made(dice) },
+            1 => Self::Signalled { signal: Made::made(dice) },
+            _ => Self::Stopped { why: Made::made(dice) },
+        }
+    }
+}
+
 macro_rules! structs {
     ($($name:ident { $($field:ident)* })*) => {$(
         impl Made for $name {
@@ -177,13 +187,13 @@ structs! {
     AuditItem { log_index principal entry disclosed replayed }
     AuditPage { items next }
     BaselineApply { sources base }
-    Begin { workspace artifact class at_least environment kind objects alias from request }
+    Begin { workspace artifact class at_least environment kind objects alias from run request }
     Begun { artifact class class_why envelope previous lease_until entry }
     ClockAccepted { before now receipt }
     CollectPlan { objects freshness }
     Collected { objects receipt }
     DecisionsReplayed { ok same other_engine failures }
-    Commit { version record plaintext_commitment bytes files tags alias from }
+    Commit { version record plaintext_commitment bytes files tags alias from made }
     Committed { version receipt }
     Explain { principal action reference class at_least environment kind from reason confirm }
     GrantSpec { workspace role until }
@@ -200,6 +210,7 @@ structs! {
     ListQuery { workspace after limit }
     LogHead { size root checkpoint }
     LogVerified { ok head freshness failures }
+    MadeBy { run provenance }
     NearMiss { policy condition held }
     PolicyApplied { hash receipt }
     PolicyApply { sources base }
@@ -209,13 +220,19 @@ structs! {
     PrincipalAdd { name kind clearance grants revoke suspended change }
     PrincipalItem { id name kind clearance suspended grants }
     Problem { code what why try_ refusal missing }
+    Provenance { command code environment parts }
     Receipt { entry leaf log_index signature }
     Refusal { allowed decision policies reasons near_misses confirmation_needed approval try_ }
-    Release { reference action request reason confirm }
+    Release { reference action request reason confirm run }
     Released { release decision version record envelope expires receipt }
     Replayed { outcome why }
     Revocation { workspace role }
     RootItem { id kind }
+    RunEnd { run outcome outputs }
+    RunOutput { workspace artifact class at_least environment kind }
+    RunRenewed { lease_until }
+    RunStart { inputs outputs unattended_secs command reason confirm }
+    RunStarted { run inputs until lease_until receipt }
     StateVerified { ok rows failures }
     Status {
         vault principal workspaces artifacts versions log_size log_pending freshness read_only keys_due drafts
@@ -226,6 +243,7 @@ structs! {
     WhoAmI { principal id kind clearance suspended grants auth presence vault mode read_only }
     VersionItem {
         reference id number artifact class environment kind digest object bytes files created creator tags aliases from
+        made
     }
 }
 
@@ -253,6 +271,9 @@ each! { Command:
     Commit[Commit],
     Abandon { version },
     Release[Release],
+    RunStart[RunStart],
+    RunRenew { run },
+    RunEnd[RunEnd],
     List[ListQuery],
     Show { reference },
     History { reference before limit },
@@ -293,6 +314,8 @@ each! { Answer:
     Done,
     Committed[Committed],
     Released[Released],
+    RunStarted[RunStarted],
+    RunRenewed[RunRenewed],
     List[ListPage],
     Version[VersionItem],
     Versions { items next },

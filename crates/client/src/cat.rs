@@ -24,6 +24,36 @@ pub enum Bytes {
     Last(u64),
 }
 
+/// Where the bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Towards {
+    /// To whoever reads them.
+    Reader,
+    /// To a disk, because a shell opened a file there: that is an export, whatever the command is called.
+    Disk,
+}
+
+impl Towards {
+    /// What lies behind a descriptor. A file in memory is no disk; what cannot be told is one.
+    pub fn of(out: impl std::os::fd::AsFd) -> Self {
+        use rustix::fs::FileType;
+        let Ok(stat) = rustix::fs::fstat(&out) else { return Self::Disk };
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile if crate::run::mounted::is_in_memory(&out).unwrap_or(false) => Self::Reader,
+            FileType::RegularFile | FileType::BlockDevice => Self::Disk,
+            _ => Self::Reader,
+        }
+    }
+
+    /// What is asked for.
+    pub const fn action(self) -> Action {
+        match self {
+            Self::Reader => Action::Read,
+            Self::Disk => Action::Export,
+        }
+    }
+}
+
 /// What was written out.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct CatReport {
@@ -67,10 +97,10 @@ impl Client {
         reference: &Reference,
         bytes: Bytes,
         why: &Why,
-        out: &mut dyn Write,
+        (out, towards): (&mut dyn Write, Towards),
         watch: &dyn Watch,
     ) -> Result<std::io::Result<CatReport>, Problem> {
-        let grant = self.seat().release(&reference.without_path().to_string(), Action::Read, why)?;
+        let grant = self.seat().release(&reference.without_path().to_string(), towards.action(), why)?;
         let opened = Opened::new(self.store(), &grant)?;
         let mut map = opened.map()?;
         let (entry, place) = opened.file(&mut map, reference.path.as_deref())?;

@@ -36,7 +36,7 @@ mod system;
 mod verify;
 mod watch;
 
-pub use cat::{Bytes, CatReport};
+pub use cat::{Bytes, CatReport, Towards};
 pub use client::Client;
 pub use collect::{CollectReport, Deletes};
 pub use get::{Get, GetReport};

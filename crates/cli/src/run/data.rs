@@ -5,10 +5,10 @@ use crate::args::{ByteRange, CatArgs, GetArgs, HistoryArgs, LsArgs, PutArgs, Ver
 use crate::output::{Failure, bytes_shown, printable, table};
 use crate::unlock;
 use api::terms::{Action, Code, Exit, Name, Reference, Selector};
-use api::wire::{Explain, Freshness, ListQuery, Problem, StateVerified, VersionItem};
+use api::wire::{Explain, Freshness, ListQuery, MadeBy, Problem, StateVerified, VersionItem};
 use client::dest::Existing;
 use client::source::Filter;
-use client::{Bytes, Client, Get, Put, Why};
+use client::{Bytes, Client, Get, Put, Towards, Why};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -110,12 +110,13 @@ pub fn cat(context: &Context, args: &CatArgs) -> Result<u8, Failure> {
     };
     context.with(|client| {
         if context.global.dry_run {
-            return would(context, client, Action::Read, &reference, why(&args.why));
+            return would(context, client, Towards::of(std::io::stdout()).action(), &reference, why(&args.why));
         }
         context.with_reasons(why(&args.why), |why| {
             let terminal = context.terminal();
             let mut out = std::io::stdout().lock();
-            let done = client.cat(&reference, bytes, why, &mut out, &terminal);
+            let towards = Towards::of(&out);
+            let done = client.cat(&reference, bytes, why, (&mut out, towards), &terminal);
             match done.map_err(|problem| near::told(client, &reference, problem.into()))? {
                 Ok(_) => Ok(0),
                 Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Failure::Quiet),
@@ -227,6 +228,16 @@ pub fn show(context: &Context, text: &str) -> Result<u8, Failure> {
                 ("tags", list(&tags)),
                 ("from", list(&from)),
             ];
+            let made = item.made.iter().flat_map(|MadeBy { run, provenance }| {
+                let code = provenance.code.clone().unwrap_or_else(|| "-".to_owned());
+                [
+                    ("run", run.to_string()),
+                    ("command", provenance.command.clone()),
+                    ("code", code),
+                    ("run in", provenance.environment.clone()),
+                ]
+            });
+            let rows: Vec<_> = rows.into_iter().chain(made).collect();
             rows.iter().map(|(name, value)| format!("{name:<12} {}\n", printable(value))).collect()
         })?;
         Ok(0)

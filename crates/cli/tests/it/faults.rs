@@ -4,7 +4,7 @@ use super::sandbox::{Dice, Ended, Sandbox, end};
 use std::process::Command;
 
 /// Runs a shell script with the sandbox's environment in its own mount namespace, with a small tmpfs at `small`.
-fn on_small_disk(sandbox: &Sandbox, mebibytes: u32, script: &str) -> Ended {
+pub fn on_small_disk(sandbox: &Sandbox, mebibytes: u32, script: &str) -> Ended {
     std::fs::create_dir_all(sandbox.at("small")).expect("a folder");
     let prepared = sandbox.command(["--version"]);
     let mut command = Command::new("unshare");

@@ -18,6 +18,7 @@ mod outputs;
 mod prompts;
 mod readme;
 mod rehearsal;
+mod runs;
 mod sandbox;
 mod scale;
 mod secrets;

@@ -204,8 +204,11 @@ impl Call<'_> {
             };
         };
         let run = crate::run::own(self.engine, tx, self.session, id, self.now)?;
-        let new: Vec<VersionId> = run.inputs.into_iter().filter(|input| !from.contains(input)).collect();
-        from.extend(new);
+        for input in run.inputs {
+            if !from.contains(&input) {
+                from.push(input);
+            }
+        }
         Ok(())
     }
 

@@ -12,6 +12,7 @@ mod forged;
 mod ledger;
 mod replays;
 mod rights;
+mod runs;
 mod upkeep;
 mod vault;
 mod versions;

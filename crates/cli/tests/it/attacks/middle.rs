@@ -9,7 +9,7 @@ use client::connection::{Connection, embedded::Embedded};
 use client::dest::Existing;
 use client::seat::{Seat, SessionKey};
 use client::source::Filter;
-use client::{Bytes, Client, Get, Put, Unwatched, Why};
+use client::{Bytes, Client, Get, Put, Towards, Unwatched, Why};
 use keeper::Keeper;
 use keeper::system::{Clock as _, SystemClock};
 use keeper::vault::{OpenOptions, RootUnlock};
@@ -103,7 +103,7 @@ fn refused(sandbox: &Sandbox, how: &str, code: Code, middle: (OnRequest, OnAnswe
     assert_eq!(client.get(&get, &Unwatched).expect_err(how).code, code, "{how}: get");
     assert!(!dest.exists(), "{how}: something was written");
     let mut out = Vec::new();
-    let cat = client.cat(&reference(), Bytes::All, &Why::default(), &mut out, &Unwatched);
+    let cat = client.cat(&reference(), Bytes::All, &Why::default(), (&mut out, Towards::Reader), &Unwatched);
     assert_eq!(cat.expect_err(how).code, code, "{how}: cat");
     assert!(out.is_empty(), "{how}: something was given out");
     let put = Put {
@@ -184,8 +184,15 @@ fn a_request_with_another_key_signed_anew_or_sent_twice_gets_nothing() {
         }),
     );
     let mut out = Vec::new();
-    let mut cat =
-        || client.cat(&"lab/data".parse().expect("a reference"), Bytes::All, &Why::default(), &mut out, &Unwatched);
+    let mut cat = || {
+        client.cat(
+            &"lab/data".parse().expect("a reference"),
+            Bytes::All,
+            &Why::default(),
+            (&mut out, Towards::Reader),
+            &Unwatched,
+        )
+    };
     cat().expect("the first").expect("bytes");
     assert_eq!(cat().expect_err("a replay").code, Code::BadSession);
     assert_eq!(out, b"second");
@@ -281,7 +288,10 @@ fn an_envelope_past_its_time_opens_nothing() {
     let client = through(&sandbox, expiring(now() + 3_600_000));
     let mut out = Vec::new();
     let reference = "lab/data".parse().expect("a reference");
-    client.cat(&reference, Bytes::All, &Why::default(), &mut out, &Unwatched).expect("an answer").expect("bytes");
+    client
+        .cat(&reference, Bytes::All, &Why::default(), (&mut out, Towards::Reader), &Unwatched)
+        .expect("an answer")
+        .expect("bytes");
     assert_eq!(out, b"second", "the time is all that was wrong");
     client.close().expect("a closed vault");
 }

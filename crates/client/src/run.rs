@@ -170,7 +170,7 @@ impl Client {
             inputs: run.inputs.iter().map(|(_, reference)| reference.without_path().to_string()).collect(),
             outputs: outputs.collect(),
             unattended_secs: run.unattended_secs,
-            command: provenance::shown(&run.command),
+            line: provenance::shown(&run.command),
             reason: run.reason.clone(),
             confirm: run.confirm.clone(),
         };

@@ -44,7 +44,6 @@ pub const TABLES: &[&str] = &[
     "version",
     "alias",
     "draft",
-    "run",
     "principal",
     "role_grant",
     "crypto_key",
@@ -54,6 +53,7 @@ pub const TABLES: &[&str] = &[
     "policy_set",
     "setting",
     "burst",
+    "run",
 ];
 
 /// The body of a row, under a MAC and beside the index columns that belong to it.
@@ -64,7 +64,6 @@ pub fn row(table: &str, body: &[u8]) -> Option<Vec<u8>> {
         "version" => reread::<rows::Version>(body),
         "alias" => reread::<rows::Alias>(body),
         "draft" => reread::<rows::Draft>(body),
-        "run" => reread::<rows::Run>(body),
         "principal" => reread::<rows::Principal>(body),
         "role_grant" => reread::<rows::Grant>(body),
         "crypto_key" => reread::<rows::Key>(body),
@@ -74,6 +73,7 @@ pub fn row(table: &str, body: &[u8]) -> Option<Vec<u8>> {
         "policy_set" => reread::<rows::PolicySet>(body),
         "setting" => reread::<rows::Setting>(body),
         "burst" => reread::<rows::Burst>(body),
+        "run" => reread::<rows::Run>(body),
         _ => None,
     }
 }

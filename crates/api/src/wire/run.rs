@@ -15,8 +15,8 @@ pub struct RunStart {
     /// no longer than the classes of its inputs and outputs allow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unattended_secs: Option<u64>,
-    /// The command, for the log and the lineage. At most 4,096 bytes.
-    pub command: String,
+    /// The command line, for the log. At most 4,096 bytes.
+    pub line: String,
     /// Why, for restricted data.
     pub reason: Option<String>,
     /// `WORKSPACE/ARTIFACT` typed again, for restricted inputs in solo mode.

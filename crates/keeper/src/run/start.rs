@@ -53,7 +53,7 @@ fn form(command: &RunStart) -> Result<()> {
     if places.len() < command.outputs.len() {
         return bad("two outputs go to one artifact");
     }
-    if command.command.len() > MAX_COMMAND_LEN {
+    if command.line.len() > MAX_COMMAND_LEN {
         return bad("a command has at most 4,096 bytes");
     }
     if command.reason.as_ref().is_some_and(|reason| reason.len() > MAX_REASON_LEN) {
@@ -246,7 +246,7 @@ impl Call<'_> {
             .with("outputs", row.outputs.len())
             .with("until", row.until)
             .with("unattended", if row.unattended { "yes" } else { "no" })
-            .hiding("command", &self.command.command)?;
+            .hiding("command", &self.command.line)?;
         for (at, input) in row.inputs.iter().enumerate().take(32) {
             event = event.on(&format!("input.{at}"), input);
         }

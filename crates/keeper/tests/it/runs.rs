@@ -28,7 +28,7 @@ fn over(inputs: &[&str], outputs: &[&str]) -> RunStart {
         inputs: inputs.iter().map(|&input| input.to_owned()).collect(),
         outputs: outputs.iter().copied().map(output).collect(),
         unattended_secs: None,
-        command: "python train.py --token s3cr3t".to_owned(),
+        line: "python train.py --token s3cr3t".to_owned(),
         reason: None,
         confirm: Vec::new(),
     }
@@ -203,7 +203,7 @@ fn a_run_is_refused_before_it_starts_if_any_input_or_output_is() {
     assert_eq!(code(start(&wanda, over(&[], &[]))), Code::BadRequest);
     assert_eq!(code(start(&wanda, over(&["lab/int"], &["lab/out", "lab/out"]))), Code::BadRequest);
     assert_eq!(code(start(&wanda, over(&vec!["lab/int"; 65], &[]))), Code::BadRequest);
-    let long = RunStart { command: "x".repeat(4097), ..over(&["lab/int"], &[]) };
+    let long = RunStart { line: "x".repeat(4097), ..over(&["lab/int"], &[]) };
     assert_eq!(code(start(&wanda, long)), Code::BadRequest);
     let lower = RunStart {
         outputs: vec![RunOutput { class: Some(Class::Internal), ..output("lab/conf") }],
@@ -295,7 +295,7 @@ fn a_row_of_a_run_that_was_edited_is_refused() {
     let started = start(&wanda, over(&["lab/int"], &[])).unwrap();
     let input = (started.inputs[0].reference.as_str(), started.inputs[0].id);
     // More time, by whoever writes the database.
-    let edit = "UPDATE run SET body = replace(body, '\"unattended\":false', '\"unattended\":true ')";
+    let edit = "UPDATE run SET body = CAST(replace(CAST(body AS TEXT), '\"unattended\":false', '\"unattended\":true ') AS BLOB)";
     assert_eq!(world.tamper(edit), 1);
     assert_eq!(code(release(&wanda, started.run, Action::Read, input)), Code::BadSignature);
     assert_eq!(code(renew(&wanda, started.run)), Code::BadSignature);

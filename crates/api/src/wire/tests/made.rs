@@ -231,7 +231,7 @@ structs! {
     RunEnd { run outcome outputs }
     RunOutput { workspace artifact class at_least environment kind }
     RunRenewed { lease_until }
-    RunStart { inputs outputs unattended_secs command reason confirm }
+    RunStart { inputs outputs unattended_secs line reason confirm }
     RunStarted { run inputs until lease_until receipt }
     StateVerified { ok rows failures }
     Status {

@@ -90,7 +90,7 @@ impl Link {
 
     /// The same end once more, for a process below.
     pub(super) fn for_below(&self) -> Result<OwnedFd> {
-        Ok(self.0.try_clone()?)
+        self.0.try_clone()
     }
 
     /// Says something, with a descriptor if there is one.

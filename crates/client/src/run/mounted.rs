@@ -54,7 +54,6 @@ pub(super) fn root(at: &Path) -> Result<OwnedFd> {
 /// Whether an open file or folder lies in memory.
 pub(crate) fn is_in_memory(file: impl rustix::fd::AsFd) -> Result<bool> {
     // Its type differs between machines.
-    #[expect(clippy::unnecessary_cast, reason = "as above")]
     let kind = rustix::fs::fstatfs(file)?.f_type as u64;
     Ok(kind == TMPFS_MAGIC)
 }

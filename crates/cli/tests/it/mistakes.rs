@@ -38,7 +38,6 @@ fn what_is_missing_or_not_allowed_on_the_command_line_is_named() {
         (&["audit", "verfy"], "verfy", "strongroom audit verify"),
         (&["policies"], "policies", "strongroom policy show"),
         (&["unseal"], "unseal", "strongroom get REF DEST"),
-        (&["whoami"], "whoami", "strongroom status"),
         (&["revoke"], "revoke", "strongroom principal add NAME --change --revoke WORKSPACE"),
     ] {
         let ended: Ended = sandbox.run(args).exits(2);

@@ -6,13 +6,14 @@ mod alias;
 mod ask;
 mod audit;
 mod jobs;
+mod policy;
 mod problem;
 mod run;
 mod version;
 
 pub use admin::{
     BaselineApply, GrantSpec, KeyItem, KeyList, KeyRotate, KeyRotated, PolicyApplied, PolicyApply, PolicyCheck,
-    PolicyChecked, PolicyShown, PrincipalAdd, PrincipalItem, Revocation, RootItem, Status, VaultInfo,
+    PolicyShown, PrincipalAdd, PrincipalItem, Revocation, RootItem, Status, VaultInfo,
 };
 pub use alias::{AliasItem, AliasMove, AliasMoved, AliasPast, AliasRemove, AliasSet};
 pub use ask::{PresenceTold, WhoAmI};
@@ -21,6 +22,10 @@ pub use audit::{
     Outcome, Receipt, Replayed, StateVerified,
 };
 pub use jobs::{JobBy, JobItem, JobList, JobRan, JobsRan};
+pub use policy::{
+    CaseFailure, ConditionCovered, DecisionChange, PolicyChanges, PolicyChecked, PolicyCoverage, PolicyCovered,
+    PolicyFinding,
+};
 pub use problem::{NearMiss, Problem, Refusal};
 pub use run::{MadeBy, Provenance, RunEnd, RunOutcome, RunOutput, RunRenewed, RunStart, RunStarted};
 pub use version::{

@@ -159,6 +159,9 @@ impl Verdict {
             return None;
         }
         let (path, explaining) = (&about.path, about.explaining(self.action));
+        if !self.answer.errors.is_empty() {
+            return Some("ask whoever writes the policies to run `strongroom policy lint`".to_owned());
+        }
         let first = self.answer.advice.first();
         Some(match first {
             Some(Advice::Confirm) => format!("the same command with `--reason REASON --confirm {path}`"),
@@ -190,3 +193,6 @@ impl Verdict {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,9 @@
 //! The policy set: shown, checked, replaced.
 
+mod check;
+
+pub(crate) use check::checked;
+
 use crate::acts::{Act, Under, Wanted, act};
 use crate::datastore::Transaction;
 use crate::engine::{Engine, all_sources, as_applied, assemble_rules, in_force, rule_sources};
@@ -11,8 +15,8 @@ use crate::kept;
 use crate::rows::{PolicySet, PolicySource, Table};
 use crate::session::Session;
 use api::terms::Action;
-use api::wire::{BaselineApply, PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked, PolicyShown};
-use policy::{Set, Source};
+use api::wire::{BaselineApply, PolicyApplied, PolicyApply, PolicyShown};
+use policy::Set;
 use std::collections::BTreeMap;
 
 /// Names of the baseline's sources start so; they are pinned.
@@ -34,38 +38,6 @@ pub(crate) fn shown(engine: &Engine) -> Result<PolicyShown> {
         };
         Ok(PolicyShown { hash: row.hash, sources: sources.into_iter().map(|s| (s.name, s.text)).collect() })
     })
-}
-
-/// Lints sources and runs cases, without applying anything.
-pub(crate) fn checked(engine: &Engine, command: &PolicyCheck) -> Result<PolicyChecked> {
-    let sources = match &command.sources {
-        Some(sources) => sources.clone(),
-        None => engine.store.read(|tx| own_sources(engine, tx))?,
-    };
-    check_form(&sources)?;
-    let own = sources.iter().map(|(name, text)| Source { name: name.clone(), text: text.clone() });
-    let all: Vec<Source> = Set::baseline_sources().into_iter().chain(own).collect();
-    let mut findings: Vec<String> = policy::lint(&all).iter().map(ToString::to_string).collect();
-    let set = match assemble_rules(&rows(&sources)) {
-        Ok(set) => set,
-        Err(error) => {
-            if findings.is_empty() {
-                findings.push(error.to_string());
-            }
-            return Ok(PolicyChecked { ok: false, hash: String::new(), policies: 0, cases: 0, findings });
-        }
-    };
-    let mut cases = 0;
-    if let Some(text) = &command.cases {
-        let report = policy::test(&set, text).map_err(|error| Error::bad("the cases", error.to_string()))?;
-        cases = report.cases as u64;
-        findings.extend(report.failures.iter().map(|failure| {
-            let why = failure.why.join("; ");
-            format!("case {}: expected {}, got {} ({why})", failure.name, failure.expected, failure.got)
-        }));
-    }
-    let policies = set.ids().count() as u64;
-    Ok(PolicyChecked { ok: findings.is_empty(), hash: set.hash().to_string(), policies, cases, findings })
 }
 
 /// Replaces the organisation's part of the set.

@@ -1,10 +1,13 @@
 //! Case files: questions with the answers that a policy set should give, for `policy test` (`spec/policy.md#cases`).
 
+mod coverage;
 mod file;
 
-use crate::decide::{Advice, decide};
-use crate::facts::Query;
+pub use coverage::{Coverage, Covered, Seen};
+
+use crate::decide::{Advice, Answer, decide};
 use crate::set::Set;
+use coverage::Tracker;
 use file::{Case, CaseFile, Verdict};
 use std::collections::BTreeSet;
 
@@ -41,6 +44,10 @@ pub struct Report {
     pub cases: usize,
     /// Those that went otherwise than expected, in the file's order.
     pub failures: Vec<Failure>,
+    /// What was answered to each, by its name, in the file's order.
+    pub answers: Vec<(String, String)>,
+    /// What they reached.
+    pub coverage: Coverage,
 }
 
 /// A case that went otherwise than expected.
@@ -84,15 +91,20 @@ pub fn test(set: &Set, text: &str) -> Result<Report, CaseError> {
     if file.cases.len() > Report::MAX_CASES {
         return Err(CaseError::TooLarge);
     }
-    let mut failures = Vec::new();
+    let (mut failures, mut answers, mut tracker) = (Vec::new(), Vec::new(), Tracker::new(set));
     for case in &file.cases {
-        failures.extend(run(set, case, &case.query(&file)?));
+        let query = case.query(&file)?;
+        let answer = decide(set, &query);
+        tracker.count(&query, &answer);
+        failures.extend(failure(case, &answer));
+        let ids: Vec<&str> = answer.policies.iter().map(String::as_str).collect();
+        let advice: Vec<&str> = answer.advice.iter().map(advice_word).collect();
+        answers.push((case.name.clone(), told(answer.allowed, answer.visible, &ids, &advice)));
     }
-    Ok(Report { cases: file.cases.len(), failures })
+    Ok(Report { cases: file.cases.len(), failures, answers, coverage: tracker.finish() })
 }
 
-fn run(set: &Set, case: &Case, query: &Query) -> Option<Failure> {
-    let answer = decide(set, query);
+fn failure(case: &Case, answer: &Answer) -> Option<Failure> {
     let expects_allow = case.expect == Verdict::Allow;
     let wanted = case.policies.as_ref().map(|ids| ids.iter().collect::<BTreeSet<_>>());
     let advice: Vec<&str> = answer.advice.iter().map(advice_word).collect();

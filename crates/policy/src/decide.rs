@@ -6,12 +6,12 @@ pub use record::{Record, ReplayError, replay};
 
 use crate::digest::Digest;
 use crate::facts::Query;
-use crate::near_miss;
+use crate::near_miss::Near;
 use crate::set::{Entry, Set};
-use crate::slice::{Facts, Slice};
+use crate::slice::{Clock, Facts, Slice};
 use crate::{ENGINE, approval};
 use api::terms::Code;
-use cedar_policy::{AuthorizationError, Authorizer, Decision, Effect};
+use cedar_policy::{AuthorizationError, Authorizer, Decision, Effect, PolicySet};
 
 /// The policy's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,29 +90,30 @@ pub fn decide(set: &Set, query: &Query) -> Answer {
         Err(bound) => return refused(set, query, bound),
     };
     let record = Record::of(&facts, query.salt);
-    match Slice::build(&set.names, &facts) {
-        Ok(slice) => answer(set, &facts, &slice, record),
-        Err(error) => broken(set, record, vec![error], facts.visible()),
-    }
+    answer(set, &facts, record)
 }
 
 /// Decides on facts that were put together, for [`decide`] and [`replay`].
-fn answer(set: &Set, facts: &Facts, slice: &Slice, record: Record) -> Answer {
+fn answer(set: &Set, facts: &Facts, record: Record) -> Answer {
     if !facts.action_applies() {
         let error = format!("`{}` is no act on such a resource", facts.action);
         return broken(set, record, vec![error], facts.visible());
     }
-    let entries = set.candidates(&facts.target());
-    let outcome = evaluate(set, &entries, slice);
+    let outcome = match outcome(set, facts) {
+        Ok(outcome) => outcome,
+        Err(error) => return broken(set, record, vec![error], facts.visible()),
+    };
     let mut answer = Answer::blank(set, record, facts.visible());
     answer.allowed = outcome.allowed;
     answer.reasons = outcome.determining.iter().filter_map(|entry| entry.reason.clone()).collect();
     answer.policies = outcome.determining.iter().map(|entry| entry.id.clone()).collect();
     answer.errors = outcome.errors;
     if !answer.allowed {
-        if answer.errors.is_empty() && answer.visible {
-            answer.near_misses = near_miss::explain(set, facts, slice, &outcome.determining);
+        if answer.visible && answer.errors.is_empty() {
+            answer.near_misses = near_misses(set, facts, &outcome.determining);
             answer.advice = advice(set, facts, &outcome.determining);
+        } else if answer.visible {
+            answer.near_misses = failures(&answer.errors, set.candidates(&facts.target()).len());
         }
         answer.approval = answer.advice.iter().find_map(|a| match a {
             Advice::Request { rule } => Some(rule.clone()),
@@ -153,7 +154,8 @@ fn refused(set: &Set, query: &Query, bound: &str) -> Answer {
 
 fn broken(set: &Set, record: Record, errors: Vec<String>, visible: bool) -> Answer {
     let code = if visible { Code::Denied } else { Code::NotFound };
-    Answer { errors, code: Some(code), ..Answer::blank(set, record, visible) }
+    let reasons = if visible { errors.clone() } else { Vec::new() };
+    Answer { errors, reasons, code: Some(code), ..Answer::blank(set, record, visible) }
 }
 
 pub(crate) struct Outcome<'a> {
@@ -162,10 +164,17 @@ pub(crate) struct Outcome<'a> {
     pub(crate) errors: Vec<String>,
 }
 
-/// Runs Cedar over the candidates. An error in any of them denies.
-pub(crate) fn evaluate<'a>(set: &'a Set, entries: &[u32], slice: &Slice) -> Outcome<'a> {
-    let policies = set.narrowed(entries);
-    let response = Authorizer::new().is_authorized(&slice.request, &policies, &slice.entities);
+/// Asks the policies that can speak.
+fn outcome<'a>(set: &'a Set, facts: &Facts) -> Result<Outcome<'a>, String> {
+    let speaking = set.speaking(facts);
+    let narrowed = set.narrowed(&speaking);
+    let slice = Slice::build(&set.names, facts, narrowed.clock)?;
+    Ok(evaluate(set, set.admitted(&speaking, &narrowed), &slice))
+}
+
+/// Runs Cedar over these policies of the set. An error in any of them denies.
+pub(crate) fn evaluate<'a>(set: &'a Set, policies: &PolicySet, slice: &Slice) -> Outcome<'a> {
+    let response = Authorizer::new().is_authorized(&slice.request, policies, &slice.entities);
     let diagnostics = response.diagnostics();
     let mut errors: Vec<String> = diagnostics
         .errors()
@@ -184,15 +193,35 @@ pub(crate) fn evaluate<'a>(set: &'a Set, entries: &[u32], slice: &Slice) -> Outc
     Outcome { allowed, determining, errors }
 }
 
+/// Policies that erred, as what was missing. What went wrong may tell facts that are not the caller's: it stays in
+/// [`Answer::errors`].
+fn failures(errors: &[String], asked: usize) -> Vec<NearMiss> {
+    let held = format!("{} of {asked}", asked.saturating_sub(errors.len()));
+    let failure = |error: &String| NearMiss {
+        policy: error.split(": ").next().unwrap_or_default().to_owned(),
+        condition: "the policy cannot be evaluated, and any error denies".to_owned(),
+        held: held.clone(),
+        source: String::new(),
+    };
+    errors.iter().take(MAX_FAILURES).map(failure).collect()
+}
+
+/// The most policies that erred and are told of.
+const MAX_FAILURES: usize = 32;
+
+/// What was missing. Any permit may have come closest, also one that asks for the time.
+fn near_misses(set: &Set, facts: &Facts, forbids: &[&Entry]) -> Vec<NearMiss> {
+    let slice = Slice::build(&set.names, facts, Clock::Told);
+    slice.map(|slice| Near::of(set, facts).explain(facts, &slice, forbids)).unwrap_or_default()
+}
+
 /// Advice is given only if every forbid that held can be lifted by the caller, and lifting them all would allow.
 fn advice(set: &Set, facts: &Facts, determining: &[&Entry]) -> Vec<Advice> {
     let wanted: Option<Vec<Advice>> = determining.iter().map(|entry| entry.advice.clone()).collect();
-    let Some(mut wanted) = wanted else { return Vec::new() };
+    let Some(mut wanted) = wanted.filter(|wanted| !wanted.is_empty()) else { return Vec::new() };
     wanted.sort();
     wanted.dedup();
-    let granted = facts.granting(&wanted);
-    let allowed = Slice::build(&set.names, &granted)
-        .is_ok_and(|slice| evaluate(set, &set.candidates(&granted.target()), &slice).allowed);
+    let allowed = outcome(set, &facts.granting(&wanted)).is_ok_and(|outcome| outcome.allowed);
     if allowed { wanted } else { Vec::new() }
 }
 

@@ -53,13 +53,13 @@ mod slice;
 
 pub use approval::{Rule, Rules};
 pub use baseline::{ClassRules, EDITION, ProdRoots};
-pub use cases::{CaseError, Failure, Report, test};
+pub use cases::{CaseError, Coverage, Covered, Failure, Report, Seen, test};
 pub use decide::{Advice, Answer, NearMiss, Record, ReplayError, decide, replay};
 pub use digest::Digest;
 pub use facts::{Approval, Artifact, Context, Mfa, Principal, PrincipalState, Query, Resource, Workspace};
 pub use lint::{Finding, Position, Severity, lint};
 pub use role::{Conflict, Held, Role, Scope};
-pub use set::{LoadError, Pins, Set, Source};
+pub use set::{Changes, LoadError, Pins, Set, Source};
 
 /// The engine that evaluates, with its version; part of every answer, because replay needs the same one. What facts are made of
 /// and how near misses are worded belongs to it: a change of either is another engine.

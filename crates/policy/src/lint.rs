@@ -1,8 +1,13 @@
 //! Findings: what is wrong with a policy text, or should be better, and where.
 
-use crate::near_miss::facts_read;
-use crate::set::{LoadError, Source, parse_source, position_of, validate};
-use cedar_policy::{Effect, Policy, PolicyId, pst};
+mod reach;
+mod style;
+mod total;
+mod words;
+
+use crate::set::{LoadError, Pins, Set, Source, parse_source, position_of, validate};
+use api::terms::Timestamp;
+use cedar_policy::{Policy, PolicyId};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -11,8 +16,7 @@ use std::fmt;
 pub struct Finding {
     /// How bad.
     pub severity: Severity,
-    /// Which check, in a word that never changes: `parse`, `template`, `id`, `approval`, `advice`, `schema`,
-    /// `annotation`, `optional`, `edge`, `action`, `size`.
+    /// Which check, in a word that never changes: see [`Self::why`].
     pub rule: &'static str,
     /// The source.
     pub source: String,
@@ -58,6 +62,24 @@ impl Position {
 }
 
 impl Finding {
+    /// Why it matters, by its rule.
+    #[must_use]
+    pub fn why(&self) -> &'static str {
+        explained(self.rule).0
+    }
+
+    /// How to mend it, by its rule.
+    #[must_use]
+    pub fn mend(&self) -> &'static str {
+        explained(self.rule).1
+    }
+
+    /// An error of a set as a whole.
+    #[must_use]
+    pub fn of_set(message: String) -> Self {
+        Self::error("size", &Source { name: "set".to_owned(), text: String::new() }, None, message)
+    }
+
     pub(crate) fn error(rule: &'static str, source: &Source, at: Option<usize>, message: String) -> Self {
         let position = at.map(|at| Position::of(&source.text, at));
         Self { severity: Severity::Error, rule, source: source.name.clone(), position, policy: None, message }
@@ -74,125 +96,112 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Checks sources: everything that [`Set::load`](crate::Set::load) refuses, and what makes policies hard to live with.
-/// Guardrails need not be among them.
-#[must_use]
-pub fn lint(sources: &[Source]) -> Vec<Finding> {
-    let pinless = crate::Set::load_with(sources, crate::Pins::Waived);
-    let mut findings = match pinless {
-        Err(LoadError::Invalid(findings)) => findings,
-        Err(other) => {
-            let nowhere = Source { name: "set".to_owned(), text: String::new() };
-            return vec![Finding::error("size", &nowhere, None, other.to_string())];
+/// Why a rule is one, and what to do about a finding.
+fn explained(rule: &str) -> (&'static str, &'static str) {
+    match rule {
+        "parse" => ("what cannot be read is not in force", "correct the text; Cedar's guide has the syntax"),
+        "template" => ("templates have slots that grants would fill; grants are data here", "write the policy out"),
+        "id" => ("decisions and the log name policies by their id", "give it an @id of its own"),
+        "approval" => ("approvals are counted by rules", "name a rule of baseline/approvals.json"),
+        "advice" => ("refusals offer only what lifts them", "use confirm, present, task or root, or leave it out"),
+        "schema" => {
+            ("a policy that does not fit the facts could not be evaluated", "use what baseline/schema.cedarschema has")
         }
-        Ok(_) => Vec::new(),
+        "size" => {
+            ("sets are bounded, so that no text takes the keeper's time or stack", "split it, or leave policies out")
+        }
+        "annotation" => ("refusals show the reason; reviewers ask the owner", "add the annotation"),
+        "review" => {
+            ("rules that nobody looks at outlive their reason", "look at it, then set @review_by to the next date")
+        }
+        "action" => ("it will speak for actions that are added later", "name the actions"),
+        "optional" => {
+            ("where a fact is missing, `has` turns a no into a yes", "use the attribute itself: all are required")
+        }
+        "edge" => {
+            ("where a role or parent is missing, `in` turns a no into a yes", "use the attribute `principal.roles`")
+        }
+        "unused" => ("it never matches, so that it gives or takes nothing", "correct the condition, or delete it"),
+        "shadowed" => ("it changes no decision, and misleads whoever reads it", "delete it, or narrow the other one"),
+        "forbidden" => ("what it gives is always taken away", "delete it, or lift the other one"),
+        "word" => ("no fact ever has that value", "use a value of baseline/schema.cedarschema"),
+        "errs" => ("a policy that errs denies whatever it was to say", "rewrite the part so that it cannot err"),
+        _ => ("", ""),
+    }
+}
+
+/// Checks sources: everything that [`Set::load`](crate::Set::load) refuses, and what makes policies hard to live with. Guardrails
+/// need not be among them. `now` tells what is past its review.
+#[must_use]
+pub fn lint(sources: &[Source], now: Timestamp) -> Vec<Finding> {
+    let set = match Set::load_with(sources, Pins::Waived) {
+        Ok(set) => Some(set),
+        Err(LoadError::Invalid(findings)) => return sorted(with_style(sources, now, None, findings)),
+        Err(other) => return vec![Finding::of_set(other.to_string())],
     };
-    let mut named = BTreeMap::new();
+    sorted(with_style(sources, now, set.as_ref(), Vec::new()))
+}
+
+fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {
+    let place = |finding: &Finding| finding.position.map_or((0, 0), |at| (at.line, at.column));
+    findings.sort_by(|a, b| (&a.source, place(a), a.rule, &a.message).cmp(&(&b.source, place(b), b.rule, &b.message)));
+    findings.dedup();
+    findings
+}
+
+/// Adds the warnings; those that need the whole set only if there is one.
+fn with_style(sources: &[Source], now: Timestamp, set: Option<&Set>, mut findings: Vec<Finding>) -> Vec<Finding> {
+    let mut named: BTreeMap<String, (Policy, &Source)> = BTreeMap::new();
     for source in sources {
         // What does not parse is among the findings already.
         for policy in parse_source(source, &mut Vec::new()) {
-            style(&policy, source, &mut findings);
+            let mut place = Place::of(&policy, source);
+            style::check(&policy, &mut place, now);
+            words::check(&policy, &mut place);
+            total::check(&policy, &mut place);
+            findings.append(&mut place.findings);
             let id = policy.annotation("id").unwrap_or_default().to_owned();
             named.insert(id.clone(), (policy.new_id(PolicyId::new(id)), source));
         }
     }
     let warnings = validate(&named).unwrap_or_default();
-    findings.extend(warnings.into_iter().filter(|finding| finding.severity == Severity::Warning));
-    let place = |finding: &Finding| finding.position.map_or((0, 0), |at| (at.line, at.column));
-    findings.sort_by(|a, b| a.source.cmp(&b.source).then_with(|| place(a).cmp(&place(b))));
+    let warnings = warnings.into_iter().filter(|finding| finding.severity == Severity::Warning);
+    findings.extend(warnings.map(|finding| match finding.message.contains("policy is impossible") {
+        true => Finding { rule: "unused", message: "it never matches".to_owned(), ..finding },
+        false => finding,
+    }));
+    let known: Vec<String> = findings.iter().filter(|f| f.rule == "unused").filter_map(|f| f.policy.clone()).collect();
+    for entry in set.into_iter().flat_map(Set::entries).filter(|entry| !known.contains(&entry.id)) {
+        let Some((policy, source)) = named.get(&entry.id) else { continue };
+        let mut place = Place::of(policy, source);
+        reach::check(set.map(Set::entries).unwrap_or_default(), entry, &mut place);
+        findings.append(&mut place.findings);
+    }
     findings
 }
 
-/// Warnings about one policy that is sound.
-fn style(policy: &Policy, source: &Source, findings: &mut Vec<Finding>) {
-    let position = position_of(policy, source).map(|at| Position::of(&source.text, at));
-    let mut warn = |rule, message: String| {
-        findings.push(Finding {
+/// Where findings about one policy belong.
+struct Place<'a> {
+    source: &'a Source,
+    position: Option<Position>,
+    policy: Option<String>,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Place<'a> {
+    fn of(policy: &Policy, source: &'a Source) -> Self {
+        let position = position_of(policy, source).map(|at| Position::of(&source.text, at));
+        Self { source, position, policy: policy.annotation("id").map(str::to_owned), findings: Vec::new() }
+    }
+
+    fn warn(&mut self, rule: &'static str, message: String) {
+        self.findings.push(Finding {
             severity: Severity::Warning,
             rule,
-            source: source.name.clone(),
-            position,
-            policy: policy.annotation("id").map(str::to_owned),
+            source: self.source.name.clone(),
+            position: self.position,
+            policy: self.policy.clone(),
             message,
         });
-    };
-    for key in ["reason", "owner"] {
-        if policy.annotation(key).is_none_or(str::is_empty) {
-            warn("annotation", format!("no @{key}"));
-        }
-    }
-    let permit = policy.effect() == Effect::Permit;
-    if permit && matches!(policy.action_constraint(), cedar_policy::ActionConstraint::Any) {
-        warn("action", "a permit for every action: name the actions".to_owned());
-    }
-    let Ok(tree) = policy.to_pst() else { return };
-    let body = tree.body();
-    let mut weak = Weak::default();
-    if !permit && matches!(&body.principal, pst::PrincipalConstraint::In(_) | pst::PrincipalConstraint::IsIn(..)) {
-        weak.edge = true;
-    }
-    for clause in body.clauses() {
-        match clause {
-            pst::Clause::When(expr) => weak.look(expr, permit),
-            pst::Clause::Unless(expr) => weak.look(expr, !permit),
-        }
-    }
-    if weak.optional {
-        warn("optional", format!("`has` where a missing fact would open something ({})", weak.reads.join(" ")));
-    }
-    if weak.edge {
-        warn("edge", "`in` where a missing role or parent would open something: use the attribute `roles`".to_owned());
-    }
-}
-
-/// What would turn a no into a yes if a fact were missing.
-#[derive(Default)]
-struct Weak {
-    optional: bool,
-    edge: bool,
-    reads: Vec<String>,
-}
-
-impl Weak {
-    /// `opens`: the expression's truth speaks for a yes. `in` and `has` are false when something is missing, so they are
-    /// harmless where truth opens, and not where it closes. Errors close in any case.
-    fn look(&mut self, expr: &pst::Expr, opens: bool) {
-        match expr {
-            pst::Expr::UnaryOp { op: pst::UnaryOp::Not, expr } => self.look(expr, !opens),
-            pst::Expr::BinaryOp { op: pst::BinaryOp::And | pst::BinaryOp::Or, left, right } => {
-                self.look(left, opens);
-                self.look(right, opens);
-            }
-            pst::Expr::BinaryOp { op: pst::BinaryOp::In, .. } | pst::Expr::Is { in_expr: Some(_), .. } => {
-                self.edge |= !opens;
-            }
-            pst::Expr::HasAttr { expr, .. } => {
-                if !opens {
-                    self.optional = true;
-                    self.reads.extend(facts_read(expr));
-                }
-            }
-            pst::Expr::IfThenElse { cond, then_expr, else_expr } => {
-                // Which branch is taken may flip either way.
-                self.look(cond, opens);
-                self.look(cond, !opens);
-                self.look(then_expr, opens);
-                self.look(else_expr, opens);
-            }
-            other => self.look_inside(other),
-        }
-    }
-
-    /// Below anything else, as in `(a in b) == false`, truth may count either way.
-    fn look_inside(&mut self, expr: &pst::Expr) {
-        let deeper = |e: &pst::Expr| match e {
-            pst::Expr::BinaryOp { op: pst::BinaryOp::In, .. } => Some((true, false)),
-            pst::Expr::HasAttr { .. } => Some((false, true)),
-            _ => None,
-        };
-        let join = |a: (bool, bool), b: (bool, bool)| (a.0 || b.0, a.1 || b.1);
-        let (edge, optional) = expr.reduce(&deeper, &join, (false, false));
-        self.edge |= edge;
-        self.optional |= optional;
     }
 }

@@ -5,7 +5,9 @@ mod words;
 use crate::decide::NearMiss;
 use crate::set::{Entry, Set};
 use crate::slice::{Facts, Slice};
-use cedar_policy::{Effect, EvalResult, Expression, Policy, eval_expression, pst};
+use cedar_policy::{
+    Context, Effect, Entities, EntityUid, EvalResult, Expression, Policy, Request, eval_expression, pst,
+};
 use std::str::FromStr;
 
 /// One condition of a policy: what must hold for a permit to speak, or for a forbid to stay silent.
@@ -73,6 +75,23 @@ impl Condition {
     }
 }
 
+/// The milliseconds of a literal `duration("...")`, or of a literal `datetime("...")` since 1970, by Cedar's own reading.
+pub(crate) fn literal_millis(expr: &pst::Expr) -> Option<i64> {
+    let text = match expr {
+        pst::Expr::UnaryOp { op: pst::UnaryOp::Duration, .. } => format!("{expr}.toMilliseconds()"),
+        pst::Expr::UnaryOp { op: pst::UnaryOp::Datetime, .. } => {
+            format!("{expr}.durationSince(datetime(\"1970-01-01\")).toMilliseconds()")
+        }
+        _ => return None,
+    };
+    let nobody: EntityUid = "Vault::\"\"".parse().ok()?;
+    let request = Request::new(nobody.clone(), nobody.clone(), nobody, Context::empty(), None).ok()?;
+    match eval_expression(&request, &Entities::empty(), &Expression::from_str(&text).ok()?) {
+        Ok(EvalResult::Long(millis)) => Some(millis),
+        _ => None,
+    }
+}
+
 fn principal_scope(constraint: &pst::PrincipalConstraint) -> Option<Condition> {
     match constraint {
         pst::PrincipalConstraint::Any => None,
@@ -81,7 +100,7 @@ fn principal_scope(constraint: &pst::PrincipalConstraint) -> Option<Condition> {
 }
 
 /// Splits at `&&`.
-fn conjuncts<'a>(expr: &'a pst::Expr, into: &mut Vec<&'a pst::Expr>) {
+pub(crate) fn conjuncts<'a>(expr: &'a pst::Expr, into: &mut Vec<&'a pst::Expr>) {
     match expr {
         pst::Expr::BinaryOp { op: pst::BinaryOp::And, left, right } => {
             conjuncts(left, into);
@@ -121,40 +140,59 @@ const fn variable(var: &pst::Var) -> &'static str {
     }
 }
 
-/// What failed on the way to the permit that came closest: its own conditions, and each guardrail as one or more.
-pub(crate) fn explain(set: &Set, facts: &Facts, slice: &Slice, forbids: &[&Entry]) -> Vec<NearMiss> {
-    let target = facts.target();
-    let split = |entry: &'_ Entry| -> (usize, Vec<usize>) {
-        let conditions = entry.conditions();
-        let failed = conditions.iter().enumerate().filter(|(_, c)| !c.holds(slice)).map(|(at, _)| at).collect();
-        (conditions.len(), failed)
-    };
-    let closest = set
-        .near_permits(&target)
-        .map(|entry| (split(entry), entry))
-        .min_by(|((_, a), x), ((_, b), y)| a.len().cmp(&b.len()).then_with(|| x.id.cmp(&y.id)));
-    let mut total = 0;
-    let mut failed = Vec::new();
-    if let Some(((count, missing), entry)) = closest {
-        total += count;
-        failed.extend(missing.into_iter().filter_map(|at| Some((entry, entry.conditions().get(at)?))));
-    }
-    for at in set.candidates(&target) {
-        let Some(entry) = set.at(at).filter(|entry| entry.effect == Effect::Forbid) else { continue };
-        if !forbids.iter().any(|forbid| forbid.id == entry.id) {
-            total += 1;
-            continue;
+/// The policies that near misses are about.
+pub(crate) struct Near<'a> {
+    /// Permits that a principal in other roles would have had.
+    pub(crate) permits: Vec<&'a Entry>,
+    /// Forbids whose scope admits the request, in the order of their ids.
+    pub(crate) forbids: Vec<&'a Entry>,
+}
+
+impl<'a> Near<'a> {
+    pub(crate) fn of(set: &'a Set, facts: &Facts) -> Self {
+        let target = facts.target();
+        let forbids = set.candidates(&target).into_iter().filter_map(|at| set.at(at));
+        Self {
+            permits: set.near_permits(&target),
+            forbids: forbids.filter(|entry| entry.effect == Effect::Forbid).collect(),
         }
-        let (count, missing) = split(entry);
-        total += count.max(1);
-        failed.extend(missing.into_iter().filter_map(|at| Some((entry, entry.conditions().get(at)?))));
     }
-    let held = format!("{} of {total}", total.saturating_sub(failed.len()));
-    let miss = |(entry, condition): (&Entry, &Condition)| NearMiss {
-        policy: entry.id.clone(),
-        condition: words::of(&condition.source, &condition.paths, facts),
-        held: held.clone(),
-        source: condition.source.clone(),
-    };
-    failed.into_iter().map(miss).collect()
+
+    /// What failed on the way to the permit that came closest: its own conditions, and each guardrail as one or more. `held`:
+    /// the forbids that did.
+    pub(crate) fn explain(self, facts: &Facts, slice: &Slice, held: &[&Entry]) -> Vec<NearMiss> {
+        let split = |entry: &'_ Entry| -> (usize, Vec<usize>) {
+            let conditions = entry.conditions();
+            let failed = conditions.iter().enumerate().filter(|(_, c)| !c.holds(slice)).map(|(at, _)| at).collect();
+            (conditions.len(), failed)
+        };
+        let closest = self
+            .permits
+            .into_iter()
+            .map(|entry| (split(entry), entry))
+            .min_by(|((_, a), x), ((_, b), y)| a.len().cmp(&b.len()).then_with(|| x.id.cmp(&y.id)));
+        let mut total = 0;
+        let mut failed = Vec::new();
+        if let Some(((count, missing), entry)) = closest {
+            total += count;
+            failed.extend(missing.into_iter().filter_map(|at| Some((entry, entry.conditions().get(at)?))));
+        }
+        for entry in self.forbids {
+            if !held.iter().any(|forbid| forbid.id == entry.id) {
+                total += 1;
+                continue;
+            }
+            let (count, missing) = split(entry);
+            total += count.max(1);
+            failed.extend(missing.into_iter().filter_map(|at| Some((entry, entry.conditions().get(at)?))));
+        }
+        let held = format!("{} of {total}", total.saturating_sub(failed.len()));
+        let miss = |(entry, condition): (&Entry, &Condition)| NearMiss {
+            policy: entry.id.clone(),
+            condition: words::of(&condition.source, &condition.paths, facts),
+            held: held.clone(),
+            source: condition.source.clone(),
+        };
+        failed.into_iter().map(miss).collect()
+    }
 }

@@ -1,11 +1,15 @@
 //! Policy sets: parsed, validated against the pinned schema, pinned to the baseline's guardrails, hashed, indexed.
 
+mod guard;
 mod read;
 mod scope;
+mod shelf;
 
+pub(crate) use guard::{Fact, Guard};
 #[cfg(test)]
 pub(crate) use read::schema;
-pub(crate) use read::{parse_source, position_of, validate};
+pub(crate) use read::{is_baseline, parse_source, position_of, validate};
+pub(crate) use scope::{Applies, ResourceType};
 
 use crate::Rules;
 use crate::baseline::SCHEMA;
@@ -15,12 +19,13 @@ use crate::digest::{Digest, of_parts};
 use crate::lint::Finding;
 use crate::near_miss::Condition;
 use crate::role::{Conflict, Held, Role, closure};
-use crate::slice::{Names, Target};
-use api::terms::{Action, Class};
-use cedar_policy::{Effect, Policy, PolicySet};
+use crate::slice::{Clock, Facts, Names, Target};
+use api::terms::Class;
+use cedar_policy::{Effect, Policy, PolicySet, pst};
 use read::Depth;
-use scope::Applies;
-use std::collections::HashMap;
+use shelf::Shelves;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 /// A text with policies in Cedar's syntax.
@@ -39,6 +44,17 @@ pub enum Pins {
     Required,
     /// Take it: a high-risk act that the caller logs as one.
     Waived,
+}
+
+/// What another set has that one has not, by the ids of policies.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// Policies that come.
+    pub added: Vec<String>,
+    /// Policies that go.
+    pub removed: Vec<String>,
+    /// Policies with another text.
+    pub changed: Vec<String>,
 }
 
 /// Why sources are no set.
@@ -74,13 +90,25 @@ pub struct Set {
     pub(crate) tables: Tables,
     /// Sorted by id.
     entries: Vec<Entry>,
-    /// Positions in `entries`, by the number of the action.
-    by_action: HashMap<Action, Vec<u32>>,
+    /// Positions in `entries`, by action and place.
+    shelves: Shelves,
     hash: Digest,
     schema_hash: Digest,
     pins: Pins,
     /// Cedar sets of candidates that were needed before. Only speed depends on it.
-    narrowed: RwLock<HashMap<Vec<u32>, Arc<PolicySet>>>,
+    narrowed: RwLock<HashMap<Vec<u32>, Arc<Narrowed>>>,
+}
+
+/// Some policies of a set, as Cedar takes them.
+#[derive(Debug)]
+pub(crate) struct Narrowed {
+    /// As written.
+    pub(crate) policies: PolicySet,
+    /// What they want to know of the time.
+    pub(crate) clock: Clock,
+    asked: AtomicU32,
+    /// The same, the forbids without their scopes.
+    admitted: OnceLock<Option<PolicySet>>,
 }
 
 /// One policy.
@@ -96,7 +124,9 @@ pub(crate) struct Entry {
     /// Exactly as written.
     pub(crate) text: String,
     pub(crate) policy: Policy,
-    applies: Applies,
+    pub(crate) applies: Applies,
+    asked: AtomicU32,
+    guard: OnceLock<Guard>,
     conditions: OnceLock<Vec<Condition>>,
 }
 
@@ -193,13 +223,9 @@ impl Set {
             read::check_pins(sources, &policies)?;
         }
         let entries: Vec<Entry> = policies.iter().map(Entry::of).collect();
-        let on = |action: Action| {
-            let speaks = entries.iter().zip(0_u32..).filter(move |(entry, _)| entry.applies.on(action));
-            speaks.map(|(_, at)| at).collect::<Vec<u32>>()
-        };
         Ok(Self {
             names: Names::new().map_err(|e| LoadError::Baseline(e.to_string()))?,
-            by_action: Action::ALL.iter().map(|action| (*action, on(*action))).collect(),
+            shelves: Shelves::of(entries.iter().map(|entry| &entry.applies)),
             hash: set_hash(&entries),
             schema_hash: hash_of_schema(),
             pins,
@@ -229,6 +255,28 @@ impl Set {
         self.entries.iter().map(|entry| entry.id.as_str())
     }
 
+    /// The annotations of each policy by its id, and its `effect`, which is `permit` or `forbid`.
+    pub fn notes(&self) -> impl Iterator<Item = (&str, BTreeMap<String, String>)> {
+        self.entries.iter().map(|entry| {
+            let effect = if entry.effect == Effect::Permit { "permit" } else { "forbid" };
+            let notes = entry.policy.annotations().map(|(key, text)| (key.to_owned(), text.to_owned()));
+            (entry.id.as_str(), notes.chain([("effect".to_owned(), effect.to_owned())]).collect())
+        })
+    }
+
+    /// What changes when `next` takes the place of this set.
+    #[must_use]
+    pub fn changes(&self, next: &Self) -> Changes {
+        let ids = |of: &[&Entry]| of.iter().map(|entry| entry.id.clone()).collect::<Vec<_>>();
+        let missing = |from: &Self, to: &'_ Self| {
+            let gone: Vec<&Entry> = from.entries.iter().filter(|entry| to.entry(&entry.id).is_none()).collect();
+            ids(&gone)
+        };
+        let differs = |entry: &&Entry| next.entry(&entry.id).is_some_and(|other| other.text != entry.text);
+        let changed: Vec<&Entry> = self.entries.iter().filter(differs).collect();
+        Changes { added: missing(next, self), removed: missing(self, next), changed: ids(&changed) }
+    }
+
     /// What a class asks for.
     pub const fn class_rules(&self, class: Class) -> &ClassRules {
         self.tables.classes.of(class)
@@ -252,10 +300,19 @@ impl Set {
         self.tables.conflicts.iter().filter(|conflict| together(conflict.one, conflict.other)).collect()
     }
 
-    /// Positions of the policies that can match the target, in order.
+    /// Positions of the policies that the scope admits to the target, in order.
     pub(crate) fn candidates(&self, target: &Target<'_>) -> Vec<u32> {
         let can = |at: &u32| self.at(*at).is_some_and(|entry| entry.applies.matches(target));
-        self.by_action.get(&target.action).into_iter().flatten().copied().filter(can).collect()
+        let mut found = self.shelves.at(target);
+        found.retain(can);
+        found
+    }
+
+    /// The same without the permits that the facts rule out.
+    pub(crate) fn speaking(&self, facts: &Facts) -> Vec<u32> {
+        let mut found = self.candidates(&facts.target());
+        found.retain(|at| self.at(*at).is_some_and(|entry| entry.effect == Effect::Forbid || !entry.rules_out(facts)));
+        found
     }
 
     /// Positions of every policy: what the candidates are tested against.
@@ -264,13 +321,19 @@ impl Set {
         (0_u32..).zip(&self.entries).map(|(at, _)| at).collect()
     }
 
-    /// Permits that a principal in other roles would have had.
-    pub(crate) fn near_permits<'a>(&'a self, target: &'a Target<'_>) -> impl Iterator<Item = &'a Entry> {
-        self.entries.iter().filter(move |entry| {
+    /// Permits that a principal in other roles would have had, in order.
+    pub(crate) fn near_permits(&self, target: &Target<'_>) -> Vec<&Entry> {
+        let near = |entry: &&Entry| {
             entry.effect == Effect::Permit
                 && entry.applies.could_match(target)
                 && (!entry.applies.is_personal() || entry.applies.matches(target))
-        })
+        };
+        self.shelves.at(target).into_iter().filter_map(|at| self.at(at)).filter(near).collect()
+    }
+
+    /// Every policy, sorted by id.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
     }
 
     pub(crate) fn at(&self, at: u32) -> Option<&Entry> {
@@ -282,16 +345,37 @@ impl Set {
         self.entries.get(at)
     }
 
+    /// What Cedar is to evaluate of candidates whose scopes admit the request. Forbids lose their scope in time: were the index
+    /// wrong about one, it would refuse too much. Permits never do.
+    pub(crate) fn admitted<'a>(&self, candidates: &[u32], narrowed: &'a Narrowed) -> &'a PolicySet {
+        if !is_warm(&narrowed.asked) {
+            return &narrowed.policies;
+        }
+        let build = || {
+            let entries = candidates.iter().filter_map(|at| self.at(*at));
+            let policies: Option<Vec<Policy>> = entries
+                .map(|entry| match entry.effect {
+                    Effect::Permit => Some(entry.policy.clone()),
+                    Effect::Forbid => entry.admitted(),
+                })
+                .collect();
+            PolicySet::from_policies(policies?).ok()
+        };
+        narrowed.admitted.get_or_init(build).as_ref().unwrap_or(&narrowed.policies)
+    }
+
     /// Cedar's set of these candidates.
-    pub(crate) fn narrowed(&self, candidates: &[u32]) -> Arc<PolicySet> {
+    pub(crate) fn narrowed(&self, candidates: &[u32]) -> Arc<Narrowed> {
         let known = self.narrowed.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(set) = known.get(candidates) {
             return Arc::clone(set);
         }
         drop(known);
-        let policies = candidates.iter().filter_map(|at| self.at(*at)).map(|entry| entry.policy.clone());
+        let entries = || candidates.iter().filter_map(|at| self.at(*at));
         // INVARIANT: ids are unique, so the set takes them all; an empty set denies.
-        let set = Arc::new(PolicySet::from_policies(policies).unwrap_or_default());
+        let policies = PolicySet::from_policies(entries().map(|entry| entry.policy.clone())).unwrap_or_default();
+        let clock = if entries().any(Entry::may_read_time) { Clock::Told } else { Clock::Left };
+        let set = Arc::new(Narrowed { policies, clock, asked: AtomicU32::new(0), admitted: OnceLock::new() });
         let mut known = self.narrowed.write().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= Self::MAX_NARROWED {
             known.clear();
@@ -323,15 +407,51 @@ impl Entry {
             gone: forbid && note("code").as_deref() == Some("gone"),
             text: read::text_of(policy),
             applies: Applies::of(policy),
+            asked: AtomicU32::new(0),
+            guard: OnceLock::new(),
             conditions: OnceLock::new(),
             policy: policy.clone(),
         }
+    }
+
+    /// Whether what it asks first fails. Reading that takes longer than asking Cedar a few times.
+    fn rules_out(&self, facts: &Facts) -> bool {
+        is_warm(&self.asked) && self.guard().rules_out(facts)
+    }
+
+    pub(crate) fn guard(&self) -> &Guard {
+        self.guard.get_or_init(|| Guard::of(&self.policy))
+    }
+
+    /// The policy for requests that its scope admits: without the scope, which Cedar evaluates at more cost than most conditions.
+    fn admitted(&self) -> Option<Policy> {
+        let tree = self.policy.to_pst().ok()?;
+        let (any, clauses) = (pst::PrincipalConstraint::Any, tree.body().clauses().clone());
+        let id = pst::PolicyID(self.id.as_str().into());
+        let bare =
+            pst::Template::new(id, pst::Effect::Forbid, any, pst::ActionConstraint::Any, pst::ResourceConstraint::Any);
+        let bare = bare.try_with_clauses(clauses).ok()?;
+        Policy::from_pst(pst::Policy::Static(bare.try_into().ok()?)).ok()
+    }
+
+    /// Whether it could read `context.now`, from its text: only what holds these letters does, or writes them with an escape, or
+    /// takes the context as a whole.
+    fn may_read_time(&self) -> bool {
+        let whole = |(at, word): (usize, &str)| !self.text.get(at + word.len()..).unwrap_or_default().starts_with('.');
+        self.text.contains("now") || self.text.contains('\\') || self.text.match_indices("context").any(whole)
     }
 
     /// Its conditions one by one, split when first asked for.
     pub(crate) fn conditions(&self) -> &[Condition] {
         self.conditions.get_or_init(|| Condition::split(&self.policy))
     }
+}
+
+/// How often something is asked before time is taken to make it fast: commands that end after a decision or two do not pay.
+pub(crate) const WARM: u32 = 4;
+
+fn is_warm(asked: &AtomicU32) -> bool {
+    asked.fetch_add(1, Ordering::Relaxed) >= WARM
 }
 
 fn hash_of_schema() -> Digest {

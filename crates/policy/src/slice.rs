@@ -3,7 +3,7 @@
 mod cedar;
 mod document;
 
-pub(crate) use cedar::{Names, Slice};
+pub(crate) use cedar::{Clock, Names, Slice};
 pub(crate) use document::{ContextDoc, DocumentError, SliceDoc};
 
 use crate::decide::Advice;
@@ -52,7 +52,7 @@ pub(crate) struct ArtifactFacts {
     pub(crate) residency: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Circumstances {
     pub(crate) now: Timestamp,
     pub(crate) solo: bool,

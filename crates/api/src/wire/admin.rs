@@ -198,21 +198,6 @@ pub struct PolicyCheck {
     pub cases: Option<String>,
 }
 
-/// What a check found.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
-pub struct PolicyChecked {
-    /// No findings, and every case as expected.
-    pub ok: bool,
-    /// Hash of the set that was checked, hexadecimal.
-    pub hash: String,
-    /// Policies checked, the baseline's included.
-    pub policies: u64,
-    /// Cases run.
-    pub cases: u64,
-    /// Each with its file or case and what is wrong.
-    pub findings: Vec<String>,
-}
-
 /// Replace the organisation's part of the set.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct PolicyApply {

@@ -126,7 +126,11 @@ pub enum PolicyCommand {
         /// Cedar files or folders instead of the set in force
         #[arg(long = "policies", value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Exit with 1 if the cases reach less of the organisation's policies
+        #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+        min_coverage: Option<u8>,
     },
+
     /// Say what would be decided and why, without acting; exits with 0 either way
     Explain {
         /// list, read (cat), export (get), write (put), alias (alias set, put --alias), rotate-keys, manage-principals, manage-policy, audit or
@@ -160,9 +164,12 @@ pub enum PolicyCommand {
         /// Move the vault to this program's baseline, with these files, or with those in force
         #[arg(long)]
         baseline: bool,
-        /// The hash of the set this change was made against
+        /// The hash of the set this change was made against [default: the set in force when it is shown what changes]
         #[arg(long, value_name = "HASH")]
         base: Option<String>,
+        /// Show which of these cases would be decided otherwise
+        #[arg(long, value_name = "CASES")]
+        cases: Option<PathBuf>,
     },
 }
 

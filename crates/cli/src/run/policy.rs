@@ -1,11 +1,13 @@
 //! Commands on the policy set.
 
+mod check;
+
 use super::{Context, near, why};
 use crate::args::PolicyCommand;
 use crate::output::{Failure, printable, refusal_text};
 use crate::unlock;
-use api::terms::{Action, Exit, Name, Reference, Selector};
-use api::wire::{BaselineApply, Explain, PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked, Refusal};
+use api::terms::{Action, Name, Reference, Selector};
+use api::wire::{BaselineApply, Explain, PolicyApplied, PolicyApply, PolicyChanges, PolicyCheck, Refusal};
 use client::{Client, Why};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -30,11 +32,11 @@ pub fn policy(context: &Context, command: PolicyCommand) -> Result<u8, Failure> 
         }),
         PolicyCommand::Lint { files } => {
             let sources = if files.is_empty() { None } else { Some(sources(&files)?) };
-            check(context, PolicyCheck { sources, cases: None })
+            check::check(context, PolicyCheck { sources, cases: None }, None)
         }
-        PolicyCommand::Test { cases, files } => {
+        PolicyCommand::Test { cases, files, min_coverage } => {
             let sources = if files.is_empty() { None } else { Some(sources(&files)?) };
-            check(context, PolicyCheck { sources, cases: Some(text(&cases)?) })
+            check::check(context, PolicyCheck { sources, cases: Some(text(&cases)?) }, min_coverage)
         }
         PolicyCommand::Explain { action, reference, class, environment, kind, from, why: args } => {
             let principal = context.global.principal.as_deref().map(unlock::name).transpose()?;
@@ -45,27 +47,43 @@ pub fn policy(context: &Context, command: PolicyCommand) -> Result<u8, Failure> 
             // `--as` says whom it is about; who asks is the owner of the vault.
             context.with_owner(|client| answered(context, &question, &explained(client, &question)?))
         }
-        PolicyCommand::Apply { files, base, baseline: true } => {
-            let sources = if files.is_empty() { None } else { Some(sources(&files)?) };
+        PolicyCommand::Apply { files, base, cases, baseline } => {
+            // Without files, the organisation's policies stay as they are, or nothing was said.
+            let sources = if baseline && files.is_empty() { None } else { Some(sources(&files)?) };
+            let cases = cases.as_deref().map(text).transpose()?;
+            let asked = PolicyCheck { sources: sources.clone(), cases };
             if context.global.dry_run {
-                return check(context, PolicyCheck { sources, cases: None });
+                return check::check(context, asked, None);
             }
-            context.confirmed("This moves the whole vault to the baseline of this program.")?;
-            context.with(|client| applied(context, &client.baseline_apply(BaselineApply { sources, base })?))
-        }
-        PolicyCommand::Apply { files, base, baseline: false } => {
-            let sources = sources(&files)?;
-            if context.global.dry_run {
-                return check(context, PolicyCheck { sources: Some(sources), cases: None });
+            if baseline {
+                context.confirmed("This moves the whole vault to the baseline of this program.")?;
+                let apply = BaselineApply { sources, base };
+                return context.with(|client| applied(context, &client.baseline_apply(apply)?, None));
+            }
+            let changes = context.with_owner(|client| Ok(client.policy_check(asked)?.changes))?;
+            if let Some(changes) = &changes {
+                context.output.say(check::changes_text(changes).trim_end());
             }
             context.confirmed("This replaces the policy set of the whole vault.")?;
-            context.with(|client| applied(context, &client.policy_apply(PolicyApply { sources, base })?))
+            // What was shown is what is replaced, or nothing.
+            let base = base.or_else(|| changes.as_ref().map(|changes| changes.before.clone()));
+            let apply = PolicyApply { sources: sources.unwrap_or_default(), base };
+            context.with(|client| applied(context, &client.policy_apply(apply)?, changes.as_ref()))
         }
     }
 }
 
-fn applied(context: &Context, applied: &PolicyApplied) -> Result<u8, Failure> {
-    context.output.result("policy-applied", applied, || {
+/// What `policy apply` answers.
+#[derive(Debug, serde::Serialize)]
+struct Applied<'a> {
+    #[serde(flatten)]
+    applied: &'a PolicyApplied,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<&'a PolicyChanges>,
+}
+
+fn applied(context: &Context, applied: &PolicyApplied, changes: Option<&PolicyChanges>) -> Result<u8, Failure> {
+    context.output.result("policy-applied", &Applied { applied, changes }, || {
         format!("policy set {} is in force, log entry {}\n", applied.hash, applied.receipt.entry)
     })?;
     Ok(0)
@@ -82,26 +100,6 @@ fn as_put_would(context: &Context, question: Explain) -> Explain {
     }
     let environment = Some(project.environment(question.environment));
     Explain { at_least: project.at_least(question.class), environment, ..question }
-}
-
-fn check(context: &Context, check: PolicyCheck) -> Result<u8, Failure> {
-    context.with_owner(|client| {
-        let checked = client.policy_check(check)?;
-        context.output.result("policy-check", &checked, || checked_text(&checked))?;
-        Ok(if checked.ok { 0 } else { Exit::Error as u8 })
-    })
-}
-
-fn checked_text(checked: &PolicyChecked) -> String {
-    let mut out: String = checked.findings.iter().map(|finding| format!("finding: {}\n", printable(finding))).collect();
-    out.push_str(&format!(
-        "{} policies, {} cases, {} findings (set {})\n",
-        checked.policies,
-        checked.cases,
-        checked.findings.len(),
-        checked.hash,
-    ));
-    out
 }
 
 /// What a question is about: a workspace or `vault`, or a version without its path.

@@ -15,6 +15,7 @@ mod inside;
 mod killed;
 mod mistakes;
 mod outputs;
+mod policies;
 mod prompts;
 mod readme;
 mod rehearsal;

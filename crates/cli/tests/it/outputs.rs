@@ -159,10 +159,20 @@ fn json_of_log_and_policy_is_as_documented() {
     }
     insta::assert_json_snapshot!("policy_show", shown);
     sandbox.write("cases", CASES);
-    insta::assert_json_snapshot!("policy_test", json(&sandbox, &["policy", "test", "cases"]));
+    let tested = json(&sandbox, &["policy", "test", "cases"]);
+    let covered = tested["coverage"]["policies"].as_array().unwrap();
+    insta::assert_json_snapshot!(
+        "policy_covered",
+        covered.iter().find(|policy| policy["policy"] == "clearance").unwrap()
+    );
+    insta::assert_json_snapshot!(
+        "policy_test",
+        { ".coverage.policies" => "[policies]", ".coverage.percent" => "[number]" },
+        tested
+    );
     sandbox.write("wrong-cases", CASES.replace("deny", "allow"));
     let found = sandbox.run(["--format", "json", "policy", "test", "wrong-cases"]).exits(1).json();
-    assert_eq!((found["ok"].as_bool(), found["findings"].as_array().map(Vec::len)), (Some(false), Some(1)), "{found}");
+    assert_eq!((found["ok"].as_bool(), found["failures"].as_array().map(Vec::len)), (Some(false), Some(1)), "{found}");
     sandbox.write("extra.cedar", EXTRA);
     insta::assert_json_snapshot!("policy_apply", json(&sandbox, &["policy", "apply", "extra.cedar", "--yes"]));
 }

@@ -2,10 +2,10 @@
 
 use super::{LoadError, Set, Source};
 use crate::Rules;
-use crate::baseline::{GUARDRAILS, SCHEMA};
+use crate::baseline::{GUARDRAILS, PERMITS, SCHEMA};
 use crate::lint::{Finding, Position, Severity};
 use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use std::sync::OnceLock;
 
@@ -157,7 +157,34 @@ fn id_of(policy: &Policy, source: &Source, rules: Option<&Rules>) -> Result<Stri
 }
 
 fn doubled(id: &str, policy: &Policy, source: &Source) -> Finding {
-    Finding::error("id", source, position_of(policy, source), format!("a second policy `{id}`"))
+    let message = match pinned_ids().contains(id) {
+        true => {
+            format!("`{id}` is a guardrail of the baseline, which is not removed and not replaced: its id is taken")
+        }
+        false => format!("a second policy `{id}`"),
+    };
+    Finding::error("id", source, position_of(policy, source), message)
+}
+
+/// The ids of the guardrails.
+pub(super) fn pinned_ids() -> &'static BTreeSet<String> {
+    static IDS: OnceLock<BTreeSet<String>> = OnceLock::new();
+    IDS.get_or_init(|| GUARDRAILS.iter().flat_map(|(_, text)| policies_of(text)).map(|(id, _)| id).collect())
+}
+
+/// Whether a policy is one of the baseline, word for word.
+pub(crate) fn is_baseline(policy: &Policy) -> bool {
+    static TEXTS: OnceLock<BTreeMap<String, String>> = OnceLock::new();
+    let texts =
+        TEXTS.get_or_init(|| GUARDRAILS.iter().chain(PERMITS).flat_map(|(_, text)| policies_of(text)).collect());
+    policy.annotation("id").and_then(|id| texts.get(id)).is_some_and(|text| *text == text_of(policy))
+}
+
+/// The policies of an embedded file, by id.
+fn policies_of(text: &str) -> Vec<(String, String)> {
+    let parsed = PolicySet::from_str(text).unwrap_or_default();
+    let named = |policy: &Policy| Some((policy.annotation("id")?.to_owned(), text_of(policy)));
+    parsed.policies().filter_map(named).collect()
 }
 
 /// Strict validation against the pinned schema: errors, and warnings as such.

@@ -5,7 +5,7 @@ use crate::slice::{ResourceFacts, Target};
 use api::terms::{Action, PrincipalKind};
 use cedar_policy::{ActionConstraint, EntityTypeName, EntityUid, Policy, PrincipalConstraint, ResourceConstraint};
 
-/// A policy's scope, as far as the index uses it. What it does not understand it lets through.
+/// A policy's scope, exactly: forbids that match are asked for their conditions alone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Applies {
     /// `None`: every action.
@@ -17,7 +17,7 @@ pub(crate) struct Applies {
     never: bool,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 enum PrincipalScope {
     #[default]
     Any,
@@ -25,11 +25,13 @@ enum PrincipalScope {
     Id(String),
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 enum ResourceScope {
     #[default]
     Any,
     Type(ResourceType),
+    /// This entity.
+    Eq(ResourceType, String),
     /// This entity, or anything in it.
     In(ResourceType, String),
     /// Both: of the type, and in the entity.
@@ -37,7 +39,7 @@ enum ResourceScope {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ResourceType {
+pub(crate) enum ResourceType {
     Vault,
     Workspace,
     Artifact,
@@ -62,8 +64,11 @@ impl Applies {
                 Some(of) => applies.resource = ResourceScope::Type(of),
                 None => applies.never = true,
             },
-            // `==` is narrower than `in`; the wider test is safe and there are few such policies.
-            ResourceConstraint::In(uid) | ResourceConstraint::Eq(uid) => match resource_type(uid.type_name()) {
+            ResourceConstraint::Eq(uid) => match resource_type(uid.type_name()) {
+                Some(of) => applies.resource = ResourceScope::Eq(of, id(&uid)),
+                None => applies.never = true,
+            },
+            ResourceConstraint::In(uid) => match resource_type(uid.type_name()) {
                 Some(of) => applies.resource = ResourceScope::In(of, id(&uid)),
                 None => applies.never = true,
             },
@@ -120,6 +125,7 @@ impl Applies {
             && match &self.resource {
                 ResourceScope::Any => true,
                 ResourceScope::Type(of) => is(*of, target),
+                ResourceScope::Eq(of, id) => is(*of, target) && within(*of, id, target),
                 ResourceScope::In(of, id) => within(*of, id, target),
                 ResourceScope::TypeIn(of, parent, id) => is(*of, target) && within(*parent, id, target),
             }
@@ -133,6 +139,74 @@ impl Applies {
     /// Whether it asks for a principal by id, so that nobody else comes near.
     pub(crate) fn is_personal(&self) -> bool {
         matches!(self.principal, PrincipalScope::Id(_))
+    }
+}
+
+impl Applies {
+    /// The id of the one thing that the resource must be or lie in, if the scope names one.
+    pub(crate) fn place(&self) -> Option<&str> {
+        match &self.resource {
+            ResourceScope::Any | ResourceScope::Type(_) => None,
+            ResourceScope::Eq(_, id) | ResourceScope::In(_, id) | ResourceScope::TypeIn(_, _, id) => Some(id),
+        }
+    }
+}
+
+/// For looking at policies without a request.
+impl Applies {
+    /// The types of resources that it may be about.
+    pub(crate) fn types(&self) -> &'static [ResourceType] {
+        use ResourceType::{Artifact, Vault, Workspace};
+        let of = match &self.resource {
+            ResourceScope::Any | ResourceScope::In(Vault, _) => return &[Vault, Workspace, Artifact],
+            ResourceScope::In(Workspace, _) => return &[Workspace, Artifact],
+            ResourceScope::In(Artifact, _) => Artifact,
+            ResourceScope::Type(of) | ResourceScope::Eq(of, _) | ResourceScope::TypeIn(of, _, _) => *of,
+        };
+        match of {
+            Vault => &[Vault],
+            Workspace => &[Workspace],
+            Artifact => &[Artifact],
+        }
+    }
+
+    /// Whether every resource and every single principal that the other's scope names is in this one's.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        use ResourceScope::{Any, Eq, In, Type, TypeIn};
+        let resource = match (&self.resource, &other.resource) {
+            (Any, _) => true,
+            (Type(of), Type(is) | Eq(is, _) | TypeIn(is, _, _)) => of == is,
+            (In(of, id), Eq(is, which)) => of == is && id == which,
+            (In(of, id), TypeIn(_, is, which)) => of == is && id == which,
+            (mine, others) => mine == others,
+        };
+        resource && (!self.is_personal() || self.principal == other.principal)
+    }
+
+    /// Whether the scope admits a principal with this kind and these roles, but for its id.
+    pub(crate) fn admits(&self, kind: PrincipalKind, roles: &[Role]) -> bool {
+        let held = match &self.principal {
+            PrincipalScope::Any | PrincipalScope::Id(_) => true,
+            PrincipalScope::Role(role) => roles.contains(role),
+        };
+        !self.never && held && self.kind.is_none_or(|wanted| wanted == kind)
+    }
+
+    /// Whether it asks for a kind of principal.
+    pub(crate) const fn asks_kind(&self) -> bool {
+        self.kind.is_some()
+    }
+}
+
+impl<'a> Target<'a> {
+    /// The ids of the resource and of all that it lies in.
+    pub(crate) fn places(&self) -> impl Iterator<Item = &'a str> {
+        let (inner, outer) = match self.resource {
+            ResourceFacts::Vault => (None, None),
+            ResourceFacts::Workspace(id) => (Some(id), None),
+            ResourceFacts::Artifact(artifact) => (Some(&artifact.workspace), Some(&artifact.id)),
+        };
+        inner.into_iter().chain(outer).map(String::as_str).chain([self.vault])
     }
 }
 
@@ -159,12 +233,7 @@ fn id(uid: &EntityUid) -> String {
 }
 
 fn kind(name: &EntityTypeName) -> Option<PrincipalKind> {
-    match name.to_string().as_str() {
-        "User" => Some(PrincipalKind::User),
-        "Service" => Some(PrincipalKind::Service),
-        "Workload" => Some(PrincipalKind::Workload),
-        _ => None,
-    }
+    super::guard::kind(&name.to_string())
 }
 
 fn resource_type(name: &EntityTypeName) -> Option<ResourceType> {

@@ -5,6 +5,7 @@ use super::{ArtifactFacts, Circumstances, Facts, PrincipalFacts, ResourceFacts};
 use crate::role::Role;
 use api::terms::{Class, PrincipalKind, Timestamp, WordError};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// Why bytes are no slice or context.
 #[derive(Debug, thiserror::Error)]
@@ -19,34 +20,34 @@ pub(crate) enum DocumentError {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Uid {
-    id: String,
+pub(crate) struct Uid<'a> {
+    id: Cow<'a, str>,
     #[serde(rename = "type")]
-    type_name: String,
+    type_name: Cow<'a, str>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct SliceDoc {
-    action: Uid,
-    entities: Vec<EntityDoc>,
-    principal: Uid,
-    resource: Uid,
+pub(crate) struct SliceDoc<'a> {
+    action: Uid<'a>,
+    entities: Vec<EntityDoc<'a>>,
+    principal: Uid<'a>,
+    resource: Uid<'a>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct EntityDoc {
-    attrs: Attrs,
-    parents: Vec<Uid>,
-    uid: Uid,
+struct EntityDoc<'a> {
+    attrs: Attrs<'a>,
+    parents: Vec<Uid<'a>>,
+    uid: Uid<'a>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum Attrs {
-    Principal(PrincipalAttrs),
-    Artifact(ArtifactAttrs),
+enum Attrs<'a> {
+    Principal(PrincipalAttrs<'a>),
+    Artifact(ArtifactAttrs<'a>),
     None(NoAttrs),
 }
 
@@ -56,74 +57,78 @@ struct NoAttrs {}
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PrincipalAttrs {
+struct PrincipalAttrs<'a> {
     active: bool,
     clearance: u8,
-    envs: Vec<String>,
-    roles: Vec<String>,
+    envs: Vec<Cow<'a, str>>,
+    roles: Vec<Cow<'a, str>>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ArtifactAttrs {
+struct ArtifactAttrs<'a> {
     class: u8,
-    env: String,
-    kind: String,
-    owner: String,
+    env: Cow<'a, str>,
+    kind: Cow<'a, str>,
+    owner: Cow<'a, str>,
     quarantined: bool,
-    residency: Vec<String>,
-    workspace: EntityRef,
+    residency: Vec<Cow<'a, str>>,
+    workspace: EntityRef<'a>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct EntityRef {
-    __entity: Uid,
+struct EntityRef<'a> {
+    __entity: Uid<'a>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ContextDoc {
-    approved: Vec<String>,
-    auth: String,
+pub(crate) struct ContextDoc<'a> {
+    approved: Vec<Cow<'a, str>>,
+    auth: Cow<'a, str>,
     confirmed: bool,
-    mfa: MfaDoc,
-    now: Extension,
+    mfa: MfaDoc<'a>,
+    now: Extension<'a>,
     own: bool,
     reasoned: bool,
-    region: String,
-    roots: Vec<String>,
+    region: Cow<'a, str>,
+    roots: Vec<Cow<'a, str>>,
     solo: bool,
     task: bool,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct MfaDoc {
-    age: Extension,
+struct MfaDoc<'a> {
+    age: Extension<'a>,
     applicable: bool,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Extension {
-    __extn: Call,
+struct Extension<'a> {
+    __extn: Call<'a>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Call {
-    arg: String,
+struct Call<'a> {
+    arg: Cow<'a, str>,
     #[serde(rename = "fn")]
-    function: String,
+    function: Cow<'a, str>,
 }
 
-fn uid(type_name: &str, id: &str) -> Uid {
-    Uid { id: id.to_owned(), type_name: type_name.to_owned() }
+fn uid<'a>(type_name: &'a str, id: &'a str) -> Uid<'a> {
+    Uid { id: id.into(), type_name: type_name.into() }
 }
 
-fn extension(function: &str, arg: String) -> Extension {
-    Extension { __extn: Call { arg, function: function.to_owned() } }
+fn extension(function: &str, arg: String) -> Extension<'_> {
+    Extension { __extn: Call { arg: arg.into(), function: function.into() } }
+}
+
+fn texts(texts: &[String]) -> Vec<Cow<'_, str>> {
+    texts.iter().map(|text| Cow::from(text.as_str())).collect()
 }
 
 /// The Cedar type of a principal.
@@ -135,8 +140,8 @@ pub(super) const fn principal_type(kind: PrincipalKind) -> &'static str {
     }
 }
 
-impl SliceDoc {
-    pub(crate) fn of(facts: &Facts) -> Self {
+impl<'a> SliceDoc<'a> {
+    pub(crate) fn of(facts: &'a Facts) -> Self {
         let vault = || uid("Vault", &facts.vault);
         let bare = |uid, parents| EntityDoc { attrs: Attrs::None(NoAttrs {}), parents, uid };
         let mut entities = vec![principal_doc(&facts.principal)];
@@ -162,28 +167,28 @@ impl SliceDoc {
     }
 }
 
-fn principal_doc(facts: &PrincipalFacts) -> EntityDoc {
+fn principal_doc(facts: &PrincipalFacts) -> EntityDoc<'_> {
     EntityDoc {
         attrs: Attrs::Principal(PrincipalAttrs {
             active: facts.active,
             clearance: facts.clearance.number(),
-            envs: facts.envs.iter().map(|env| env.word().to_owned()).collect(),
-            roles: facts.roles.iter().map(|role| role.word().to_owned()).collect(),
+            envs: facts.envs.iter().map(|env| env.word().into()).collect(),
+            roles: facts.roles.iter().map(|role| role.word().into()).collect(),
         }),
         parents: facts.roles.iter().map(|role| uid("Role", role.word())).collect(),
         uid: uid(principal_type(facts.kind), &facts.id),
     }
 }
 
-fn artifact_doc(facts: &ArtifactFacts, vault: Uid) -> EntityDoc {
+fn artifact_doc<'a>(facts: &'a ArtifactFacts, vault: Uid<'a>) -> EntityDoc<'a> {
     EntityDoc {
         attrs: Attrs::Artifact(ArtifactAttrs {
             class: facts.class.number(),
-            env: facts.env.word().to_owned(),
-            kind: facts.kind.word().to_owned(),
-            owner: facts.owner.clone(),
+            env: facts.env.word().into(),
+            kind: facts.kind.word().into(),
+            owner: facts.owner.as_str().into(),
             quarantined: facts.quarantined,
-            residency: facts.residency.clone(),
+            residency: texts(&facts.residency),
             workspace: EntityRef { __entity: uid("Workspace", &facts.workspace) },
         }),
         parents: vec![uid("Workspace", &facts.workspace), vault],
@@ -191,11 +196,11 @@ fn artifact_doc(facts: &ArtifactFacts, vault: Uid) -> EntityDoc {
     }
 }
 
-impl ContextDoc {
-    pub(crate) fn of(context: &Circumstances) -> Self {
+impl<'a> ContextDoc<'a> {
+    pub(crate) fn of(context: &'a Circumstances) -> Self {
         Self {
-            approved: context.approved.clone(),
-            auth: context.auth.word().to_owned(),
+            approved: texts(&context.approved),
+            auth: context.auth.word().into(),
             confirmed: context.confirmed,
             mfa: MfaDoc {
                 age: extension("duration", format!("{}ms", context.mfa_age_millis)),
@@ -204,8 +209,8 @@ impl ContextDoc {
             now: extension("datetime", context.now.to_string()),
             own: context.own,
             reasoned: context.reasoned,
-            region: context.region.clone(),
-            roots: context.roots.iter().map(|root| root.word().to_owned()).collect(),
+            region: context.region.as_str().into(),
+            roots: context.roots.iter().map(|root| root.word().into()).collect(),
             solo: context.solo,
             task: context.task,
         }
@@ -215,17 +220,19 @@ impl ContextDoc {
 impl Facts {
     /// The facts of which these are the documents. The caller writes them again and compares.
     pub(crate) fn read(slice: &[u8], context: &[u8]) -> Result<Self, DocumentError> {
-        let slice: SliceDoc = serde_json::from_slice(slice)?;
-        let context: ContextDoc = serde_json::from_slice(context)?;
+        let slice: SliceDoc<'_> = serde_json::from_slice(slice)?;
+        let context: ContextDoc<'_> = serde_json::from_slice(context)?;
         let mut entities = slice.entities.into_iter();
         let first = entities.next().ok_or(DocumentError::Shape)?;
         let second = entities.next().ok_or(DocumentError::Shape)?;
         let last = entities.next_back();
-        let vault = last.as_ref().unwrap_or(&second).uid.id.clone();
-        let resource = match (slice.resource.type_name.as_str(), second.attrs) {
+        let vault = last.as_ref().unwrap_or(&second).uid.id.clone().into_owned();
+        let resource = match (&*slice.resource.type_name, second.attrs) {
             ("Vault", Attrs::None(_)) => ResourceFacts::Vault,
-            ("Workspace", Attrs::None(_)) => ResourceFacts::Workspace(slice.resource.id),
-            ("Artifact", Attrs::Artifact(attrs)) => ResourceFacts::Artifact(read_artifact(slice.resource.id, attrs)?),
+            ("Workspace", Attrs::None(_)) => ResourceFacts::Workspace(slice.resource.id.into_owned()),
+            ("Artifact", Attrs::Artifact(attrs)) => {
+                ResourceFacts::Artifact(read_artifact(slice.resource.id.into_owned(), attrs)?)
+            }
             _ => return Err(DocumentError::Shape),
         };
         Ok(Self {
@@ -242,11 +249,11 @@ fn read_class(number: u8) -> Result<Class, DocumentError> {
     Class::from_number(number).ok_or(DocumentError::Shape)
 }
 
-fn read_principal(uid: Uid, attrs: Attrs) -> Result<PrincipalFacts, DocumentError> {
+fn read_principal(uid: Uid<'_>, attrs: Attrs<'_>) -> Result<PrincipalFacts, DocumentError> {
     let Attrs::Principal(attrs) = attrs else { return Err(DocumentError::Shape) };
     let kind = PrincipalKind::ALL.iter().copied().find(|kind| principal_type(*kind) == uid.type_name);
     Ok(PrincipalFacts {
-        id: uid.id,
+        id: uid.id.into_owned(),
         kind: kind.ok_or(DocumentError::Shape)?,
         clearance: read_class(attrs.clearance)?,
         active: attrs.active,
@@ -255,20 +262,24 @@ fn read_principal(uid: Uid, attrs: Attrs) -> Result<PrincipalFacts, DocumentErro
     })
 }
 
-fn read_artifact(id: String, attrs: ArtifactAttrs) -> Result<ArtifactFacts, DocumentError> {
+fn read_artifact(id: String, attrs: ArtifactAttrs<'_>) -> Result<ArtifactFacts, DocumentError> {
     Ok(ArtifactFacts {
         id,
-        workspace: attrs.workspace.__entity.id,
+        workspace: attrs.workspace.__entity.id.into_owned(),
         class: read_class(attrs.class)?,
         env: attrs.env.parse()?,
         kind: attrs.kind.parse()?,
-        owner: attrs.owner,
+        owner: attrs.owner.into_owned(),
         quarantined: attrs.quarantined,
-        residency: attrs.residency,
+        residency: owned(attrs.residency),
     })
 }
 
-fn read_context(doc: ContextDoc) -> Result<Circumstances, DocumentError> {
+fn owned(texts: Vec<Cow<'_, str>>) -> Vec<String> {
+    texts.into_iter().map(Cow::into_owned).collect()
+}
+
+fn read_context(doc: ContextDoc<'_>) -> Result<Circumstances, DocumentError> {
     let age = doc.mfa.age.__extn.arg;
     let millis = age.strip_suffix("ms").and_then(|digits| digits.parse().ok()).ok_or(DocumentError::Shape)?;
     Ok(Circumstances {
@@ -278,12 +289,12 @@ fn read_context(doc: ContextDoc) -> Result<Circumstances, DocumentError> {
         own: doc.own,
         mfa_applicable: doc.mfa.applicable,
         mfa_age_millis: millis,
-        approved: doc.approved,
+        approved: owned(doc.approved),
         task: doc.task,
         reasoned: doc.reasoned,
         confirmed: doc.confirmed,
         roots: doc.roots.iter().map(|root| root.parse()).collect::<Result<_, _>>()?,
-        region: doc.region,
+        region: doc.region.into_owned(),
     })
 }
 

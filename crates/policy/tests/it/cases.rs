@@ -1,7 +1,7 @@
 //! Case files.
 
 use crate::facts::baseline;
-use policy::{CaseError, Report, test};
+use policy::{CaseError, Report, Set, Source, test};
 
 const EXAMPLES: &[(&str, &str)] = &[
     ("solo.json", include_str!("../../../../examples/policies/solo.json")),
@@ -56,4 +56,61 @@ fn what_is_no_case_file_is_refused() {
     assert!(matches!(test(baseline(), &unknown), Err(CaseError::Unknown { .. })));
     let big = " ".repeat(Report::MAX_LEN_BYTES + 1);
     assert!(matches!(test(baseline(), &big), Err(CaseError::TooLarge)));
+}
+
+#[test]
+fn coverage_counts_what_cases_reached() {
+    let own = "@id(\"own-read\") permit (principal in Role::\"member\", action == Action::\"read\", resource is Artifact)
+        when { resource.class <= 1 && context.task } unless { resource.quarantined };
+        @id(\"own-alias\") forbid (principal, action == Action::\"alias\", resource is Artifact) when { context.solo };";
+    let mut sources = Set::baseline_sources();
+    sources.push(Source { name: "own".to_owned(), text: own.to_owned() });
+    let set = Set::load(&sources).unwrap();
+    let cases = |more: &str| {
+        format!(
+            r#"{{"principals": {{"ann": {{"clearance": "internal", "roles": {{"lab": ["member"]}}}}}},
+            "artifacts": {{"net": {{"workspace": "lab", "class": "internal"}}, "sick": {{"workspace": "lab", "class": "confidential", "quarantined": true}}}},
+            "cases": [{{"name": "a", "principal": "ann", "action": "read", "resource": {{"artifact": "net"}}, "context": {{"task": true}}, "expect": "allow"}}{more}]}}"#
+        )
+    };
+    let report = test(&set, &cases("")).unwrap();
+    let own =
+        |report: &Report| report.coverage.policies.iter().filter(|policy| policy.own).cloned().collect::<Vec<_>>();
+    let [alias, read] = &own(&report)[..] else { panic!("{report:?}") };
+    assert_eq!(
+        (alias.policy.as_str(), alias.determined, alias.conditions[0].held + alias.conditions[0].failed),
+        ("own-alias", 0, 0)
+    );
+    let seen = |covered: &policy::Covered| {
+        covered.conditions.iter().map(|seen| (seen.condition.clone(), seen.held, seen.failed)).collect::<Vec<_>>()
+    };
+    let wanted = [("resource.class <= 1", 1, 0), ("context.task", 1, 0), ("resource.quarantined", 0, 1)];
+    assert_eq!(seen(read), wanted.map(|(text, held, failed)| (text.to_owned(), held, failed)));
+    // Four of ten: one of two policies, three of eight sides of conditions.
+    assert_eq!(report.coverage.percent, 40);
+    let more = r#", {"name": "b", "principal": "ann", "action": "read", "resource": {"artifact": "sick"}, "expect": "deny"},
+        {"name": "c", "principal": "ann", "action": "alias", "resource": {"artifact": "net"}, "context": {"mode": "solo"}, "expect": "deny"}"#;
+    let report = test(&set, &cases(more)).unwrap();
+    assert_eq!((report.cases, report.failures.len()), (3, 0), "{report:?}");
+    assert_eq!(report.coverage.percent, 90, "all but `context.solo` being false: {:?}", own(&report));
+    assert_eq!(report.answers[1], ("b".to_owned(), "deny by clearance presence-confidential quarantine".to_owned()));
+    let bare = test(baseline(), &cases("")).unwrap();
+    assert!(bare.coverage.percent > 0 && bare.coverage.percent < 50, "of the baseline, if there are no own policies");
+}
+
+#[test]
+fn what_changes_between_two_sets_is_told_by_id() {
+    let with = |text: &str| {
+        let mut sources = Set::baseline_sources();
+        sources.push(Source { name: "own".to_owned(), text: text.to_owned() });
+        Set::load(&sources).unwrap()
+    };
+    let scope = "permit (principal, action == Action::\"read\", resource is Artifact)";
+    let before = with(&format!("@id(\"a\") {scope}; @id(\"b\") {scope}; @id(\"c\") {scope};"));
+    let after = with(&format!("@id(\"b\") {scope} when {{ context.solo }};\n@id(\"c\") {scope}; @id(\"d\") {scope};"));
+    let changes = before.changes(&after);
+    assert_eq!(
+        (changes.added, changes.removed, changes.changed),
+        (vec!["d".into()], vec!["a".into()], vec!["b".into()])
+    );
 }

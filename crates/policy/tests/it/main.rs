@@ -8,5 +8,7 @@ mod fails_closed;
 mod linting;
 mod loading;
 mod matrix;
+mod playground;
 mod replaying;
+mod table;
 mod tables;

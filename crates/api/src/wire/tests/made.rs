@@ -215,7 +215,14 @@ structs! {
     PolicyApplied { hash receipt }
     PolicyApply { sources base }
     PolicyCheck { sources cases }
-    PolicyChecked { ok hash policies cases findings }
+    PolicyChanges { before added removed changed decisions }
+    PolicyChecked { ok hash policies cases findings failures coverage changes }
+    PolicyCoverage { percent policies }
+    PolicyCovered { policy own determined conditions }
+    PolicyFinding { severity rule file line column policy what why mend }
+    CaseFailure { case expected got why }
+    ConditionCovered { condition held failed }
+    DecisionChange { case before after }
     PolicyShown { hash sources }
     PrincipalAdd { name kind clearance grants revoke suspended change }
     PrincipalItem { id name kind clearance suspended grants }

@@ -96,10 +96,10 @@ fn apply_shows_what_changes_before_it_asks() {
     let dry = String::from_utf8(sandbox.run(args.iter().chain(&["--dry-run"])).exits(0).stdout).unwrap();
     assert!(dry.contains("+ freeze\n"), "{dry}");
     sandbox.write("f", "1");
-    sandbox.run(["put", "f", "lab/a", "--env", "prod"]).exits(0);
+    sandbox.run(["put", "f", "lab/a", "--env", "prod", "--class", "internal"]).exits(0);
     let applied = sandbox.run(["--format", "json"].iter().chain(&args).chain(&["--yes"])).exits(0).json();
     assert_eq!(applied["changes"]["added"], serde_json::json!(["freeze"]), "{applied}");
-    assert!(sandbox.run(["put", "f", "lab/b", "--env", "prod"]).code == 5);
+    assert!(sandbox.run(["put", "f", "lab/b", "--env", "prod", "--class", "internal"]).code == 5);
     sandbox.write("own.cedar", freeze("resource.env == \"staging\""));
     let changed = sandbox.run(["policy", "apply", "own.cedar", "--yes"]).exits(0);
     assert!(changed.stderr.contains("~ freeze"), "{}", changed.stderr);

@@ -541,7 +541,7 @@ fn of_500_policies_that_err_those_that_are_asked_deny_and_are_named() {
         let named: Vec<&str> = answer.near_misses.iter().map(|miss| miss.policy.as_str()).collect();
         assert_eq!(named, ["own-03-0", "own-03-1"]);
         assert_eq!(answer.errors.len(), 2);
-        assert_eq!(answer.near_misses[0].held, "11 of 13");
+        assert_eq!(answer.near_misses[0].held, "13 of 15");
         assert_eq!((answer.code, answer.advice.len()), (Some(Code::Denied), 0));
     }
     let mut elsewhere = plain_query();

@@ -25,7 +25,10 @@ pub(super) fn check(entries: &[Entry], entry: &Entry, place: &mut Place<'_>) {
     if entry.effect != Effect::Permit {
         return;
     }
-    let others = || entries.iter().filter(|other| other.id != entry.id && other.applies.covers(&entry.applies));
+    // What an organisation adds may make a permit of the baseline idle: that is what it is for.
+    let counts = |other: &Entry| is_baseline(&other.policy) || !is_baseline(&entry.policy);
+    let covers = |other: &Entry| other.id != entry.id && other.applies.covers(&entry.applies);
+    let others = || entries.iter().filter(|other| covers(other) && counts(other));
     let always = |other: &&Entry| !possible(entry, Some(other));
     if let Some(forbid) = others().filter(|other| other.effect == Effect::Forbid).find(always) {
         place.warn("forbidden", format!("`{}` forbids whatever it permits", forbid.id));

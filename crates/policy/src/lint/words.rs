@@ -17,10 +17,12 @@ pub(super) fn check(policy: &Policy, place: &mut Place<'_>) {
 }
 
 fn look(expr: &pst::Expr, place: &mut Place<'_>) {
-    if let pst::Expr::BinaryOp { op, left, right } = expr {
+    if let pst::Expr::BinaryOp { op, left, right } = expr
+        && compares(*op)
+    {
         for (fact, value) in [(left, right), (right, left)] {
             if let Some(fact) = Fact::of(fact) {
-                compared(fact, *op, value, place);
+                compared(fact, value, place);
             }
         }
     }
@@ -40,14 +42,16 @@ fn look(expr: &pst::Expr, place: &mut Place<'_>) {
     }
 }
 
-fn compared(fact: Fact, op: pst::BinaryOp, value: &pst::Expr, place: &mut Place<'_>) {
+const fn compares(op: pst::BinaryOp) -> bool {
+    use pst::BinaryOp::{Contains, ContainsAll, ContainsAny, Eq, Greater, GreaterEq, Less, LessEq, NotEq};
+    matches!(op, Eq | NotEq | Less | LessEq | Greater | GreaterEq | Contains | ContainsAll | ContainsAny)
+}
+
+fn compared(fact: Fact, value: &pst::Expr, place: &mut Place<'_>) {
     let Some((name, words)) = vocabulary(fact) else {
         if let (Fact::Class | Fact::Clearance, pst::Expr::Literal(pst::Literal::Long(number))) = (fact, value) {
             if !(0..=3).contains(number) {
-                place.warn(
-                    "word",
-                    format!("{number} is no class: 0 public, 1 internal, 2 confidential, 3 restricted ({op:?})"),
-                );
+                place.warn("word", format!("{number} is no class: 0 public, 1 internal, 2 confidential, 3 restricted"));
             }
         }
         return;

@@ -56,6 +56,8 @@ fn of_context(name: &str, facts: &Facts) -> Option<String> {
             [] => "no approval is given".to_owned(),
             rules => listed("approvals given are", rules),
         }),
+        "solo" if context.solo => Some("the vault is solo".to_owned()),
+        "solo" => Some("the vault is not solo".to_owned()),
         "task" => unless(context.task, "no open task of yours covers it"),
         "reasoned" => unless(context.reasoned, "no reason is given"),
         "confirmed" => unless(context.confirmed, "its name is not confirmed"),

@@ -117,7 +117,7 @@ fn what_never_matches_is_unused() {
     for condition in [
         "when { resource.class > 1 && resource.class < 3 && context.task }",
         "when { resource.owner != \"\" && resource.owner != \"x\" && context.own }",
-        "when { resource.residency.containsAll([\"eu\", \"us\"]) && !resource.residency.contains(context.region) && context.own }",
+        "when { resource.residency.containsAll([\"eu\", \"us\"]) && resource.residency.contains(context.region) && context.own }",
         "when { context.mfa.age < duration(\"1h\") && context.mfa.age > duration(\"2h\") && context.own }",
     ] {
         let policy = format!("permit (principal in Role::\"auditor\", {READ}) {condition};");

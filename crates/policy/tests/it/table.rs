@@ -145,9 +145,7 @@ fn conditions(out: &mut String) {
             let role = if mode == Mode::Solo { Role::Owner } else { Role::Steward };
             let of_class: Vec<BTreeSet<usize>> =
                 Class::ALL.iter().map(|class| wanted(action, *class, role, mode)).collect();
-            let shared = of_class.iter().skip(1).fold(of_class[1].clone(), |all, one| &all & one);
-            let every: BTreeSet<usize> =
-                if of_class[0].is_superset(&(&shared & &of_class[0])) { &shared & &of_class[0] } else { shared };
+            let every = of_class.iter().skip(1).fold(of_class[0].clone(), |all, one| &all & one);
             let cell = |lacks: &BTreeSet<usize>| match lacks.len() {
                 0 => "-".to_owned(),
                 _ => lacks.iter().map(|at| LACKS[*at].0).collect::<Vec<_>>().join("; "),

@@ -49,10 +49,10 @@ const fn compares(op: pst::BinaryOp) -> bool {
 
 fn compared(fact: Fact, value: &pst::Expr, place: &mut Place<'_>) {
     let Some((name, words)) = vocabulary(fact) else {
-        if let (Fact::Class | Fact::Clearance, pst::Expr::Literal(pst::Literal::Long(number))) = (fact, value) {
-            if !(0..=3).contains(number) {
-                place.warn("word", format!("{number} is no class: 0 public, 1 internal, 2 confidential, 3 restricted"));
-            }
+        if let (Fact::Class | Fact::Clearance, pst::Expr::Literal(pst::Literal::Long(number))) = (fact, value)
+            && !(0..=3).contains(number)
+        {
+            place.warn("word", format!("{number} is no class: 0 public, 1 internal, 2 confidential, 3 restricted"));
         }
         return;
     };

@@ -6,7 +6,14 @@ use std::fmt::Display;
 /// The facts behind a condition that failed, or the condition itself when there are no words for them.
 pub(super) fn of(source: &str, paths: &[String], facts: &Facts) -> String {
     let known: Vec<String> = paths.iter().filter_map(|path| fact(path, source, facts)).collect();
-    if known.is_empty() { format!("`{source}` does not hold") } else { known.join(", ") }
+    match known.is_empty() {
+        false => known.join(", "),
+        // What lifts a guardrail alone is no way for a team: it is told where nothing else is.
+        true if paths.iter().any(|path| path == "context.solo") => {
+            format!("the vault is {}solo", if facts.context.solo { "" } else { "not " })
+        }
+        true => format!("`{source}` does not hold"),
+    }
 }
 
 fn fact(path: &str, source: &str, facts: &Facts) -> Option<String> {
@@ -56,8 +63,6 @@ fn of_context(name: &str, facts: &Facts) -> Option<String> {
             [] => "no approval is given".to_owned(),
             rules => listed("approvals given are", rules),
         }),
-        "solo" if context.solo => Some("the vault is solo".to_owned()),
-        "solo" => Some("the vault is not solo".to_owned()),
         "task" => unless(context.task, "no open task of yours covers it"),
         "reasoned" => unless(context.reasoned, "no reason is given"),
         "confirmed" => unless(context.confirmed, "its name is not confirmed"),

@@ -1,5 +1,5 @@
 //! What grants cost a decision: `policy explain` as a command to the keeper, hydration from its tables included, with no grants of
-//! others and with 100,000, and by one who holds 1, 64 and 1,024 of its own. The grants of others are copied in SQL, as rows that are
+//! others and with 100,000, and by one who holds 1, 64 and 256 of its own, which is the most. The grants of others are copied in SQL, as rows that are
 //! found past and never read.
 //!
 //! `cargo bench -p strongroom-keeper --bench grants [-- GRANTS]`
@@ -17,7 +17,7 @@ use world::{Client, Put, World, name};
 fn main() {
     let grants = std::env::args().filter_map(|arg| arg.parse().ok()).next().unwrap_or(100_000_usize);
     let world = World::new(Mode::Rehearsal);
-    let people = [("one", 1), ("some", 64), ("many", 1_000)];
+    let people = [("one", 1), ("some", 64), ("many", 256)];
     {
         let keeper = world.open();
         let client = Client::new(&keeper, &world, None);

@@ -59,9 +59,9 @@ fn grown_with(policies: usize, condition: &str) -> (Set, String) {
     let base = Set::load(&sources).unwrap().ids().count();
     let mut text = String::new();
     for n in 0..policies.saturating_sub(base) {
-        let place = format!("{:02x}", if n % 32 == 0 { 0x1a } else { 0x20 + n % 200 }).repeat(16);
+        let place = format!("{:02x}", if n.is_multiple_of(32) { 0x1a } else { 0x20 + n % 200 }).repeat(16);
         let action = ["read", "export", "write", "alias"].get(n / 32 % 4).unwrap_or(&"read");
-        let effect = if n % 5 == 0 { "forbid" } else { "permit" };
+        let effect = if n.is_multiple_of(5) { "forbid" } else { "permit" };
         text += &format!(
             "@id(\"own-{n}\") {effect} (principal in Role::\"reader\", action in [Action::\"{action}\", \
              Action::\"read\"], resource is Artifact in Workspace::\"{place}\")\nwhen {{ {condition} }};\n"

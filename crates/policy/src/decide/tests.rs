@@ -480,7 +480,7 @@ fn poorer_slices(slice: &Slice, entities: &Value, context: &Value) -> Vec<Slice>
 fn many(condition: &str) -> Set {
     let policy = |n: u8, place: u8| {
         let place = hex::encode(id(place));
-        let effect = if n % 2 == 0 { "permit" } else { "forbid" };
+        let effect = if n.is_multiple_of(2) { "permit" } else { "forbid" };
         format!(
             "@id(\"own-{place:.2}-{n}\") {effect} (principal, action == Action::\"read\", \
              resource is Artifact in Workspace::\"{place}\") when {{ {condition} }};\n"

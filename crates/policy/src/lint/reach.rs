@@ -95,10 +95,7 @@ type Change = Box<dyn Fn(&mut Facts)>;
 /// Everything that a fact may be, as far as policies that mention these texts can tell; none if that is too much.
 fn axis(fact: Fact, texts: &[String]) -> Option<Vec<Change>> {
     fn each<T: Copy + 'static>(all: &[T], set: fn(&mut Facts, T)) -> Vec<Change> {
-        all.iter()
-            .map(|value| *value)
-            .map(|value| Box::new(move |facts: &mut Facts| set(facts, value)) as Change)
-            .collect()
+        all.iter().copied().map(|value| Box::new(move |facts: &mut Facts| set(facts, value)) as Change).collect()
     }
     fn owned<T: Clone + 'static>(all: Vec<T>, set: fn(&mut Facts, T)) -> Vec<Change> {
         all.into_iter().map(|value| Box::new(move |facts: &mut Facts| set(facts, value.clone())) as Change).collect()

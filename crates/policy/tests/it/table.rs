@@ -122,6 +122,10 @@ const LACKS: &[Lack] = &[
     ("approval by a steward and an owner", |q| q.context.approvals.clear()),
 ];
 
+fn words(lack: usize) -> &'static str {
+    LACKS.get(lack).map_or("", |(words, _)| words)
+}
+
 fn artifact_of(query: &mut Query) -> &mut policy::Artifact {
     match &mut query.resource {
         Resource::Artifact(artifact) => artifact,
@@ -145,10 +149,10 @@ fn conditions(out: &mut String) {
             let role = if mode == Mode::Solo { Role::Owner } else { Role::Steward };
             let of_class: Vec<BTreeSet<usize>> =
                 Class::ALL.iter().map(|class| wanted(action, *class, role, mode)).collect();
-            let every = of_class.iter().skip(1).fold(of_class[0].clone(), |all, one| &all & one);
+            let every = of_class.iter().cloned().reduce(|all, one| &all & &one).unwrap();
             let cell = |lacks: &BTreeSet<usize>| match lacks.len() {
                 0 => "-".to_owned(),
-                _ => lacks.iter().map(|at| LACKS[*at].0).collect::<Vec<_>>().join("; "),
+                _ => lacks.iter().map(|at| words(*at)).collect::<Vec<_>>().join("; "),
             };
             let _ = write!(out, "| {action} | {} |", cell(&every));
             for lacks in &of_class {
@@ -190,7 +194,7 @@ fn wanted(action: Action, class: Class, role: Role, mode: Mode) -> BTreeSet<usiz
     };
     let mut found: BTreeSet<usize> = LACKS.iter().enumerate().filter_map(lacking).collect();
     // The shortest span says it.
-    let presence: Vec<usize> = found.iter().copied().filter(|at| LACKS[*at].0.starts_with("presence")).collect();
+    let presence: Vec<usize> = found.iter().copied().filter(|at| words(*at).starts_with("presence")).collect();
     let strictest = presence.iter().copied().max();
     found.retain(|at| !presence.contains(at) || Some(*at) == strictest);
     found

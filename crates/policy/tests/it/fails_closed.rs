@@ -22,7 +22,8 @@ fn a_policy_that_errs_denies_whatever_its_effect() {
         assert!(!answer.allowed, "{effect}");
         assert!(answer.errors.len() == 1 && answer.errors[0].starts_with("errs: "), "{:?}", answer.errors);
         assert_eq!(answer.code, Some(Code::Denied));
-        assert!(answer.advice.is_empty() && answer.near_misses.is_empty());
+        let named: Vec<&str> = answer.near_misses.iter().map(|miss| miss.policy.as_str()).collect();
+        assert!(answer.advice.is_empty() && named == ["errs"], "it is named: {:?}", answer.near_misses);
         let elsewhere = decide(&set, &query(Action::Export, Class::Public));
         assert!(elsewhere.allowed, "it does not speak of export");
     }

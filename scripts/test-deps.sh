@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and this machine lacks: PostgreSQL (second engine), Go with x/mod (independent log
-# verifier), Python packages (independent decryptor, in target/venv), faketime (a clock that is wrong).
+# verifier), Python packages (independent decryptor, in target/venv), faketime (a clock that is wrong), age and
+# ssh-keygen (who opens what is shared), unshare (namespaces).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,6 +11,9 @@ command -v go >/dev/null || packages+=(golang-go)
 dpkg -s golang-golang-x-mod-dev >/dev/null 2>&1 || packages+=(golang-golang-x-mod-dev)
 command -v python3 >/dev/null || packages+=(python3)
 python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
+command -v age >/dev/null || packages+=(age)
+command -v ssh-keygen >/dev/null || packages+=(openssh-client)
+command -v unshare >/dev/null || packages+=(util-linux)
 command -v faketime >/dev/null || packages+=(faketime)
 command -v g++ >/dev/null || packages+=(g++)
 

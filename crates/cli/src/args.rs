@@ -13,6 +13,8 @@ pub use admin::{
 };
 pub use alias::AliasCommand;
 pub use audit::{AuditCommand, AuditQueryArgs};
+#[cfg(feature = "share")]
+pub use data::ShareArgs;
 pub use data::{CatArgs, GetArgs, HistoryArgs, LsArgs, PutArgs, ReasonArgs, VerifyArgs};
 pub use run::{RoomArg, RunArgs};
 pub use value::{Asserted, ByteRange, Duration, Expected, Size, Tag};
@@ -174,6 +176,9 @@ pub enum Command {
     Put(PutArgs),
     /// Open a version onto the disk
     Get(GetArgs),
+    /// Export a version for others, as an age file: it cannot be recalled
+    #[cfg(feature = "share")]
+    Share(ShareArgs),
     /// Write a file of a version to standard output
     Cat(CatArgs),
     /// Run a command over versions in memory, and seal what it makes

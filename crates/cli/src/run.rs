@@ -9,6 +9,8 @@ mod init;
 mod jobs;
 mod near;
 mod policy;
+#[cfg(feature = "share")]
+mod share;
 
 use crate::args::{Cli, Command, Format, Global, When};
 use crate::config::Config;
@@ -45,6 +47,8 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Init(args) => init::init(context, &args),
         Command::Put(args) => data::put(context, args),
         Command::Get(args) => data::get(context, &args),
+        #[cfg(feature = "share")]
+        Command::Share(args) => share::share(context, args),
         Command::Cat(args) => data::cat(context, &args),
         Command::Run(args) => command::run(context, &args),
         Command::Ls(args) => data::ls(context, &args),

@@ -1,12 +1,13 @@
 //! `cat`: a file of a version, or a range of one, in order.
 
-use crate::opened::Opened;
+use crate::opened::{Map, Opened};
 use crate::seat::Why;
 use crate::watch::{Watch, check};
 use crate::{Client, fault};
 use api::terms::{Action, Code, Reference, ReleaseId};
 use api::wire::Problem;
-use depot::sealed::Scratch;
+use depot::sealed::{Scratch, SegmentReader};
+use seal::map::MapEntry;
 use std::io::Write;
 use std::ops::Range;
 use zeroize::Zeroizing;
@@ -109,8 +110,42 @@ impl Client {
             let what = format!("cannot read `{reference}`");
             return Err(Problem::new(Code::BadRequest, what, format!("the range lies outside its {size} bytes")));
         };
-        let mut scratch = Scratch::default();
-        let mut buffer = Zeroizing::new(Vec::with_capacity((range.end - range.start).min(STEP_LEN) as usize));
+        let mut reading = Reading::new(&opened);
+        if let Err(error) = reading.range(&map, &place, range.clone(), out, watch)? {
+            return Ok(Err(error));
+        }
+        let version = grant.version.reference.clone();
+        let report =
+            CatReport { version, offset: range.start, bytes: range.end - range.start, size, release: grant.release };
+        Ok(out.flush().map(|()| report))
+    }
+}
+
+/// Reads files of a version in order, one after another.
+pub(crate) struct Reading<'a> {
+    opened: &'a Opened<'a>,
+    /// The segment that was read last: neighbours share one.
+    open: Option<((u32, u32), SegmentReader)>,
+    scratch: Scratch,
+    buffer: Zeroizing<Vec<u8>>,
+}
+
+impl<'a> Reading<'a> {
+    pub(crate) fn new(opened: &'a Opened<'a>) -> Self {
+        // Never grown, which would leave a copy behind.
+        let buffer = Zeroizing::new(Vec::with_capacity(STEP_LEN as usize));
+        Self { opened, open: None, scratch: Scratch::default(), buffer }
+    }
+
+    /// Writes a range of a file; the failure of a write is what is answered.
+    pub(crate) fn range(
+        &mut self,
+        map: &Map,
+        place: &MapEntry,
+        range: Range<u64>,
+        out: &mut dyn Write,
+        watch: &dyn Watch,
+    ) -> Result<std::io::Result<()>, Problem> {
         let mut start = 0;
         for piece in place.extents.iter().flat_map(|extent| map.pieces(extent)) {
             let here = start..start + piece.len;
@@ -119,25 +154,27 @@ impl Client {
             if at >= end {
                 continue;
             }
-            let segment = opened.segment(&map, piece.pack, piece.segment)?;
+            let named = (piece.pack, piece.segment);
+            if self.open.as_ref().is_none_or(|(open, _)| *open != named) {
+                self.open = Some((named, self.opened.segment(map, piece.pack, piece.segment)?));
+            }
+            let Some((_, segment)) = &self.open else { continue };
             while at < end {
                 check(watch, "cat")?;
                 let in_segment = piece.offset + (at - here.start);
                 let len = (end - at).min(STEP_LEN - in_segment % STEP_LEN);
-                buffer.resize(len as usize, 0);
+                self.buffer.resize(len as usize, 0);
                 segment
-                    .read(in_segment, &mut buffer, &mut scratch)
+                    .read(in_segment, &mut self.buffer, &mut self.scratch)
                     .map_err(|e| fault::sealed("cannot read a segment", &e))?;
-                if let Err(error) = out.write_all(&buffer) {
+                if let Err(error) = out.write_all(&self.buffer) {
                     return Ok(Err(error));
                 }
+                watch.advance(len);
                 at += len;
             }
         }
-        let version = grant.version.reference.clone();
-        let report =
-            CatReport { version, offset: range.start, bytes: range.end - range.start, size, release: grant.release };
-        Ok(out.flush().map(|()| report))
+        Ok(Ok(()))
     }
 }
 

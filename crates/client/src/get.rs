@@ -16,6 +16,7 @@ use crate::watch::{Watch, check};
 use crate::{Client, fault};
 use api::terms::{Action, Code, Reference, ReleaseId};
 use api::wire::Problem;
+pub(crate) use feed::below;
 use feed::{Feed, Sink};
 use out::OutFile;
 use seal::list::{Entry, Node};
@@ -56,7 +57,7 @@ pub struct GetReport {
 const THREADS: usize = 2;
 
 /// What of a version is asked for.
-enum Wanted {
+pub(crate) enum Wanted {
     /// One file, with the number of its entry.
     File(u64, Entry),
     /// Everything below this folder of the version.

@@ -19,6 +19,8 @@ pub mod opened;
 pub mod put;
 pub mod run;
 pub mod seat;
+#[cfg(feature = "share")]
+pub mod share;
 pub mod source;
 #[cfg(feature = "embedded")]
 pub mod vault;

@@ -158,7 +158,7 @@ impl Seat {
     /// # Errors
     /// As [`Self::release`].
     pub fn release_item(&self, item: &VersionItem, action: Action, why: &Why) -> Result<Grant, Problem> {
-        self.released(item, action, why, None)
+        self.released(item, action, why, None, &[])
     }
 
     /// Asks for the keys of an input of a run, to read it.
@@ -166,10 +166,25 @@ impl Seat {
     /// # Errors
     /// As [`Self::release`]; `bad-request` for what is no input of it; `conflict` if it is over.
     pub fn release_input(&self, item: &VersionItem, why: &Why, run: RunId) -> Result<Grant, Problem> {
-        self.released(item, Action::Read, why, Some(run))
+        self.released(item, Action::Read, why, Some(run), &[])
     }
 
-    fn released(&self, item: &VersionItem, action: Action, why: &Why, run: Option<RunId>) -> Result<Grant, Problem> {
+    /// Asks for the keys of a version, to export it for others. The purpose is the reason.
+    ///
+    /// # Errors
+    /// As [`Self::release`].
+    pub fn release_to_share(&self, item: &VersionItem, why: &Why, with: &[String]) -> Result<Grant, Problem> {
+        self.released(item, Action::Export, why, None, with)
+    }
+
+    fn released(
+        &self,
+        item: &VersionItem,
+        action: Action,
+        why: &Why,
+        run: Option<RunId>,
+        shared_with: &[String],
+    ) -> Result<Grant, Problem> {
         let mut release = Release {
             reference: item.reference.clone(),
             action,
@@ -177,6 +192,7 @@ impl Seat {
             reason: why.reason.clone(),
             confirm: why.confirm.clone(),
             run,
+            shared_with: shared_with.to_vec(),
         };
         let (request, one_time) = self.sign(action, &[item.id], &Command::Release(release.clone()))?;
         release.request = request.encode();

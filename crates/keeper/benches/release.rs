@@ -55,8 +55,15 @@ fn releases(client: &Client<'_>, versions: &[VersionId], in_flight: usize, each:
     let command = |n: usize| {
         let at = n % versions.len();
         let reference = format!("lab/net-{at}");
-        let empty =
-            Release { reference, action: Action::Read, request: Vec::new(), reason: None, confirm: None, run: None };
+        let empty = Release {
+            reference,
+            action: Action::Read,
+            request: Vec::new(),
+            reason: None,
+            confirm: None,
+            run: None,
+            shared_with: Vec::new(),
+        };
         let asked = client.ask(Action::Read, &[versions[at]], &Command::Release(empty.clone()));
         Release { request: asked.signed.encode(), ..empty }
     };

@@ -247,7 +247,7 @@ fn disclosed(engine: &Engine, tx: &mut dyn Transaction, owner: EntryId) -> Resul
 }
 
 /// The fields that entries commit to.
-const FIELDS: [&str; 4] = ["command", "name", "reason", "stopped"];
+const FIELDS: [&str; 5] = ["command", "name", "reason", "recipients", "stopped"];
 
 /// Whether the database is proven current.
 pub(crate) fn freshness(engine: &Engine) -> Result<Freshness> {

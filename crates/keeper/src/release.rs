@@ -25,6 +25,10 @@ const MAX_ATTEMPTS: u32 = 8;
 /// The longest reason, in bytes.
 const MAX_REASON_LEN: usize = 1024;
 
+/// The most recipients of what is shared, and the longest of them in bytes.
+const MAX_RECIPIENTS: usize = 32;
+const MAX_RECIPIENT_LEN: usize = 1024;
+
 /// Answers a request for keys.
 pub(crate) fn release(engine: &Engine, session: &Session, command: &Release) -> Result<Released> {
     let reference = crate::show::parsed(&command.reference)?;
@@ -54,6 +58,9 @@ fn check_action(command: &Release, asked: &Asked) -> Result<()> {
     if !matches!(command.action, Action::List | Action::Read | Action::Export) {
         return Err(bad("keys are released for list, read and export"));
     }
+    if !command.shared_with.is_empty() {
+        shared(command)?;
+    }
     if command.run.is_some() && command.action != Action::Read {
         return Err(bad("a run reads"));
     }
@@ -61,6 +68,21 @@ fn check_action(command: &Release, asked: &Asked) -> Result<()> {
         return Err(bad("the signed request is for another action"));
     }
     if asked.versions.len() != 1 { Err(bad("the signed request must name one version")) } else { Ok(()) }
+}
+
+/// What goes to others is an export for a purpose.
+fn shared(command: &Release) -> Result<()> {
+    if command.action != Action::Export {
+        return Err(bad("only what is exported is shared"));
+    }
+    if command.reason.as_ref().is_none_or(|reason| reason.trim().is_empty()) {
+        return Err(bad("what is shared is shared for a purpose: give a reason"));
+    }
+    let with = &command.shared_with;
+    if with.len() > MAX_RECIPIENTS || with.iter().any(|recipient| recipient.len() > MAX_RECIPIENT_LEN) {
+        return Err(bad("at most 32 recipients of at most 1,024 bytes"));
+    }
+    Ok(())
 }
 
 fn bad(why: impl Into<String>) -> Error {

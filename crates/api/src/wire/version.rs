@@ -113,6 +113,9 @@ pub struct Release {
     /// The run that it is an input of: then the action is `read`, and reason and confirmation are the run's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
+    /// Of an export that goes to others: their public keys, as they were given. It wants a reason. At most 32 of at most 1,024 bytes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shared_with: Vec<String>,
 }
 
 /// Keys, under a decision, in the log.

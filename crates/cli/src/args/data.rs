@@ -74,6 +74,32 @@ pub struct GetArgs {
     pub why: ReasonArgs,
 }
 
+/// `share`
+#[cfg(feature = "share")]
+#[derive(Debug, Args)]
+#[command(after_help = "This is an export: what was shared cannot be recalled. A folder is shared as a tar archive.
+The recipient opens it with age or rage: age -d -i KEY FILE > COPY, or age -d -i KEY FILE | tar -x")]
+pub struct ShareArgs {
+    /// The version, or a file or folder in it
+    #[arg(value_name = "REF")]
+    pub reference: OsString,
+    /// The age file [default: named after the version, here]
+    #[arg(value_name = "DEST")]
+    pub dest: Option<PathBuf>,
+    /// Who can open it: age1..., or the line of an ssh-ed25519 or ssh-rsa public key; may be repeated
+    #[arg(long = "with", value_name = "RECIPIENT", required = true)]
+    pub with: Vec<String>,
+    /// What for; the log keeps it
+    #[arg(long, value_name = "TEXT")]
+    pub purpose: String,
+    /// WORKSPACE/ARTIFACT again (restricted data in a solo vault)
+    #[arg(long, value_name = "WORKSPACE/ARTIFACT")]
+    pub confirm: Option<String>,
+    /// Replace what is there
+    #[arg(long)]
+    pub force: bool,
+}
+
 /// `cat`
 #[derive(Debug, Args)]
 pub struct CatArgs {

@@ -24,6 +24,7 @@ mod sandbox;
 mod scale;
 mod secrets;
 mod settings;
+mod shares;
 mod sources;
 mod stored;
 mod terminal;

@@ -231,7 +231,7 @@ impl<'a> Feed<'a> {
 }
 
 /// The path below a folder; empty for the folder itself.
-fn below<'a>(path: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
+pub(crate) fn below<'a>(path: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
     if prefix.is_empty() {
         return Some(path);
     }

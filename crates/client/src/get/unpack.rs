@@ -16,11 +16,11 @@ use std::sync::Arc;
 
 /// A version with its list and map, and what of it is wanted.
 pub(crate) struct Packed<'a> {
-    pub(super) opened: Opened<'a>,
-    pub(super) grant: &'a Grant,
-    pub(super) list: List,
-    pub(super) map: Map,
-    pub(super) wanted: Wanted,
+    pub(crate) opened: Opened<'a>,
+    pub(crate) grant: &'a Grant,
+    pub(crate) list: List,
+    pub(crate) map: Map,
+    pub(crate) wanted: Wanted,
 }
 
 impl<'a> Packed<'a> {

@@ -95,6 +95,10 @@ fn event(
     if engine.mode == api::terms::Mode::Solo && found.version.class == api::terms::Class::Restricted {
         event = event.with("approval", "none (solo)");
     }
+    if !command.shared_with.is_empty() {
+        event = event.with("shared_with", command.shared_with.len()).with("recall", "none");
+        event = event.hiding("recipients", &command.shared_with.join("\n"))?;
+    }
     match &command.reason {
         Some(reason) => event.hiding("reason", reason),
         None => Ok(event),

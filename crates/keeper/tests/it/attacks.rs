@@ -135,7 +135,15 @@ type Case<'a> = (&'a str, &'a SigningKey, [u8; 16], [u8; 16], [u8; 16], u64);
 
 /// The command of a release of `lab/net`, its request to be put in.
 fn of_net(action: Action) -> Release {
-    Release { reference: "lab/net".into(), action, request: Vec::new(), reason: None, confirm: None, run: None }
+    Release {
+        reference: "lab/net".into(),
+        action,
+        request: Vec::new(),
+        reason: None,
+        confirm: None,
+        run: None,
+        shared_with: Vec::new(),
+    }
 }
 
 struct Scene<'a> {

@@ -33,6 +33,7 @@ fn refused(client: &Client<'_>, reference: &str) {
         reason: None,
         confirm: None,
         run: None,
+        shared_with: Vec::new(),
     };
     let asked = client.ask(Action::Read, &[id], &Command::Release(empty.clone()));
     let release = Release { request: asked.signed.encode(), ..empty };
@@ -127,6 +128,7 @@ fn another_reason_each_time_does_not_escape_the_count() {
             reason: Some(format!("reason {n}")),
             confirm: None,
             run: None,
+            shared_with: Vec::new(),
         };
         let asked = alice.ask(Action::Read, &[id], &Command::Release(empty.clone()));
         let release = Release { request: asked.signed.encode(), ..empty };

@@ -62,6 +62,7 @@ fn release(client: &Client<'_>, run: RunId, action: Action, item: (&str, Version
         reason: None,
         confirm: None,
         run: Some(run),
+        shared_with: Vec::new(),
     };
     let asked = client.ask(action, &[item.1], &Command::Release(release.clone()));
     release.request = asked.signed.encode();

@@ -258,6 +258,7 @@ impl<'a> Client<'a> {
             reason: reason.map(str::to_owned),
             confirm: confirm.map(str::to_owned),
             run: None,
+            shared_with: Vec::new(),
         };
         let asked = self.ask(action, &[id], &Command::Release(release.clone()));
         release.request = asked.signed.encode();

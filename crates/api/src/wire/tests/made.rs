@@ -230,7 +230,7 @@ structs! {
     Provenance { command code environment parts }
     Receipt { entry leaf log_index signature }
     Refusal { allowed decision policies reasons near_misses confirmation_needed approval try_ }
-    Release { reference action request reason confirm run }
+    Release { reference action request reason confirm run shared_with }
     Released { release decision version record envelope expires receipt }
     Replayed { outcome why }
     Revocation { workspace role }

@@ -47,11 +47,19 @@ def expand(key, info, length):
     return out[:length]
 
 
-def root(digests):
-    level = list(digests) or [blake3(b"").digest()]
+def leaf(suite, data):
+    return blake3(data, derive_key_context=LEAF).digest() if suite == 1 else hashlib.sha256(b"\0" + data).digest()
+
+
+def node(suite, both):
+    return blake3(both, derive_key_context=NODE).digest() if suite == 1 else hashlib.sha256(b"\1" + both).digest()
+
+
+def root(suite, digests):
+    level = list(digests) or [(blake3 if suite == 1 else hashlib.sha256)(b"").digest()]
     while len(level) > 1:
         pairs = [level[i : i + 2] for i in range(0, len(level), 2)]
-        level = [blake3(p[0] + p[1], derive_key_context=NODE).digest() if len(p) == 2 else p[0] for p in pairs]
+        level = [node(suite, p[0] + p[1]) if len(p) == 2 else p[0] for p in pairs]
     return level[0]
 
 
@@ -88,14 +96,17 @@ def decode(data):
 class Stream:
     """A segment, list or map: any range, each group verified against the digest before it is decrypted."""
 
-    def __init__(self, file, base, length, stored, digest, key, context):
-        self.file, self.base, self.length, self.held = file, base, length, (None, b"")
+    def __init__(self, file, base, length, stored, digest, key, suite, context):
+        """`context`: label and fields, the suite apart, which comes between."""
+        label, *fields = context
+        context = lp(label, struct.pack(">H", suite), *fields)
+        self.suite, self.file, self.base, self.length, self.held = suite, file, base, length, (None, b"")
         self.groups = length // GROUP + 1
         self.sealed = HEADER + length + (length // CHUNK + 1) * TAG
         tops = -(-self.groups // 256)
         check(stored == self.sealed + 32 * (self.groups + tops), "stored length")
         self.tops = self.digests(self.sealed, tops)
-        check(root(self.tops) == digest, "tops of the tree")
+        check(root(suite, self.tops) == digest, "tops of the tree")
         self.blocks = {}
         header = self.read_stored(0, HEADER)
         okm = expand(key, b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0" + header[:24] + context, 76)
@@ -117,7 +128,7 @@ class Stream:
         if block not in self.blocks:
             first = self.sealed + 32 * len(self.tops) + 32 * 256 * block
             self.blocks[block] = self.digests(first, min(256, self.groups - 256 * block))
-            check(root(self.blocks[block]) == self.tops[block], f"leaves {block}")
+            check(root(self.suite, self.blocks[block]) == self.tops[block], f"leaves {block}")
         return self.blocks[block][group % 256]
 
     def group(self, group):
@@ -125,7 +136,7 @@ class Stream:
             step = 4 * (CHUNK + TAG)
             start, end = group * step + (HEADER if group else 0), min(HEADER + (group + 1) * step, self.sealed)
             data = self.read_stored(start, end - start)
-            check(blake3(data, derive_key_context=LEAF).digest() == self.leaf(group), f"group {group}")
+            check(leaf(self.suite, data) == self.leaf(group), f"group {group}")
             body, out = data[HEADER if group == 0 else 0 :], b""
             for i in range(0, len(body), CHUNK + TAG):
                 nonce = (self.nonce ^ (4 * group + i // (CHUNK + TAG))).to_bytes(12, "big")
@@ -206,13 +217,14 @@ class Version:
         found = hashlib.sha256(record).digest()
         check(digest is None or hmac.compare_digest(found, digest), "version digest")
         fields = decode(record)
-        check(len(fields) == 13 and fields[:3] == [1, 1, 0], "record: too new")
+        check(len(fields) == 13 and fields[0] == 1 and fields[1] in (1, 2) and fields[2] == 0, "record: too new")
+        self.suite = fields[1]
         check(size - 8 - length == fields[12][0] + fields[12][2], "place of the record")
         self.vault, self.version, self.packs = fields[3], fields[5], fields[9]
         for name, sealed, magic in (("list", fields[11], b"SRLIST\0\1"), ("map", fields[12], b"SRMAP\0\0\1")):
             if f"{name}_key" in keys:
-                context = lp(name.encode(), struct.pack(">H", 1), self.vault, self.version)
-                stream = Stream(self.file, *sealed, bytes.fromhex(keys[f"{name}_key"]), context)
+                context = name.encode(), self.vault, self.version
+                stream = Stream(self.file, *sealed, bytes.fromhex(keys[f"{name}_key"]), self.suite, context)
                 setattr(self, name, Manifest(stream, magic))
                 check(name == "map" or (self.list.packs, self.list.packs_len) == (0, 0), "footer")
         if "map_key" in keys:
@@ -248,8 +260,8 @@ class Version:
             check(found, f"object {object_id.hex()} is missing")
             file = open(found[0], "rb")
             check(file.seek(0, 2) == stored, "length of an object")
-            context = lp(b"segment", struct.pack(">H", 1), self.vault, id_, struct.pack(">I", index))
-            self.streams = {(pack, index): Stream(file, 0, length, stored, digest, self.pack_keys[pack], context)}
+            context = b"segment", self.vault, id_, struct.pack(">I", index)
+            self.streams = {(pack, index): Stream(file, 0, length, stored, digest, self.pack_keys[pack], self.suite, context)}
         return self.streams[pack, index]
 
     def data(self, place, start, end):
@@ -269,12 +281,12 @@ class Version:
         for part in self.data(place, 0, entry[3]):
             held, size = held + part, size + len(part)
             while len(held) >= GROUP:
-                leaves.append(blake3(held[:GROUP], derive_key_context=LEAF).digest())
+                leaves.append(leaf(self.suite, held[:GROUP]))
                 held = held[GROUP:]
             yield part
         if held:
-            leaves.append(blake3(held, derive_key_context=LEAF).digest())
-        check(size == entry[3] == sum(e[3] for e in place[0]) and root(leaves) == place[1], "plaintext digest")
+            leaves.append(leaf(self.suite, held))
+        check(size == entry[3] == sum(e[3] for e in place[0]) and root(self.suite, leaves) == place[1], "plaintext digest")
 
 
 def extract(version, dest):

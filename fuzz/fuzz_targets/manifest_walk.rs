@@ -16,12 +16,16 @@ fuzz_target!(|data: &[u8]| {
     if data.is_empty() || data.len() > 200_000 {
         return;
     }
-    let suite = Suite::Default.number().to_be_bytes();
-    let context = lp(Label::List, &[&suite, &[1; 16], &[3; 16]]).expect("short");
+    Suite::ALL.into_iter().for_each(|suite| walk(suite, data));
+});
+
+fn walk(suite: Suite, data: &[u8]) {
+    let number = suite.number().to_be_bytes();
+    let context = lp(Label::List, &[&number, &[1; 16], &[3; 16]]).expect("short");
     let mut stored = seal_all(&[5; 32], &context, data).expect("sealed");
     let (first, rest) = stored.split_at(stored.len().min(56 + GROUP));
-    let leaves: Vec<_> = std::iter::once(first).chain(rest.chunks(GROUP)).map(leaf).collect();
-    let digest = root(&leaves);
+    let leaves: Vec<_> = std::iter::once(first).chain(rest.chunks(GROUP)).map(|group| leaf(suite, group)).collect();
+    let digest = root(suite, &leaves);
     stored.extend_from_slice(digest.as_bytes());
     leaves.iter().for_each(|leaf| stored.extend_from_slice(leaf.as_bytes()));
     let list = Manifest {
@@ -31,7 +35,7 @@ fuzz_target!(|data: &[u8]| {
         digest: *digest.as_bytes(),
     };
     let record = VersionRecord {
-        suite: Suite::Default,
+        suite,
         vault: [1; 16],
         artifact: [2; 16],
         version: [3; 16],
@@ -51,4 +55,4 @@ fuzz_target!(|data: &[u8]| {
         last = Some(entry.path().to_vec());
     }
     let _ = reader.find(b"a");
-});
+}

@@ -18,12 +18,16 @@ fuzz_target!(|data: &[u8]| {
     if data.is_empty() || data.len() > 200_000 {
         return;
     }
-    let suite = Suite::Default.number().to_be_bytes();
-    let context = lp(Label::Map, &[&suite, &[1; 16], &[3; 16]]).expect("short");
+    Suite::ALL.into_iter().for_each(|suite| walk(suite, data));
+});
+
+fn walk(suite: Suite, data: &[u8]) {
+    let number = suite.number().to_be_bytes();
+    let context = lp(Label::Map, &[&number, &[1; 16], &[3; 16]]).expect("short");
     let mut stored = seal_all(&[6; 32], &context, data).expect("sealed");
     let (first, rest) = stored.split_at(stored.len().min(56 + GROUP));
-    let leaves: Vec<_> = std::iter::once(first).chain(rest.chunks(GROUP)).map(leaf).collect();
-    let digest = root(&leaves);
+    let leaves: Vec<_> = std::iter::once(first).chain(rest.chunks(GROUP)).map(|group| leaf(suite, group)).collect();
+    let digest = root(suite, &leaves);
     stored.extend_from_slice(digest.as_bytes());
     leaves.iter().for_each(|leaf| stored.extend_from_slice(leaf.as_bytes()));
     let map = Manifest {
@@ -32,7 +36,7 @@ fuzz_target!(|data: &[u8]| {
         stored_len: stored.len() as u64,
         digest: *digest.as_bytes(),
     };
-    let record = record(map);
+    let record = record(suite, map);
     let key = MapKey::from_slice(&[6; 32]).expect("32 bytes");
     let Ok(mut reader) = MapReader::open(&key, &record, stored.as_slice()) else { return };
     assert!(reader.pack_key(1).is_some() && reader.pack_key(2).is_none(), "the packs are the record's");
@@ -52,9 +56,9 @@ fuzz_target!(|data: &[u8]| {
     }
     assert!(next <= reader.entries());
     let _ = reader.find(next / 2);
-});
+}
 
-fn record(map: Manifest) -> VersionRecord {
+fn record(suite: Suite, map: Manifest) -> VersionRecord {
     let pack = |(number, lens): (usize, &[u64])| Pack {
         id: [number as u8; 16],
         owner: [3; 16],
@@ -64,7 +68,7 @@ fn record(map: Manifest) -> VersionRecord {
             .collect(),
     };
     VersionRecord {
-        suite: Suite::Default,
+        suite,
         vault: [1; 16],
         artifact: [2; 16],
         version: [3; 16],

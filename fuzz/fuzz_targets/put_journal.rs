@@ -3,9 +3,12 @@
 
 use client::put::fuzz::journal_record;
 use libfuzzer_sys::fuzz_target;
+use seal::Suite;
 
 fuzz_target!(|data: &[u8]| {
-    if let Some(again) = journal_record(data) {
-        assert_eq!(again.as_slice(), data);
+    for suite in Suite::ALL {
+        if let Some(again) = journal_record(suite, data) {
+            assert_eq!(again.as_slice(), data);
+        }
     }
 });

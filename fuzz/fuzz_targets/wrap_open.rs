@@ -8,8 +8,17 @@ use seal::secret::{RootKey, SigningSeed};
 use seal::wrap::{Error, Kind, WrapContext, unwrap};
 
 fuzz_target!(|data: &[u8]| {
+    for suite in Suite::ALL {
+        refused(suite, data);
+    }
+    if let Ok(params) = Params::decode(data) {
+        assert_eq!(params.encode(), data);
+    }
+});
+
+fn refused(suite: Suite, data: &[u8]) {
     let context = WrapContext {
-        suite: Suite::Default,
+        suite,
         vault: [1; 16],
         kind: Kind::Release,
         workspace: None,
@@ -23,7 +32,4 @@ fuzz_target!(|data: &[u8]| {
     };
     let root = RootKey::from_slice(&[9; 32]).expect("32 bytes");
     assert_eq!(unwrap::<SigningSeed>(&root, &context, data).err(), Some(Error::Authentication));
-    if let Ok(params) = Params::decode(data) {
-        assert_eq!(params.encode(), data);
-    }
-});
+}

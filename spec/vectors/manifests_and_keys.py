@@ -1,4 +1,4 @@
-"""Writes xwing, mlkem, padme, record, list, map, wrap, request, envelope,
+"""Writes xwing, mlkem768p256, mlkem, padme, record, list, map, wrap, request, envelope,
 derive and passphrase vectors: `python spec/vectors/manifests_and_keys.py`."""
 
 import hashlib
@@ -6,8 +6,9 @@ import json
 import pathlib
 import struct
 
-from reference import (SUITE, Raw, blocks, cbor, chunked_seal, expand, footer, hpke_seal, lp, manifest, padme, public,
-                       seeded, sign, stored_len, stream_seal, tree_digest, xwing_encapsulate, xwing_key)
+from reference import (SUITES, Raw, blocks, cbor, chunked_seal, expand, footer, group, hpke_seal, kem_encapsulate,
+                       kem_key, lp, manifest, other_suite, padme, public, seeded, sign, stored_len, stream_seal, suite,
+                       suite_bytes, tree_digest, under)
 
 HERE = pathlib.Path(__file__).parents[2] / "vectors"
 VAULT, ARTIFACT, VERSION, OBJECT = (seeded(n, 16) for n in ("vault", "artifact", "version", "object"))
@@ -33,12 +34,22 @@ def write(name, comment, cases):
     print(f"{name}: {len(cases)} cases, {bad} negative")
 
 
+def write_both(name, comment, make):
+    """The cases of both suites, each under its number."""
+    cases = []
+    for number in SUITES:
+        with under(number):
+            for case in make():
+                cases.append({**case, "name": case["name"] if number == 1 else f"nist: {case['name']}", "suite": case.get("suite", number)})
+    write(name, comment, cases)
+
+
 def flips(data, places):
     for at in places:
         yield f"byte {at} flipped", data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
-# X-Wing -----------------------------------------------------------------------------------------------------------------
+# KEMs --------------------------------------------------------------------------------------------------------------------
 
 # Seeds of draft-connolly-cfrg-xwing-kem, appendix C.
 XWING = [
@@ -51,18 +62,50 @@ XWING = [
 ]
 
 
-def xwing():
-    cases = []
-    for n, (seed, eseed) in enumerate(XWING, 1):
-        dk, x, pk = xwing_key(bytes.fromhex(seed))
-        ss, ct = xwing_encapsulate(pk, bytes.fromhex(eseed))
-        base = {"seed": seed, "ml_kem_secret": dk, "x25519_secret": x, "pk": pk, "ct": ct, "ss": ss}
-        cases.append({"name": f"draft {n}", **base, "expect": "ok"})
+# Seeds of draft-ietf-hpke-pq-04, appendix A.4 and A.11: skRm, ikmE, and the shared secret and SHA-256 of pkRm and enc as printed there.
+MLKEM768_P256 = [
+    ("724eed44c3843d1f260f79b142ce633d602f7989a53ffc9fd4a68690c8e7baa5",
+     "0ec0fee6a71457a9dac898a1c161bf1068e68de093f07754155bb8b8b378c17ed09ead96300cc402a6371b58928592dd93565834a19839e7dda048d8e04ff65c"
+     "7b645f36738c370fbb2d684f59e16ea08aea04444762fdf3a70a114ecf0ba435c9a1e869578142b445398f49093bcca618f0ae5e810163b1503faf3eeaff0bdc",
+     "26c25e807a24354387a7385bc374953539001fcb7eb99eb8d63ec7fdb8441f46",
+     "f1e1000a59e126ef85a7b85720c2d24bc10c2412db23e2120ef44cfae64abec2",
+     "6959c57471177c588d3ef3558c83602c9769a40fdce9e51dd70435458aebfcf7"),
+    ("fd4cdf57f4026868a90103ae657fcbe866e08267f8cfda0e6be6b9b111b9e3c1",
+     "0244aa79fe4ea903b915a291c90fc30c43ae27794cbf4edb4c7285500273ee7483841d6dca12848d453853486ce317889443efbcfb44a0a91fbaecb22e25a2f8"
+     "f61a81224a3ca716e57e85c59426773095e357d0abb11048863d900517eed2ddbec062a420d0e6deee4642f61c1a02ab709defcf4871b153fad642f5384d87e1",
+     "4b87ac4d2e1d4b111ab7f69875a112d4734fe02938fa0d25976e002828a8bd3b",
+     "e541fb7c43078b8356dec958f3a93e7fde8c74ebf557338bbd8d3ac5858f056c",
+     "9500a4dfce594fa15b737f633365bef149267054ecb87974664395b54d521c4c"),
+]
+
+
+def kem_cases(seeds):
+    for n, (seed, eseed, *printed) in enumerate(seeds, 1):
+        dk, scalar, pk = kem_key(bytes.fromhex(seed))
+        ss, ct = kem_encapsulate(pk, bytes.fromhex(eseed))
+        assert printed in ([], [ss.hex(), hashlib.sha256(pk).hexdigest(), hashlib.sha256(ct).hexdigest()])
+        base = {"seed": seed, "ml_kem_secret": dk, "group_secret": scalar, "pk": pk, "ct": ct, "ss": ss}
+        yield {"name": f"draft {n}", **base, "expect": "ok"}
         for name, flipped in flips(ct, (0, 1087, 1088)):
-            cases.append({"name": f"draft {n}, ct {name}", **base, "ct": flipped, "expect": "error"})
-        low = ct[:1088] + bytes(32)
-        cases.append({"name": f"draft {n}, x25519 of small order", **base, "ct": low, "expect": "error"})
-    write("xwing", "draft-connolly-cfrg-xwing-kem, appendix C, with the secrets expanded; error: not this shared secret", cases)
+            yield {"name": f"draft {n}, ct {name}", **base, "ct": flipped, "expect": "error"}
+        yield from ({"name": f"draft {n}, {name}", **base, "ct": ct[:1088] + point, "expect": "error"} for name, point in bad_points(ct[1088:]))
+
+
+def bad_points(point):
+    if suite() == 1:
+        return [("x25519 of small order", bytes(32))]
+    sign_ = bytes([2 + (point[64] & 1)])
+    return [("point off the curve", point[:64] + bytes([point[64] ^ 1])), ("compressed point", sign_ + point[1:33]),
+            ("hybrid point", bytes([6 + (point[64] & 1)]) + point[1:]), ("point at infinity", b"\0"), ("point of zeros", bytes(65)),
+            ("coordinates outside the field", b"\4" + b"\xff" * 64), ("point cut", point[:64]), ("point extended", point + b"\0")]
+
+
+def kems():
+    write("xwing", "draft-connolly-cfrg-xwing-kem, appendix C, with the secrets expanded; error: not this shared secret",
+          list(kem_cases(XWING)))
+    with under(2):
+        write("mlkem768p256", "MLKEM768-P256 of draft-ietf-hpke-pq-04, appendix A, with the secrets expanded; error: not this shared secret",
+              list(kem_cases(MLKEM768_P256)))
 
 
 # ML-KEM-768 -------------------------------------------------------------------------------------------------------------
@@ -131,7 +174,7 @@ def ranged(offset, length, stored=None, digest=None):
 
 
 def record_fields(**changes):
-    fields = dict(format=1, suite=1, features=0, vault=VAULT, artifact=ARTIFACT, version=VERSION, previous=None, klass=2,
+    fields = dict(format=1, suite=suite(), features=0, vault=VAULT, artifact=ARTIFACT, version=VERSION, previous=None, klass=2,
                   environment=0, packs=[[seeded("pack", 16), VERSION, [segment("segment", 100_000)]]], object=OBJECT,
                   list=ranged(0, 1024), map=ranged(stored_len(1024), 2048))
     assert changes.keys() <= fields.keys()
@@ -158,9 +201,11 @@ def records():
         "indefinite array": b"\x9f" + good[1:] + b"\xff",
         "array of 12": cbor(record_fields()[:-1]),
         "array of 14": cbor(record_fields() + [0]),
-        "long integer": good.replace(cbor([1, 1, 0])[1:], b"\x18\x01\x01\x00", 1),
+        "long integer": good.replace(cbor([1, suite(), 0])[1:], bytes([24, 1, suite(), 0]), 1),
         "format 2": cbor(record_fields(format=2)),
-        "suite 2": cbor(record_fields(suite=2)),
+        "suite 0": cbor(record_fields(suite=0)),
+        "suite 3": cbor(record_fields(suite=3)),
+        "suite 65,537": cbor(record_fields(suite=65_537)),
         "unknown critical feature": cbor(record_fields(features=1)),
         "short vault id": cbor(record_fields(vault=VAULT[:15])),
         "long version id": cbor(record_fields(version=VERSION + b"\0")),
@@ -186,7 +231,9 @@ def records():
         "negative class": cbor(record_fields(klass=Raw(b"\x20"))),
     }
     cases += [{"name": name, "record": record, "expect": "error"} for name, record in bad.items()]
-    write("record", "a record's bytes and its version digest", cases)
+    flipped = cbor(record_fields(suite=other_suite()))
+    cases.append({"name": "the suite flipped under the version digest", "record": flipped, "digest": cases[0]["digest"], "expect": "error"})
+    return cases
 
 
 # List and map -----------------------------------------------------------------------------------------------------------
@@ -203,11 +250,13 @@ def list_stream(items, per_block=2, fanout=2, pad=False, magic=b"SRLIST\0\1", to
     return manifest(body if content is None else content, foot[: len(foot) - len(tail)] + tail, pad)
 
 
-def version_object(list_plain, map_plain, list_key=LIST_KEY, list_label="list", version=VERSION, packs=None, map_key=MAP_KEY):
-    context = lambda label: lp(label, SUITE, VAULT, version)
+def version_object(list_plain, map_plain, list_key=LIST_KEY, list_label="list", version=VERSION, packs=None, map_key=MAP_KEY, told=None):
+    """`told`: the suite that the record names, if it is another than the one that sealed."""
+    context = lambda label: lp(label, suite_bytes(), VAULT, version)
     sealed_list, list_digest = stream_seal(list_key, context(list_label), list_plain, seeded("list salt", 24))
     sealed_map, map_digest = stream_seal(map_key, context("map"), map_plain, seeded("map salt", 24))
     record = cbor(record_fields(
+        suite=told or suite(),
         packs=record_fields()[9] if packs is None else packs,
         list=ranged(0, len(list_plain), digest=list_digest),
         map=ranged(len(sealed_list), len(map_plain), digest=map_digest)))
@@ -229,13 +278,17 @@ def map_stream(items, packs=PACKS, per_block=2, fanout=2, magic=b"SRMAP\0\0\1", 
     return manifest(body + table, footer(magic, tree, 0, (len(body), len(table))), pad)
 
 
-DIGEST = tree_digest(b"hello")
-PLACES = [cbor([[], None]), cbor([[[0, 0, 0, 5]], DIGEST]), cbor([[], tree_digest(b"")]), cbor([[], None]),
-          cbor([[[0, 0, 5, 3], [0, 0, 99_996, 4]], DIGEST])]
+def hello():
+    return tree_digest(b"hello")
+
+
+def places():
+    return [cbor([[], None]), cbor([[[0, 0, 0, 5]], hello()]), cbor([[], tree_digest(b"")]), cbor([[], None]),
+            cbor([[[0, 0, 5, 3], [0, 0, 99_996, 4]], hello()])]
 
 
 def lists():
-    maps = map_stream(PLACES)
+    maps = map_stream(places())
     good = version_object(list_stream(NAMES), maps)
     cases = [
         {"name": "two levels of index", **good, "entries": PLAIN_NAMES, "expect": "ok"},
@@ -294,26 +347,31 @@ def lists():
     cases.append({"name": "another key", **version_object(plain, maps, list_key=seeded("other", 32)), "expect": "error"})
     cases.append({"name": "sealed as a map", **version_object(plain, maps, list_label="map"), "expect": "error"})
     cases.append({"name": "of another version", **version_object(plain, maps, version=seeded("v2", 16)), "expect": "error"})
-    places = (0, 23, 24, 55, 56, 60, len(plain) + 56 + 15, len(plain) + 72, stored_len(len(plain)) - 1)
-    for name, flipped in flips(good["object"], places):
+    at = (0, 23, 24, 55, 56, 60, len(plain) + 56 + 15, len(plain) + 72, stored_len(len(plain)) - 1)
+    for name, flipped in flips(good["object"], at):
         cases.append({"name": f"object {name}", **good, "object": flipped, "expect": "error"})
+    told = version_object(plain, maps, told=other_suite())
+    cases.append({"name": "read as the other suite", **told, "expect": "error", "suite": other_suite()})
+    with under(other_suite()):
+        sealed = version_object(plain, maps, told=other_suite())
+    cases.append({"name": "sealed for the other suite", **sealed, "expect": "error"})
     cases.append({"name": "object cut", **good, "object": good["object"][: stored_len(len(plain)) - 1], "expect": "error"})
-    write("list", "a version object, its record and list key; entries are [path, mode, kind, size | null | target]", cases)
+    return cases
 
 
 def maps():
     names = list_stream(NAMES)
-    good = version_object(names, map_stream(PLACES))
-    extents = [[[], None], [[[0, 0, 0, 5]], DIGEST], [[], tree_digest(b"")], [[], None], [[[0, 0, 5, 3], [0, 0, 99_996, 4]], DIGEST]]
+    good = version_object(names, map_stream(places()))
+    extents = [[[], None], [[[0, 0, 0, 5]], hello()], [[], tree_digest(b"")], [[], None], [[[0, 0, 5, 3], [0, 0, 99_996, 4]], hello()]]
     two = [[seeded("pack", 16), VERSION, [segment("segment", 10), segment("second", 10)]]]
-    across = version_object(names, map_stream([cbor([[[0, 0, 5, 15]], DIGEST])]), packs=two)
+    across = version_object(names, map_stream([cbor([[[0, 0, 5, 15]], hello()])]), packs=two)
     cases = [
         {"name": "five entries", **good, "entries": extents, "pack_keys": [PACKS[0][1]], "expect": "ok"},
-        {"name": "an extent across segments", **across, "entries": [[[[0, 0, 5, 15]], DIGEST]], "pack_keys": [PACKS[0][1]], "expect": "ok"},
+        {"name": "an extent across segments", **across, "entries": [[[[0, 0, 5, 15]], hello()]], "pack_keys": [PACKS[0][1]], "expect": "ok"},
         {"name": "empty, no packs", **version_object(names, map_stream([], packs=[]), packs=[]), "entries": [], "pack_keys": [],
          "expect": "ok"},
     ]
-    one = lambda *extent: map_stream([cbor([[list(extent)], DIGEST])])
+    one = lambda *extent: map_stream([cbor([[list(extent)], hello()])])
     bad = {
         "extent in an unknown pack": one(1, 0, 0, 1),
         "extent in an unknown segment": one(0, 1, 0, 1),
@@ -321,39 +379,44 @@ def maps():
         "offset behind the segment": one(0, 0, 100_000, 1),
         "empty extent": one(0, 0, 0, 0),
         "huge extent": one(0, 0, 0, (1 << 64) - 1),
-        "extents that overflow together": map_stream([cbor([[[0, 0, 0, (1 << 64) - 1], [0, 0, 0, 5]], DIGEST])]),
+        "extents that overflow together": map_stream([cbor([[[0, 0, 0, (1 << 64) - 1], [0, 0, 0, 5]], hello()])]),
         "bytes without digest": map_stream([cbor([[[0, 0, 0, 1]], None])]),
-        "short digest": map_stream([cbor([[[0, 0, 0, 1]], DIGEST[:31]])]),
-        "1,025 extents": map_stream([cbor([[[0, 0, 0, 1]] * 1025, DIGEST])], per_block=1),
+        "short digest": map_stream([cbor([[[0, 0, 0, 1]], hello()[:31]])]),
+        "1,025 extents": map_stream([cbor([[[0, 0, 0, 1]] * 1025, hello()])], per_block=1),
         "entry of one item": map_stream([cbor([[]])]),
-        "pack table of another pack": map_stream(PLACES, packs=[[seeded("other", 16), PACKS[0][1]]]),
-        "pack table too short": map_stream(PLACES, packs=[]),
-        "pack table too long": map_stream(PLACES, packs=PACKS * 2),
-        "short pack key": map_stream(PLACES, packs=[[PACKS[0][0], PACKS[0][1][:31]]]),
-        "trailing byte in the pack table": map_stream(PLACES, raw_packs=cbor(PACKS) + b"\0"),
-        "magic of a list": map_stream(PLACES, magic=b"SRLIST\0\1"),
+        "pack table of another pack": map_stream(places(), packs=[[seeded("other", 16), PACKS[0][1]]]),
+        "pack table too short": map_stream(places(), packs=[]),
+        "pack table too long": map_stream(places(), packs=PACKS * 2),
+        "short pack key": map_stream(places(), packs=[[PACKS[0][0], PACKS[0][1][:31]]]),
+        "trailing byte in the pack table": map_stream(places(), raw_packs=cbor(PACKS) + b"\0"),
+        "magic of a list": map_stream(places(), magic=b"SRLIST\0\1"),
     }
     for name, stream in bad.items():
         cases.append({"name": f"by a holder of the key: {name}", **version_object(names, stream), "expect": "error"})
-    other = version_object(names, map_stream(PLACES), map_key=seeded("other", 32))
+    other = version_object(names, map_stream(places()), map_key=seeded("other", 32))
     cases.append({"name": "another key", **other, "expect": "error"})
-    start, end = stored_len(len(names)), stored_len(len(names)) + stored_len(len(map_stream(PLACES)))
+    start, end = stored_len(len(names)), stored_len(len(names)) + stored_len(len(map_stream(places())))
     for name, flipped in flips(good["object"], (start, start + 24, start + 56, end - 1)):
         cases.append({"name": f"object {name}", **good, "object": flipped, "expect": "error"})
+    told = version_object(names, map_stream(places()), told=other_suite())
+    cases.append({"name": "read as the other suite", **told, "expect": "error", "suite": other_suite()})
+    with under(other_suite()):
+        sealed = version_object(names, map_stream(places()), told=other_suite())
+    cases.append({"name": "sealed for the other suite", **sealed, "expect": "error"})
     swapped = good["object"][start:end] + good["object"][:start] + good["object"][end:]
     cases.append({"name": "list and map swapped", **good, "object": swapped, "expect": "error"})
-    write("map", "a version object, its record and map key; entries are [[[pack, segment, offset, length]..], digest]", cases)
+    return cases
 
 
 # Wrap -------------------------------------------------------------------------------------------------------------------
 
-CONTEXT = dict(suite=1, vault=VAULT, kind=2, workspace=seeded("workspace", 16), environment=0, **{"class": 2}, artifact=ARTIFACT,
+CONTEXT = dict(vault=VAULT, kind=2, workspace=seeded("workspace", 16), environment=0, **{"class": 2}, artifact=ARTIFACT,
                version=VERSION, key_id=seeded("key id", 16), wrapping_key_id=seeded("wrapping id", 16), wrapping_key_version=3)
 
 
 def wrap_context(label, c):
     number = lambda v: b"" if v is None else bytes([v])
-    return lp(label, SUITE, c["vault"], bytes([c["kind"]]), c["workspace"] or b"", number(c["environment"]), number(c["class"]),
+    return lp(label, suite_bytes(), c["vault"], bytes([c["kind"]]), c["workspace"] or b"", number(c["environment"]), number(c["class"]),
               c["artifact"] or b"", c["version"] or b"", c["key_id"], c["wrapping_key_id"],
               struct.pack(">I", c["wrapping_key_version"]))
 
@@ -375,6 +438,13 @@ def wraps():
         cases.append({"name": f"another {field}", **base, "context": dict(CONTEXT, **{field: value}), "expect": "error"})
     for field in ("workspace", "environment", "class", "artifact", "version"):
         cases.append({"name": f"no {field}", **base, "context": dict(CONTEXT, **{field: None}), "expect": "error"})
+    with under(other_suite()):
+        other = make("domain", CONTEXT), make("root", bare)
+    cases += [
+        {"name": "read as the other suite", **base, "suite": other_suite(), "expect": "error"},
+        {"name": "made for the other suite", **base, "wrapped": other[0], "expect": "error"},
+        {"name": "domain key, made for the other suite", **base, "by": "root", "context": bare, "wrapped": other[1], "expect": "error"},
+    ]
     cases += [
         {"name": "another key", **base, "wrapping_key": seeded("other", 32), "expect": "error"},
         {"name": "made under a root", **base, "wrapped": make("root", CONTEXT), "expect": "error"},
@@ -386,25 +456,33 @@ def wraps():
     ]
     for name, flipped in flips(base["wrapped"], (0, 23, 24, 55, 56, 87, 88, 103)):
         cases.append({"name": name, **base, "wrapped": flipped, "expect": "error"})
-    write("wrap", "a key wrapped under a domain key or a root", cases)
+    return [{**case, "context": {"suite": case.get("suite", suite()), **case["context"]}} for case in cases]
 
 
 # Request and envelope ---------------------------------------------------------------------------------------------------
 
 SESSION, RELEASE = seeded("session seed", 32), seeded("release seed", 32)
-ML_KEM_SECRET, X25519_SECRET, PUBLIC = xwing_key(seeded("one-time seed", 32))
+ONE_TIME = {}
+for number in SUITES:
+    with under(number):
+        ONE_TIME[number] = kem_key(seeded("one-time seed", 32))
+
+
+def one_time():
+    """ML-KEM secret, scalar of the group, public key."""
+    return ONE_TIME[suite()]
 
 
 def request_body(**changes):
     fields = dict(label="strongroom/v1/request", vault=VAULT, principal=seeded("principal", 16), session=seeded("session", 16),
-                  action=1, versions=[VERSION], command=bytes(32), kem=0x647A, key=hashlib.sha256(PUBLIC).digest(),
+                  action=1, versions=[VERSION], command=bytes(32), suite=suite(), key=hashlib.sha256(one_time()[2]).digest(),
                   nonce=seeded("nonce", 16), time=1_795_000_000_000)
     assert changes.keys() <= fields.keys()
     return cbor(list({**fields, **changes}.values()))
 
 
-def signed_request(body, key=PUBLIC, seed=SESSION, signature=None):
-    return cbor([Raw(body), key, signature or sign(seed, body)])
+def signed_request(body, key=None, seed=SESSION, signature=None):
+    return cbor([Raw(body), key or one_time()[2], signature or sign(seed, body)])
 
 
 def requests():
@@ -415,7 +493,8 @@ def requests():
     for c in cases:
         body = request_body() if c["name"] == "one version" else request_body(versions=many[:64])
         c["hash"] = hashlib.sha256(body).digest()
-    _, _, other = xwing_key(seeded("other one-time seed", 32))
+    _, _, other = kem_key(seeded("other one-time seed", 32))
+    mine, foreign = one_time()[2], ONE_TIME[other_suite()][2]
     bad = {
         "another one-time key": signed_request(request_body(), key=other),
         "another one-time key with its hash, not signed again": signed_request(
@@ -427,11 +506,16 @@ def requests():
         "65 versions": signed_request(request_body(versions=many)),
         "the same version twice": signed_request(request_body(versions=[VERSION, VERSION])),
         "action 256": signed_request(request_body(action=256)),
-        "another KEM": signed_request(request_body(kem=0x20)),
+        "suite 0": signed_request(request_body(suite=0)),
+        "suite 3": signed_request(request_body(suite=3)),
+        "the number of a KEM for a suite": signed_request(request_body(suite=group().kem)),
+        "the suite flipped, not signed again": signed_request(request_body(suite=other_suite()), signature=sign(SESSION, request_body())),
+        "the suite flipped, signed again": signed_request(request_body(suite=other_suite())),
+        "a one-time key of the other suite": signed_request(request_body(key=hashlib.sha256(foreign).digest()), key=foreign),
         "label of an envelope": signed_request(request_body(label="strongroom/v1/envelope")),
         "short nonce": signed_request(request_body(nonce=bytes(15))),
         "long time": signed_request(request_body(time=Raw(b"\x1b" + bytes(8)))),
-        "short key": signed_request(request_body(key=hashlib.sha256(PUBLIC[:-1]).digest()), key=PUBLIC[:-1]),
+        "short key": signed_request(request_body(key=hashlib.sha256(mine[:-1]).digest()), key=mine[:-1]),
         "trailing byte": good + b"\0",
         "cut": good[:-1],
         "empty": b"",
@@ -439,7 +523,7 @@ def requests():
     }
     cases += [case(name, request) for name, request in bad.items()]
     cases += [case(name, flipped) for name, flipped in flips(good, (0, 1, 2, 30, 60, 100, 200, 230, 300, len(good) - 1))]
-    write("request", "a signed release request and the session's public key", cases)
+    return cases
 
 
 def envelopes():
@@ -449,22 +533,27 @@ def envelopes():
     keys = [[VERSION, 1, LIST_KEY], [VERSION, 2, MAP_KEY]]
     named = [[VERSION, seeded("version digest", 32)]]
 
-    def make(payload=keys, versions=named, answer=digest, seed=RELEASE, pk=PUBLIC, label="envelope/info", aad=None, expiry=5, ct=None):
+    def make(payload=keys, versions=named, answer=digest, seed=RELEASE, pk=None, label="envelope/info", aad=None, expiry=5, ct=None,
+             told=None, bound=None):
         header = cbor([seeded("release id", 16), versions, expiry])
         payload = payload if isinstance(payload, bytes) else cbor(payload)
-        enc, sealed = hpke_seal(pk, seeded("encapsulation", 64), lp(label, SUITE, answer), header if aad is None else aad, payload)
+        eseed = seeded("encapsulation", 32 + group().seed_len)
+        info = lp(label, struct.pack(">H", bound or suite()), answer)
+        enc, sealed = hpke_seal(pk or one_time()[2], eseed, info, header if aad is None else aad, payload)
         sealed = ct or sealed
-        signature = sign(seed, cbor(["strongroom/v1/envelope", answer, Raw(header), enc, sealed]))
-        return cbor([Raw(header), enc, sealed, signature])
+        signature = sign(seed, cbor(["strongroom/v1/envelope", told or suite(), answer, Raw(header), enc, sealed]))
+        return cbor([told or suite(), Raw(header), enc, sealed, signature])
 
     good = make()
-    base = {"request": request, "ml_kem_secret": ML_KEM_SECRET, "x25519_secret": X25519_SECRET, "release_key": public(RELEASE)}
+    base = {"request": request, "ml_kem_secret": one_time()[0], "group_secret": one_time()[1], "release_key": public(RELEASE)}
     uncommitted = make(versions=[[VERSION, None]])
     cases = [
         {"name": "list and map key", **base, "envelope": good, "keys": keys, "expect": "ok"},
         {"name": "version not committed yet", **base, "envelope": uncommitted, "keys": keys, "expect": "ok"},
     ]
-    _, _, other = xwing_key(seeded("other one-time seed", 32))
+    _, _, other = kem_key(seeded("other one-time seed", 32))
+    with under(other_suite()):
+        answered = make()
     stranger = seeded("stranger", 16)
     bad = {
         "answer to another request": make(answer=seeded("other request", 32)),
@@ -485,20 +574,28 @@ def envelopes():
         "payload not deterministic": make(payload=b"\x98\x02" + cbor(keys)[1:]),
         "ciphertext too long": make(ct=bytes(8_192 + 17)),
         "ciphertext empty": make(ct=b"\0"),
-        "unsigned": cbor([Raw(good[1:])])[:-66] + cbor(b""),
+        "the suite flipped, not signed again": good[:1] + bytes([other_suite()]) + good[2:],
+        "the suite flipped, signed again": make(told=other_suite()),
+        "HPKE info of the other suite": make(bound=other_suite()),
+        "sealed and signed under the other suite": answered,
+        "sealed and signed under the other suite, called this one": answered[:1] + bytes([suite()]) + answered[2:],
+        "suite 0": make(told=3)[:1] + b"\0" + good[2:],
+        "suite 3": make(told=3),
+        "without a suite": b"\x84" + good[2:],
+        "unsigned": good[:-66] + cbor(b""),
         "trailing byte": good + b"\0",
         "cut": good[:-1],
         "empty": b"",
     }
     cases += [{"name": name, **base, "envelope": envelope, "expect": "error"} for name, envelope in bad.items()]
-    places = (0, 1, 3, 20, 25, 40, 80, 200, 1200, 1250, len(good) - 1)
-    cases += [{"name": name, **base, "envelope": flipped, "expect": "error"} for name, flipped in flips(good, places)]
-    write("envelope", "a request, the expanded one-time secrets, the release key and an envelope; keys are [version, role, key]", cases)
+    at = (0, 1, 3, 20, 25, 40, 80, 200, 1200, 1250, len(good) - 1)
+    cases += [{"name": name, **base, "envelope": flipped, "expect": "error"} for name, flipped in flips(good, at)]
+    return cases
 
 
 def derivations():
     key, id_ = seeded("version key", 32), VERSION
-    made = {name: expand(key, lp(name, SUITE, VAULT, id_), length) for name, length in
+    made = {name: expand(key, lp(name, suite_bytes(), VAULT, id_), length) for name, length in
             (("list-key", 32), ("map-key", 32), ("fingerprint", 16))}
     base = {"key": key, "vault": VAULT, "id": id_}
     cases = []
@@ -509,27 +606,65 @@ def derivations():
         cases.append({"name": f"{name}, another id", "label": name, **base, "id": VAULT, "out": out, "expect": "error"})
         cases.append({"name": f"{name}, no suite", "label": name, **base, "expect": "error",
                       "out": expand(key, lp(name, VAULT, id_), len(out))})
-    write("derive", "HKDF-Expand of a key; error: not this output", cases)
+        cases.append({"name": f"{name}, the other suite", "label": name, **base, "out": out, "suite": other_suite(), "expect": "error"})
+    return cases
 
 
 def passphrases():
     from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-    good = {"passphrase": b"correct horse", "memory": 8192, "passes": 1, "lanes": 1, "salt": seeded("salt", 16), "vault": VAULT}
+    common = {"passphrase": b"correct horse", "salt": seeded("salt", 16), "vault": VAULT}
 
     def root(case):
-        argon = Argon2id(salt=case["salt"], length=32, iterations=case["passes"], lanes=case["lanes"], memory_cost=case["memory"])
-        return expand(argon.derive(case["passphrase"]), lp("root/passphrase", SUITE, case["vault"]), 32)
+        if suite() == 1:
+            argon = Argon2id(salt=case["salt"], length=32, iterations=case["passes"], lanes=case["lanes"], memory_cost=case["memory"])
+            stretched = argon.derive(case["passphrase"])
+        else:
+            stretched = hashlib.pbkdf2_hmac("sha256", case["passphrase"], case["salt"], case["iterations"], 32)
+        return expand(stretched, lp("root/passphrase", suite_bytes(), case["vault"]), 32)
 
-    recommended = {**good, "memory": 65536, "passes": 3, "lanes": 4}
-    cases = [{"name": name, **base, "root": root(base), "expect": "ok"}
-             for name, base in (("least memory", good), ("recommended", recommended))]
-    changes = {"passphrase": b"correct horse\0", "memory": 8193, "passes": 2, "lanes": 2, "salt": bytes(16), "vault": VERSION}
+    other = {"passphrase": b"correct horsf", "salt": bytes(16), "vault": VERSION}
+
+    if suite() == 1:
+        good = {**common, "memory": 8192, "passes": 1, "lanes": 1}
+        named = (("least memory", good), ("recommended", {**good, "memory": 65536, "passes": 3, "lanes": 4}))
+        changes = {"memory": 8193, "passes": 2, "lanes": 2}
+    else:
+        good = {**common, "iterations": 600_000}
+        named = (("recommended, which is the least", good),)
+        changes = {"iterations": 600_001}
+    cases = [{"name": name, **base, "root": root(base), "expect": "ok"} for name, base in named]
     cases += [{"name": f"another {field}", **good, field: value, "root": root(good), "expect": "error"}
-              for field, value in changes.items()]
-    write("passphrase", "A root from a passphrase; error: not this root", cases)
+              for field, value in {**changes, **other}.items()]
+    # HMAC pads short keys with zeros, so that PBKDF2 does not tell a zero byte at the end of a passphrase from its absence.
+    padded = {"name": "a zero byte at the end", **good, "passphrase": good["passphrase"] + b"\0", "root": root(good)}
+    cases.append({**padded, "expect": "ok" if suite() == 2 else "error"})
+    if suite() == 2:
+        # What is out of bounds gives no root, also the one that it would be.
+        for name, iterations in (("one iteration", 1), ("SP 800-132's least", 1_000), ("one too few", 599_999)):
+            weak = {**good, "iterations": iterations}
+            cases.append({"name": name, **weak, "root": root(weak), "expect": "error"})
+        cases.append({"name": "one too many", **good, "iterations": 10_000_001, "root": bytes(32), "expect": "error"})
+    stretched = root(good)
+    with under(other_suite()):
+        unlike = expand(stretched, lp("root/passphrase", suite_bytes(), VAULT), 32)
+    cases.append({"name": "derived for the other suite", **good, "root": unlike, "expect": "error"})
+    return cases
 
+
+BOTH = (
+    ("record", "a record's bytes and its version digest; error: not that, or no record", records),
+    ("list", "a version object, its record and list key; entries are [path, mode, kind, size | null | target]", lists),
+    ("map", "a version object, its record and map key; entries are [[[pack, segment, offset, length]..], digest]", maps),
+    ("wrap", "a key wrapped under a domain key or a root", wraps),
+    ("request", "a signed release request and the session's public key", requests),
+    ("envelope", "a request, the expanded one-time secrets, the release key and an envelope; keys are [version, role, key]", envelopes),
+    ("derive", "HKDF-Expand of a key; error: not this output", derivations),
+    ("passphrase", "A root from a passphrase; error: not this root", passphrases),
+)
 
 if __name__ == "__main__":
-    for step in (xwing, mlkem, padmes, records, lists, maps, wraps, requests, envelopes, derivations, passphrases):
+    for step in (kems, mlkem, padmes):
         step()
+    for name, comment, make in BOTH:
+        write_both(name, comment, make)

@@ -1,13 +1,17 @@
 """A second implementation of the sealed format, written from spec/ alone: it makes the vectors and shares no code with the crates.
 
-Needs the Python packages `cryptography` and `blake3`, and `kyber-py` for the X-Wing vectors.
+Needs the Python packages `cryptography` and `blake3`, and `kyber-py` for the vectors of the KEMs.
+
+What differs between the suites is done for the one that `under` chose last.
 """
 
+import contextlib
 import hashlib
 import hmac
 import struct
 
 from blake3 import blake3
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -15,7 +19,31 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 LEAF, NODE = "strongroom/v1/tree-leaf", "strongroom/v1/tree-node"
 
 CHUNK, TAG, HEADER, GROUP_CHUNKS = 16384, 16, 56, 4
-SUITE = struct.pack(">H", 1)
+SUITES = (1, 2)
+_suite = 1
+
+
+def suite():
+    """The number of the suite in use."""
+    return _suite
+
+
+def suite_bytes():
+    return struct.pack(">H", _suite)
+
+
+def other_suite():
+    return 3 - _suite
+
+
+@contextlib.contextmanager
+def under(number):
+    global _suite
+    before, _suite = _suite, number
+    try:
+        yield
+    finally:
+        _suite = before
 
 
 def seeded(name, length):
@@ -75,18 +103,23 @@ def chunked_seal(key, context, plaintext, salt):
 
 
 def leaf(group):
-    return blake3(group, derive_key_context=LEAF).digest()
+    return blake3(group, derive_key_context=LEAF).digest() if _suite == 1 else hashlib.sha256(b"\0" + group).digest()
+
+
+def node(left, right):
+    both = left + right
+    return blake3(both, derive_key_context=NODE).digest() if _suite == 1 else hashlib.sha256(b"\1" + both).digest()
 
 
 def root(digests):
     if not digests:
-        return blake3(b"").digest()
+        return (blake3 if _suite == 1 else hashlib.sha256)(b"").digest()
     if len(digests) == 1:
         return digests[0]
     split = 1
     while split * 2 < len(digests):
         split *= 2
-    return blake3(root(digests[:split]) + root(digests[split:]), derive_key_context=NODE).digest()
+    return node(root(digests[:split]), root(digests[split:]))
 
 
 def groups(message):
@@ -162,33 +195,81 @@ def public(seed):
     return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
 
 
-def xwing_key(seed):
-    """Expanded X-Wing key pair: ML-KEM secret, X25519 secret, public key."""
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+class X25519:
+    """The group of X-Wing. A scalar is its seed."""
+
+    kem, label, seed_len = 0x647A, b"\\.//^\\", 32
+
+    @staticmethod
+    def scalar(seed):
+        return seed
+
+    @staticmethod
+    def public(scalar):
+        return X25519PrivateKey.from_private_bytes(scalar).public_key().public_bytes_raw()
+
+    @staticmethod
+    def exchange(scalar, point):
+        return X25519PrivateKey.from_private_bytes(scalar).exchange(X25519PublicKey.from_public_bytes(point))
+
+
+class P256:
+    """The group of MLKEM768-P256: points uncompressed, the shared secret is an x coordinate."""
+
+    kem, label, seed_len = 0x0050, b"MLKEM768-P256", 128
+
+    @staticmethod
+    def scalar(seed):
+        parts = [seed[i : i + 32] for i in range(0, len(seed), 32)]
+        return next(part for part in parts if 0 < int.from_bytes(part, "big") < P256_ORDER)
+
+    @staticmethod
+    def private(scalar):
+        return ec.derive_private_key(int.from_bytes(scalar, "big"), ec.SECP256R1())
+
+    @staticmethod
+    def public(scalar):
+        numbers = P256.private(scalar).public_key().public_numbers()
+        return b"\4" + numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big")
+
+    @staticmethod
+    def exchange(scalar, point):
+        return P256.private(scalar).exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point))
+
+
+def group():
+    return X25519 if _suite == 1 else P256
+
+
+def kem_key(seed):
+    """Expanded key pair of the suite's KEM: ML-KEM secret, scalar of the group, public key."""
     from kyber_py.ml_kem import ML_KEM_768
 
-    expanded = hashlib.shake_256(seed).digest(96)
+    expanded = hashlib.shake_256(seed).digest(64 + group().seed_len)
     ek, dk = ML_KEM_768.key_derive(expanded[:64])
-    x = expanded[64:]
-    return dk, x, ek + X25519PrivateKey.from_private_bytes(x).public_key().public_bytes_raw()
+    scalar = group().scalar(expanded[64:])
+    return dk, scalar, ek + group().public(scalar)
 
 
-def xwing_combine(ss_m, ss_x, ct_x, pk_x):
-    return hashlib.sha3_256(ss_m + ss_x + ct_x + pk_x + b"\\.//^\\").digest()
+def kem_combine(ss_m, ss_t, ct_t, pk_t):
+    return hashlib.sha3_256(ss_m + ss_t + ct_t + pk_t + group().label).digest()
 
 
-def xwing_encapsulate(pk, eseed):
+def kem_encapsulate(pk, eseed):
     from kyber_py.ml_kem import ML_KEM_768
 
     ss_m, ct_m = ML_KEM_768._encaps_internal(pk[:1184], eseed[:32])
-    eph = X25519PrivateKey.from_private_bytes(eseed[32:])
-    ct_x = eph.public_key().public_bytes_raw()
-    ss_x = eph.exchange(X25519PublicKey.from_public_bytes(pk[1184:]))
-    return xwing_combine(ss_m, ss_x, ct_x, pk[1184:]), ct_m + ct_x
+    scalar = group().scalar(eseed[32:])
+    ct_t = group().public(scalar)
+    return kem_combine(ss_m, group().exchange(scalar, pk[1184:]), ct_t, pk[1184:]), ct_m + ct_t
 
 
 def hpke_seal(pk, eseed, info, aad, plaintext):
-    ss, enc = xwing_encapsulate(pk, eseed)
-    suite = b"HPKE" + struct.pack(">HHH", 0x647A, 1, 2)
+    ss, enc = kem_encapsulate(pk, eseed)
+    suite = b"HPKE" + struct.pack(">HHH", group().kem, 1, 2)
 
     def extract(salt, label, ikm):
         return hmac.new(salt or b"\0" * 32, b"HPKE-v1" + suite + label + ikm, hashlib.sha256).digest()

@@ -51,22 +51,26 @@ def seal(key, context, salt, plaintext, last_may_be_full=False):
     return salt + commitment + b"".join(seal_chunk(message_key, nonce, i, c) for i, c in enumerate(chunks))
 
 
-def leaf(group):
-    return blake3(group, derive_key_context=LEAF).digest()
+def plain(suite, data):
+    return blake3(data).digest() if suite == 1 else hashlib.sha256(data).digest()
 
 
-def node(left, right):
-    return blake3(left + right, derive_key_context=NODE).digest()
+def leaf(suite, group):
+    return blake3(group, derive_key_context=LEAF).digest() if suite == 1 else plain(2, b"\0" + group)
 
 
-def root(digests):
+def node(suite, left, right):
+    return blake3(left + right, derive_key_context=NODE).digest() if suite == 1 else plain(2, b"\1" + left + right)
+
+
+def root(suite, digests):
     """RFC 6962, section 2.1, by its recursive definition."""
     if len(digests) < 2:
-        return digests[0] if digests else blake3(b"").digest()
+        return digests[0] if digests else plain(suite, b"")
     k = 1
     while 2 * k < len(digests):
         k *= 2
-    return node(root(digests[:k]), root(digests[k:]))
+    return node(suite, root(suite, digests[:k]), root(suite, digests[k:]))
 
 
 def groups(message):
@@ -74,9 +78,9 @@ def groups(message):
     return [message[a:b] for a, b in zip(starts, starts[1:] + [len(message)])]
 
 
-def tail(leaves):
-    tops = [root(leaves[i : i + BLOCK]) for i in range(0, len(leaves), BLOCK)]
-    return b"".join(tops) + b"".join(leaves), root(tops)
+def tail(suite, leaves):
+    tops = [root(suite, leaves[i : i + BLOCK]) for i in range(0, len(leaves), BLOCK)]
+    return b"".join(tops) + b"".join(leaves), root(suite, tops)
 
 
 def splice(at, remove=0, insert=b""):
@@ -129,63 +133,89 @@ def chunked():
     return {"messages": messages, "rejected": cases}
 
 
-def tree():
-    streams = [{"len": n, "seed": n % 7, "digest": root([leaf(pattern(n, n % 7)[i : i + GROUP]) for i in range(0, n, GROUP)]).hex()}
-               for n in (0, 1, 65_535, 65_536, 65_537, 131_072, 200_000)]
+def tree(suite):
+    def leaf_(group):
+        return leaf(suite, group)
+
+    def root_(digests):
+        return root(suite, digests)
+
+    def of(n, **case):
+        return {"suite": suite, **case, "root": n.hex()}
+
+    def as_node(data):
+        """What a node over these bytes would be, or what a leaf would be of them."""
+        return blake3(data, derive_key_context=NODE).digest() if suite == 1 else plain(2, b"\1" + data)
+
+    streams = []
+    for n in (0, 1, 65_535, 65_536, 65_537, 131_072, 200_000):
+        data = pattern(n, n % 7)
+        digest = root_([leaf_(data[i : i + GROUP]) for i in range(0, n, GROUP)])
+        streams.append({"suite": suite, "len": n, "seed": n % 7, "digest": digest.hex()})
+    numbered = lambda n: [hashlib.sha256(i.to_bytes(4, "big")).digest() for i in range(n)]
     counts = []
     for n in (1, 2, 3, 4, 5, 7, 8, 9, 255, 256, 257, 511, 512, 513, 769):
-        leaves = [hashlib.sha256(i.to_bytes(4, "big")).digest() for i in range(n)]
-        counts.append({"leaves": n, "root": root(leaves).hex(), "tail_sha256": hashlib.sha256(tail(leaves)[0]).hexdigest()})
+        end = hashlib.sha256(tail(suite, numbered(n))[0]).hexdigest()
+        counts.append({"suite": suite, "leaves": n, "root": root_(numbered(n)).hex(), "tail_sha256": end})
     wrong = []
     for n in (2, 3, 5, 7, 257, 513):
-        leaves = [hashlib.sha256(i.to_bytes(4, "big")).digest() for i in range(n)]
+        leaves = numbered(n)
         flat = b"".join(leaves)
-        for name, digest in (("two leaves swapped", root([leaves[1], leaves[0]] + leaves[2:])),
-                             ("the last leaf twice", root(leaves + leaves[-1:])),
-                             ("one leaf less", root(leaves[:-1])),
-                             ("leaves hashed flat", blake3(flat + flat, derive_key_context=NODE).digest()),
-                             ("an empty leaf more", root(leaves + [leaf(b"")])),
-                             ("node in plain mode", blake3(root(leaves[:1]) + root(leaves[1:])).digest()),
-                             ("node hashed as a leaf", blake3(root(leaves[:1]) + root(leaves[1:]), derive_key_context=LEAF).digest())):
-            wrong.append({"name": name, "leaves": n, "root": digest.hex()})
+        for name, digest in (("two leaves swapped", root_([leaves[1], leaves[0]] + leaves[2:])),
+                             ("the last leaf twice", root_(leaves + leaves[-1:])),
+                             ("one leaf less", root_(leaves[:-1])),
+                             ("leaves hashed flat", as_node(flat + flat)),
+                             ("an empty leaf more", root_(leaves + [leaf_(b"")])),
+                             ("node in plain mode", plain(suite, root_(leaves[:1]) + root_(leaves[1:]))),
+                             ("node hashed as a leaf", leaf_(root_(leaves[:1]) + root_(leaves[1:]))),
+                             ("root of the other suite", root(3 - suite, leaves))):
+            wrong.append(of(digest, name=name, leaves=n))
     for n in (1, 65_536, 65_537, 200_000):
         data = pattern(n, n % 7)
         whole = [data[i : i + GROUP] for i in range(0, n, GROUP)]
-        for name, digest in (("leaf in plain mode", root([blake3(g).digest() for g in whole])),
-                             ("plain BLAKE3", blake3(data).digest()), ("leaf with a node's context", root([blake3(g, derive_key_context=NODE).digest() for g in whole])),
-                             ("groups of 32 KiB", root([leaf(data[i : i + 32_768]) for i in range(0, n, 32_768)]) if n > 32_768 else root([])),
-                             ("empty group at the end", root([leaf(g) for g in whole] + [leaf(b"")]))):
-            wrong.append({"name": name, "len": n, "seed": n % 7, "root": digest.hex()})
-    more = [{"name": f"bit {bit} of the root flipped", "leaves": 5, "root": flipped}
-            for bit in range(0, 256, 16)
-            for flipped in [(int(counts[4]["root"], 16) ^ (1 << bit)).to_bytes(32, "big").hex()]]
-    return {"streams": streams, "roots": counts, "rejected": wrong + more}
+        small = [leaf_(data[i : i + 32_768]) for i in range(0, n, 32_768)] if n > 32_768 else []
+        for name, digest in (("leaf in plain mode", root_([plain(suite, g) for g in whole])),
+                             ("the hash of the whole", plain(suite, data)),
+                             ("leaf hashed as a node", root_([as_node(g) for g in whole])),
+                             ("groups of 32 KiB", root_(small)),
+                             ("empty group at the end", root_([leaf_(g) for g in whole] + [leaf_(b"")])),
+                             ("digest of the other suite", root(3 - suite, [leaf(3 - suite, g) for g in whole])),
+                             ("leaves of the other suite", root_([leaf(3 - suite, g) for g in whole]))):
+            wrong.append(of(digest, name=name, len=n, seed=n % 7))
+    for bit in range(0, 256, 16):
+        flipped = (int(counts[4]["root"], 16) ^ (1 << bit)).to_bytes(32, "big")
+        wrong.append(of(flipped, name=f"bit {bit} of the root flipped", leaves=5))
+    return {"streams": streams, "roots": counts, "rejected": wrong}
 
 
-def segment():
+def segment(suite):
     key, vault, pack, segments = fixed(32, "pack key"), fixed(16, "vault"), fixed(16, "pack"), []
+    first = 0 if suite == 1 else 4
 
-    def context(index, suite=1, label=b"strongroom/v1/segment"):
+    def leaf_(group):
+        return leaf(suite, group)
+
+    def context(index, suite=suite, label=b"strongroom/v1/segment"):
         return lp(label, suite.to_bytes(2, "big"), vault, pack, index.to_bytes(4, "big"))
 
     for index, length in enumerate((0, 1, 65_536, 140_000)):
         salt, seed = fixed(24, f"segment salt {index}"), 3 + index
         message = seal(key, context(index), salt, pattern(length, seed))
-        end, digest = tail([leaf(g) for g in groups(message)])
-        segments.append({"key": key.hex(), "vault": vault.hex(), "pack": pack.hex(), "index": index, "salt": salt.hex(),
+        end, digest = tail(suite, [leaf_(g) for g in groups(message)])
+        segments.append({"suite": suite, "key": key.hex(), "vault": vault.hex(), "pack": pack.hex(), "index": index, "salt": salt.hex(),
                          "plaintext": {"len": length, "seed": seed}, "stored_len": len(message + end), "digest": digest.hex(),
                          "stored": (message + end).hex()})
     stored = [bytes.fromhex(s["stored"]) for s in segments]
     opens, rejected = [], []
 
     def reject(name, number, splices=(), offset=None, **other):
-        rejected.append({"name": name, "segment": number, "splices": list(splices), "offset": offset, **other})
+        rejected.append({"name": name, "segment": first + number, "splices": list(splices), "offset": offset, **other})
 
     big, sealed_len = stored[3], 56 + 140_000 + 9 * 16
     group1, group2, tops, leaves = 56 + SEALED_GROUP, 56 + 2 * SEALED_GROUP, sealed_len, sealed_len + 32
     for rng in ([0, 4_096], [16_383, 16_385], [65_535, 65_537], [131_072, 140_000], [139_999, 140_000], [70_000, 70_000]):
-        opens.append({"name": f"range {rng}", "segment": 3, "splices": [], "range": rng})
-    opens.append({"name": "damage in a group that the range does not need", "segment": 3, "splices": [flip(big, group2)], "range": [0, 65_536]})
+        opens.append({"name": f"range {rng}", "segment": first + 3, "splices": [], "range": rng})
+    opens.append({"name": "damage in a group that the range does not need", "segment": first + 3, "splices": [flip(big, group2)], "range": [0, 65_536]})
     for at, offset in ((0, 0), (30, 0), (56, 0), (group1 - 1, 0), (group1, group1), (100_000, group1), (group2, group2),
                        (sealed_len - 1, group2), (tops, tops), (tops + 31, tops), (leaves, leaves), (len(big) - 1, leaves)):
         reject(f"flipped bit at {at}", 3, [flip(big, at)], offset)
@@ -209,18 +239,30 @@ def segment():
     at = 56 + 5 * SEALED_CHUNK
     reject("a chunk forged by somebody who holds the key", 3, [splice(at, SEALED_CHUNK, forged)], group1)
     message = big[:at] + forged + big[at + SEALED_CHUNK : sealed_len]
-    end, _ = tail([leaf(g) for g in groups(message)])
+    end, _ = tail(suite, [leaf_(g) for g in groups(message)])
     reject("the same with the outboard made anew", 3, [splice(at, SEALED_CHUNK, forged), splice(sealed_len, len(end), end)], tops)
     other = seal(key, context(1), fixed(24, "segment salt again"), pattern(1, 9))
-    reject("sealed again with the same key and place", 1, [splice(0, len(stored[1]), other + tail([leaf(other)])[0])], 56 + 17)
+    reject("sealed again with the same key and place", 1, [splice(0, len(stored[1]), other + tail(suite, [leaf_(other)])[0])], 56 + 17)
     other = seal(key, context(3), fixed(24, "segment salt again"), b"")
     reject("another header of the same key and place", 3, [splice(0, 56, other[:56])], 0)
+    # The root over one digest is that digest in both suites: one group fails at the header, several below their top.
+    for number, at in ((0, 0), (1, 0), (3, leaves)):
+        reject(f"segment {number} read as the other suite", number, [], at, suite=3 - suite)
+    message = big[:sealed_len]
+    end, digest = tail(3 - suite, [leaf(3 - suite, g) for g in groups(message)])
+    remade = [splice(sealed_len, len(end), end)]
+    reject("the other suite's tree around it", 3, remade, leaves, digest=digest.hex())
+    reject("the other suite's tree around it, read as that", 3, remade, 0, digest=digest.hex(), suite=3 - suite)
+    message = seal(key, context(3, 3 - suite), fixed(24, "segment salt 3"), pattern(140_000, 6))
+    end, digest = tail(suite, [leaf_(g) for g in groups(message)])
+    reject("sealed for the other suite under this one's tree", 3, [splice(0, len(big), message + end)], 0, digest=digest.hex())
     return {"segments": segments, "opens": opens, "rejected": rejected}
 
 
 def main():
     out = pathlib.Path(sys.argv[1])
-    for name, make in (("chunked", chunked), ("tree", tree), ("segment", segment)):
+    both = lambda make: {key: value + make(2)[key] for key, value in make(1).items()}
+    for name, make in (("chunked", chunked), ("tree", lambda: both(tree)), ("segment", lambda: both(segment))):
         vectors = make()
         good = sum(len(v) for k, v in vectors.items() if k != "rejected")
         bad = len(vectors["rejected"])

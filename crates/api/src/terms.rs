@@ -7,7 +7,7 @@ mod name;
 mod reference;
 mod time;
 
-pub use class::{Action, AuthMethod, Class, Environment, Kind, Mode, PrincipalKind, RootKind};
+pub use class::{Action, AuthMethod, Class, Environment, Kind, Mode, PrincipalKind, RootKind, Suite};
 pub use code::{Code, Exit};
 pub use id::{
     ArtifactId, DecisionId, EntryId, GrantId, IdError, KeyId, ObjectId, PackId, PrincipalId, ReleaseId, RunId,

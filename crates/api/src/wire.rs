@@ -13,7 +13,7 @@ mod version;
 
 pub use admin::{
     BaselineApply, GrantSpec, KeyItem, KeyList, KeyRotate, KeyRotated, PolicyApplied, PolicyApply, PolicyCheck,
-    PolicyShown, PrincipalAdd, PrincipalItem, Revocation, RootItem, Status, VaultInfo,
+    PolicyShown, PrincipalAdd, PrincipalItem, Revocation, RootItem, Status, SuitesShown, VaultInfo,
 };
 pub use alias::{AliasItem, AliasMove, AliasMoved, AliasPast, AliasRemove, AliasSet};
 pub use ask::{PresenceTold, WhoAmI};
@@ -126,6 +126,13 @@ pub enum Command {
     PolicyApply(PolicyApply),
     /// Move the vault to this program's baseline. Answered as [`Command::PolicyApply`].
     BaselineApply(BaselineApply),
+    /// The table that says which suite seals what.
+    SuitesShow,
+    /// Put a table in the place of the one in force. Answered as [`Command::SuitesShow`].
+    SuitesApply {
+        /// As `baseline/crypto.toml`; empty for the baseline's own.
+        table: String,
+    },
     /// Entries of the log.
     Audit(AuditFilter),
     /// One entry.
@@ -250,6 +257,8 @@ pub enum Answer {
     PolicyChecked(PolicyChecked),
     /// To [`Command::PolicyApply`].
     PolicyApplied(PolicyApplied),
+    /// To [`Command::SuitesShow`].
+    Suites(SuitesShown),
     /// To [`Command::Audit`].
     Audit(AuditPage),
     /// To [`Command::AuditShow`].

@@ -8,7 +8,7 @@ use api::wire::{
     Answer, AuditFilter, AuditItem, AuditPage, BaselineApply, ClockAccepted, Command, DecisionsReplayed, Explain,
     JobList, JobsRan, KeyItem, KeyList, KeyRotate, KeyRotated, ListPage, ListQuery, LogVerified, PolicyApplied,
     PolicyApply, PolicyCheck, PolicyChecked, PolicyShown, PrincipalAdd, PrincipalItem, Problem, Refusal, StateVerified,
-    Status, VersionItem,
+    Status, SuitesShown, VersionItem,
 };
 use std::path::Path;
 
@@ -173,6 +173,22 @@ impl Client {
     /// `denied`, `conflict` if it has it, `bad-request` for sources that do not validate under it.
     pub fn baseline_apply(&self, apply: BaselineApply) -> Result<PolicyApplied, Problem> {
         ask!(self, Command::BaselineApply(apply), Answer::PolicyApplied(applied) => applied)
+    }
+
+    /// The table that says which suite seals what.
+    ///
+    /// # Errors
+    /// `denied`.
+    pub fn suites(&self) -> Result<SuitesShown, Problem> {
+        ask!(self, Command::SuitesShow, Answer::Suites(shown) => shown)
+    }
+
+    /// Puts a table in the place of the one in force; an empty one is the baseline's.
+    ///
+    /// # Errors
+    /// `denied`; `bad-request` for what is no table; `conflict` for another suite of the vault's own keys.
+    pub fn suites_apply(&self, table: String) -> Result<SuitesShown, Problem> {
+        ask!(self, Command::SuitesApply { table }, Answer::Suites(shown) => shown)
     }
 
     /// Entries of the log.

@@ -108,7 +108,7 @@ impl Getting<'_> {
         let mapped = mapped.ok_or_else(|| disagree(self.grant))?;
         let (staged, granted) = place.stage_file()?;
         let staged = Arc::new(staged);
-        let out = Arc::new(OutFile::new(entry, &mapped, Some(Arc::clone(&staged)), granted));
+        let out = Arc::new(OutFile::new(self.grant.record.suite, entry, &mapped, Some(Arc::clone(&staged)), granted));
         let feed = Feed::one(self.opened, list, map, out, mapped);
         let done = self.run(feed, None)?;
         staged.sync_all().map_err(|e| fault::io("cannot write", &get.dest, &e))?;

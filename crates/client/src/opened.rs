@@ -72,7 +72,8 @@ impl<'a> Opened<'a> {
         let record = self.record();
         let named = record.packs.get(pack as usize).ok_or_else(lost)?;
         let place = named.segments.get(segment as usize).ok_or_else(lost)?;
-        let info = SegmentInfo::new(place.plaintext_len, place.stored_len, Digest::from_bytes(place.digest));
+        let info =
+            SegmentInfo::new(record.suite, place.plaintext_len, place.stored_len, Digest::from_bytes(place.digest));
         let info = info.map_err(|_| lost())?;
         let context = SegmentContext { vault: record.vault, pack: named.id, index: segment };
         let key = Key::new(record.vault, place.object);

@@ -16,10 +16,10 @@ mod target;
 mod work;
 
 use crate::Client;
-use crate::seat::{Grant, Keys, unexpected};
+use crate::seat::{Grant, Keys, sealed, unexpected};
 use crate::source::Filter;
 use crate::watch::{Watch, check};
-use api::terms::{Action, Class, Code, Environment, Kind, Name, VersionId};
+use api::terms::{Action, Class, Code, Environment, Kind, Name, Suite, VersionId};
 use api::wire::{Answer, Begin, Begun, Command, MadeBy, Problem, VersionItem};
 use draft::{Journal, Resume};
 use entries::Opened;
@@ -158,7 +158,7 @@ impl Client {
                 return Err(problem.clone());
             }
             if let Ok(draft) = opened {
-                let resume = journal.resume(&draft.map, self.vault().as_bytes(), &version);
+                let resume = journal.resume(draft.suite, &draft.map, self.vault().as_bytes(), &version);
                 if let Some(resume) = resume {
                     if self.holds(&resume, watch)? {
                         return Ok((draft, Some(resume), Some(journal.clone())));
@@ -179,7 +179,7 @@ impl Client {
         let vault = *self.vault().as_bytes();
         watch.stage("checking", Some(resume.segments.iter().map(|segment| segment.stored_len).sum()));
         for segment in &resume.segments {
-            let whole = crate::verify::whole(self.store(), vault, segment, watch);
+            let whole = crate::verify::whole(self.store(), resume.suite, vault, segment, watch);
             check(watch, "put")?;
             if !whole {
                 return Ok(false);
@@ -188,7 +188,24 @@ impl Client {
         Ok(true)
     }
 
+    /// Which suite the class writes, the keeper says to whoever asks under another one: then it is asked under that, once.
     fn open_draft(&self, put: &Put, previous: Option<&VersionItem>, version: VersionId) -> Result<Draft, Problem> {
+        let guess = previous.map_or(self.seat().connection().info().suite, |item| item.suite);
+        match self.open_draft_as(guess, put, previous, version) {
+            Err(Problem { suite: Some(suite), .. }) if suite != guess => {
+                self.open_draft_as(suite, put, previous, version)
+            }
+            other => other,
+        }
+    }
+
+    fn open_draft_as(
+        &self,
+        suite: Suite,
+        put: &Put,
+        previous: Option<&VersionItem>,
+        version: VersionId,
+    ) -> Result<Draft, Problem> {
         let (segment, object) = (random_object()?, random_object()?);
         let mut begin = Begin {
             workspace: put.workspace.clone(),
@@ -204,9 +221,9 @@ impl Client {
             request: Vec::new(),
         };
         // Asking for the previous version's keys as well lets unchanged files keep their place; the keeper decides on it apart.
-        let compared = previous.filter(|item| comparable(item, put));
+        let compared = previous.filter(|item| item.suite == suite && comparable(item, put));
         let versions: Vec<VersionId> = [version].into_iter().chain(compared.map(|item| item.id)).collect();
-        let (request, one_time) = self.seat().sign(Action::Write, &versions, &Command::Begin(begin.clone()))?;
+        let (request, one_time) = self.seat().sign(suite, Action::Write, &versions, &Command::Begin(begin.clone()))?;
         begin.request = request.encode();
         let answer = self.seat().call(Command::Begin(begin))?;
         let Answer::Begun(begun) = answer else { return Err(unexpected(&answer)) };
@@ -214,15 +231,19 @@ impl Client {
         let (Keys { list, map }, _) = envelope.split(version)?;
         let map = map.ok_or_else(|| Problem::new(Code::BadSignature, "cannot put", "the envelope holds no map key"))?;
         let mut begun = *begun;
-        let released = begun.previous.take().filter(|released| released.version.class == begun.class);
+        let released = begun
+            .previous
+            .take()
+            .filter(|released| (released.version.class, released.version.suite) == (begun.class, suite));
         let known = released.map(|released| self.seat().grant(released, envelope)).transpose()?;
-        Ok(Draft { version, begun, list, map, segment, object, known })
+        Ok(Draft { version, suite: sealed(suite), begun, list, map, segment, object, known })
     }
 }
 
 /// A version that is open for writing.
 struct Draft {
     version: VersionId,
+    suite: seal::Suite,
     begun: Begun,
     list: seal::secret::ListKey,
     map: MapKey,

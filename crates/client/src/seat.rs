@@ -4,7 +4,7 @@
 //! request that was sent, and names the digest of exactly the version record that came with it.
 
 use crate::connection::Connection;
-use api::terms::{Action, Code, RunId, VersionId};
+use api::terms::{Action, Code, RunId, Suite, VersionId};
 use api::wire::{Answer, Command, Problem, Release, Released, VersionItem};
 use seal::envelope::{self, Key};
 use seal::hpke::OneTimeKey;
@@ -31,6 +31,14 @@ impl SessionKey {
     /// Its public half.
     pub fn public(&self) -> [u8; 32] {
         *self.0.verifying_key().as_bytes()
+    }
+}
+
+/// The suite as the sealed format knows it.
+pub(crate) const fn sealed(suite: Suite) -> seal::Suite {
+    match suite {
+        Suite::Default => seal::Suite::Default,
+        Suite::Nist => seal::Suite::Nist,
     }
 }
 
@@ -107,18 +115,20 @@ impl Seat {
     }
 
     /// A signed request for keys of one version, and the one-time key that opens the answer. The request covers the command that will
-    /// carry it (its own place in it empty), so nobody on the way can change a reason or a place.
+    /// carry it (its own place in it empty), so nobody on the way can change a reason or a place. The answer comes under this suite, and
+    /// whatever is written then is sealed with it: what the keeper says on the way is believed for that no further.
     ///
     /// # Errors
     /// When there is no randomness.
     pub fn sign(
         &self,
+        suite: Suite,
         action: Action,
         versions: &[VersionId],
         command: &Command,
     ) -> Result<(SignedRequest, OneTimeKey), Problem> {
         let failed = |why: String| Problem::new(Code::Internal, "cannot sign a request", why);
-        let one_time = OneTimeKey::generate().map_err(|e| failed(e.to_string()))?;
+        let one_time = OneTimeKey::generate(sealed(suite)).map_err(|e| failed(e.to_string()))?;
         let (principal, session) = (self.connection.principal(), self.connection.session());
         let ask = Ask {
             vault: self.connection.info().vault.as_bytes(),
@@ -194,7 +204,7 @@ impl Seat {
             run,
             shared_with: shared_with.to_vec(),
         };
-        let (request, one_time) = self.sign(action, &[item.id], &Command::Release(release.clone()))?;
+        let (request, one_time) = self.sign(item.suite, action, &[item.id], &Command::Release(release.clone()))?;
         release.request = request.encode();
         let answer = self.call(Command::Release(release))?;
         let Answer::Released(released) = answer else { return Err(unexpected(&answer)) };
@@ -219,6 +229,9 @@ impl Seat {
         let record = VersionRecord::decode(&record).map_err(|e| {
             Problem::new(Code::Integrity, format!("cannot read the record of {}", version.reference), e.to_string())
         })?;
+        if record.suite != sealed(version.suite) {
+            return Err(refused("the version record is of another suite"));
+        }
         if record.version != *version.id.as_bytes() || record.vault != *self.connection.info().vault.as_bytes() {
             return Err(refused("the version record is of another version"));
         }

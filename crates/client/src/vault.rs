@@ -70,6 +70,8 @@ pub struct Init {
     pub anchor: PathBuf,
     /// The first principal.
     pub owner: Name,
+    /// The organisation's table of suites in place of the baseline's.
+    pub crypto: Option<String>,
 }
 
 /// Makes a vault with a local depot, and has git ignore it.
@@ -95,6 +97,7 @@ pub fn init(options: Init) -> Result<VaultInfo, Problem> {
         root,
         anchor: options.anchor,
         owner: options.owner,
+        crypto: options.crypto,
     })?;
     depot::Local::create(&depot).map_err(|e| crate::fault::depot("cannot make the depot", &e))?;
     std::fs::write(&ignore, "*\n").map_err(|e| crate::fault::io("cannot write", &ignore, &e))?;

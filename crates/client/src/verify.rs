@@ -9,6 +9,7 @@ use api::terms::{Name, ObjectId};
 use api::wire::{Freshness, ListQuery, Problem, VersionItem};
 use depot::sealed::{Scratch, SegmentCheck, VersionObject};
 use depot::{Key, Store};
+use seal::Suite;
 use seal::manifest::Source as _;
 use seal::record::{Manifest, Segment, VersionRecord};
 use seal::segment::{Outboard, SegmentInfo};
@@ -172,7 +173,7 @@ impl<'a> Run<'a> {
             self.checked.bytes += manifest.stored_len;
         }
         for segment in record.packs.iter().flat_map(|pack| &pack.segments) {
-            self.segment(item, segment)?;
+            self.segment(item, record.suite, segment)?;
         }
         Ok(())
     }
@@ -186,7 +187,7 @@ impl<'a> Run<'a> {
         VersionObject::open(self.client.store(), &key)?.record(&digest)
     }
 
-    fn segment(&mut self, item: &VersionItem, segment: &Segment) -> Result<(), Problem> {
+    fn segment(&mut self, item: &VersionItem, suite: Suite, segment: &Segment) -> Result<(), Problem> {
         if let Some(known) = self.seen.get(&segment.object) {
             if let Some((offset, what)) = known.clone() {
                 self.fail(item, &segment.object, offset, what);
@@ -198,7 +199,8 @@ impl<'a> Run<'a> {
         self.checked.objects += 1;
         self.checked.bytes += segment.stored_len;
         let key = Key::new(self.vault, segment.object);
-        let info = SegmentInfo::new(segment.plaintext_len, segment.stored_len, Digest::from_bytes(segment.digest));
+        let info =
+            SegmentInfo::new(suite, segment.plaintext_len, segment.stored_len, Digest::from_bytes(segment.digest));
         let Ok(info) = info else {
             self.fail(item, &segment.object, 0, "the record's lengths do not agree".to_owned());
             return Ok(());
@@ -243,7 +245,7 @@ impl<'a> Run<'a> {
             let mut bytes = vec![0; (range.end - range.start) as usize];
             object.read_at(base + range.start, &mut bytes).map(|()| bytes).map_err(stored)
         };
-        let info = SegmentInfo::manifest(manifest.plaintext_len, Digest::from_bytes(manifest.digest));
+        let info = SegmentInfo::manifest(record.suite, manifest.plaintext_len, Digest::from_bytes(manifest.digest));
         let info = info.map_err(|e| (base, e.to_string()))?;
         let outboard = Outboard::from_tops(info, &read(info.tops_range())?).map_err(wrong)?;
         for first in (0..info.group_count()).step_by(STEP_GROUPS as usize) {
@@ -259,9 +261,9 @@ impl<'a> Run<'a> {
 }
 
 /// Whether the depot holds exactly this segment. Interrupted, the answer means nothing.
-pub(crate) fn whole(store: &dyn Store, vault: [u8; 16], segment: &Segment, watch: &dyn Watch) -> bool {
+pub(crate) fn whole(store: &dyn Store, suite: Suite, vault: [u8; 16], segment: &Segment, watch: &dyn Watch) -> bool {
     let digest = Digest::from_bytes(segment.digest);
-    let Ok(info) = SegmentInfo::new(segment.plaintext_len, segment.stored_len, digest) else { return false };
+    let Ok(info) = SegmentInfo::new(suite, segment.plaintext_len, segment.stored_len, digest) else { return false };
     let check = SegmentCheck::open(store, &Key::new(vault, segment.object), info);
     check.and_then(|check| groups(&check, &info, watch)).is_ok()
 }

@@ -26,7 +26,7 @@ fn main() {
     let (key, pack_key) = (Key::new([1; 16], [1; 16]), PackKey::generate().expect("randomness"));
     let context = SegmentContext { vault: [1; 16], pack: [2; 16], index: 0 };
     let mut scratch = Scratch::default();
-    let writer = SegmentWriter::create(&local, &key, &pack_key, &context).expect("create");
+    let writer = SegmentWriter::create(&local, &key, seal::Suite::Default, &pack_key, &context).expect("create");
     let mut block = vec![0; BLOCK];
     for at in (0..len).step_by(BLOCK) {
         plain.read_exact_at(&mut block, at).expect("read");

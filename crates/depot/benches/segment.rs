@@ -100,7 +100,9 @@ fn seal(
     digest_plain: bool,
 ) -> (f64, SegmentInfo) {
     let start = std::time::Instant::now();
-    let writer = SegmentWriter::create(store, &Key::new([1; 16], [object; 16]), pack_key, &CONTEXT).expect("create");
+    let writer =
+        SegmentWriter::create(store, &Key::new([1; 16], [object; 16]), seal::Suite::Default, pack_key, &CONTEXT)
+            .expect("create");
     over_blocks(len, |block, offset, now, thread| {
         let buffer = &mut thread.buffer[..now];
         plain.read_exact_at(buffer, offset).expect("read");

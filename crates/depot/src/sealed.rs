@@ -22,7 +22,7 @@
 //! let (pack_key, context) = (PackKey::generate()?, SegmentContext { vault: [1; 16], pack: [3; 16], index: 0 });
 //! let mut scratch = Scratch::default();
 //!
-//! let writer = SegmentWriter::create(&store, &key, &pack_key, &context)?;
+//! let writer = SegmentWriter::create(&store, &key, seal::Suite::Default, &pack_key, &context)?;
 //! writer.write(0, &[7; 100_000], &mut scratch)?;
 //! let info = writer.finish(100_000)?;
 //!

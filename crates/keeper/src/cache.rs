@@ -20,12 +20,21 @@ pub(crate) struct Known {
     pub(crate) found: Found,
     pub(crate) actor: Actor,
     pub(crate) rules: Arc<policy::Set>,
+    pub(crate) crypto: Arc<policy::Crypto>,
     pub(crate) wrap: Wrap,
     pub(crate) domain_key: Arc<DomainKey>,
     pub(crate) epochs: Epochs,
     pub(crate) creator: String,
     pub(crate) record: Vec<u8>,
     pub(crate) aliases: Vec<String>,
+}
+
+impl Known {
+    /// Whether the vault lets versions of its suite be opened.
+    pub(crate) fn is_read(&self) -> bool {
+        let version = &self.found.version;
+        self.crypto.reads(version.class, version.environment, version.suite)
+    }
 }
 
 /// The facts by who asks about what.

@@ -10,9 +10,10 @@ use crate::ledger::Ledger;
 use crate::release::Queue;
 use crate::rows::{PolicySet, PolicySource, Table};
 use crate::session::Nonces;
+use crate::suites::Suites;
 use api::terms::{Mode, PrincipalId, Timestamp, VaultId};
 use api::wire::VaultInfo;
-use policy::{Digest, Pins, Set, Source};
+use policy::{Crypto, Digest, Pins, Set, Source};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
@@ -28,6 +29,7 @@ pub(crate) struct Engine {
     pub(crate) watch: Watch,
     pub(crate) nonces: Nonces,
     pub(crate) rules: Rules,
+    pub(crate) suites: Suites,
     pub(crate) facts: Facts,
     pub(crate) releases: Queue,
     pub(crate) ledger: Ledger,
@@ -103,6 +105,11 @@ impl Engine {
             Pins::Required => Ok(()),
             Pins::Waived => self.store.read(|tx| self.rules(tx)).map(drop),
         }
+    }
+
+    /// Which suites are written and read, in this transaction.
+    pub(crate) fn crypto(&self, tx: &mut dyn Transaction) -> Result<Arc<Crypto>> {
+        self.suites.of(tx, &self.keys.guard)
     }
 
     /// The hash of the policy set in force, from its row under a MAC.

@@ -1,7 +1,7 @@
 //! What can go wrong inside, and how each is told outside.
 
 use crate::datastore;
-use api::terms::Code;
+use api::terms::{Class, Code, Suite};
 use api::wire::{Problem, Refusal};
 use std::path::PathBuf;
 
@@ -51,6 +51,10 @@ pub(crate) enum Error {
     Refused { what: String, code: Code, refusal: Box<Refusal> },
     #[error("{what}: {why}")]
     Conflict { what: &'static str, why: String, hint: Option<String> },
+    #[error("the request is made for another suite than `{suite}`")]
+    Suite { what: &'static str, suite: Suite },
+    #[error("no {class} version of suite `{suite}` is opened here")]
+    SuiteShut { class: Class, suite: Suite },
     #[error("the clock went back by {by_secs} s")]
     ClockBack { by_secs: u64 },
     #[error("the clock is {by_days} days ahead of what the vault saw last")]
@@ -130,6 +134,10 @@ impl From<Error> for Problem {
             }
             Error::Refused { what, code, refusal } => refused(what, code, refusal),
             Error::Conflict { what, why, hint } => Self { try_: hint, ..Self::new(Code::Conflict, what, why) },
+            Error::Suite { what, suite } => Self { suite: Some(suite), ..Self::new(Code::Conflict, what, why) },
+            Error::SuiteShut { .. } => {
+                Self::new(Code::Unsupported, "the table of suites", why).with_try("strongroom policy suites")
+            }
             Error::ClockBack { .. } => Self::new(Code::ClockBack, "the clock cannot be trusted", why)
                 .with_try("set the clock; or, if it is right: strongroom status --accept-clock"),
             Error::ClockAhead { .. } => Self::new(Code::ClockAhead, "the clock cannot be trusted", why)

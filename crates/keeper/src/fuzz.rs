@@ -7,7 +7,7 @@ use crate::roots::{self, KeyfileRoot, RootProvider};
 use crate::rows::{self, reread};
 use crate::vault::file::{MAX_ROOTS, VaultFile};
 use crate::vault::open;
-use api::terms::{KeyId, VaultId};
+use api::terms::{KeyId, Suite, VaultId};
 use log::checkpoint::Checkpoint;
 use log::keys::LogKeys;
 use seal::wrap::Kind;
@@ -78,11 +78,14 @@ pub fn row(table: &str, body: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
+/// The suite of the vault's own keys here: wraps are made alike in all.
+const SUITE: Suite = Suite::Default;
+
 /// The row that is read before any MAC can be checked: the wrap of the row-MAC key, for this vault, root and key.
 pub fn mac_key(body: &[u8], vault: [u8; 16], key_file: &[u8], key: [u8; 16]) -> Option<[u8; 32]> {
     let (vault, id) = (VaultId::from_bytes(vault), KeyId::from_bytes(key));
     let root = KeyfileRoot::parse(key_file, vault).ok()?;
-    crate::keys::vault::mac_key(body, vault, id, &root).ok().map(|key| *key.expose_bytes())
+    crate::keys::vault::mac_key(body, SUITE, vault, id, &root).ok().map(|key| *key.expose_bytes())
 }
 
 /// Such a row around a key: what [`mac_key`] opens.
@@ -90,11 +93,12 @@ pub fn mac_key_row(secret: [u8; 32], vault: [u8; 16], key_file: &[u8], key: [u8;
     let (vault, id) = (VaultId::from_bytes(vault), KeyId::from_bytes(key));
     let root = KeyfileRoot::parse(key_file, vault).ok()?;
     let secret = roots::Secret::Mac(seal::secret::MacKey::from_bytes(Box::new(secret)));
-    let sealed = root.wrap(&roots::context(vault, Kind::Mac, id, root.id()), &secret).ok()?;
+    let sealed = root.wrap(&roots::context(SUITE, vault, Kind::Mac, id, root.id()), &secret).ok()?;
     let wrap = rows::Wrap {
         id,
         kind: rows::WrapKind::Vault,
         key: id,
+        suite: SUITE,
         purpose: Some(rows::Purpose::RowMac),
         domain: None,
         artifact: None,

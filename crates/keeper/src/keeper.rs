@@ -7,7 +7,8 @@ use crate::keys::{list, rotate};
 use crate::session::{Presence, Session};
 use crate::vault::{OpenOptions, open};
 use crate::{
-    alias, audit, clock, collect, explain, facts, jobs, laws, people, release, replay, run, show, status, whoami, write,
+    alias, audit, clock, collect, explain, facts, jobs, laws, people, release, replay, run, show, status, suites,
+    whoami, write,
 };
 use api::terms::{AuthMethod, Mode, Name, PrincipalId, SessionId};
 use api::wire::{Answer, Command, JobList, JobsRan, Problem, VaultInfo};
@@ -131,6 +132,8 @@ impl Keeper {
             Command::PolicyCheck(check) => Answer::PolicyChecked(laws::checked(engine, &check)?),
             Command::PolicyApply(apply) => Answer::PolicyApplied(laws::apply(engine, session, &apply)?),
             Command::BaselineApply(apply) => Answer::PolicyApplied(laws::move_baseline(engine, session, &apply)?),
+            Command::SuitesShow => Answer::Suites(suites::shown(engine)?),
+            Command::SuitesApply { table } => Answer::Suites(suites::apply(engine, session, &table)?),
             Command::Audit(filter) => Answer::Audit(audit::page(engine, session, &filter)?),
             Command::AuditShow { entry } => Answer::Entry(Box::new(audit::entry(engine, session, &entry)?)),
             Command::AuditProve { entry } => {

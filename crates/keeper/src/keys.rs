@@ -10,7 +10,7 @@ pub(crate) use vault::VaultKeys;
 
 use crate::error::{Error, Result};
 use crate::rows::Purpose;
-use api::terms::{KeyId, VaultId};
+use api::terms::{KeyId, Suite, VaultId};
 use seal::wrap::Kind;
 
 impl Purpose {
@@ -27,14 +27,28 @@ impl Purpose {
     }
 }
 
+/// The suite as the sealed format knows it.
+pub(crate) const fn sealed(suite: Suite) -> seal::Suite {
+    match suite {
+        Suite::Default => seal::Suite::Default,
+        Suite::Nist => seal::Suite::Nist,
+    }
+}
+
 /// A key's public name, hexadecimal.
-pub(crate) fn fingerprint(vault: VaultId, id: KeyId, bytes: &[u8; 32]) -> Result<String> {
-    seal::derive::fingerprint(bytes, seal::Suite::Default, vault.as_bytes(), id.as_bytes())
+pub(crate) fn fingerprint(suite: Suite, vault: VaultId, id: KeyId, bytes: &[u8; 32]) -> Result<String> {
+    seal::derive::fingerprint(bytes, sealed(suite), vault.as_bytes(), id.as_bytes())
         .map(hex::encode)
         .map_err(|_| Error::Internal("a fingerprint could not be derived"))
 }
 
 /// Checks a key that was unwrapped against the fingerprint of its row.
-pub(crate) fn check_fingerprint(vault: VaultId, id: KeyId, bytes: &[u8; 32], expected: &str) -> Result<()> {
-    if fingerprint(vault, id, bytes)? == expected { Ok(()) } else { Err(Error::Wrap { key: id.to_string() }) }
+pub(crate) fn check_fingerprint(
+    suite: Suite,
+    vault: VaultId,
+    id: KeyId,
+    bytes: &[u8; 32],
+    expected: &str,
+) -> Result<()> {
+    if fingerprint(suite, vault, id, bytes)? == expected { Ok(()) } else { Err(Error::Wrap { key: id.to_string() }) }
 }

@@ -51,6 +51,7 @@ mod schema;
 mod session;
 mod show;
 mod status;
+mod suites;
 mod whoami;
 mod write;
 

@@ -138,8 +138,16 @@ mod tests {
         let root = RootChoice::Keyfile { path: at("key") };
         let owner = "olivia".parse().unwrap();
         let vault = vault::draw_id().unwrap();
-        vault::init(&InitOptions { dir: at("vault"), vault, mode: Mode::Solo, root, anchor: at("anchor"), owner })
-            .unwrap();
+        vault::init(&InitOptions {
+            dir: at("vault"),
+            vault,
+            mode: Mode::Solo,
+            root,
+            anchor: at("anchor"),
+            owner,
+            crypto: None,
+        })
+        .unwrap();
         let options = OpenOptions::new(at("vault"), RootUnlock::Keyfile(at("key")), at("anchor"));
         let keeper = crate::keeper::Keeper::open(&options).unwrap();
         let session = keeper.session(None, [0; 32]).unwrap();

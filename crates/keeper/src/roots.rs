@@ -9,8 +9,9 @@ pub(crate) use keyfile::{KeyfileRoot, make_private_folder};
 pub(crate) use passphrase::PassphraseRoot;
 
 use crate::error::{Error, Result};
+use crate::keys::sealed;
 use crate::vault::RootKind;
-use api::terms::{KeyId, VaultId};
+use api::terms::{KeyId, Suite, VaultId};
 use seal::secret::{DomainKey, FieldKey, MacKey, RootKey, SigningSeed};
 use seal::wrap::{self, Kind, WrapContext};
 
@@ -103,9 +104,9 @@ impl Software {
 }
 
 /// The context of a wrap under a root, for a key that belongs to the vault as a whole.
-pub(crate) fn context(vault: VaultId, kind: Kind, key: KeyId, root: KeyId) -> WrapContext {
+pub(crate) fn context(suite: Suite, vault: VaultId, kind: Kind, key: KeyId, root: KeyId) -> WrapContext {
     WrapContext {
-        suite: seal::Suite::Default,
+        suite: sealed(suite),
         vault: *vault.as_bytes(),
         kind,
         workspace: None,

@@ -115,6 +115,7 @@ pub(crate) fn item(engine: &Engine, found: &Found, creator: String, aliases: Vec
         artifact: artifact.id,
         class: version.class,
         environment: version.environment,
+        suite: version.suite,
         kind: artifact.kind,
         digest: version.digest.clone(),
         object: version.object,

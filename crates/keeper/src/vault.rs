@@ -30,6 +30,8 @@ pub struct InitOptions {
     pub anchor: PathBuf,
     /// The first principal, owner of everything.
     pub owner: Name,
+    /// The organisation's table of suites in place of `baseline/crypto.toml`.
+    pub crypto: Option<String>,
 }
 
 /// The root of a new vault.
@@ -39,7 +41,7 @@ pub enum RootChoice {
         /// Where.
         path: PathBuf,
     },
-    /// Derived from a passphrase by Argon2id.
+    /// Derived from a passphrase, by the function of the vault's suite.
     Passphrase {
         /// The passphrase, at most 1,024 bytes.
         bytes: Passphrase,

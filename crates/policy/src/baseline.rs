@@ -1,4 +1,4 @@
-//! The baseline as data: schema, policies, class table, approval rules and duties, from `baseline/`.
+//! The baseline as data: schema, policies, class table, suites, approval rules and duties, from `baseline/`.
 
 use crate::approval::Rules;
 use crate::digest::{Digest, of_parts};
@@ -115,7 +115,8 @@ pub(crate) const GUARDRAILS: &[(&str, &str)] = files! {
 pub(crate) const PERMITS: &[(&str, &str)] = files! { "permits/roles.cedar" "permits/solo.cedar" };
 
 /// What goes with the policies.
-const DATA: &[(&str, &str)] = files! { "schema.cedarschema" "classes.json" "approvals.json" "duties.json" };
+const DATA: &[(&str, &str)] =
+    files! { "schema.cedarschema" "classes.json" "crypto.toml" "approvals.json" "duties.json" };
 
 /// Every source of the baseline, named `baseline/...`.
 pub(crate) fn sources() -> Vec<Source> {

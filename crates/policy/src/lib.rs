@@ -42,6 +42,7 @@
 mod approval;
 mod baseline;
 mod cases;
+mod crypto;
 mod decide;
 mod digest;
 mod facts;
@@ -54,6 +55,7 @@ mod slice;
 pub use approval::{Rule, Rules};
 pub use baseline::{ClassRules, EDITION, ProdRoots};
 pub use cases::{CaseError, Coverage, Covered, Failure, Report, Seen, test};
+pub use crypto::{Argon2id, Crypto, CryptoError, Pbkdf2, Stretch};
 pub use decide::{Advice, Answer, NearMiss, Record, ReplayError, decide, replay};
 pub use digest::Digest;
 pub use facts::{Approval, Artifact, Context, Mfa, Principal, PrincipalState, Query, Resource, Workspace};

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use hpke::aead::AesGcm256;
 use hpke::kdf::HkdfSha256;
-use hpke::kem::XWing;
+use hpke::kem::{MlKem768P256, XWing};
 use hpke::{Kem, OpModeS, single_shot_seal};
 use seal::envelope::{self, Key, Release, ReleasedKey};
 use seal::hpke::OneTimeKey;
@@ -26,8 +26,15 @@ const ID: Id = [1; 16];
 fn main() -> Outcome<()> {
     // `cargo test --benches` runs this too: then it only proves that it works.
     let rounds = if std::env::args().any(|arg| arg == "--bench") { 300 } else { 1 };
+    releases::<XWing>(Suite::Default, rounds)?;
+    releases::<MlKem768P256>(Suite::Nist, rounds)
+}
+
+/// The steps of a release under one suite; `K` is its KEM in the `hpke` crate.
+fn releases<K: Kem>(suite: Suite, rounds: u32) -> Outcome<()> {
+    println!("suite {}", suite.number());
     let signer = SigningKey::from_seed(&SigningSeed::generate()?)?;
-    let key = OneTimeKey::generate()?;
+    let key = OneTimeKey::generate(suite)?;
     let ask =
         Ask { vault: &ID, principal: &ID, session: &ID, action: 1, versions: &[ID], command: &[0; 32], time_ms: 0 };
     let request = SignedRequest::sign(&ask, &key, &signer)?;
@@ -38,18 +45,18 @@ fn main() -> Outcome<()> {
         ReleasedKey { version: ID, key: Key::List(ListKey::generate()?) },
         ReleasedKey { version: ID, key: Key::Map(MapKey::generate()?) },
     ];
-    let (_, peer) = <XWing as Kem>::gen_keypair();
+    let (_, peer) = K::gen_keypair();
     let domain = DomainKey::generate()?;
-    let context = wrap_context();
+    let context = wrap_context(suite);
     let wrapped = wrap(&domain, &context, &VersionKey::generate()?)?;
-    let (object, record) = names(&list_key)?;
+    let (object, record) = names(suite, &list_key)?;
     let mut reader = ListReader::open(&list_key, &record, object.as_slice())?;
     let steps: Vec<Step<'_>> = vec![
         (
             "hpke crate: seal 106 bytes",
             Box::new(|| {
                 let sealed =
-                    single_shot_seal::<AesGcm256, HkdfSha256, XWing>(&OpModeS::Base, &peer, b"info", &[0; 106], b"");
+                    single_shot_seal::<AesGcm256, HkdfSha256, K>(&OpModeS::Base, &peer, b"info", &[0; 106], b"");
                 sealed.map(drop).map_err(|error| error.to_string().into())
             }),
         ),
@@ -70,7 +77,7 @@ fn main() -> Outcome<()> {
         (
             "client: one-time key, request, open",
             Box::new(|| {
-                let key = OneTimeKey::generate()?;
+                let key = OneTimeKey::generate(suite)?;
                 let request = SignedRequest::sign(&ask, &key, &signer)?;
                 let sealed = envelope::seal(&request, &release, &keys, &signer)?;
                 envelope::open(&sealed, &request, key, &signer.verifying_key())?;
@@ -95,9 +102,9 @@ fn main() -> Outcome<()> {
     measure(steps, rounds)
 }
 
-fn wrap_context() -> WrapContext {
+fn wrap_context(suite: Suite) -> WrapContext {
     WrapContext {
-        suite: Suite::Default,
+        suite,
         vault: ID,
         kind: Kind::Version,
         workspace: Some(ID),
@@ -111,20 +118,20 @@ fn wrap_context() -> WrapContext {
     }
 }
 
-fn names(key: &ListKey) -> Outcome<(Vec<u8>, VersionRecord)> {
+fn names(suite: Suite, key: &ListKey) -> Outcome<(Vec<u8>, VersionRecord)> {
     let mut object = Vec::new();
     let mut sink = |bytes: &[u8]| {
         object.extend_from_slice(bytes);
         Ok(())
     };
-    let mut writer = ListWriter::new(key, Suite::Default, &ID, &ID, &mut sink)?;
+    let mut writer = ListWriter::new(key, suite, &ID, &ID, &mut sink)?;
     for n in 0..100_000 {
         let path = format!("folder/file-{n:06}").into_bytes();
         writer.push(&Entry::new(path, 0o644, Node::File { size: n })?)?;
     }
     let list = writer.finish(Padding::None)?.at(0);
     let record = VersionRecord {
-        suite: Suite::Default,
+        suite,
         vault: ID,
         artifact: ID,
         version: ID,

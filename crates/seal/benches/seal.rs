@@ -8,6 +8,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use seal::Suite;
 use seal::chunked::{self, CHUNK_LEN, SEALED_CHUNK_LEN};
 use seal::secret::PackKey;
 use seal::segment::{
@@ -27,13 +28,17 @@ fn main() -> Outcome<()> {
     let setting = |name: &str, default: usize| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default);
     let len = setting("SEAL_BENCH_MIB", if testing { 4 } else { 1024 }) << 20;
     let runs = setting("SEAL_BENCH_RUNS", if testing { 1 } else { 7 });
-    for threads in [1, 2] {
-        throughput(len, runs, threads)?;
+    for suite in Suite::ALL {
+        println!("{{\"suite\":{}}}", suite.number());
+        for threads in [1, 2] {
+            throughput(suite, len, runs, threads)?;
+        }
+        range_reads(suite, len.min(256 << 20), if testing { 10 } else { 20_000 })?;
     }
-    range_reads(len.min(256 << 20), if testing { 10 } else { 20_000 })
+    Ok(())
 }
 
-fn throughput(len: usize, runs: usize, threads: usize) -> Outcome<()> {
+fn throughput(suite: Suite, len: usize, runs: usize, threads: usize) -> Outcome<()> {
     let key = PackKey::generate()?;
     let groups = len / GROUP_LEN;
     let plain = noise(len)?;
@@ -55,7 +60,7 @@ fn throughput(len: usize, runs: usize, threads: usize) -> Outcome<()> {
         times[0].push(timed(|| copy(&plain, &mut back, threads))?);
         times[1].push(timed(|| cipher_only(&key, &plain, &mut sealed, threads))?);
         for (measure, both) in [(2, false), (3, true)] {
-            let sealer = SegmentSealer::new(&key, &CONTEXT)?;
+            let sealer = SegmentSealer::new(suite, &key, &CONTEXT)?;
             let digests = both.then_some(plain_leaves.as_mut_slice());
             times[measure].push(timed(|| seal(&sealer, &plain, &mut sealed, &mut leaves[..groups], digests, threads))?);
             let mut end = [0; 16];
@@ -141,7 +146,7 @@ fn open(
     in_threads(blocks, threads, |(range, out, digests)| {
         let stored = info.groups_range(&info.groups_of(&range));
         opener.open_range(range, &sealed[stored.start as usize..stored.end as usize], out)?;
-        for (to, digest) in digests.into_iter().flatten().zip(tree::leaves(out)) {
+        for (to, digest) in digests.into_iter().flatten().zip(tree::leaves(info.suite(), out)) {
             *to = digest;
         }
         Ok(())
@@ -149,10 +154,10 @@ fn open(
 }
 
 /// One 4 KiB read at a random place, verified, from memory: first with everything loaded, then with nothing.
-fn range_reads(len: usize, reads: usize) -> Outcome<()> {
+fn range_reads(suite: Suite, len: usize, reads: usize) -> Outcome<()> {
     let key = PackKey::generate()?;
     let plain = noise(len)?;
-    let sealer = SegmentSealer::new(&key, &CONTEXT)?;
+    let sealer = SegmentSealer::new(suite, &key, &CONTEXT)?;
     let mut stored = vec![0; sealed_groups_len(0, len) + 16];
     let mut leaves = vec![Digest::default(); len / GROUP_LEN + 1];
     let (body, end) = stored.split_at_mut(sealed_groups_len(0, len));

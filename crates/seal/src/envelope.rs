@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use crate::cbor::{Malformed, Reader, Writer, same};
-use crate::hpke::{self, ENC_LEN, OneTimeKey};
+use crate::hpke::{self, OneTimeKey};
 use crate::label::{Context, Label};
 use crate::record::VersionDigest;
 use crate::request::{MAX_VERSIONS, SignedRequest};
@@ -102,9 +102,11 @@ pub fn seal(
     let request_hash = request.hash();
     let header = release.write();
     let payload = write_payload(keys);
-    let (enc, ciphertext) = hpke::seal(request.public_key(), &info(&request_hash), &header, &payload)?;
-    let signature = release_key.sign(&signed(&request_hash, &header, enc.as_slice(), &ciphertext))?;
-    Ok(write(&header, enc.as_slice(), &ciphertext, &signature))
+    let suite = request.unverified().suite;
+    let info = info(suite, &request_hash);
+    let (enc, ciphertext) = hpke::seal(suite, request.public_key(), &info, &header, &payload)?;
+    let signature = release_key.sign(&signed(suite, &request_hash, &header, &enc, &ciphertext))?;
+    Ok(write(suite, &header, &enc, &ciphertext, &signature))
 }
 
 /// Opens the keeper's answer to `request`. The one-time key is used up, so an envelope opens once.
@@ -123,19 +125,25 @@ pub fn open(
         return Err(Malformed("envelope: too long").into());
     }
     let mut reader = Reader::new(envelope);
-    reader.array(4, "envelope: array of 4")?;
+    reader.array(5, "envelope: array of 5")?;
+    let suite = reader.u16("envelope: suite")?;
+    let suite = Suite::from_number(suite).map_err(|_| Malformed("envelope: suite"))?;
     let release = Release::read(&mut reader)?;
-    let enc = reader.fixed::<ENC_LEN>("envelope: encapsulated key")?;
+    let enc = reader.bytes(hpke::enc_len(suite), "envelope: encapsulated key")?;
     let ciphertext = reader.bytes(MAX_PAYLOAD_LEN + 16, "envelope: ciphertext")?;
     let signature = reader.fixed::<SIGNATURE_LEN>("envelope: signature")?;
     reader.end()?;
     let header = release.write();
-    same(envelope, &write(&header, &enc, ciphertext, &signature))?;
+    same(envelope, &write(suite, &header, enc, ciphertext, &signature))?;
+    // What was asked for under one suite is not answered under another, whoever signs it.
+    if suite != request.unverified().suite || suite != key.suite() {
+        return Err(Error::Authentication);
+    }
     let request_hash = request.hash();
-    let message = signed(&request_hash, &header, &enc, ciphertext);
+    let message = signed(suite, &request_hash, &header, enc, ciphertext);
     release_key.verify(&message, &signature).map_err(|_| Error::Authentication)?;
     let payload =
-        hpke::open(&key, &enc, &info(&request_hash), &header, ciphertext).map_err(|_| Error::Authentication)?;
+        hpke::open(&key, enc, &info(suite, &request_hash), &header, ciphertext).map_err(|_| Error::Authentication)?;
     let keys = read_payload(&payload)?;
     check(request, &release, &keys)?;
     Ok(Opened { release, keys })
@@ -158,19 +166,26 @@ fn check(request: &SignedRequest, release: &Release, keys: &[ReleasedKey]) -> Re
     }
 }
 
-fn info(request_hash: &[u8; 32]) -> Vec<u8> {
-    Context::new(Label::EnvelopeInfo, Suite::Default).field(request_hash).into_bytes()
+fn info(suite: Suite, request_hash: &[u8; 32]) -> Vec<u8> {
+    Context::new(Label::EnvelopeInfo, suite).field(request_hash).into_bytes()
 }
 
-fn signed(request_hash: &[u8; 32], header: &[u8], enc: &[u8], ciphertext: &[u8]) -> Vec<u8> {
+fn signed(suite: Suite, request_hash: &[u8; 32], header: &[u8], enc: &[u8], ciphertext: &[u8]) -> Vec<u8> {
     let mut writer = Writer::with_capacity(MAX_LEN);
-    writer.array(5).text(Label::Envelope.text()).bytes(request_hash).raw(header).bytes(enc).bytes(ciphertext);
+    writer
+        .array(6)
+        .text(Label::Envelope.text())
+        .uint(suite.number().into())
+        .bytes(request_hash)
+        .raw(header)
+        .bytes(enc)
+        .bytes(ciphertext);
     writer.into_bytes()
 }
 
-fn write(header: &[u8], enc: &[u8], ciphertext: &[u8], signature: &[u8; SIGNATURE_LEN]) -> Vec<u8> {
+fn write(suite: Suite, header: &[u8], enc: &[u8], ciphertext: &[u8], signature: &[u8; SIGNATURE_LEN]) -> Vec<u8> {
     let mut writer = Writer::with_capacity(MAX_LEN);
-    writer.array(4).raw(header).bytes(enc).bytes(ciphertext).bytes(signature);
+    writer.array(5).uint(suite.number().into()).raw(header).bytes(enc).bytes(ciphertext).bytes(signature);
     writer.into_bytes()
 }
 

@@ -150,7 +150,7 @@ impl<'a> ListWriter<'a> {
     /// # Errors
     /// [`WriteError`].
     pub fn new(key: &ListKey, suite: Suite, vault: &Id, version: &Id, out: Sink<'a>) -> Result<Self, WriteError> {
-        let sealer = Sealer::new(key.expose_bytes(), &context(suite, vault, version), out)?;
+        let sealer = Sealer::new(suite, key.expose_bytes(), &context(suite, vault, version), out)?;
         Ok(Self { blocks: Builder::default(), sealer, last: Vec::new(), total: 0 })
     }
 
@@ -194,7 +194,7 @@ impl<S: Source> ListReader<S> {
     /// [`Error`].
     pub fn open(key: &ListKey, record: &VersionRecord, source: S) -> Result<Self, Error<S::Error>> {
         let context = context(record.suite, &record.vault, &record.version);
-        let mut opener = Opener::new(key.expose_bytes(), &context, &record.list, source)?;
+        let mut opener = Opener::new(record.suite, key.expose_bytes(), &context, &record.list, source)?;
         let footer = Footer::read(LIST_MAGIC, &mut opener)?;
         if footer.packs_offset != 0 || footer.packs_len != 0 {
             return Err(Malformed("list: footer").into());

@@ -9,7 +9,7 @@ use crate::padme::Padding;
 use crate::record::{MAX_MANIFEST_LEN, Manifest};
 use crate::segment::{self, GROUP_CHUNKS, GROUP_LEN, Outboard, SegmentInfo, SegmentOpener, build, sealed_groups_len};
 use crate::tree::{Digest, leaf};
-use crate::{Corrupt, Fault, entropy};
+use crate::{Corrupt, Fault, Suite, entropy};
 
 /// Reads sealed bytes of the version object.
 pub trait Source {
@@ -138,6 +138,7 @@ impl Sealed {
 
 /// Seals one stream group by group.
 pub(crate) struct Sealer<'a> {
+    suite: Suite,
     cipher: Cipher,
     header: Header,
     out: Sink<'a>,
@@ -147,10 +148,10 @@ pub(crate) struct Sealer<'a> {
 }
 
 impl<'a> Sealer<'a> {
-    pub(crate) fn new(key: &[u8; 32], context: &[u8], out: Sink<'a>) -> Result<Self, WriteError> {
+    pub(crate) fn new(suite: Suite, key: &[u8; 32], context: &[u8], out: Sink<'a>) -> Result<Self, WriteError> {
         let (cipher, header) = Cipher::fresh(key, context)?;
         let buffer = Zeroizing::new(Vec::with_capacity(GROUP_LEN));
-        Ok(Self { cipher, header, out, buffer, leaves: Vec::new(), position: 0 })
+        Ok(Self { suite, cipher, header, out, buffer, leaves: Vec::new(), position: 0 })
     }
 
     /// Bytes of plaintext so far.
@@ -187,9 +188,9 @@ impl<'a> Sealer<'a> {
         }
         self.write(footer)?;
         self.seal_group()?;
-        let (tail, digest) = build(&self.leaves);
+        let (tail, digest) = build(self.suite, &self.leaves);
         (self.out)(&tail)?;
-        let info = SegmentInfo::manifest(padded, digest).map_err(|_| WriteError::Bug)?;
+        let info = SegmentInfo::manifest(self.suite, padded, digest).map_err(|_| WriteError::Bug)?;
         Ok(Sealed { plaintext_len: padded, stored_len: info.stored_len(), digest: *digest.as_bytes() })
     }
 
@@ -213,7 +214,7 @@ impl<'a> Sealer<'a> {
             self.cipher.seal_at(index, now, chunk)?;
             (plain, rest) = (later, after);
         }
-        self.leaves.push(leaf(&sealed));
+        self.leaves.push(leaf(self.suite, &sealed));
         self.buffer.clear();
         Ok((self.out)(&sealed)?)
     }
@@ -230,10 +231,16 @@ pub(crate) struct Opener<S> {
 }
 
 impl<S: Source> Opener<S> {
-    pub(crate) fn new(key: &[u8; 32], context: &[u8], manifest: &Manifest, source: S) -> Result<Self, Error<S::Error>> {
+    pub(crate) fn new(
+        suite: Suite,
+        key: &[u8; 32],
+        context: &[u8],
+        manifest: &Manifest,
+        source: S,
+    ) -> Result<Self, Error<S::Error>> {
         let base = manifest.offset;
         let digest = Digest::from_bytes(manifest.digest);
-        let info = SegmentInfo::manifest(manifest.plaintext_len, digest).map_err(|_| Corrupt::at(base))?;
+        let info = SegmentInfo::manifest(suite, manifest.plaintext_len, digest).map_err(|_| Corrupt::at(base))?;
         if info.stored_len() != manifest.stored_len {
             return Err(Corrupt::at(base).into());
         }

@@ -131,7 +131,7 @@ impl<'a> MapWriter<'a> {
     /// # Errors
     /// [`WriteError`].
     pub fn new(key: &MapKey, suite: Suite, vault: &Id, version: &Id, out: Sink<'a>) -> Result<Self, WriteError> {
-        let sealer = Sealer::new(key.expose_bytes(), &context(suite, vault, version), out)?;
+        let sealer = Sealer::new(suite, key.expose_bytes(), &context(suite, vault, version), out)?;
         Ok(Self { blocks: Builder::default(), sealer, total: 0 })
     }
 
@@ -181,7 +181,7 @@ impl<S: Source> MapReader<S> {
     /// [`Error`], also when the pack table is not that of the record.
     pub fn open(key: &MapKey, record: &VersionRecord, source: S) -> Result<Self, Error<S::Error>> {
         let context = context(record.suite, &record.vault, &record.version);
-        let mut opener = Opener::new(key.expose_bytes(), &context, &record.map, source)?;
+        let mut opener = Opener::new(record.suite, key.expose_bytes(), &context, &record.map, source)?;
         let footer = Footer::read(MAP_MAGIC, &mut opener)?;
         let len = usize::try_from(footer.packs_len).ok().filter(|len| *len <= MAX_PACK_TABLE_LEN);
         let table = opener.read(footer.packs_offset, len.ok_or(Malformed("map: pack table"))?)?;

@@ -184,13 +184,13 @@ impl VersionRecord {
         for segment in self.packs.iter().flat_map(|pack| &pack.segments) {
             let len = segment.plaintext_len;
             rule((1..=MAX_PLAINTEXT_LEN).contains(&len), "record: segment length")?;
-            let info = SegmentInfo::new(len, segment.stored_len, Digest::from_bytes(segment.digest));
+            let info = SegmentInfo::new(self.suite, len, segment.stored_len, Digest::from_bytes(segment.digest));
             rule(info.is_ok(), "record: stored length of a segment")?;
         }
         for manifest in [&self.list, &self.map] {
             let len = manifest.plaintext_len;
             rule((1..=MAX_MANIFEST_LEN).contains(&len), "record: manifest length")?;
-            let info = SegmentInfo::manifest(len, Digest::from_bytes(manifest.digest));
+            let info = SegmentInfo::manifest(self.suite, len, Digest::from_bytes(manifest.digest));
             let stored = info.is_ok_and(|info| info.stored_len() == manifest.stored_len);
             rule(stored, "record: stored length of a manifest")?;
         }

@@ -1,10 +1,10 @@
 //! Release requests: what a client asks for, signed by its session key (`spec/keys.md#requests`).
 
 use crate::cbor::{Malformed, Reader, Writer, same};
-use crate::hpke::{KEM_ID, OneTimeKey, PUBLIC_KEY_LEN};
+use crate::hpke::{self, OneTimeKey};
 use crate::label::Label;
 use crate::sign::{Invalid, SIGNATURE_LEN, Signature, SigningKey, VerifyingKey};
-use crate::{Fault, Id, derive, entropy, hash};
+use crate::{Fault, Id, Suite, derive, entropy, hash};
 
 /// Most versions in one request.
 pub const MAX_VERSIONS: usize = 64;
@@ -26,6 +26,8 @@ pub struct Request {
     pub versions: Vec<Id>,
     /// SHA-256 of the command that goes with the request (reason, flags), or zeros if there is none.
     pub command: [u8; 32],
+    /// Algorithms of the envelope that answers, and of every version asked for.
+    pub suite: Suite,
     /// SHA-256 of the one-time public key.
     pub public_key_hash: [u8; 32],
     /// 16 random bytes: no request is like another.
@@ -38,7 +40,7 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedRequest {
     request: Request,
-    public_key: Box<[u8; PUBLIC_KEY_LEN]>,
+    public_key: Box<[u8]>,
     signature: Signature,
 }
 
@@ -108,19 +110,20 @@ impl SignedRequest {
             action: ask.action,
             versions: ask.versions.to_vec(),
             command: *ask.command,
+            suite: key.suite(),
             public_key_hash: hash::sha256(&[key.public()]),
             nonce: entropy::array()?,
             time_ms: ask.time_ms,
         };
         request.check()?;
         let signature = session.sign(&request.write())?;
-        Ok(Self { request, public_key: Box::new(*key.public()), signature })
+        Ok(Self { request, public_key: key.public().into(), signature })
     }
 
     /// Its bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::with_capacity(MAX_LEN);
-        writer.array(3).raw(&self.request.write()).bytes(self.public_key.as_slice()).bytes(&self.signature);
+        writer.array(3).raw(&self.request.write()).bytes(&self.public_key).bytes(&self.signature);
         writer.into_bytes()
     }
 
@@ -135,11 +138,12 @@ impl SignedRequest {
         let mut reader = Reader::new(bytes);
         reader.array(3, "request: array of 3")?;
         let request = Request::read(&mut reader)?;
-        let public_key = Box::new(reader.fixed::<PUBLIC_KEY_LEN>("request: public key")?);
+        let len = hpke::public_key_len(request.suite);
+        let public_key: Box<[u8]> = reader.bytes(len, "request: public key")?.into();
         let signature = reader.fixed::<SIGNATURE_LEN>("request: signature")?;
         reader.end()?;
         request.check()?;
-        if hash::sha256(&[public_key.as_slice()]) != request.public_key_hash {
+        if public_key.len() != len || hash::sha256(&[&public_key]) != request.public_key_hash {
             return Err(Malformed("request: another public key").into());
         }
         let signed = Self { request, public_key, signature };
@@ -166,7 +170,7 @@ impl SignedRequest {
         hash::sha256(&[&self.request.write()])
     }
 
-    pub(crate) fn public_key(&self) -> &[u8; PUBLIC_KEY_LEN] {
+    pub(crate) fn public_key(&self) -> &[u8] {
         &self.public_key
     }
 }
@@ -192,7 +196,7 @@ impl Request {
         for version in &self.versions {
             writer.bytes(version);
         }
-        writer.bytes(&self.command).uint(KEM_ID.into()).bytes(&self.public_key_hash);
+        writer.bytes(&self.command).uint(self.suite.number().into()).bytes(&self.public_key_hash);
         writer.bytes(&self.nonce).uint(self.time_ms);
         writer.into_bytes()
     }
@@ -207,9 +211,8 @@ impl Request {
         let count = reader.array_up_to(MAX_VERSIONS, "request: 1 to 64 versions")?;
         let versions = (0..count).map(|_| reader.fixed("request: version")).collect::<Result<_, _>>()?;
         let command = reader.fixed("request: command")?;
-        if reader.u16("request: kem")? != KEM_ID {
-            return Err(Malformed("request: kem"));
-        }
+        let suite = reader.u16("request: suite")?;
+        let suite = Suite::from_number(suite).map_err(|_| Malformed("request: suite"))?;
         Ok(Self {
             vault,
             principal,
@@ -217,6 +220,7 @@ impl Request {
             action,
             versions,
             command,
+            suite,
             public_key_hash: reader.fixed("request: public key hash")?,
             nonce: reader.fixed("request: nonce")?,
             time_ms: reader.uint("request: time")?,

@@ -9,6 +9,7 @@
 //! needs, all at places known from [`SegmentInfo`]; an [`Outboard`] keeps what it verified, so a warm read loads its groups only.
 //!
 //! ```
+//! use seal::Suite;
 //! use seal::secret::PackKey;
 //! use seal::segment::{Outboard, SegmentContext, SegmentOpener, SegmentSealer, sealed_groups_len};
 //! use seal::tree::Digest;
@@ -17,7 +18,7 @@
 //! let context = SegmentContext { vault: [1; 16], pack: [2; 16], index: 0 };
 //!
 //! // One block is enough here; threads would each seal blocks of whole groups.
-//! let sealer = SegmentSealer::new(&key, &context)?;
+//! let sealer = SegmentSealer::new(Suite::Nist, &key, &context)?;
 //! let mut stored = vec![0; sealed_groups_len(0, 5)];
 //! let mut leaves = [Digest::default()];
 //! sealer.seal_groups(0, b"hello", &mut stored, &mut leaves)?;
@@ -72,8 +73,8 @@ pub struct SegmentContext {
 
 impl SegmentContext {
     /// `LP("strongroom/v1/segment", suite, vault, pack, index)`.
-    fn encode(&self) -> Vec<u8> {
-        Context::new(Label::Segment, Suite::Default)
+    fn encode(&self, suite: Suite) -> Vec<u8> {
+        Context::new(Label::Segment, suite)
             .field(&self.vault)
             .field(&self.pack)
             .field(&self.index.to_be_bytes())

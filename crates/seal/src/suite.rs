@@ -6,32 +6,31 @@ use crate::Fault;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Suite {
-    /// AES-256-GCM, HKDF-SHA-256, BLAKE3 tree digests, X-Wing, Ed25519.
+    /// AES-256-GCM, HKDF-SHA-256, BLAKE3 tree digests, X-Wing, Ed25519, Argon2id.
     #[default]
     Default = 1,
+    /// AES-256-GCM, HKDF-SHA-256, SHA-256 tree digests, MLKEM768-P256, Ed25519, PBKDF2. No validation is claimed.
+    Nist = 2,
 }
 
-/// A suite number that this build cannot use.
+/// A suite number that was never assigned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UnknownSuite {
-    /// `nist`: it has its number, and nothing else yet.
-    #[error("suite 2 (`nist`) is numbered, not supported yet")]
-    NotYet,
-    /// Never assigned.
-    #[error("unknown suite `{0}`")]
-    Unassigned(u16),
-}
+#[error("unknown suite `{0}`")]
+pub struct UnknownSuite(pub u16);
 
 impl Suite {
+    /// Every suite.
+    pub const ALL: [Self; 2] = [Self::Default, Self::Nist];
+
     /// Parses a stored suite number.
     ///
     /// # Errors
-    /// [`UnknownSuite`] for every number but 1.
+    /// [`UnknownSuite`] for every number but 1 and 2.
     pub fn from_number(number: u16) -> Result<Self, UnknownSuite> {
         match number {
             1 => Ok(Self::Default),
-            2 => Err(UnknownSuite::NotYet),
-            other => Err(UnknownSuite::Unassigned(other)),
+            2 => Ok(Self::Nist),
+            other => Err(UnknownSuite(other)),
         }
     }
 
@@ -53,16 +52,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_suite_one_is_accepted() {
-        assert_eq!(Suite::from_number(1), Ok(Suite::Default));
-        assert_eq!(Suite::from_number(2), Err(UnknownSuite::NotYet));
-        for number in (0..=u16::MAX).filter(|n| !matches!(n, 1 | 2)) {
-            assert_eq!(Suite::from_number(number), Err(UnknownSuite::Unassigned(number)));
+    fn only_assigned_numbers_are_accepted() {
+        for suite in Suite::ALL {
+            assert_eq!(Suite::from_number(suite.number()), Ok(suite));
         }
-    }
-
-    #[test]
-    fn the_refusal_of_nist_says_it_is_numbered() {
-        assert_eq!(UnknownSuite::NotYet.to_string(), "suite 2 (`nist`) is numbered, not supported yet");
+        for number in (0..=u16::MAX).filter(|n| !matches!(n, 1 | 2)) {
+            assert_eq!(Suite::from_number(number), Err(UnknownSuite(number)));
+        }
     }
 }

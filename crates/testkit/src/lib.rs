@@ -5,3 +5,4 @@ pub mod forge;
 pub mod postgres;
 pub mod python;
 pub mod seeds;
+pub mod suites;

@@ -85,6 +85,13 @@ words! {
         /// A job or container.
         Workload = 2 "workload",
     }
+    /// A numbered suite of algorithms (`spec/format.md#suites`).
+    Suite {
+        /// AES-256-GCM, BLAKE3 trees, X-Wing, Argon2id.
+        Default = 1 "default",
+        /// AES-256-GCM, SHA-256 trees, MLKEM768-P256, PBKDF2. No validation is claimed.
+        Nist = 2 "nist",
+    }
     /// What wraps the keys of a vault.
     RootKind {
         /// A key file outside the vault.

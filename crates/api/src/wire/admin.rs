@@ -1,7 +1,7 @@
 //! Vault, keys, principals, policy.
 
 use super::{Freshness, Receipt, hex_bytes};
-use crate::terms::{Class, Environment, KeyId, Mode, Name, PrincipalId, PrincipalKind, Timestamp, VaultId};
+use crate::terms::{Class, Environment, KeyId, Mode, Name, PrincipalId, PrincipalKind, Suite, Timestamp, VaultId};
 use std::collections::BTreeMap;
 
 /// What a client pins at enrolment.
@@ -11,6 +11,8 @@ pub struct VaultInfo {
     pub vault: VaultId,
     /// Its mode.
     pub mode: Mode,
+    /// The suite of its own keys: the first guess of a client that does not know better.
+    pub suite: Suite,
     /// Ed25519 public key that signs envelopes, 32 bytes.
     #[serde(with = "hex_bytes")]
     pub release_key: Vec<u8>,
@@ -214,6 +216,18 @@ pub struct BaselineApply {
     pub sources: Option<BTreeMap<String, String>>,
     /// The hash of the set this change was made against; another one in force is a conflict.
     pub base: Option<String>,
+}
+
+/// Which suite seals what.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct SuitesShown {
+    /// The table in force, TOML as in `baseline/crypto.toml`.
+    pub table: String,
+    /// Whether it is the organisation's own.
+    pub own: bool,
+    /// Where the log says so, if it was just put in force.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub receipt: Option<Receipt>,
 }
 
 /// A new set is in force.

@@ -1,6 +1,6 @@
 //! What went wrong, in the shape that the command line prints (DESIGN 12).
 
-use crate::terms::{Code, DecisionId};
+use crate::terms::{Code, DecisionId, Suite};
 
 /// A failure: one line what, one why, one thing to try.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -20,12 +20,15 @@ pub struct Problem {
     /// What is not there: a name or a reference, as it was asked for.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub missing: Option<String>,
+    /// The suite that the signed request has to be made for: the one that the class writes or that the version has.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub suite: Option<Suite>,
 }
 
 impl Problem {
     /// A problem without a hint.
     pub fn new(code: Code, what: impl Into<String>, why: impl Into<String>) -> Self {
-        Self { code, what: what.into(), why: why.into(), try_: None, refusal: None, missing: None }
+        Self { code, what: what.into(), why: why.into(), try_: None, refusal: None, missing: None, suite: None }
     }
 
     /// With a command to try.

@@ -2,8 +2,8 @@
 
 use super::{Freshness, MadeBy, Provenance, Receipt, hex_bytes};
 use crate::terms::{
-    Action, ArtifactId, Class, DecisionId, EntryId, Environment, Kind, Name, ObjectId, ReleaseId, RunId, Timestamp,
-    VersionId,
+    Action, ArtifactId, Class, DecisionId, EntryId, Environment, Kind, Name, ObjectId, ReleaseId, RunId, Suite,
+    Timestamp, VersionId,
 };
 use std::collections::BTreeMap;
 
@@ -154,6 +154,8 @@ pub struct VersionItem {
     pub class: Class,
     /// Environment.
     pub environment: Environment,
+    /// The suite that it is sealed with.
+    pub suite: Suite,
     /// Kind.
     pub kind: Kind,
     /// SHA-256 of the version record, hexadecimal.

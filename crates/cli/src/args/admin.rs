@@ -20,6 +20,9 @@ pub struct InitArgs {
     /// Where the recovery code goes
     #[arg(long, value_name = "FILE")]
     pub recovery_file: Option<PathBuf>,
+    /// Use this table of suites, which says what seals each class, in place of the built-in one
+    #[arg(long, value_name = "FILE")]
+    pub crypto: Option<PathBuf>,
     /// Name of the first principal [default: the user's name]
     #[arg(long, value_name = "NAME")]
     pub owner: Option<String>,
@@ -155,6 +158,15 @@ pub enum PolicyCommand {
         /// Why.
         #[command(flatten)]
         why: super::ReasonArgs,
+    },
+    /// Show which suite seals what, or put another table in force
+    Suites {
+        /// A table like baseline/crypto.toml [default: show the one in force]
+        #[arg(value_name = "FILE", conflicts_with = "baseline")]
+        file: Option<PathBuf>,
+        /// Go back to the table of the baseline
+        #[arg(long)]
+        baseline: bool,
     },
     /// Replace the organisation's part of the policy set
     Apply {

@@ -28,6 +28,7 @@ pub fn init(context: &Context, args: &InitArgs) -> Result<u8, Failure> {
             .result("init", &result, || format!("would make a {} vault in {}\n", args.mode, line(&dir)))
             .map(|()| 0);
     }
+    let crypto = args.crypto.as_deref().map(super::policy::table).transpose()?;
     let root = match &keyfile {
         Some(path) => Root::Keyfile(path.clone()),
         None => Root::Passphrase(unlock::passphrase(global, New::Yes)?),
@@ -39,8 +40,10 @@ pub fn init(context: &Context, args: &InitArgs) -> Result<u8, Failure> {
         root,
         anchor: anchor.clone(),
         owner: owner.clone(),
+        crypto,
     })?;
     if let Some(fields) = result.as_object_mut() {
+        fields.insert("suite".to_owned(), info.suite.word().into());
         fields.insert("release_key".to_owned(), hex::encode(&info.release_key).into());
         fields.insert("log_keys".to_owned(), info.log_keys.clone().into());
         fields.insert("origin".to_owned(), info.origin.clone().into());

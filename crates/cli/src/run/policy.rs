@@ -7,7 +7,7 @@ use crate::args::PolicyCommand;
 use crate::output::{Failure, printable, refusal_text};
 use crate::unlock;
 use api::terms::{Action, Name, Reference, Selector};
-use api::wire::{BaselineApply, Explain, PolicyApplied, PolicyApply, PolicyChanges, PolicyCheck, Refusal};
+use api::wire::{BaselineApply, Explain, PolicyApplied, PolicyApply, PolicyChanges, PolicyCheck, Refusal, SuitesShown};
 use client::{Client, Why};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -47,6 +47,21 @@ pub fn policy(context: &Context, command: PolicyCommand) -> Result<u8, Failure> 
             // `--as` says whom it is about; who asks is the owner of the vault.
             context.with_owner(|client| answered(context, &question, &explained(client, &question)?))
         }
+        PolicyCommand::Suites { file: None, baseline: false } => {
+            context.with(|client| suites(context, &client.suites()?))
+        }
+        PolicyCommand::Suites { file, .. } => {
+            let table = file.as_deref().map(table).transpose()?.unwrap_or_default();
+            if context.global.dry_run {
+                let would = serde_json::json!({ "table": table, "own": !table.is_empty() });
+                return context
+                    .output
+                    .result("suites", &would, || "would put this table in force\n".to_owned())
+                    .map(|()| 0);
+            }
+            context.confirmed("This changes with what every class of the whole vault is sealed from now on.")?;
+            context.with(|client| suites(context, &client.suites_apply(table)?))
+        }
         PolicyCommand::Apply { files, base, cases, baseline } => {
             // Without files, the organisation's policies stay as they are, or nothing was said.
             let sources = if baseline && files.is_empty() { None } else { Some(sources(&files)?) };
@@ -80,6 +95,23 @@ struct Applied<'a> {
     applied: &'a PolicyApplied,
     #[serde(skip_serializing_if = "Option::is_none")]
     changes: Option<&'a PolicyChanges>,
+}
+
+fn suites(context: &Context, shown: &SuitesShown) -> Result<u8, Failure> {
+    context.output.result("suites", shown, || match &shown.receipt {
+        Some(receipt) => format!("the table is in force, log entry {}\n", receipt.entry),
+        None => format!("# {}\n{}", if shown.own { "the organisation's" } else { "the baseline's" }, shown.table),
+    })?;
+    Ok(0)
+}
+
+/// A table of suites; an empty one would mean another.
+pub(super) fn table(path: &Path) -> Result<String, Failure> {
+    let text = text(path)?;
+    if text.trim().is_empty() {
+        return Err(Failure::usage(&format!("cannot use `{}`", path.display()), "a table of suites is not empty"));
+    }
+    Ok(text)
 }
 
 fn applied(context: &Context, applied: &PolicyApplied, changes: Option<&PolicyChanges>) -> Result<u8, Failure> {

@@ -1,7 +1,7 @@
 //! The vault opened by the library in this process: what somebody knows who was given its keys.
 
 use super::sandbox::Sandbox;
-use api::terms::{Action, Class, Environment};
+use api::terms::{Action, Class, Environment, Suite};
 use client::opened::Opened;
 use client::vault::{Root, Sitting};
 use client::{Client, Why};
@@ -95,7 +95,7 @@ fn context_of(vault: [u8; 16], kind: Kind, wrap: &Value) -> WrapContext {
     let domain = &wrap["domain"];
     let number = |value: &Value| (!value.is_null()).then(|| value.clone());
     WrapContext {
-        suite: seal::Suite::Default,
+        suite: suite_of(&wrap["suite"]),
         vault,
         kind,
         workspace: id_of(&domain["workspace"]),
@@ -108,6 +108,11 @@ fn context_of(vault: [u8; 16], kind: Kind, wrap: &Value) -> WrapContext {
         wrapping_key_id: id_of(&wrap["under"]).expect("an id"),
         wrapping_key_version: wrap["under_version"].as_u64().expect("a number") as u32,
     }
+}
+
+fn suite_of(word: &Value) -> seal::Suite {
+    let word: Suite = serde_json::from_value(word.clone()).expect("a suite");
+    seal::Suite::from_number(word.number().into()).expect("a suite")
 }
 
 fn id_of(value: &Value) -> Option<[u8; 16]> {

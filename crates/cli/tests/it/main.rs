@@ -27,5 +27,6 @@ mod settings;
 mod shares;
 mod sources;
 mod stored;
+mod suites;
 mod terminal;
 mod trips;

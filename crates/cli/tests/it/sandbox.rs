@@ -4,6 +4,7 @@ use serde_json::Value;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use testkit::suites;
 
 /// A temporary folder with its own home for keys and anchors.
 pub struct Sandbox {
@@ -47,15 +48,26 @@ impl Sandbox {
 
     /// With a solo vault and a key-file root.
     pub fn solo() -> Self {
-        let sandbox = Self::new();
-        sandbox.run(["init", "--no-recovery"]).exits(0);
-        sandbox
+        Self::made(&["init", "--no-recovery"])
     }
 
     /// With a rehearsal vault, in which `--as` chooses who acts.
     pub fn rehearsal() -> Self {
+        Self::made(&["init", "--mode", "rehearsal", "--no-recovery"])
+    }
+
+    /// With a vault of the suite that the test runs for.
+    fn made(init: &[&str]) -> Self {
         let sandbox = Self::new();
-        sandbox.run(["init", "--mode", "rehearsal", "--no-recovery"]).exits(0);
+        match suites::table(suites::current()) {
+            None => sandbox.run(init).exits(0),
+            Some(table) => {
+                let path = sandbox.write("suites.toml", table);
+                let ended = sandbox.run([init, &["--crypto", "suites.toml"]].concat()).exits(0);
+                std::fs::remove_file(path).expect("the file");
+                ended
+            }
+        };
         sandbox
     }
 

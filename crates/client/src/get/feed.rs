@@ -197,7 +197,7 @@ impl<'a> Feed<'a> {
                 }
                 let entry = Entry::new(path.to_vec(), entry.mode(), entry.node().clone());
                 let entry = entry.map_err(|e| Problem::new(Code::Integrity, "cannot read the list", e.to_string()))?;
-                let out = Arc::new(OutFile::new(&entry, &mapped, None, sink.stage.granted()));
+                let out = Arc::new(OutFile::new(record.suite, &entry, &mapped, None, sink.stage.granted()));
                 if *size == 0 {
                     out.finish_empty(sink.stage)?;
                 }

@@ -7,6 +7,7 @@ use crate::source::as_path;
 use api::terms::Code;
 use api::wire::Problem;
 use rustix::fs::Mode;
+use seal::Suite;
 use seal::list::Entry;
 use seal::map::MapEntry;
 use seal::tree::{self, Digest, GROUP_LEN};
@@ -20,6 +21,7 @@ use zeroize::Zeroizing;
 pub(super) struct OutFile {
     path: Vec<u8>,
     size: u64,
+    suite: Suite,
     /// Set at the end; until then only the owner can open it.
     mode: Mode,
     digest: Option<[u8; 32]>,
@@ -43,23 +45,36 @@ const READ_LEN: u64 = 16 * GROUP;
 
 impl OutFile {
     /// A file as list and map tell it; `file` is open already if it is the only one.
-    pub(super) fn new(entry: &Entry, mapped: &MapEntry, file: Option<Arc<File>>, granted: Granted) -> Self {
+    pub(super) fn new(
+        suite: Suite,
+        entry: &Entry,
+        mapped: &MapEntry,
+        file: Option<Arc<File>>,
+        granted: Granted,
+    ) -> Self {
         let state = State {
             file,
             written: 0,
             early: BTreeMap::new(),
             next_group: 0,
-            growing: Growing::default(),
+            growing: Growing::new(suite),
             read_back: false,
         };
         let mode = granted.of(u32::from(entry.mode()));
-        Self { path: entry.path().to_vec(), size: entry.size(), mode, digest: mapped.digest, state: Mutex::new(state) }
+        Self {
+            path: entry.path().to_vec(),
+            size: entry.size(),
+            suite,
+            mode,
+            digest: mapped.digest,
+            state: Mutex::new(state),
+        }
     }
 
     /// An empty file has no parts.
     pub(super) fn finish_empty(&self, stage: &Stage) -> Result<(), Problem> {
         let file = stage.file(&self.path, &mut LastFolder::default())?;
-        self.end(&file, &Growing::default())
+        self.end(&file, &Growing::new(self.suite))
     }
 
     /// Writes a part and takes note of its digests.
@@ -74,7 +89,7 @@ impl OutFile {
         file.write_all_at(bytes, offset).map_err(|e| fault::io("cannot write", as_path(&self.path), &e))?;
         let end = offset + bytes.len() as u64;
         let aligned = offset.is_multiple_of(GROUP) && (end.is_multiple_of(GROUP) || end == self.size);
-        let leaves: Vec<Digest> = if aligned { tree::leaves(bytes).collect() } else { Vec::new() };
+        let leaves: Vec<Digest> = if aligned { tree::leaves(self.suite, bytes).collect() } else { Vec::new() };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.read_back |= !aligned;
         state.early.extend((offset / GROUP..).zip(leaves));
@@ -90,7 +105,7 @@ impl OutFile {
             return Ok(());
         }
         state.file = None;
-        let growing = if state.read_back { self.read_back(&file)? } else { std::mem::take(&mut state.growing) };
+        let growing = if state.read_back { self.read_back(&file)? } else { state.growing.clone() };
         self.end(&file, &growing)
     }
 
@@ -106,14 +121,14 @@ impl OutFile {
     }
 
     fn read_back(&self, file: &File) -> Result<Growing, Problem> {
-        let mut growing = Growing::default();
+        let mut growing = Growing::new(self.suite);
         let mut buffer = Zeroizing::new(vec![0; self.size.min(READ_LEN) as usize]);
         let mut at = 0;
         while at < self.size {
             let len = (self.size - at).min(buffer.len() as u64) as usize;
             let part = buffer.get_mut(..len).unwrap_or_default();
             file.read_exact_at(part, at).map_err(|e| fault::io("cannot read back", as_path(&self.path), &e))?;
-            tree::leaves(part).for_each(|leaf| growing.push(leaf));
+            tree::leaves(self.suite, part).for_each(|leaf| growing.push(leaf));
             at += len as u64;
         }
         Ok(growing)

@@ -75,7 +75,7 @@ impl Getting<'_> {
         let place = place.filter(|mapped| mapped.size() == Some(entry.size()) && mapped.digest.is_some());
         let mapped = place.ok_or_else(|| disagree(self.grant))?;
         let file = Arc::new(stage.file(split(entry.path()).1, &mut LastFolder::default())?);
-        let out = Arc::new(OutFile::new(entry, &mapped, Some(file), stage.granted()));
+        let out = Arc::new(OutFile::new(self.grant.record.suite, entry, &mapped, Some(file), stage.granted()));
         let done = self.run(Feed::one(self.opened, list, map, out, mapped), None)?;
         Ok((done.bytes, 1))
     }

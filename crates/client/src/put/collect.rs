@@ -8,6 +8,7 @@ use crate::digest::Growing;
 use crate::fault;
 use crate::source::{Found, What};
 use api::wire::Problem;
+use seal::Suite;
 use seal::list::{Entry, ListWriter, Node};
 use seal::manifest::WriteError;
 use seal::map::{Extent, MapEntry, MapWriter};
@@ -51,16 +52,16 @@ pub(super) struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    pub(super) fn new(list: ListWriter<'a>, map: MapWriter<'a>, cache: Option<CacheWriter>) -> Self {
+    pub(super) fn new(suite: Suite, list: ListWriter<'a>, map: MapWriter<'a>, cache: Option<CacheWriter>) -> Self {
         Self {
             list,
             map,
             cache,
             files: 0,
             bytes: 0,
-            whole: Growing::default(),
+            whole: Growing::new(suite),
             ended: draft::Ended::default(),
-            growing: Growing::default(),
+            growing: Growing::new(suite),
             under_way: None,
         }
     }
@@ -90,7 +91,7 @@ impl<'a> Collector<'a> {
     }
 
     fn end(&mut self, piece: &Piece, size: u64) -> Result<(), Problem> {
-        let digest = std::mem::take(&mut self.growing).finish();
+        let digest = std::mem::replace(&mut self.growing, Growing::new(self.whole.suite())).finish();
         let file = &piece.file;
         self.under_way = None;
         self.ended.push(&Stored {

@@ -7,6 +7,7 @@
 use crate::digest::Growing;
 use crate::source::{Identity, MAX_PATH_LEN_BYTES};
 use api::terms::VersionId;
+use seal::Suite;
 use seal::chunked;
 use seal::label::{Label, lp};
 use seal::record::{Segment, digest_of};
@@ -65,6 +66,7 @@ pub(super) struct Partial {
 
 /// What an earlier put finished.
 pub(super) struct Resume {
+    pub(super) suite: Suite,
     pub(super) pack: [u8; 16],
     pub(super) key: PackKey,
     pub(super) segments: Vec<Segment>,
@@ -90,8 +92,15 @@ impl Journal {
         std::fs::read_to_string(self.folder.join("version")).ok()?.trim().parse().ok()
     }
 
-    /// Reads what was finished; none if anything is missing or does not open.
-    pub(super) fn resume(&mut self, key: &MapKey, vault: &[u8; 16], version: &VersionId) -> Option<Resume> {
+    /// Reads what was finished; none if anything is missing or does not open. The map key is of one suite: what was written under
+    /// another does not open.
+    pub(super) fn resume(
+        &mut self,
+        suite: Suite,
+        key: &MapKey,
+        vault: &[u8; 16],
+        version: &VersionId,
+    ) -> Option<Resume> {
         let mut resume: Option<Resume> = None;
         for number in 0.. {
             let path = self.record(number);
@@ -102,8 +111,9 @@ impl Journal {
             let context = context(vault, version, number)?;
             let sealed = std::fs::read(&path).ok()?;
             let bytes = chunked::open_all(key.expose_bytes(), &context, &sealed, MAX_RECORD_LEN).ok()?;
-            let (pack, key, segment, files, partial) = decoded(&bytes)?;
+            let (pack, key, segment, files, partial) = decoded(suite, &bytes)?;
             let resume = resume.get_or_insert_with(|| Resume {
+                suite,
                 pack,
                 key,
                 segments: Vec::new(),
@@ -289,7 +299,7 @@ fn put_path(out: &mut Vec<u8>, path: &[u8]) {
 pub(super) type Decoded = ([u8; 16], PackKey, Segment, Vec<Stored>, Option<Partial>);
 
 /// Reads the bytes of a record.
-pub(super) fn decoded(bytes: &[u8]) -> Option<Decoded> {
+pub(super) fn decoded(suite: Suite, bytes: &[u8]) -> Option<Decoded> {
     let mut rest = bytes;
     let pack = take::<16>(&mut rest)?;
     let key = PackKey::from_slice(&*Zeroizing::new(take::<32>(&mut rest)?)).ok()?;
@@ -319,7 +329,7 @@ pub(super) fn decoded(bytes: &[u8]) -> Option<Decoded> {
     for _ in 0..parts {
         roots.push((u32::from_be_bytes(take(&mut rest)?), Digest::from_bytes(take(&mut rest)?)));
     }
-    let growing = Growing::from_parts(roots)?;
+    let growing = Growing::from_parts(suite, roots)?;
     let partial = Partial { path, identity, segment: place, offset, done, growing };
     rest.is_empty().then_some((pack, key, segment, files, Some(partial)))
 }

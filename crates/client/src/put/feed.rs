@@ -257,7 +257,7 @@ impl<'a> Feed<'a> {
             return Ok(Entered::Ready);
         }
         if size == 0 && !stdin {
-            let digest = Some(*seal::tree::root(&[]).as_bytes());
+            let digest = Some(*seal::tree::root(self.target.suite, &[]).as_bytes());
             filling.items.push(Item::Ready(found, MapEntry { extents: Vec::new(), digest }));
             return Ok(Entered::Ready);
         }
@@ -336,7 +336,7 @@ impl<'a> Feed<'a> {
         let next = if now.len() == BLOCK_LEN { read_block()? } else { Zeroizing::default() };
         let last = next.is_empty();
         if len == 0 {
-            let digest = Some(*seal::tree::root(&[]).as_bytes());
+            let digest = Some(*seal::tree::root(self.target.suite, &[]).as_bytes());
             filling.items.push(Item::Ready(file.found.clone(), MapEntry { extents: Vec::new(), digest }));
             return Ok(More::Nothing);
         }

@@ -3,6 +3,7 @@
 use super::cache::{CacheReader, context};
 use super::draft::{Ended, Record, decoded};
 use crate::source::Identity;
+use seal::Suite;
 use seal::chunked;
 use seal::secret::MapKey;
 use std::collections::BTreeSet;
@@ -12,8 +13,8 @@ const VAULT: [u8; 16] = [1; 16];
 const VERSION: [u8; 16] = [2; 16];
 
 /// A journal's record, once opened: what was read, written again.
-pub fn journal_record(bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    let (pack, key, segment, files, partial) = decoded(bytes)?;
+pub fn journal_record(suite: Suite, bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let (pack, key, segment, files, partial) = decoded(suite, bytes)?;
     let mut ended = Ended::default();
     files.iter().for_each(|file| ended.push(file));
     Record { pack: &pack, key: &key, segment: &segment, ended: &ended, partial: partial.as_ref() }.encoded()

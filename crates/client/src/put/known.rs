@@ -10,6 +10,7 @@ use crate::opened::{List, Map};
 use crate::source::{Found, LastFolder, Tree};
 use api::wire::Problem;
 use depot::{Key, Store};
+use seal::Suite;
 use seal::list::{Entry, Node};
 use seal::map::{Extent, MapEntry};
 use seal::record::{Pack, Segment, VersionRecord};
@@ -100,7 +101,7 @@ impl Known {
             return Ok(None);
         }
         let cached = previous.cache.as_mut().and_then(|cache| cache.at(&found.path));
-        if cached != Some(found.identity) && digest_of(tree, found, &mut self.buffer)? != digest {
+        if cached != Some(found.identity) && digest_of(record.suite, tree, found, &mut self.buffer)? != digest {
             return Ok(None);
         }
         let packs: Vec<u32> = map.extents.iter().map(|extent| extent.pack).collect();
@@ -173,16 +174,16 @@ fn holds(store: &dyn Store, record: &VersionRecord, pack: u32) -> bool {
 }
 
 /// The digest of a file of the source.
-fn digest_of(tree: &Tree, found: &Found, buffer: &mut Zeroizing<Vec<u8>>) -> Result<[u8; 32], Problem> {
+fn digest_of(suite: Suite, tree: &Tree, found: &Found, buffer: &mut Zeroizing<Vec<u8>>) -> Result<[u8; 32], Problem> {
     let file = tree.file(&found.path, &found.identity, &mut LastFolder::default())?;
     super::work::fit(buffer, found.identity.size.min(READ_LEN as u64) as usize, READ_LEN);
-    let mut growing = Growing::default();
+    let mut growing = Growing::new(suite);
     let mut at = 0;
     while at < found.identity.size {
         let len = (found.identity.size - at).min(buffer.len() as u64) as usize;
         let part = buffer.get_mut(..len).unwrap_or_default();
         file.read_exact_at(part, at).map_err(|e| super::work::short_read(tree, &found.path, e))?;
-        tree::leaves(part).for_each(|leaf| growing.push(leaf));
+        tree::leaves(suite, part).for_each(|leaf| growing.push(leaf));
         at += len as u64;
     }
     tree.unchanged(&found.path, &file, &found.identity)?;

@@ -17,6 +17,7 @@ use crate::{Client, fault};
 use api::wire::{Answer, Command, Commit, Committed, Problem, VersionItem};
 use depot::sealed::{Appender, SegmentWriter};
 use depot::{Key, Upload};
+use seal::Suite;
 use seal::list::ListWriter;
 use seal::manifest::{SinkFailed, WriteError};
 use seal::map::MapWriter;
@@ -94,14 +95,14 @@ impl Putting<'_> {
         let object = Appender::create(client.store(), &key).map_err(|e| fault::sealed(NO_OBJECT, &e))?;
         let object = RefCell::new((object, None));
         let spool = RefCell::new((Spool::new(&client.scratch()), None));
-        let suite = seal::Suite::Default;
+        let suite = self.draft.suite;
         let mut to_object = |bytes: &[u8]| append(&object, bytes);
         let mut to_spool = |bytes: &[u8]| spill(&spool, bytes);
         let list = ListWriter::new(&self.draft.list, suite, &vault, &id, &mut to_object);
         let map = MapWriter::new(&self.draft.map, suite, &vault, &id, &mut to_spool);
         let cache = CacheWriter::create(&client.cache(), &self.draft.map, &vault, &id, self.began_nanos);
         let told = |e: WriteError| collect::failed(&e);
-        let mut collector = Collector::new(list.map_err(told)?, map.map_err(told)?, cache);
+        let mut collector = Collector::new(suite, list.map_err(told)?, map.map_err(told)?, cache);
 
         let sealed = self.blocks(&feed, &tree, &mut collector, start);
         let sealed = sealed
@@ -135,6 +136,7 @@ impl Putting<'_> {
             store: self.client.store(),
             vault: *self.client.vault().as_bytes(),
             version: self.draft.version,
+            suite: self.draft.suite,
             pack,
             key: Arc::clone(key),
             first: Some(self.draft.segment),
@@ -143,7 +145,7 @@ impl Putting<'_> {
 
     fn record(&self, packs: Vec<Pack>, list: Manifest, map: Manifest) -> Result<Vec<u8>, Problem> {
         let record = VersionRecord {
-            suite: seal::Suite::Default,
+            suite: self.draft.suite,
             vault: *self.client.vault().as_bytes(),
             artifact: *self.draft.begun.artifact.as_bytes(),
             version: *self.draft.version.as_bytes(),
@@ -201,12 +203,12 @@ impl Putting<'_> {
         to: &mut Collector<'_>,
         mut sealed: Sealed,
     ) -> Result<Sealed, Problem> {
-        let stop = AtomicBool::new(false);
+        let (stop, suite) = (AtomicBool::new(false), self.draft.suite);
         let (send, receive) = sync_channel(MAX_WAITING);
         std::thread::scope(|scope| {
             for _ in 0..THREADS {
                 let (send, stop) = (send.clone(), &stop);
-                scope.spawn(move || worker(feed, tree, &send, stop));
+                scope.spawn(move || worker(suite, feed, tree, &send, stop));
             }
             drop(send);
             let mut order = Order::default();
@@ -300,12 +302,13 @@ impl Putting<'_> {
 }
 
 fn worker(
+    suite: Suite,
     feed: &Mutex<Feed<'_>>,
     tree: &crate::source::Tree,
     send: &SyncSender<Result<Finished, Problem>>,
     stop: &AtomicBool,
 ) {
-    let mut worker = Worker::new(tree);
+    let mut worker = Worker::new(suite, tree);
     while !stop.load(Ordering::Relaxed) {
         let block = feed.lock().unwrap_or_else(PoisonError::into_inner).next();
         let finished = match block {

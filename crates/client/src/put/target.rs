@@ -6,6 +6,7 @@ use api::terms::{ObjectId, VersionId};
 use api::wire::{Answer, Command, Problem};
 use depot::sealed::SegmentWriter;
 use depot::{Key, Store};
+use seal::Suite;
 use seal::secret::PackKey;
 use seal::segment::SegmentContext;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ pub(super) struct Target<'a> {
     pub(super) store: &'a dyn Store,
     pub(super) vault: [u8; 16],
     pub(super) version: VersionId,
+    pub(super) suite: Suite,
     pub(super) pack: [u8; 16],
     pub(super) key: Arc<PackKey>,
     /// An object registered when the version was opened, for the first segment.
@@ -31,7 +33,7 @@ impl Target<'_> {
         };
         let context = SegmentContext { vault: self.vault, pack: self.pack, index };
         let key = Key::new(self.vault, *object.as_bytes());
-        let writer = SegmentWriter::create(self.store, &key, &self.key, &context);
+        let writer = SegmentWriter::create(self.store, &key, self.suite, &self.key, &context);
         Ok((writer.map_err(|e| fault::sealed("cannot start a segment", &e))?, *object.as_bytes()))
     }
 

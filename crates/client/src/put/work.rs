@@ -5,6 +5,7 @@ use crate::fault;
 use crate::source::{Error, LastFolder, Tree};
 use api::wire::Problem;
 use depot::sealed::Scratch;
+use seal::Suite;
 use seal::tree::{self, Digest, GROUP_LEN};
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -21,6 +22,7 @@ pub(super) struct Finished {
 
 /// One thread's buffers and open files.
 pub(super) struct Worker<'a> {
+    suite: Suite,
     tree: &'a Tree,
     folder: LastFolder,
     /// The file read last; large ones stay open from block to block.
@@ -34,9 +36,9 @@ pub(super) struct Worker<'a> {
 const GROUP: u64 = GROUP_LEN as u64;
 
 impl<'a> Worker<'a> {
-    pub(super) fn new(tree: &'a Tree) -> Self {
+    pub(super) fn new(suite: Suite, tree: &'a Tree) -> Self {
         let (buffer, group) = (Zeroizing::default(), Zeroizing::default());
-        Self { tree, folder: LastFolder::default(), open: None, buffer, group, scratch: Scratch::default() }
+        Self { suite, tree, folder: LastFolder::default(), open: None, buffer, group, scratch: Scratch::default() }
     }
 
     pub(super) fn process(&mut self, block: Block) -> Result<Finished, Problem> {
@@ -132,7 +134,11 @@ impl<'a> Worker<'a> {
                 let (from, until) = ((start - piece.offset) as usize, start + GROUP);
                 let whole = until <= end || piece.ends.is_some();
                 let here = bytes.get(from..bytes.len().min(from + GROUP_LEN)).unwrap_or_default();
-                leaves.push(if whole { tree::leaf(here) } else { self.straddling(piece, here, end, until)? });
+                leaves.push(if whole {
+                    tree::leaf(self.suite, here)
+                } else {
+                    self.straddling(piece, here, end, until)?
+                });
                 start = until;
             }
             out.push((item, leaves));
@@ -149,7 +155,7 @@ impl<'a> Worker<'a> {
         group.extend_from_slice(here);
         group.resize(here.len() + rest, 0);
         let read = self.read(piece, end, group.get_mut(here.len()..).unwrap_or_default());
-        let digest = read.map(|()| tree::leaf(&group));
+        let digest = read.map(|()| tree::leaf(self.suite, &group));
         self.group = group;
         digest
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
+use seal::Suite;
 use seal::secret::PackKey;
 use seal::segment::{GROUP_LEN, SegmentContext, SegmentInfo, SegmentSealer, block_group_count, sealed_groups_len};
 use seal::tree::Digest;
@@ -28,8 +29,14 @@ impl SegmentWriter {
     ///
     /// # Errors
     /// As [`Store::create`]; [`Error::Seal`] without randomness.
-    pub fn create(store: &dyn Store, key: &Key, pack_key: &PackKey, context: &SegmentContext) -> Result<Self> {
-        let sealer = SegmentSealer::new(pack_key, context).map_err(Error::Seal)?;
+    pub fn create(
+        store: &dyn Store,
+        key: &Key,
+        suite: Suite,
+        pack_key: &PackKey,
+        context: &SegmentContext,
+    ) -> Result<Self> {
+        let sealer = SegmentSealer::new(suite, pack_key, context).map_err(Error::Seal)?;
         Ok(Self { key: *key, upload: store.create(key)?, sealer, leaves: Mutex::default() })
     }
 

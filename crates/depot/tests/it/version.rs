@@ -65,7 +65,9 @@ fn seal_map(map_key: &MapKey, version: &[u8; 16], out: &mut Appender) -> Sealed 
     let mut sink = |bytes: &[u8]| out.append(bytes).map_err(|_| SinkFailed);
     let mut writer = MapWriter::new(map_key, Suite::Default, &[1; 16], version, &mut sink).unwrap();
     for _ in 0..NAMES {
-        writer.push(&MapEntry { extents: Vec::new(), digest: Some(*seal::tree::digest(&[]).as_bytes()) }).unwrap();
+        writer
+            .push(&MapEntry { extents: Vec::new(), digest: Some(*seal::tree::digest(Suite::Default, &[]).as_bytes()) })
+            .unwrap();
     }
     writer.finish(&[], Padding::None).unwrap()
 }

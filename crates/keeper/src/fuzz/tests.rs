@@ -4,6 +4,7 @@ use log::keys::Signers;
 use log::tree;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use seal::passphrase::{Cost, Params};
 use testkit::seeds::good as seeds;
 
 const VAULT: [u8; 16] = [1; 16];
@@ -60,15 +61,22 @@ fn the_row_mac_key_opens_in_its_place_only() {
 
 fn vault_files() -> impl Strategy<Value = VaultFile> {
     let root = (any::<[u8; 16]>(), prop::option::of(any::<(u32, u32, u32, [u8; 16])>()), any::<[u8; 32]>());
-    let mode = prop::sample::select(Mode::ALL);
-    (any::<[u8; 16]>(), mode, prop::collection::vec(root, 1..=MAX_ROOTS)).prop_map(|(vault, mode, roots)| {
-        let mut file = VaultFile::new(VaultId::from_bytes(vault), mode);
+    let mode = (prop::sample::select(Mode::ALL), prop::sample::select(Suite::ALL));
+    (any::<[u8; 16]>(), mode, prop::collection::vec(root, 1..=MAX_ROOTS)).prop_map(|(vault, (mode, suite), roots)| {
+        let mut file = VaultFile::new(VaultId::from_bytes(vault), mode, suite);
         for (id, params, key) in roots {
             let text = format!("strongroom-root-v1 {} {} {}", file.vault, KeyId::from_bytes(id), hex::encode(key));
             let root = KeyfileRoot::parse(text.as_bytes(), file.vault).unwrap();
             let params = params.map(|(memory, passes, lanes, salt)| {
-                let (memory, passes, lanes) = (8192 + memory % 1_000_000, 1 + passes % 16, 1 + lanes % 16);
-                seal::passphrase::Params::new(memory, passes, lanes, salt).unwrap().encode()
+                let cost = match suite {
+                    Suite::Default => Cost::Argon2id {
+                        memory_kib: 8192 + memory % 1_000_000,
+                        passes: 1 + passes % 16,
+                        lanes: 1 + lanes % 16,
+                    },
+                    Suite::Nist => Cost::Pbkdf2 { iterations: 600_000 + memory % 1_000_000 },
+                };
+                Params::new(cost, salt).unwrap().encode()
             });
             file.add(&root, params);
         }

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::roots::{RootProvider, Secret};
 use crate::rows::{Change, Domain, Guard, Key, KeyState, Purpose, Version, Wrap, WrapKind};
 use crate::{epochs, system};
-use api::terms::{ArtifactId, KeyId, Timestamp, VaultId, VersionId};
+use api::terms::{ArtifactId, KeyId, Suite, Timestamp, VaultId, VersionId};
 use seal::secret::{DomainKey, VersionKey};
 use seal::wrap::{self, Kind, WrapContext};
 use std::collections::HashMap;
@@ -38,12 +38,13 @@ pub(crate) struct Belongs {
     pub(crate) artifact: ArtifactId,
     pub(crate) version: VersionId,
     pub(crate) key: KeyId,
+    pub(crate) suite: Suite,
 }
 
 impl From<&Version> for Belongs {
     fn from(version: &Version) -> Self {
         let domain = Domain { workspace: version.workspace, environment: version.environment, class: version.class };
-        Self { domain, artifact: version.artifact, version: version.id, key: version.key }
+        Self { domain, artifact: version.artifact, version: version.id, key: version.key, suite: version.suite }
     }
 }
 
@@ -87,18 +88,20 @@ impl Domains {
             purpose: Purpose::Domain,
             domain: Some(new.domain),
             version: new.version,
+            suite: new.suite,
             state: KeyState::Active,
-            fingerprint: fingerprint(self.vault, id, secret.expose_bytes())?,
+            fingerprint: fingerprint(new.suite, self.vault, id, secret.expose_bytes())?,
             created: new.now,
             due: Some(new.now.plus_millis(u64::from(new.rotation_days) * 86_400_000)),
         };
         let mut changes = vec![guard.insert(tx, &key, ticket)?];
         for root in &self.roots {
-            let sealed = root.wrap(&self.root_context(&new.domain, id, root.id()), &secret)?;
+            let sealed = root.wrap(&self.root_context(new.suite, &new.domain, id, root.id()), &secret)?;
             let wrap = Wrap {
                 id: KeyId::from_bytes(system::random()?),
                 kind: WrapKind::Domain,
                 key: id,
+                suite: new.suite,
                 purpose: Some(Purpose::Domain),
                 domain: Some(new.domain),
                 artifact: None,
@@ -125,14 +128,15 @@ impl Domains {
         let wraps: Vec<Wrap> = guard.select(tx, "WHERE wrapped = $1 ORDER BY id", &[id.as_bytes().into()])?;
         for root in &self.roots {
             let Some(wrap) = wraps.iter().find(|wrap| wrap.under == root.id()) else { continue };
-            if wrap.kind != WrapKind::Domain || wrap.domain != Some(domain) {
+            if wrap.kind != WrapKind::Domain || wrap.domain != Some(domain) || wrap.suite != key.suite {
                 return Err(refuse());
             }
             let sealed = hex::decode(&wrap.sealed).map_err(|_| refuse())?;
-            let Secret::Domain(opened) = root.unwrap(&self.root_context(&domain, id, root.id()), &sealed)? else {
+            let context = self.root_context(key.suite, &domain, id, root.id());
+            let Secret::Domain(opened) = root.unwrap(&context, &sealed)? else {
                 return Err(refuse());
             };
-            check_fingerprint(self.vault, id, opened.expose_bytes(), &key.fingerprint)?;
+            check_fingerprint(key.suite, self.vault, id, opened.expose_bytes(), &key.fingerprint)?;
             return Ok(self.remember(id, opened));
         }
         Err(refuse())
@@ -167,6 +171,7 @@ impl Domains {
             id: KeyId::from_bytes(system::random()?),
             kind: WrapKind::Version,
             key: belongs.key,
+            suite: belongs.suite,
             purpose: None,
             domain: Some(belongs.domain),
             artifact: Some(belongs.artifact),
@@ -174,7 +179,7 @@ impl Domains {
             under: under.id,
             under_version: under.version,
             sealed: hex::encode(sealed),
-            fingerprint: fingerprint(self.vault, belongs.key, key.expose_bytes())?,
+            fingerprint: fingerprint(belongs.suite, self.vault, belongs.key, key.expose_bytes())?,
         })
     }
 
@@ -183,6 +188,7 @@ impl Domains {
         let refuse = || Error::Wrap { key: belongs.key.to_string() };
         let in_place = wrap.kind == WrapKind::Version
             && wrap.key == belongs.key
+            && wrap.suite == belongs.suite
             && wrap.domain == Some(belongs.domain)
             && wrap.artifact == Some(belongs.artifact)
             && wrap.version == Some(belongs.version);
@@ -192,16 +198,16 @@ impl Domains {
         let sealed = hex::decode(&wrap.sealed).map_err(|_| refuse())?;
         let context = self.version_context(belongs, wrap.under, wrap.under_version);
         let key: VersionKey = wrap::unwrap(with, &context, &sealed).map_err(|_| refuse())?;
-        check_fingerprint(self.vault, belongs.key, key.expose_bytes(), &wrap.fingerprint)?;
+        check_fingerprint(belongs.suite, self.vault, belongs.key, key.expose_bytes(), &wrap.fingerprint)?;
         Ok(key)
     }
 
-    fn root_context(&self, domain: &Domain, key: KeyId, root: KeyId) -> WrapContext {
+    fn root_context(&self, suite: Suite, domain: &Domain, key: KeyId, root: KeyId) -> WrapContext {
         WrapContext {
             workspace: Some(*domain.workspace.as_bytes()),
             environment: Some(domain.environment.number()),
             class: Some(domain.class.number()),
-            ..crate::roots::context(self.vault, Kind::Domain, key, root)
+            ..crate::roots::context(suite, self.vault, Kind::Domain, key, root)
         }
     }
 
@@ -213,7 +219,7 @@ impl Domains {
             artifact: Some(*belongs.artifact.as_bytes()),
             version: Some(*belongs.version.as_bytes()),
             wrapping_key_version: under_version,
-            ..crate::roots::context(self.vault, Kind::Version, belongs.key, under)
+            ..crate::roots::context(belongs.suite, self.vault, Kind::Version, belongs.key, under)
         }
     }
 }
@@ -223,6 +229,8 @@ impl Domains {
 pub(crate) struct NewDomainKey {
     pub(crate) domain: Domain,
     pub(crate) version: u32,
+    /// What its domain writes now. Version keys of any suite are wrapped under it: wraps are made alike in all.
+    pub(crate) suite: Suite,
     pub(crate) rotation_days: u32,
     pub(crate) now: Timestamp,
 }

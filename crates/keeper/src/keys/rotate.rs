@@ -133,7 +133,8 @@ fn renewed(tx: &mut dyn Transaction, act: &Act<'_>, matching: &[Key]) -> Result<
         }
         let version = old.version.checked_add(1).ok_or_else(refuse)?;
         let rotation_days = rules.class_rules(domain.class).rotation_days;
-        let wanted = NewDomainKey { domain, version, rotation_days, now: act.now };
+        let suite = engine.crypto(tx)?.writes(domain.class, domain.environment);
+        let wanted = NewDomainKey { domain, version, suite, rotation_days, now: act.now };
         let (key, mut changes) = engine.domains.make(tx, guard, &wanted, ticket)?;
         let closed = Key { state: KeyState::Deactivated, due: None, ..old.clone() };
         changes.push(guard.update(tx, &closed, ticket)?);
@@ -216,6 +217,12 @@ impl Belongs {
         if wrap.kind != WrapKind::Version {
             return None;
         }
-        Some(Self { domain: wrap.domain?, artifact: wrap.artifact?, version: wrap.version?, key: wrap.key })
+        Some(Self {
+            domain: wrap.domain?,
+            artifact: wrap.artifact?,
+            version: wrap.version?,
+            key: wrap.key,
+            suite: wrap.suite,
+        })
     }
 }

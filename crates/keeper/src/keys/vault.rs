@@ -8,7 +8,7 @@ use crate::ledger::EntryMac;
 use crate::roots::{self, RootProvider, Secret};
 use crate::rows::{Guard, Key, KeyState, Purpose, Wrap, WrapKind};
 use crate::system;
-use api::terms::{KeyId, Timestamp, VaultId};
+use api::terms::{KeyId, Suite, Timestamp, VaultId};
 use seal::secret::{MacKey, SigningSeed};
 use seal::sign::SigningKey;
 
@@ -37,18 +37,25 @@ pub(crate) struct NewKey {
 }
 
 /// Draws a key of the vault and wraps it under every root.
-pub(crate) fn draw(vault: VaultId, purpose: Purpose, roots: &[&dyn RootProvider], now: Timestamp) -> Result<NewKey> {
+pub(crate) fn draw(
+    suite: Suite,
+    vault: VaultId,
+    purpose: Purpose,
+    roots: &[&dyn RootProvider],
+    now: Timestamp,
+) -> Result<NewKey> {
     let id = KeyId::from_bytes(system::random()?);
     let secret = Secret::generate(purpose.kind())?;
-    let fingerprint = fingerprint(vault, id, secret.expose_bytes())?;
+    let fingerprint = fingerprint(suite, vault, id, secret.expose_bytes())?;
     let wraps = roots
         .iter()
         .map(|root| {
-            let sealed = root.wrap(&roots::context(vault, purpose.kind(), id, root.id()), &secret)?;
+            let sealed = root.wrap(&roots::context(suite, vault, purpose.kind(), id, root.id()), &secret)?;
             Ok(Wrap {
                 id: KeyId::from_bytes(system::random()?),
                 kind: WrapKind::Vault,
                 key: id,
+                suite,
                 purpose: Some(purpose),
                 domain: None,
                 artifact: None,
@@ -60,14 +67,28 @@ pub(crate) fn draw(vault: VaultId, purpose: Purpose, roots: &[&dyn RootProvider]
             })
         })
         .collect::<Result<_>>()?;
-    let key =
-        Key { id, purpose, domain: None, version: 1, state: KeyState::Active, fingerprint, created: now, due: None };
+    let key = Key {
+        id,
+        purpose,
+        domain: None,
+        version: 1,
+        suite,
+        state: KeyState::Active,
+        fingerprint,
+        created: now,
+        due: None,
+    };
     Ok(NewKey { key, wraps, secret })
 }
 
 /// Draws all of the vault's own keys.
-pub(crate) fn draw_all(vault: VaultId, roots: &[&dyn RootProvider], now: Timestamp) -> Result<Vec<NewKey>> {
-    PURPOSES.iter().map(|purpose| draw(vault, *purpose, roots, now)).collect()
+pub(crate) fn draw_all(
+    suite: Suite,
+    vault: VaultId,
+    roots: &[&dyn RootProvider],
+    now: Timestamp,
+) -> Result<Vec<NewKey>> {
+    PURPOSES.iter().map(|purpose| draw(suite, vault, *purpose, roots, now)).collect()
 }
 
 impl VaultKeys {
@@ -110,8 +131,13 @@ impl VaultKeys {
     /// Opens the vault's keys from the database with one root.
     ///
     /// The row-MAC key comes first: its own wrap is proven by the root alone. Every row is then checked under it.
-    pub(crate) fn open(tx: &mut dyn Transaction, vault: VaultId, root: &dyn RootProvider) -> Result<Self> {
-        let guard = Guard::new(&bootstrap_mac_key(tx, vault, root)?);
+    pub(crate) fn open(
+        tx: &mut dyn Transaction,
+        suite: Suite,
+        vault: VaultId,
+        root: &dyn RootProvider,
+    ) -> Result<Self> {
+        let guard = Guard::new(&bootstrap_mac_key(tx, suite, vault, root)?);
         let mut secrets = Vec::with_capacity(PURPOSES.len());
         for purpose in PURPOSES {
             let keys: Vec<Key> = guard.select(
@@ -127,7 +153,7 @@ impl VaultKeys {
                 &[key.id.as_bytes().into(), root.id().as_bytes().into()],
             )?;
             let wrap = wraps.first().ok_or_else(missing)?;
-            let secret = opened(vault, root, &key, wrap)?;
+            let secret = opened(suite, vault, root, &key, wrap)?;
             secrets.push((key, secret));
         }
         Self::assemble(vault, secrets)
@@ -135,19 +161,27 @@ impl VaultKeys {
 }
 
 /// Opens one of the vault's keys; the wrap must stand where its context says.
-fn opened(vault: VaultId, root: &dyn RootProvider, key: &Key, wrap: &Wrap) -> Result<Secret> {
+fn opened(suite: Suite, vault: VaultId, root: &dyn RootProvider, key: &Key, wrap: &Wrap) -> Result<Secret> {
     let refuse = || Error::Wrap { key: key.id.to_string() };
+    if (key.suite, wrap.suite) != (suite, suite) {
+        return Err(refuse());
+    }
     if wrap.kind != WrapKind::Vault || wrap.purpose != Some(key.purpose) || wrap.key != key.id {
         return Err(refuse());
     }
     let sealed = hex::decode(&wrap.sealed).map_err(|_| refuse())?;
-    let secret = root.unwrap(&roots::context(vault, key.purpose.kind(), key.id, root.id()), &sealed)?;
-    check_fingerprint(vault, key.id, secret.expose_bytes(), &key.fingerprint)?;
+    let secret = root.unwrap(&roots::context(suite, vault, key.purpose.kind(), key.id, root.id()), &sealed)?;
+    check_fingerprint(suite, vault, key.id, secret.expose_bytes(), &key.fingerprint)?;
     Ok(secret)
 }
 
 /// Finds the row-MAC key before any MAC can be checked: the wrap that opens as one is it.
-fn bootstrap_mac_key(tx: &mut dyn Transaction, vault: VaultId, root: &dyn RootProvider) -> Result<MacKey> {
+fn bootstrap_mac_key(
+    tx: &mut dyn Transaction,
+    suite: Suite,
+    vault: VaultId,
+    root: &dyn RootProvider,
+) -> Result<MacKey> {
     let rows = tx.query(
         "SELECT k.id, w.body FROM crypto_key k JOIN wrap w ON w.wrapped = k.id \
          WHERE k.purpose = $1 AND k.state = $2 AND w.under = $3",
@@ -155,15 +189,15 @@ fn bootstrap_mac_key(tx: &mut dyn Transaction, vault: VaultId, root: &dyn RootPr
     )?;
     let refuse = || Error::Wrap { key: Purpose::RowMac.word().into() };
     let row = rows.optional()?.ok_or_else(refuse)?;
-    mac_key(row.bytes(1)?, vault, KeyId::from_bytes(row.array(0)?), root)
+    mac_key(row.bytes(1)?, suite, vault, KeyId::from_bytes(row.array(0)?), root)
 }
 
 /// The row-MAC key from the body of its wrap, which nothing but the root vouches for.
-pub(crate) fn mac_key(body: &[u8], vault: VaultId, id: KeyId, root: &dyn RootProvider) -> Result<MacKey> {
+pub(crate) fn mac_key(body: &[u8], suite: Suite, vault: VaultId, id: KeyId, root: &dyn RootProvider) -> Result<MacKey> {
     let refuse = || Error::Wrap { key: Purpose::RowMac.word().into() };
     let wrap: Wrap = serde_json::from_slice(body).map_err(|_| refuse())?;
     let sealed = hex::decode(&wrap.sealed).map_err(|_| refuse())?;
-    match root.unwrap(&roots::context(vault, Purpose::RowMac.kind(), id, root.id()), &sealed)? {
+    match root.unwrap(&roots::context(suite, vault, Purpose::RowMac.kind(), id, root.id()), &sealed)? {
         Secret::Mac(key) => Ok(key),
         _ => Err(refuse()),
     }

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::facts::{self, Circumstances, Stated};
 use crate::journal::{By, Event};
 use crate::keys::domains::wrap_of;
+use crate::keys::sealed;
 use crate::rows::PolicySet;
 use crate::session::{Asked, Session};
 use api::terms::{Action, DecisionId, EntryId, Reference, ReleaseId};
@@ -38,7 +39,7 @@ pub(crate) fn prepare(
     let now = engine.now()?;
     // Facts in memory that name another version than the request are old, or the request is: read them again.
     let remembered = engine.facts.find(session.principal, reference);
-    let known = match remembered.filter(|known| asked.versions == [known.found.version.id]) {
+    let known = match remembered.filter(|known| asked.versions == [known.found.version.id] && known.is_read()) {
         Some(known) => known,
         None => {
             let known = Arc::new(engine.store.read(|tx| read(engine, tx, session, reference))?);
@@ -60,11 +61,26 @@ pub(crate) fn prepare(
             hint: Some("run the command again".into()),
         });
     }
+    if verdict.answer.allowed {
+        admitted(&known, asked)?;
+    }
     let release = ReleaseId::from_bytes(crate::system::random()?);
     let event = event(engine, command, &known, &verdict, release)?;
     let subjects: Vec<Subject> = known.epochs.keys().copied().collect();
     let decided = Decided { by: By::session(session, now), known, blob: verdict.blob(), event, verdict };
     Ok(Prepared { subjects, decided, about, release, action: command.action })
+}
+
+/// Whether the vault lets versions of this suite be opened, and the keys leave under the same one. Told to whoever may open it.
+fn admitted(known: &Known, asked: &Asked) -> Result<()> {
+    let version = &known.found.version;
+    if !known.is_read() {
+        return Err(Error::SuiteShut { class: version.class, suite: version.suite });
+    }
+    if sealed(version.suite) != asked.signed.unverified().suite {
+        return Err(Error::Suite { what: "the release", suite: version.suite });
+    }
+    Ok(())
 }
 
 /// The decisive entry.
@@ -147,5 +163,6 @@ fn read(engine: &Engine, tx: &mut dyn Transaction, session: &Session, reference:
     };
     let record = crate::show::record_of(tx, &found.version)?;
     let aliases = crate::show::aliases_of(engine, tx, found.version.id)?;
-    Ok(Known { found, actor, rules, wrap, domain_key, epochs, creator, record, aliases })
+    let crypto = engine.crypto(tx)?;
+    Ok(Known { found, actor, rules, crypto, wrap, domain_key, epochs, creator, record, aliases })
 }

@@ -5,10 +5,10 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::journal::Logged;
 use crate::keys::domains::Belongs;
+use crate::keys::sealed as suite_of;
 use crate::session::Asked;
-use api::terms::{Action, ReleaseId, Timestamp, VaultId, VersionId};
+use api::terms::{Action, ReleaseId, Suite, Timestamp, VaultId, VersionId};
 use api::wire::Released;
-use seal::Suite;
 use seal::envelope::{self as sealed, Key, ReleasedKey};
 use seal::secret::VersionKey;
 
@@ -16,6 +16,7 @@ use seal::secret::VersionKey;
 #[derive(Debug)]
 pub(crate) struct Sealing<'a> {
     pub(crate) version: VersionId,
+    pub(crate) suite: Suite,
     /// None before the version is committed.
     pub(crate) digest: Option<[u8; 32]>,
     pub(crate) key: &'a VersionKey,
@@ -46,7 +47,7 @@ pub(crate) fn envelope(
 /// List: the list key. Read, export, write: list and map key.
 fn derived(vault: VaultId, sealing: &Sealing<'_>) -> Result<Vec<ReleasedKey>> {
     let failed = |_| Error::Internal("a key could not be derived");
-    let (suite, vault, version) = (Suite::Default, vault.as_bytes(), *sealing.version.as_bytes());
+    let (suite, vault, version) = (suite_of(sealing.suite), vault.as_bytes(), *sealing.version.as_bytes());
     let list = seal::derive::list_key(sealing.key, suite, vault, &version).map_err(failed)?;
     let mut keys = vec![ReleasedKey { version, key: Key::List(list) }];
     if matches!(sealing.action, Action::Read | Action::Export | Action::Write) {
@@ -67,6 +68,7 @@ pub(crate) fn finish(engine: &Engine, asked: &Asked, prepared: &Prepared, logged
     let expires = prepared.decided.by.at.plus_millis(lease.saturating_mul(1000));
     let sealing = Sealing {
         version: version.id,
+        suite: version.suite,
         digest: Some(crate::show::digest_bytes(version)?),
         key: &key,
         action: prepared.action,

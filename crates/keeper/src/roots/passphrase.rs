@@ -1,4 +1,4 @@
-//! A root derived from a passphrase by Argon2id.
+//! A root derived from a passphrase, by Argon2id or PBKDF2 as its parameters say.
 
 use super::{RootProvider, Secret, Software};
 use crate::error::{Error, Result};

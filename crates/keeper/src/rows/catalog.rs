@@ -3,7 +3,8 @@
 use super::{Made, RowId, Table, named_id};
 use crate::datastore::Value;
 use api::terms::{
-    ArtifactId, Class, Environment, KeyId, Kind, Name, ObjectId, PrincipalId, RunId, Timestamp, VersionId, WorkspaceId,
+    ArtifactId, Class, Environment, KeyId, Kind, Name, ObjectId, PrincipalId, RunId, Suite, Timestamp, VersionId,
+    WorkspaceId,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -76,6 +77,8 @@ pub(crate) struct Version {
     pub(crate) number: u64,
     pub(crate) class: Class,
     pub(crate) environment: Environment,
+    /// Of everything in it, its key and its envelopes.
+    pub(crate) suite: Suite,
     /// The version key.
     pub(crate) key: KeyId,
     /// SHA-256 of the version record, hexadecimal.
@@ -151,6 +154,7 @@ pub(crate) struct Draft {
     pub(crate) environment: Environment,
     /// The kind that was asked for: the artifact's, if this becomes its first version.
     pub(crate) kind: Option<Kind>,
+    pub(crate) suite: Suite,
     pub(crate) key: KeyId,
     pub(crate) intent: api::terms::EntryId,
     /// The run whose output it is.

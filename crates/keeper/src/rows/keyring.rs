@@ -2,7 +2,7 @@
 
 use super::{RowId, Table};
 use crate::datastore::Value;
-use api::terms::{ArtifactId, Class, Environment, KeyId, Timestamp, VersionId, WorkspaceId};
+use api::terms::{ArtifactId, Class, Environment, KeyId, Suite, Timestamp, VersionId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
 /// What a key is for.
@@ -75,6 +75,8 @@ pub(crate) struct Key {
     pub(crate) domain: Option<Domain>,
     /// From 1.
     pub(crate) version: u32,
+    /// Of its wraps and its fingerprint.
+    pub(crate) suite: Suite,
     pub(crate) state: KeyState,
     /// Hexadecimal.
     pub(crate) fingerprint: String,
@@ -122,6 +124,8 @@ pub(crate) struct Wrap {
     pub(crate) kind: WrapKind,
     /// The wrapped key.
     pub(crate) key: KeyId,
+    /// The suite of the wrapped key.
+    pub(crate) suite: Suite,
     pub(crate) purpose: Option<Purpose>,
     pub(crate) domain: Option<Domain>,
     pub(crate) artifact: Option<ArtifactId>,

@@ -3,7 +3,7 @@ use crate::field::SealedText;
 use crate::fuzz::row;
 use api::terms::{
     ArtifactId, Class, EntryId, Environment, GrantId, KeyId, Kind, Name, ObjectId, PrincipalId, PrincipalKind, RunId,
-    Timestamp, VersionId, WorkspaceId,
+    Suite, Timestamp, VersionId, WorkspaceId,
 };
 use api::wire::RunOutput;
 use proptest::prelude::*;
@@ -74,6 +74,10 @@ fn artifacts() -> impl Strategy<Value = Artifact> {
     })
 }
 
+fn places() -> impl Strategy<Value = (Environment, Suite)> {
+    (select(Environment::ALL), select(Suite::ALL))
+}
+
 fn versions() -> impl Strategy<Value = Version> {
     let ids = (
         id(VersionId::from_bytes),
@@ -84,10 +88,10 @@ fn versions() -> impl Strategy<Value = Version> {
         id(PrincipalId::from_bytes),
     );
     let from = prop::collection::vec(id(VersionId::from_bytes), 0..3);
-    let rest = (numbers(), select(Class::ALL), select(Environment::ALL), numbers(), numbers(), times(), pairs(), from);
+    let rest = (numbers(), select(Class::ALL), places(), numbers(), numbers(), times(), pairs(), from);
     (ids, rest, texts(), texts(), prop::option::of(made())).prop_map(|(ids, rest, digest, plaintext, made)| {
         let (id, artifact, workspace, key, object, creator) = ids;
-        let (number, class, environment, bytes, files, created, tags, from) = rest;
+        let (number, class, (environment, suite), bytes, files, created, tags, from) = rest;
         Version {
             id,
             artifact,
@@ -95,6 +99,7 @@ fn versions() -> impl Strategy<Value = Version> {
             number,
             class,
             environment,
+            suite,
             key,
             digest,
             object,
@@ -179,8 +184,8 @@ fn drafts() -> impl Strategy<Value = Draft> {
     );
     let kinds = prop::option::of(select(Kind::ALL));
     let run = prop::option::of(id(RunId::from_bytes));
-    let rest = (select(Class::ALL), texts(), select(Environment::ALL), kinds, run, times(), times());
-    (ids, rest).prop_map(|(ids, (class, class_why, environment, kind, run, begun, lease_until))| {
+    let rest = (select(Class::ALL), texts(), places(), kinds, run, times(), times());
+    (ids, rest).prop_map(|(ids, (class, class_why, (environment, suite), kind, run, begun, lease_until))| {
         let (version, artifact, workspace, principal, key, intent) = ids;
         Draft {
             version,
@@ -191,6 +196,7 @@ fn drafts() -> impl Strategy<Value = Draft> {
             class_why,
             environment,
             kind,
+            suite,
             key,
             intent,
             run,
@@ -238,13 +244,14 @@ const PURPOSES: &[Purpose] =
 
 fn keys() -> impl Strategy<Value = Key> {
     let states = select(&[KeyState::Active, KeyState::Deactivated][..]);
-    let what = (select(PURPOSES), prop::option::of(domains()), any::<u32>(), states);
+    let what = (select(PURPOSES), prop::option::of(domains()), any::<u32>(), select(Suite::ALL), states);
     (id(KeyId::from_bytes), what, texts(), times(), prop::option::of(times())).prop_map(
-        |(id, (purpose, domain, version, state), fingerprint, created, due)| Key {
+        |(id, (purpose, domain, version, suite, state), fingerprint, created, due)| Key {
             id,
             purpose,
             domain,
             version,
+            suite,
             state,
             fingerprint,
             created,
@@ -262,10 +269,11 @@ fn wraps() -> impl Strategy<Value = Wrap> {
         prop::option::of(id(VersionId::from_bytes)),
     );
     let kinds = select(&[WrapKind::Version, WrapKind::Domain, WrapKind::Vault][..]);
+    let kinds = (kinds, select(Suite::ALL));
     let rest = (kinds, prop::option::of(select(PURPOSES)), prop::option::of(domains()), any::<u32>(), texts(), texts());
-    (ids, rest).prop_map(|(ids, (kind, purpose, domain, under_version, sealed, fingerprint))| {
+    (ids, rest).prop_map(|(ids, ((kind, suite), purpose, domain, under_version, sealed, fingerprint))| {
         let (id, key, under, artifact, version) = ids;
-        Wrap { id, kind, key, purpose, domain, artifact, version, under, under_version, sealed, fingerprint }
+        Wrap { id, kind, key, suite, purpose, domain, artifact, version, under, under_version, sealed, fingerprint }
     })
 }
 

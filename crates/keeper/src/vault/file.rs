@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::roots::RootProvider;
 use crate::vault::RootKind;
-use api::terms::{KeyId, Mode, VaultId};
+use api::terms::{KeyId, Mode, Suite, VaultId};
 use serde::{Deserialize, Serialize};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
@@ -23,6 +23,8 @@ pub(crate) struct VaultFile {
     pub(crate) strongroom: u32,
     pub(crate) vault: VaultId,
     pub(crate) mode: Mode,
+    /// Of the vault's own keys.
+    pub(crate) suite: Suite,
     pub(crate) roots: Vec<RootEntry>,
 }
 
@@ -35,14 +37,14 @@ pub(crate) struct RootEntry {
     /// Public parameters, hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) params: Option<String>,
-    /// The root's tag over vault, mode and its own entry, hexadecimal.
+    /// The root's tag over vault, mode, suite and its own entry, hexadecimal.
     pub(crate) tag: String,
 }
 
 impl VaultFile {
     /// For a new vault.
-    pub(crate) fn new(vault: VaultId, mode: Mode) -> Self {
-        Self { strongroom: FORMAT, vault, mode, roots: Vec::new() }
+    pub(crate) fn new(vault: VaultId, mode: Mode, suite: Suite) -> Self {
+        Self { strongroom: FORMAT, vault, mode, suite, roots: Vec::new() }
     }
 
     /// Adds a root.
@@ -72,6 +74,7 @@ impl VaultFile {
             &self.strongroom.to_be_bytes(),
             self.vault.as_bytes(),
             &[self.mode.number()],
+            &[0, self.suite.number()],
             id.as_bytes(),
             &kind,
             params.unwrap_or_default().as_bytes(),
@@ -143,7 +146,7 @@ mod tests {
         let id = "000102030405060708090a0b0c0d0e0f";
         let root = format!(r#"{{"id":"{id}","kind":"keyfile","tag":"00"}}"#);
         let file = |n: u32, roots: &str, more: &str| {
-            format!(r#"{{"strongroom":{n},"vault":"{id}","mode":"solo","roots":[{roots}]{more}}}"#)
+            format!(r#"{{"strongroom":{n},"vault":"{id}","mode":"solo","suite":"nist","roots":[{roots}]{more}}}"#)
         };
         assert!(VaultFile::parse(file(1, &root, "").as_bytes()).is_ok());
         let many = vec![root.as_str(); 17].join(",");

@@ -17,11 +17,12 @@ use crate::release::Queue;
 use crate::roots::{KeyfileRoot, PassphraseRoot, RootProvider};
 use crate::rows::{Change, Grant, PolicySet, Principal, Root, Setting, Table};
 use crate::session::Nonces;
+use crate::suites::{self, Suites};
 use crate::system::{self, SystemClock};
 use api::terms::{Class, GrantId, KeyId, PrincipalId, PrincipalKind, Timestamp};
 use api::wire::VaultInfo;
 use log::entry::{AuthMethod, Kind};
-use policy::{Role, Set};
+use policy::{Crypto, Role, Set};
 use seal::passphrase::Params;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
@@ -33,11 +34,12 @@ const FOLDERS: [&str; 3] = ["log", "depot", "drafts"];
 /// Makes a vault; `vault.json` comes last, so that a folder with one is a whole vault.
 pub(crate) fn init(options: &InitOptions, store: Option<Datastore>) -> Result<VaultInfo> {
     refuse_existing(&options.dir)?;
+    let crypto = suites::checked(options.crypto.as_deref().unwrap_or_default())?;
     make_folders(&options.dir)?;
     let now = system::now();
-    let mut file = VaultFile::new(options.vault, options.mode);
-    let root = make_root(options, &mut file)?;
-    let drawn = vault_keys::draw_all(options.vault, &[root.as_ref()], now)?;
+    let mut file = VaultFile::new(options.vault, options.mode, crypto.vault());
+    let root = make_root(options, &crypto, &mut file)?;
+    let drawn = vault_keys::draw_all(file.suite, options.vault, &[root.as_ref()], now)?;
     let (mut rows, mut secrets) = (Vec::new(), Vec::new());
     for new in drawn {
         secrets.push((new.key.clone(), new.secret));
@@ -49,7 +51,7 @@ pub(crate) fn init(options: &InitOptions, store: Option<Datastore>) -> Result<Va
     let set = Arc::new(Set::baseline().map_err(|error| Error::Policy(error.to_string()))?);
     let store = open::store(&options.dir, store)?;
     let signers = open::signers(options.vault, &keys)?;
-    let info = open::info(options.vault, options.mode, &keys, &signers);
+    let info = open::info(&file, &keys, &signers);
     let ledger = open::ledger(&options.dir, &options.anchor, &store, signers, &keys)?;
     let owner = PrincipalId::from_bytes(system::random()?);
     let engine = Engine {
@@ -62,6 +64,7 @@ pub(crate) fn init(options: &InitOptions, store: Option<Datastore>) -> Result<Va
         watch,
         nonces: Nonces::default(),
         rules: Rules::new(Arc::clone(&set)),
+        suites: Suites::new(options.crypto.clone().unwrap_or_default(), crypto),
         facts: Facts::default(),
         releases: Queue::default(),
         ledger,
@@ -69,7 +72,8 @@ pub(crate) fn init(options: &InitOptions, store: Option<Datastore>) -> Result<Va
         read_only: OnceLock::new(),
         keys,
     };
-    let first = First { owner: &owner_row(&engine, options, now)?, rows: &rows, set: &set, now };
+    let crypto = options.crypto.as_deref().unwrap_or_default();
+    let first = First { owner: &owner_row(&engine, options, now)?, rows: &rows, set: &set, crypto, now };
     engine.store.write(|tx| first.write(&engine, tx))?;
     engine.integrate()?;
     file.write(&options.dir)?;
@@ -98,7 +102,7 @@ fn make_folders(dir: &Path) -> Result<()> {
     std::fs::write(&ignore, "*\n").map_err(|error| Error::io("the vault cannot be made", &ignore, &error))
 }
 
-fn make_root(options: &InitOptions, file: &mut VaultFile) -> Result<Box<dyn RootProvider>> {
+fn make_root(options: &InitOptions, crypto: &Crypto, file: &mut VaultFile) -> Result<Box<dyn RootProvider>> {
     let id = KeyId::from_bytes(system::random()?);
     match &options.root {
         RootChoice::Keyfile { path } => {
@@ -107,7 +111,7 @@ fn make_root(options: &InitOptions, file: &mut VaultFile) -> Result<Box<dyn Root
             Ok(Box::new(root))
         }
         RootChoice::Passphrase { bytes } => {
-            let params = Params::generate().map_err(|_| Error::Random)?;
+            let params = Params::generate(suites::cost(crypto, crypto.vault())).map_err(|_| Error::Random)?;
             let root = PassphraseRoot::derive(&params, bytes, options.vault, id)?;
             file.add(&root, Some(params.encode()));
             Ok(Box::new(root))
@@ -134,6 +138,7 @@ struct First<'a> {
     owner: &'a Principal,
     rows: &'a [(crate::rows::Key, Vec<crate::rows::Wrap>)],
     set: &'a Set,
+    crypto: &'a str,
     now: Timestamp,
 }
 
@@ -166,7 +171,12 @@ impl First<'_> {
         let rules = PolicySet::new(self.set, Vec::new(), self.now);
         changes.push(guard.insert(tx, &rules, ticket)?);
         kept::keep_set(tx, self.set.hash(), &Set::baseline_sources())?;
-        for (name, value) in [("mode", engine.mode.word().to_owned()), ("owner", engine.owner.to_string())] {
+        let settings = [
+            ("mode", engine.mode.word().to_owned()),
+            ("owner", engine.owner.to_string()),
+            (suites::SETTING, self.crypto.to_owned()),
+        ];
+        for (name, value) in settings {
             changes.push(guard.insert(tx, &Setting { name: name.to_owned(), value }, ticket)?);
         }
         epochs::create(tx, self.owner.id.as_bytes(), "principal")?;
@@ -174,6 +184,7 @@ impl First<'_> {
         let by = By { principal: self.owner.id, auth: AuthMethod::Asserted, at: self.now };
         let event = Event::new(Kind::Genesis, "vault.init")
             .with("mode", engine.mode)
+            .with("suite", engine.info.suite)
             .with("policy_set", self.set.hash())
             .with("baseline", Set::baseline_digest())
             .changing(changes);

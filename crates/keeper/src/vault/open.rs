@@ -8,14 +8,15 @@ use crate::datastore::{Datastore, Transaction, probe, sqlite};
 use crate::engine::{Engine, Rules, load_rules};
 use crate::error::{Error, Result};
 use crate::journal::LOG_NUMBER;
-use crate::keys::{Domains, VaultKeys};
+use crate::keys::{Domains, VaultKeys, sealed};
 use crate::ledger::{self, Ledger};
 use crate::release::Queue;
 use crate::roots::{KeyfileRoot, PassphraseRoot, RootProvider};
 use crate::rows::Setting;
 use crate::schema;
 use crate::session::Nonces;
-use api::terms::{Mode, PrincipalId, VaultId};
+use crate::suites::{self, Suites};
+use api::terms::{PrincipalId, VaultId};
 use api::wire::VaultInfo;
 use log::keys::Signers;
 use seal::passphrase::Params;
@@ -53,7 +54,7 @@ pub(crate) fn open(options: &OpenOptions) -> Result<Engine> {
         watch.now()?;
     }
     let signers = signers(file.vault, &loaded.keys)?;
-    let info = info(file.vault, file.mode, &loaded.keys, &signers);
+    let info = info(&file, &loaded.keys, &signers);
     let ledger = ledger(&options.dir, &options.anchor, &store, signers, &loaded.keys)?;
     Ok(Engine {
         vault: file.vault,
@@ -65,6 +66,7 @@ pub(crate) fn open(options: &OpenOptions) -> Result<Engine> {
         watch,
         nonces: Nonces::default(),
         rules: loaded.rules,
+        suites: loaded.suites,
         facts: Facts::default(),
         releases: Queue::default(),
         read_only: ledger.read_only().map(OnceLock::from).unwrap_or_default(),
@@ -86,21 +88,24 @@ struct Loaded {
     keys: VaultKeys,
     owner: PrincipalId,
     rules: Rules,
+    suites: Suites,
     mark: api::terms::Timestamp,
 }
 
 impl Loaded {
     fn read(tx: &mut dyn Transaction, file: &VaultFile, root: &dyn RootProvider) -> Result<Self> {
-        let keys = VaultKeys::open(tx, file.vault, root)?;
+        let keys = VaultKeys::open(tx, file.suite, file.vault, root)?;
         let setting = |tx: &mut dyn Transaction, name: &str| -> Result<String> {
             Ok(keys.guard.expect::<Setting>(tx, &Setting::id_of(name))?.value)
         };
         if setting(tx, "mode")? != file.mode.word() {
             return Err(Error::VaultFile("its mode is not the vault's"));
         }
+        let text = suites::setting(tx, &keys.guard)?;
+        let crypto = suites::parsed(&text)?;
         let owner = setting(tx, "owner")?.parse().map_err(|_| Error::Internal("the owner is no id"))?;
         let rules = Rules::new(Arc::new(load_rules(&keys, tx)?));
-        Ok(Self { owner, rules, mark: stored_mark(tx, &keys.guard)?, keys })
+        Ok(Self { owner, rules, suites: Suites::new(text, crypto), mark: stored_mark(tx, &keys.guard)?, keys })
     }
 }
 
@@ -119,7 +124,11 @@ fn unlock(file: &VaultFile, with: &RootUnlock) -> Result<Box<dyn RootProvider>> 
         }
         RootUnlock::Passphrase(phrase) => {
             for entry in of(RootKind::Passphrase) {
-                let root = PassphraseRoot::derive(&params(entry)?, phrase, file.vault, entry.id)?;
+                let params = params(entry)?;
+                if params.suite() != sealed(file.suite) {
+                    return Err(Error::VaultFile("its passphrase parameters are of another suite"));
+                }
+                let root = PassphraseRoot::derive(&params, phrase, file.vault, entry.id)?;
                 match file.check(entry, &root) {
                     Ok(()) => return Ok(Box::new(root)),
                     Err(error) => refused = error,
@@ -163,11 +172,12 @@ pub(crate) fn ledger(
 }
 
 /// What a client pins.
-pub(crate) fn info(vault: VaultId, mode: Mode, keys: &VaultKeys, signers: &Signers) -> VaultInfo {
+pub(crate) fn info(file: &VaultFile, keys: &VaultKeys, signers: &Signers) -> VaultInfo {
     let log = signers.keys();
     VaultInfo {
-        vault,
-        mode,
+        vault: file.vault,
+        mode: file.mode,
+        suite: file.suite,
         release_key: keys.release.verifying_key().as_bytes().to_vec(),
         log_keys: vec![log.ed25519().to_string(), log.mldsa().to_string()],
         origin: log.origin().to_string(),

@@ -9,13 +9,13 @@ use crate::error::{Error, Result};
 use crate::facts::{self, Actor, Circumstances, Found};
 use crate::journal::{By, Event, Logged};
 use crate::keys::domains::{Belongs, NewDomainKey, wrap_of};
-use crate::keys::{Domains, Minted};
+use crate::keys::{Domains, Minted, sealed};
 use crate::release::{Sealing, envelope};
 use crate::rows::{Artifact, Change, Domain, Draft, Key, PolicySet, Workspace};
 use crate::session::{Asked, Session, verified};
 use crate::show;
 use api::terms::{
-    Action, ArtifactId, Class, DecisionId, EntryId, Environment, KeyId, Kind, ReleaseId, Timestamp, VersionId,
+    Action, ArtifactId, Class, DecisionId, EntryId, Environment, KeyId, Kind, ReleaseId, Suite, Timestamp, VersionId,
     WorkspaceId,
 };
 use api::wire::{Begin, Begun, Command, Released, RunOutput};
@@ -38,7 +38,8 @@ pub(crate) fn begin(engine: &Engine, session: &Session, command: &Begin) -> Resu
         _ => return Err(bad("the signed request names the new version, and the one before it or none")),
     };
     let at_least = command.at_least.max(floor(engine, session, command, now)?);
-    let call = Call { engine, session, command, at_least, now, version, previous, ids: Ids::draw()? };
+    let asks = asked.signed.unverified().suite;
+    let call = Call { engine, session, command, at_least, now, version, previous, asks, ids: Ids::draw()? };
     let (outcome, placed) = engine.store.write(|tx| call.run(tx))?;
     let opened = outcome.told(&call.about(placed))?;
     // Keys leave again and no row tells of it: the entry is looked for, before that if the class asks for the anchor.
@@ -105,6 +106,8 @@ struct Call<'a> {
     now: Timestamp,
     version: VersionId,
     previous: Option<VersionId>,
+    /// The suite that the request is made for.
+    asks: seal::Suite,
     ids: Ids,
 }
 
@@ -129,6 +132,7 @@ struct With<'a> {
     rules: &'a policy::Set,
     verdict: &'a Verdict,
     domain: Domain,
+    suite: Suite,
     /// The domain's key, held; none before its first version.
     under: Option<Key>,
     ticket: i64,
@@ -188,6 +192,13 @@ impl Call<'_> {
         if let Some(conflict) = site.conflict {
             return Err(conflict);
         }
+        let suite = engine.crypto(tx)?.writes(site.class, self.command.environment);
+        if sealed(suite) != self.asks {
+            return Err(Error::Suite { what: "the new version", suite });
+        }
+        if existing.as_ref().is_some_and(|draft| draft.suite != suite) {
+            return Err(Error::conflict("the new version", "it was begun under another suite"));
+        }
         if let Some((refused, place)) = self.refused_alias(tx, &rules, &actor, &site)? {
             return Ok((denied(engine, tx, &by, refused, "version.begin")?, place));
         }
@@ -211,7 +222,7 @@ impl Call<'_> {
             }
             None => {
                 objects::check_unused(tx, self.version)?;
-                let with = With { by, rules: &rules, verdict: &verdict, domain, under, ticket };
+                let with = With { by, rules: &rules, verdict: &verdict, domain, suite, under, ticket };
                 self.open(tx, &site, &with)?
             }
         };
@@ -323,6 +334,7 @@ impl Call<'_> {
             class_why: site.class_why.to_owned(),
             environment: self.command.environment,
             kind: self.command.kind,
+            suite: with.suite,
             key: minted.id,
             intent: self.ids.intent,
             run: self.command.run,
@@ -343,6 +355,7 @@ impl Call<'_> {
             .with("class", site.class)
             .with("class_why", site.class_why)
             .with("environment", self.command.environment)
+            .with("suite", with.suite)
             .changing(changes);
         engine.log(tx, ticket, &with.by, &[event])?;
         Ok((draft, minted.key))
@@ -369,7 +382,8 @@ impl Call<'_> {
             .on("version", draft.version)
             .on("intent", draft.intent)
             .with("class", draft.class)
-            .with("environment", draft.environment);
+            .with("environment", draft.environment)
+            .with("suite", draft.suite);
         let logged = self.engine.log(tx, ticket, by, &[event])?;
         logged.first().copied().ok_or(Error::Internal("an entry was lost"))
     }
@@ -403,14 +417,16 @@ impl Call<'_> {
             Some(key) => key.clone(),
             None => {
                 let rotation_days = with.rules.class_rules(site.class).rotation_days;
-                let new = NewDomainKey { domain, version: 1, rotation_days, now: self.now };
+                let suite = with.suite;
+                let new = NewDomainKey { domain, version: 1, suite, rotation_days, now: self.now };
                 let (key, made) = engine.domains.make(tx, guard, &new, with.ticket)?;
                 changes.extend(made);
                 key
             }
         };
         let opened = engine.domains.open(tx, guard, under.id)?;
-        let belongs = Belongs { domain, artifact: site.artifact.id, version: self.version, key: self.ids.key };
+        let (artifact, version) = (site.artifact.id, self.version);
+        let belongs = Belongs { domain, artifact, version, key: self.ids.key, suite: with.suite };
         engine.domains.mint(&belongs, &under, &opened)
     }
 
@@ -438,7 +454,9 @@ impl Call<'_> {
         }
         let latest = facts::numbered(engine, tx, &site.artifact, site.artifact.latest)?;
         let place = (site.class, self.command.environment);
-        let shares = |version: &crate::rows::Version| version.id == id && (version.class, version.environment) == place;
+        let shares = |version: &crate::rows::Version| {
+            version.id == id && (version.class, version.environment) == place && sealed(version.suite) == self.asks
+        };
         let Some(version) = latest.filter(shares) else {
             return Ok(None);
         };
@@ -481,11 +499,13 @@ impl Call<'_> {
         let Opened { draft, key, previous, lease_secs, .. } = opened;
         let lease_secs = previous.as_ref().map_or(lease_secs, |p| p.lease_secs.min(lease_secs));
         let expires = self.now.plus_millis(lease_secs.saturating_mul(1000));
-        let mut versions = vec![Sealing { version: self.version, digest: None, key: &key, action: Action::Write }];
+        let mut versions =
+            vec![Sealing { version: self.version, suite: draft.suite, digest: None, key: &key, action: Action::Write }];
         if let Some(previous) = &previous {
             let version = &previous.found.version;
             let digest = Some(show::digest_bytes(version)?);
-            versions.push(Sealing { version: version.id, digest, key: &previous.key, action: Action::Read });
+            let (suite, action) = (version.suite, Action::Read);
+            versions.push(Sealing { version: version.id, suite, digest, key: &previous.key, action });
         }
         let envelope = envelope(self.engine, asked, self.ids.release, expires, &versions)?;
         let previous = previous.map(|previous| {
@@ -515,6 +535,6 @@ impl Call<'_> {
 impl From<&Draft> for Belongs {
     fn from(draft: &Draft) -> Self {
         let domain = Domain { workspace: draft.workspace, environment: draft.environment, class: draft.class };
-        Self { domain, artifact: draft.artifact, version: draft.version, key: draft.key }
+        Self { domain, artifact: draft.artifact, version: draft.version, key: draft.key, suite: draft.suite }
     }
 }

@@ -4,6 +4,7 @@ use super::{named, objects};
 use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::keys::sealed;
 use crate::rows::{Draft, Version};
 use crate::show;
 use api::terms::{Class, Name, ObjectId, VersionId};
@@ -88,6 +89,9 @@ pub(super) fn record(
     if record.class != draft.class.number() || record.environment != Some(draft.environment.number()) {
         return bad("it has another class or environment");
     }
+    if record.suite != sealed(draft.suite) {
+        return bad("it is of another suite than the version was begun with");
+    }
     if let Some(previous) = record.previous {
         let previous = VersionId::from_bytes(previous);
         let found: Option<Version> = engine.keys.guard.find(tx, previous.as_bytes())?;
@@ -129,10 +133,10 @@ fn check_borrowed(
 ) -> Result<()> {
     let bad = || Error::bad("the version record", "it names a pack that no earlier version of the artifact wrote");
     let version: Version = engine.keys.guard.find(tx, owner.as_bytes())?.ok_or_else(bad)?;
-    let place = |version: &Version| (version.class, version.environment);
+    let place = |version: &Version| (version.class, version.environment, version.suite);
     if version.artifact != draft.artifact
         || version.class == Class::Restricted
-        || place(&version) != (draft.class, draft.environment)
+        || place(&version) != (draft.class, draft.environment, draft.suite)
     {
         return Err(bad());
     }

@@ -229,6 +229,7 @@ impl Call<'_> {
             number,
             class: draft.class,
             environment: draft.environment,
+            suite: draft.suite,
             key: draft.key,
             digest: self.digest.clone(),
             object: checked.object,

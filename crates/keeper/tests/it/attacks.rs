@@ -11,6 +11,7 @@ use seal::request::{Ask, SignedRequest};
 use seal::secret::SigningSeed;
 use seal::sign::SigningKey;
 use std::sync::atomic::{AtomicBool, Ordering};
+use testkit::suites;
 
 fn put_one(world: &World, class: Class) {
     let keeper = world.open();
@@ -31,42 +32,51 @@ fn outcome(world: &World) -> Result<(), api::wire::Problem> {
 
 #[test]
 fn every_edited_row_that_a_release_reads_is_refused_by_its_mac() {
-    let text = |table: &str, from: &str, to: &str| {
-        format!("UPDATE {table} SET body = CAST(replace(CAST(body AS TEXT), '{from}', '{to}') AS BLOB)")
-    };
-    let edits = [
-        text("version", "\"class\":\"confidential\"", "\"class\":\"public\""),
-        text("artifact", "\"class\":\"confidential\"", "\"class\":\"public\""),
-        text("principal", "\"clearance\":\"restricted\"", "\"clearance\":\"public\""),
-        text("principal", "\"suspended\":false", "\"suspended\":true"),
-        text("role_grant", "\"role\":\"owner\"", "\"role\":\"reader\""),
-        text("policy_set", "\"hash\":\"", "\"hash\":\"0"),
-        text("wrap", "\"under_version\":1", "\"under_version\":2"),
-        text("crypto_key", "\"version\":1", "\"version\":2"),
-        text("workspace", "\"name\":\"lab\"", "\"name\":\"lob\""),
-        text("setting", "\"value\":\"solo\"", "\"value\":\"rehearsal\""),
-        "UPDATE role_grant SET ticket = ticket + 1".to_owned(),
-        "UPDATE principal SET salt = randomblob(16)".to_owned(),
-        "UPDATE artifact SET mac = zeroblob(32)".to_owned(),
-        // Index columns find rows; they must say what the body says.
-        "UPDATE artifact SET latest = 2".to_owned(),
-        "UPDATE version SET number = 7".to_owned(),
-        "UPDATE crypto_key SET state = 'active', number = 9 WHERE purpose = 'domain'".to_owned(),
-    ];
-    for sql in edits {
-        let world = World::new(Mode::Solo);
-        put_one(&world, Class::Confidential);
-        outcome(&world).unwrap();
-        assert!(world.tamper(&sql) > 0, "{sql}");
-        let Err(refused) = outcome(&world) else { panic!("{sql}") };
-        let expected = if sql.contains("SET number = 7") || sql.contains("SET latest") {
-            // Found under another number: either the row is refused or nothing is found.
-            matches!(refused.code, Code::BadSignature | Code::NotFound)
-        } else {
-            refused.code == Code::BadSignature
+    suites::each(|| {
+        let text = |table: &str, from: &str, to: &str| {
+            format!("UPDATE {table} SET body = CAST(replace(CAST(body AS TEXT), '{from}', '{to}') AS BLOB)")
         };
-        assert!(expected, "{sql}: {refused:?}");
-    }
+        let here = suites::current();
+        let there = suites::ALL.into_iter().find(|suite| *suite != here).unwrap();
+        let flipped = |table: &str| text(table, &format!("\"suite\":\"{here}\""), &format!("\"suite\":\"{there}\""));
+        let edits = [
+            text("version", "\"class\":\"confidential\"", "\"class\":\"public\""),
+            text("artifact", "\"class\":\"confidential\"", "\"class\":\"public\""),
+            text("principal", "\"clearance\":\"restricted\"", "\"clearance\":\"public\""),
+            text("principal", "\"suspended\":false", "\"suspended\":true"),
+            text("role_grant", "\"role\":\"owner\"", "\"role\":\"reader\""),
+            text("policy_set", "\"hash\":\"", "\"hash\":\"0"),
+            text("wrap", "\"under_version\":1", "\"under_version\":2"),
+            text("crypto_key", "\"version\":1", "\"version\":2"),
+            text("workspace", "\"name\":\"lab\"", "\"name\":\"lob\""),
+            flipped("version"),
+            flipped("wrap"),
+            flipped("crypto_key"),
+            text("setting", "\"name\":\"crypto\"", "\"name\":\"crypt0\""),
+            text("setting", "\"value\":\"solo\"", "\"value\":\"rehearsal\""),
+            "UPDATE role_grant SET ticket = ticket + 1".to_owned(),
+            "UPDATE principal SET salt = randomblob(16)".to_owned(),
+            "UPDATE artifact SET mac = zeroblob(32)".to_owned(),
+            // Index columns find rows; they must say what the body says.
+            "UPDATE artifact SET latest = 2".to_owned(),
+            "UPDATE version SET number = 7".to_owned(),
+            "UPDATE crypto_key SET state = 'active', number = 9 WHERE purpose = 'domain'".to_owned(),
+        ];
+        for sql in edits {
+            let world = World::new(Mode::Solo);
+            put_one(&world, Class::Confidential);
+            outcome(&world).unwrap();
+            assert!(world.tamper(&sql) > 0, "{sql}");
+            let Err(refused) = outcome(&world) else { panic!("{sql}") };
+            let expected = if sql.contains("SET number = 7") || sql.contains("SET latest") {
+                // Found under another number: either the row is refused or nothing is found.
+                matches!(refused.code, Code::BadSignature | Code::NotFound)
+            } else {
+                refused.code == Code::BadSignature
+            };
+            assert!(expected, "{sql}: {refused:?}");
+        }
+    });
 }
 
 #[test]
@@ -94,20 +104,22 @@ fn rows_cannot_be_moved_between_tables_or_ids() {
 
 #[test]
 fn swapped_wraps_do_not_open() {
-    let world = World::new(Mode::Solo);
-    {
-        let keeper = world.open();
-        let client = Client::new(&keeper, &world, None);
-        client.put(&Put::new("lab/other")).unwrap();
-        client.put(&Put::new("lab/net")).unwrap();
-    }
-    let sql = "UPDATE wrap SET wrapped = CASE wrapped \
+    suites::each(|| {
+        let world = World::new(Mode::Solo);
+        {
+            let keeper = world.open();
+            let client = Client::new(&keeper, &world, None);
+            client.put(&Put::new("lab/other")).unwrap();
+            client.put(&Put::new("lab/net")).unwrap();
+        }
+        let sql = "UPDATE wrap SET wrapped = CASE wrapped \
                WHEN (SELECT wrapped FROM wrap WHERE json_extract(body, '$.kind') = 'version' ORDER BY id LIMIT 1) \
                THEN (SELECT wrapped FROM wrap WHERE json_extract(body, '$.kind') = 'version' ORDER BY id DESC LIMIT 1) \
                ELSE (SELECT wrapped FROM wrap WHERE json_extract(body, '$.kind') = 'version' ORDER BY id LIMIT 1) END \
                WHERE json_extract(body, '$.kind') = 'version'";
-    assert_eq!(world.tamper(sql), 2);
-    assert_eq!(outcome(&world).unwrap_err().code, Code::BadSignature);
+        assert_eq!(world.tamper(sql), 2);
+        assert_eq!(outcome(&world).unwrap_err().code, Code::BadSignature);
+    });
 }
 
 #[test]
@@ -209,7 +221,7 @@ fn requests_that_are_replayed_altered_or_foreign_are_refused() {
         ("early", &client.key, *vault.as_bytes(), *principal.as_bytes(), *session.as_bytes(), now + 300_001),
     ];
     for (what, key, vault, principal, session, time_ms) in cases {
-        let one_time = OneTimeKey::generate().unwrap();
+        let one_time = OneTimeKey::generate(seal::Suite::Default).unwrap();
         let ask = Ask {
             vault: &vault,
             principal: &principal,
@@ -226,19 +238,21 @@ fn requests_that_are_replayed_altered_or_foreign_are_refused() {
 
 #[test]
 fn an_envelope_opens_only_for_its_request_and_only_if_the_keeper_signed_it() {
-    let world = World::new(Mode::Solo);
-    let keeper = world.open();
-    let client = Client::new(&keeper, &world, None);
-    let id = client.put(&Put::new("lab/net")).unwrap().version.id;
-    let scene = Scene { client, id };
-    let client = &scene.client;
-    let (one, two) = (scene.ask(Action::Read), scene.ask(Action::Read));
-    let envelope_of_one = scene.send(one.signed.encode(), Action::Read).unwrap().envelope;
-    assert_eq!(client.open(two, &envelope_of_one).unwrap_err(), envelope::Error::Authentication);
-    let foreign = World::new(Mode::Solo);
-    let foreign_keeper = foreign.open();
-    let foreign_client = Client::new(&foreign_keeper, &foreign, None);
-    assert_eq!(foreign_client.open(one, &envelope_of_one).unwrap_err(), envelope::Error::Authentication);
+    suites::each(|| {
+        let world = World::new(Mode::Solo);
+        let keeper = world.open();
+        let client = Client::new(&keeper, &world, None);
+        let id = client.put(&Put::new("lab/net")).unwrap().version.id;
+        let scene = Scene { client, id };
+        let client = &scene.client;
+        let (one, two) = (scene.ask(Action::Read), scene.ask(Action::Read));
+        let envelope_of_one = scene.send(one.signed.encode(), Action::Read).unwrap().envelope;
+        assert_eq!(client.open(two, &envelope_of_one).unwrap_err(), envelope::Error::Authentication);
+        let foreign = World::new(Mode::Solo);
+        let foreign_keeper = foreign.open();
+        let foreign_client = Client::new(&foreign_keeper, &foreign, None);
+        assert_eq!(foreign_client.open(one, &envelope_of_one).unwrap_err(), envelope::Error::Authentication);
+    });
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod ledger;
 mod replays;
 mod rights;
 mod runs;
+mod suites;
 mod upkeep;
 mod vault;
 mod versions;

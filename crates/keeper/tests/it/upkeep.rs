@@ -9,6 +9,7 @@ use api::wire::{
 use keeper::Keeper;
 use keeper::vault::{ClockCheck, OpenOptions};
 use std::collections::HashMap;
+use testkit::suites;
 
 fn rotate(client: &Client<'_>, ask: KeyRotate) -> KeyRotated {
     match client.call(Command::KeyRotate(ask)).unwrap() {
@@ -47,123 +48,130 @@ fn status(client: &Client<'_>) -> Status {
 
 #[test]
 fn rotation_wraps_everything_again_and_every_version_still_opens() {
-    let world = World::new(Mode::Solo);
-    let keeper = world.open();
-    let client = Client::new(&keeper, &world, None);
-    let mut before = HashMap::new();
-    for n in 0..5 {
-        let reference = format!("lab/net-{n}");
-        client.put(&Put::new(&reference)).unwrap();
-        let (_, opened) = client.release(Action::Read, &reference).unwrap();
-        before.insert(reference, opened);
-    }
-    let draft = Put::new("lab/draft");
-    client.begin(&draft).unwrap();
-    client.put(&Put::new("lab/public").class(Class::Public)).unwrap();
-    let rotated = rotate(&client, KeyRotate { class: Some(Class::Confidential), ..KeyRotate::default() });
-    assert_eq!((rotated.keys.len(), rotated.rewrapped, rotated.remaining), (1, 6, 0));
-    assert_eq!((rotated.keys[0].version, rotated.keys[0].wraps), (2, 6));
-    assert!(rotated.receipts.iter().all(|receipt| receipt.log_index.is_some()));
-    let list = keys(&client);
-    let domain: Vec<_> = list.keys.iter().filter(|key| key.purpose == "domain").collect();
-    assert_eq!(domain.len(), 3);
-    assert!(domain.iter().any(|key| key.state == "deactivated" && key.wraps == 0));
-    assert_eq!(list.keys.len(), 8);
-    let bytes = |opened: &seal::envelope::Opened| match &opened.keys[1].key {
-        seal::envelope::Key::Map(key) => *key.expose_bytes(),
-        seal::envelope::Key::List(_) => panic!("no map key"),
-    };
-    for (reference, opened) in &before {
-        assert_eq!(bytes(&client.release(Action::Read, reference).unwrap().1), bytes(opened));
-    }
-    let (begun, _) = client.begin(&draft).unwrap();
-    client.commit(&draft, &begun).unwrap();
-    assert!(state_verified(&client).ok, "{:?}", state_verified(&client));
-    let none = KeyRotate { environment: Some(Environment::Prod), ..KeyRotate::default() };
-    assert!(rotate(&client, none).keys.is_empty());
+    suites::each(|| {
+        let world = World::new(Mode::Solo);
+        let keeper = world.open();
+        let client = Client::new(&keeper, &world, None);
+        let mut before = HashMap::new();
+        for n in 0..5 {
+            let reference = format!("lab/net-{n}");
+            client.put(&Put::new(&reference)).unwrap();
+            let (_, opened) = client.release(Action::Read, &reference).unwrap();
+            before.insert(reference, opened);
+        }
+        let draft = Put::new("lab/draft");
+        client.begin(&draft).unwrap();
+        client.put(&Put::new("lab/public").class(Class::Public)).unwrap();
+        let rotated = rotate(&client, KeyRotate { class: Some(Class::Confidential), ..KeyRotate::default() });
+        assert_eq!((rotated.keys.len(), rotated.rewrapped, rotated.remaining), (1, 6, 0));
+        assert_eq!((rotated.keys[0].version, rotated.keys[0].wraps), (2, 6));
+        assert!(rotated.receipts.iter().all(|receipt| receipt.log_index.is_some()));
+        let list = keys(&client);
+        let domain: Vec<_> = list.keys.iter().filter(|key| key.purpose == "domain").collect();
+        assert_eq!(domain.len(), 3);
+        assert!(domain.iter().any(|key| key.state == "deactivated" && key.wraps == 0));
+        assert_eq!(list.keys.len(), 8);
+        let bytes = |opened: &seal::envelope::Opened| match &opened.keys[1].key {
+            seal::envelope::Key::Map(key) => *key.expose_bytes(),
+            seal::envelope::Key::List(_) => panic!("no map key"),
+        };
+        for (reference, opened) in &before {
+            assert_eq!(bytes(&client.release(Action::Read, reference).unwrap().1), bytes(opened));
+        }
+        let (begun, _) = client.begin(&draft).unwrap();
+        client.commit(&draft, &begun).unwrap();
+        assert!(state_verified(&client).ok, "{:?}", state_verified(&client));
+        let none = KeyRotate { environment: Some(Environment::Prod), ..KeyRotate::default() };
+        assert!(rotate(&client, none).keys.is_empty());
+    });
 }
 
 #[test]
 fn a_rotation_that_did_not_finish_goes_on_later() {
-    let world = World::new(Mode::Solo);
-    {
+    suites::each(|| {
+        let world = World::new(Mode::Solo);
+        {
+            let keeper = world.open();
+            let client = Client::new(&keeper, &world, None);
+            for n in 0..3 {
+                client.put(&Put::new(&format!("lab/net-{n}"))).unwrap();
+            }
+            let rotated = rotate(&client, KeyRotate { no_wait: true, ..KeyRotate::default() });
+            assert_eq!((rotated.rewrapped, rotated.remaining), (0, 3));
+            // Old and new version open meanwhile; new versions use the new key.
+            client.release(Action::Read, "lab/net-0").unwrap();
+            client.put(&Put::new("lab/net-3")).unwrap();
+            // Killed here: no close.
+        }
         let keeper = world.open();
         let client = Client::new(&keeper, &world, None);
-        for n in 0..3 {
-            client.put(&Put::new(&format!("lab/net-{n}"))).unwrap();
+        let resumed = rotate(&client, KeyRotate::default());
+        assert_eq!((resumed.rewrapped, resumed.remaining), (3, 0));
+        assert_eq!(resumed.keys[0].version, 2, "resumed, not rotated once more");
+        let again = rotate(&client, KeyRotate { no_wait: true, ..KeyRotate::default() });
+        assert_eq!((again.keys[0].version, again.remaining), (3, 4));
+        drop(client);
+        keeper.close().unwrap();
+        let keeper = world.open();
+        let client = Client::new(&keeper, &world, None);
+        assert!(keys(&client).keys.iter().all(|key| key.state != "deactivated" || key.wraps == 0), "done in passing");
+        for n in 0..4 {
+            client.release(Action::Read, &format!("lab/net-{n}")).unwrap();
         }
-        let rotated = rotate(&client, KeyRotate { no_wait: true, ..KeyRotate::default() });
-        assert_eq!((rotated.rewrapped, rotated.remaining), (0, 3));
-        // Old and new version open meanwhile; new versions use the new key.
-        client.release(Action::Read, "lab/net-0").unwrap();
-        client.put(&Put::new("lab/net-3")).unwrap();
-        // Killed here: no close.
-    }
-    let keeper = world.open();
-    let client = Client::new(&keeper, &world, None);
-    let resumed = rotate(&client, KeyRotate::default());
-    assert_eq!((resumed.rewrapped, resumed.remaining), (3, 0));
-    assert_eq!(resumed.keys[0].version, 2, "resumed, not rotated once more");
-    let again = rotate(&client, KeyRotate { no_wait: true, ..KeyRotate::default() });
-    assert_eq!((again.keys[0].version, again.remaining), (3, 4));
-    drop(client);
-    keeper.close().unwrap();
-    let keeper = world.open();
-    let client = Client::new(&keeper, &world, None);
-    assert!(keys(&client).keys.iter().all(|key| key.state != "deactivated" || key.wraps == 0), "done in passing");
-    for n in 0..4 {
-        client.release(Action::Read, &format!("lab/net-{n}")).unwrap();
-    }
+    });
 }
 
 #[test]
 fn garbage_is_what_no_version_names_and_no_lease_holds() {
-    let world = World::new(Mode::Solo);
-    let keeper = world.open();
-    let client = Client::new(&keeper, &world, None);
-    let (kept, given_up, leased, dead) =
-        (Put::new("lab/kept"), Put::new("lab/net"), Put::new("lab/net"), Put::new("lab/net"));
-    client.put(&kept).unwrap();
-    let spare = ObjectId::from_bytes([9; 16]);
-    let second = Put::new("lab/kept");
-    let (begun, _) = client.begin(&second).unwrap();
-    client.call(Command::Extend { version: second.version, objects: vec![spare] }).unwrap();
-    client.commit(&second, &begun).unwrap();
-    client.begin(&given_up).unwrap();
-    client.call(Command::Abandon { version: given_up.version }).unwrap();
-    // A draft of the same id would say that its objects are still wanted, and no collection would get past that.
-    let again = Put { objects: vec![ObjectId::from_bytes([8; 16])], version: given_up.version, ..Put::new("lab/net") };
-    assert_eq!(code(client.begin(&again)), Code::Conflict);
-    client.begin(&dead).unwrap();
-    let mark = |grace_secs| match client.call(Command::CollectMark { grace_secs, dry: false }) {
-        Ok(Answer::Collect(plan)) => plan,
-        other => panic!("{other:?}"),
-    };
-    world.clock.advance(1000);
-    assert!(mark(3600).objects.is_empty(), "the grace holds");
-    world.clock.advance(25 * 3_600_000);
-    client.begin(&leased).unwrap();
-    let plan = mark(3600);
-    assert_eq!(plan.freshness, Freshness::Proven);
-    let mut expected: Vec<ObjectId> = given_up.objects.iter().chain(&dead.objects).copied().collect();
-    expected.push(spare);
-    expected.sort();
-    let mut marked = plan.objects.clone();
-    marked.sort();
-    // Leases of dead drafts ended after the grace began only by an hour, so they are in.
-    assert_eq!(marked, expected);
-    assert_eq!(code(client.begin(&dead)), Code::Conflict, "marked objects are not taken up again");
-    assert_eq!(code(client.call(Command::CollectDone { objects: kept.objects.clone() })), Code::Conflict);
-    let Answer::Objects { items, next } = client.call(Command::Objects { after: None, limit: 100 }).unwrap() else {
-        panic!()
-    };
-    let count = |role| items.iter().filter(|item| item.role == role).count();
-    assert_eq!((count(ObjectRole::Committed), count(ObjectRole::Leased), count(ObjectRole::Marked)), (4, 2, 5));
-    assert!(next.is_none() && items.is_sorted_by_key(|item| item.object));
-    client.call(Command::CollectDone { objects: plan.objects }).unwrap();
-    assert!(mark(0).objects.is_empty());
-    let (begun, _) = client.begin(&leased).unwrap();
-    client.commit(&leased, &begun).unwrap();
+    suites::each(|| {
+        let world = World::new(Mode::Solo);
+        let keeper = world.open();
+        let client = Client::new(&keeper, &world, None);
+        let (kept, given_up, leased, dead) =
+            (Put::new("lab/kept"), Put::new("lab/net"), Put::new("lab/net"), Put::new("lab/net"));
+        client.put(&kept).unwrap();
+        let spare = ObjectId::from_bytes([9; 16]);
+        let second = Put::new("lab/kept");
+        let (begun, _) = client.begin(&second).unwrap();
+        client.call(Command::Extend { version: second.version, objects: vec![spare] }).unwrap();
+        client.commit(&second, &begun).unwrap();
+        client.begin(&given_up).unwrap();
+        client.call(Command::Abandon { version: given_up.version }).unwrap();
+        // A draft of the same id would say that its objects are still wanted, and no collection would get past that.
+        let again =
+            Put { objects: vec![ObjectId::from_bytes([8; 16])], version: given_up.version, ..Put::new("lab/net") };
+        assert_eq!(code(client.begin(&again)), Code::Conflict);
+        client.begin(&dead).unwrap();
+        let mark = |grace_secs| match client.call(Command::CollectMark { grace_secs, dry: false }) {
+            Ok(Answer::Collect(plan)) => plan,
+            other => panic!("{other:?}"),
+        };
+        world.clock.advance(1000);
+        assert!(mark(3600).objects.is_empty(), "the grace holds");
+        world.clock.advance(25 * 3_600_000);
+        client.begin(&leased).unwrap();
+        let plan = mark(3600);
+        assert_eq!(plan.freshness, Freshness::Proven);
+        let mut expected: Vec<ObjectId> = given_up.objects.iter().chain(&dead.objects).copied().collect();
+        expected.push(spare);
+        expected.sort();
+        let mut marked = plan.objects.clone();
+        marked.sort();
+        // Leases of dead drafts ended after the grace began only by an hour, so they are in.
+        assert_eq!(marked, expected);
+        assert_eq!(code(client.begin(&dead)), Code::Conflict, "marked objects are not taken up again");
+        assert_eq!(code(client.call(Command::CollectDone { objects: kept.objects.clone() })), Code::Conflict);
+        let Answer::Objects { items, next } = client.call(Command::Objects { after: None, limit: 100 }).unwrap() else {
+            panic!()
+        };
+        let count = |role| items.iter().filter(|item| item.role == role).count();
+        assert_eq!((count(ObjectRole::Committed), count(ObjectRole::Leased), count(ObjectRole::Marked)), (4, 2, 5));
+        assert!(next.is_none() && items.is_sorted_by_key(|item| item.object));
+        client.call(Command::CollectDone { objects: plan.objects }).unwrap();
+        assert!(mark(0).objects.is_empty());
+        let (begun, _) = client.begin(&leased).unwrap();
+        client.commit(&leased, &begun).unwrap();
+    });
 }
 
 #[test]
@@ -224,37 +232,39 @@ fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
 
 #[test]
 fn the_log_verifies_and_one_replayed_row_is_found() {
-    let world = World::new(Mode::Solo);
-    let old;
-    {
+    suites::each(|| {
+        let world = World::new(Mode::Solo);
+        let old;
+        {
+            let keeper = world.open();
+            let client = Client::new(&keeper, &world, None);
+            client.put(&Put::new("lab/net")).unwrap();
+            let (log, state) = (log_verified(&client), state_verified(&client));
+            assert!(log.ok && state.ok, "{log:?} {state:?}");
+            assert_eq!(log.freshness, Freshness::Proven);
+            let db = rusqlite::Connection::open(world.dir().join("keeper.db")).unwrap();
+            old = db
+                .query_row("SELECT body, salt, ticket, mac FROM artifact", [], |row| {
+                    let blob = |at| row.get::<_, Vec<u8>>(at);
+                    Ok((blob(0)?, blob(1)?, row.get::<_, i64>(2)?, blob(3)?))
+                })
+                .unwrap();
+            client.put(&Put::new("lab/net")).unwrap();
+            assert!(state_verified(&client).ok);
+            keeper.close().unwrap();
+        }
+        let db = rusqlite::Connection::open(world.dir().join("keeper.db")).unwrap();
+        let (body, salt, ticket, mac) = old;
+        let sql = "UPDATE artifact SET body = ?1, salt = ?2, ticket = ?3, mac = ?4, latest = 1";
+        assert_eq!(db.execute(sql, (body, salt, ticket, mac)).unwrap(), 1);
+        drop(db);
         let keeper = world.open();
         let client = Client::new(&keeper, &world, None);
-        client.put(&Put::new("lab/net")).unwrap();
-        let (log, state) = (log_verified(&client), state_verified(&client));
-        assert!(log.ok && state.ok, "{log:?} {state:?}");
-        assert_eq!(log.freshness, Freshness::Proven);
-        let db = rusqlite::Connection::open(world.dir().join("keeper.db")).unwrap();
-        old = db
-            .query_row("SELECT body, salt, ticket, mac FROM artifact", [], |row| {
-                let blob = |at| row.get::<_, Vec<u8>>(at);
-                Ok((blob(0)?, blob(1)?, row.get::<_, i64>(2)?, blob(3)?))
-            })
-            .unwrap();
-        client.put(&Put::new("lab/net")).unwrap();
-        assert!(state_verified(&client).ok);
-        keeper.close().unwrap();
-    }
-    let db = rusqlite::Connection::open(world.dir().join("keeper.db")).unwrap();
-    let (body, salt, ticket, mac) = old;
-    let sql = "UPDATE artifact SET body = ?1, salt = ?2, ticket = ?3, mac = ?4, latest = 1";
-    assert_eq!(db.execute(sql, (body, salt, ticket, mac)).unwrap(), 1);
-    drop(db);
-    let keeper = world.open();
-    let client = Client::new(&keeper, &world, None);
-    // Its MAC holds, because it was the keeper's own once: only the log knows better.
-    assert_eq!(client.show("lab/net").unwrap().number, 1);
-    let state = state_verified(&client);
-    assert!(!state.ok && state.failures.iter().any(|failure| failure.contains("artifact")), "{state:?}");
+        // Its MAC holds, because it was the keeper's own once: only the log knows better.
+        assert_eq!(client.show("lab/net").unwrap().number, 1);
+        let state = state_verified(&client);
+        assert!(!state.ok && state.failures.iter().any(|failure| failure.contains("artifact")), "{state:?}");
+    });
 }
 
 #[test]

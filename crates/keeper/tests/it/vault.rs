@@ -4,33 +4,39 @@ use crate::world::{Client, World, code, name};
 use api::terms::{Code, Mode};
 use keeper::Keeper;
 use keeper::vault::{self, InitOptions, OpenOptions, RootChoice, RootKind, RootUnlock};
+use testkit::suites;
 
 #[test]
 fn a_vault_opens_with_its_key_file_and_says_who_it_is() {
-    let world = World::new(Mode::Solo);
-    let described = vault::describe(&world.dir()).unwrap();
-    assert_eq!((described.vault, described.mode), (world.vault, Mode::Solo));
-    assert_eq!(described.roots, [RootKind::Keyfile]);
-    let keeper = world.open();
-    assert_eq!(keeper.info().vault, world.vault);
-    let client = Client::new(&keeper, &world, None);
-    assert_eq!(client.session.name(), &name("olivia"));
-    assert_eq!(std::fs::read_to_string(world.dir().join(".gitignore")).unwrap(), "*\n");
-    for folder in ["log", "depot", "drafts"] {
-        assert!(world.dir().join(folder).is_dir());
-    }
-    use std::os::unix::fs::PermissionsExt;
-    assert_eq!(std::fs::metadata(world.keyfile()).unwrap().permissions().mode() & 0o777, 0o600);
+    suites::each(|| {
+        let world = World::new(Mode::Solo);
+        let described = vault::describe(&world.dir()).unwrap();
+        assert_eq!((described.vault, described.mode), (world.vault, Mode::Solo));
+        assert_eq!(described.roots, [RootKind::Keyfile]);
+        let keeper = world.open();
+        assert_eq!(keeper.info().vault, world.vault);
+        let client = Client::new(&keeper, &world, None);
+        assert_eq!(client.session.name(), &name("olivia"));
+        assert_eq!(std::fs::read_to_string(world.dir().join(".gitignore")).unwrap(), "*\n");
+        for folder in ["log", "depot", "drafts"] {
+            assert!(world.dir().join(folder).is_dir());
+        }
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(world.keyfile()).unwrap().permissions().mode() & 0o777, 0o600);
+    });
 }
 
 #[test]
 fn a_passphrase_opens_and_a_wrong_one_is_told_so() {
-    let world = World::with_root(Mode::Solo, Some(b"correct horse"));
-    let with = |phrase: &[u8]| OpenOptions { root: RootUnlock::Passphrase(phrase.to_vec().into()), ..world.options() };
-    assert!(Keeper::open(&with(b"correct horse")).is_ok());
-    assert_eq!(code(Keeper::open(&with(b"wrong horse"))), Code::RootRefused);
-    assert_eq!(code(Keeper::open(&with(b""))), Code::RootRefused);
-    assert_eq!(code(Keeper::open(&world.options())), Code::RootRefused);
+    suites::each(|| {
+        let world = World::with_root(Mode::Solo, Some(b"correct horse"));
+        let with =
+            |phrase: &[u8]| OpenOptions { root: RootUnlock::Passphrase(phrase.to_vec().into()), ..world.options() };
+        assert!(Keeper::open(&with(b"correct horse")).is_ok());
+        assert_eq!(code(Keeper::open(&with(b"wrong horse"))), Code::RootRefused);
+        assert_eq!(code(Keeper::open(&with(b""))), Code::RootRefused);
+        assert_eq!(code(Keeper::open(&world.options())), Code::RootRefused);
+    });
 }
 
 #[test]
@@ -62,6 +68,7 @@ fn a_second_init_and_an_empty_folder_are_refused() {
         root: RootChoice::Keyfile { path: world.tmp.path().join("second.key") },
         anchor: world.anchor(),
         owner: name("olivia"),
+        crypto: None,
     };
     assert_eq!(code(vault::init(&again)), Code::Conflict);
     assert!(!world.tmp.path().join("second.key").exists());
@@ -78,17 +85,24 @@ fn a_second_init_and_an_empty_folder_are_refused() {
 
 #[test]
 fn an_altered_vault_file_is_refused() {
-    let world = World::new(Mode::Solo);
-    let path = world.dir().join("vault.json");
-    let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, text.replace("\"solo\"", "\"rehearsal\"")).unwrap();
-    assert_eq!(code(Keeper::open(&world.options())), Code::RootRefused);
-    std::fs::write(&path, text.replace("\"strongroom\": 1", "\"strongroom\": 2")).unwrap();
-    assert_eq!(code(Keeper::open(&world.options())), Code::Unsupported);
-    std::fs::write(&path, &text[..20]).unwrap();
-    assert_eq!(code(Keeper::open(&world.options())), Code::Integrity);
-    std::fs::write(&path, text).unwrap();
-    assert!(Keeper::open(&world.options()).is_ok());
+    suites::each(|| {
+        let world = World::new(Mode::Solo);
+        let path = world.dir().join("vault.json");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("\"solo\"", "\"rehearsal\"")).unwrap();
+        assert_eq!(code(Keeper::open(&world.options())), Code::RootRefused);
+        let (here, there) = if suites::current() == "nist" { ("nist", "default") } else { ("default", "nist") };
+        let other = text.replace(&format!("\"suite\": \"{here}\""), &format!("\"suite\": \"{there}\""));
+        assert_ne!(other, text);
+        std::fs::write(&path, other).unwrap();
+        assert_eq!(code(Keeper::open(&world.options())), Code::RootRefused);
+        std::fs::write(&path, text.replace("\"strongroom\": 1", "\"strongroom\": 2")).unwrap();
+        assert_eq!(code(Keeper::open(&world.options())), Code::Unsupported);
+        std::fs::write(&path, &text[..20]).unwrap();
+        assert_eq!(code(Keeper::open(&world.options())), Code::Integrity);
+        std::fs::write(&path, text).unwrap();
+        assert!(Keeper::open(&world.options()).is_ok());
+    });
 }
 
 #[test]

@@ -17,9 +17,10 @@ use seal::tree::Digest;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use tempfile::TempDir;
 use testkit::postgres::{Collation, Postgres};
+use testkit::suites;
 
 /// A clock that tests turn.
 #[derive(Debug)]
@@ -76,8 +77,9 @@ impl World {
             Some(bytes) => RootChoice::Passphrase { bytes: bytes.to_vec().into() },
         };
         let world = Self { tmp, vault, clock, server };
+        let crypto = suites::table(suites::current());
         let options =
-            InitOptions { dir: world.dir(), vault, mode, root, anchor: world.anchor(), owner: name("olivia") };
+            InitOptions { dir: world.dir(), vault, mode, root, anchor: world.anchor(), owner: name("olivia"), crypto };
         let info = match world.store() {
             None => vault::init(&options),
             Some(store) => vault::init_in(&options, store),
@@ -125,6 +127,8 @@ pub struct Client<'a> {
     pub session: Session,
     pub key: SigningKey,
     pub clock: Arc<TestClock>,
+    /// What requests are made for and records say: at first, what the vault's own keys have.
+    pub suite: AtomicU16,
 }
 
 /// A request whose one-time key is kept to open the answer.
@@ -138,7 +142,18 @@ impl<'a> Client<'a> {
         let key = SigningKey::from_seed(&SigningSeed::generate().unwrap()).unwrap();
         let principal = who.map(name);
         let session = keeper.session(principal.as_ref(), *key.verifying_key().as_bytes()).unwrap();
-        Self { keeper, session, key, clock: Arc::clone(&world.clock) }
+        let suite = AtomicU16::new(keeper.info().suite.number().into());
+        Self { keeper, session, key, clock: Arc::clone(&world.clock), suite }
+    }
+
+    /// Goes on under another suite.
+    pub fn under(&self, suite: seal::Suite) -> &Self {
+        self.suite.store(suite.number(), Ordering::SeqCst);
+        self
+    }
+
+    fn suite(&self) -> seal::Suite {
+        seal::Suite::from_number(self.suite.load(Ordering::SeqCst)).unwrap()
     }
 
     pub fn call(&self, command: Command) -> Result<Answer, Problem> {
@@ -152,7 +167,7 @@ impl<'a> Client<'a> {
     }
 
     pub fn ask_bound(&self, action: Action, versions: &[VersionId], command: &[u8; 32]) -> Asked {
-        let one_time = OneTimeKey::generate().unwrap();
+        let one_time = OneTimeKey::generate(self.suite()).unwrap();
         let versions: Vec<[u8; 16]> = versions.iter().map(|id| *id.as_bytes()).collect();
         let (principal, session) = (self.session.principal(), self.session.id());
         let ask = Ask {
@@ -205,7 +220,8 @@ impl<'a> Client<'a> {
     }
 
     pub fn commit(&self, put: &Put, begun: &Begun) -> Result<Committed, Problem> {
-        self.commit_record(put, put.record(self.keeper, begun).encode().unwrap())
+        let record = VersionRecord { suite: self.suite(), ..put.record(self.keeper, begun) };
+        self.commit_record(put, record.encode().unwrap())
     }
 
     pub fn commit_record(&self, put: &Put, record: Vec<u8>) -> Result<Committed, Problem> {
@@ -312,13 +328,14 @@ impl Put {
     /// The record of one pack with one segment, and of packs taken over.
     pub fn record(&self, keeper: &Keeper, begun: &Begun) -> VersionRecord {
         let len = 11_u64;
-        let stored = SegmentInfo::manifest(len, Digest::from_bytes([3; 32])).unwrap().stored_len();
+        let suite = seal::Suite::from_number(keeper.info().suite.number().into()).unwrap();
+        let stored = SegmentInfo::manifest(suite, len, Digest::from_bytes([3; 32])).unwrap().stored_len();
         let manifest = |offset| Manifest { offset, plaintext_len: len, stored_len: stored, digest: [3; 32] };
         let segment =
             Segment { object: *self.objects[1].as_bytes(), plaintext_len: len, stored_len: stored, digest: [4; 32] };
         let own = Pack { id: random(), owner: *self.version.as_bytes(), segments: vec![segment] };
         VersionRecord {
-            suite: seal::Suite::Default,
+            suite,
             vault: *keeper.info().vault.as_bytes(),
             artifact: *begun.artifact.as_bytes(),
             version: *self.version.as_bytes(),

@@ -9,13 +9,18 @@ fn bytes(value: &Value) -> Vec<u8> {
 fn vectors() {
     let file: Value = serde_json::from_str(include_str!("../../../../vectors/envelope.json")).unwrap();
     let cases = file["cases"].as_array().unwrap();
-    assert!(cases.len() >= 30);
+    assert!(cases.len() >= 70);
     for case in cases {
         let request = SignedRequest::decode(&bytes(&case["request"])).unwrap();
+        let suite = Suite::from_number(case["suite"].as_u64().unwrap() as u16).unwrap();
         let (ml_kem_public, _) = request.public_key().split_at(1_184);
-        let key =
-            OneTimeKey::from_secrets(&bytes(&case["ml_kem_secret"]), &bytes(&case["x25519_secret"]), ml_kem_public)
-                .unwrap();
+        let key = OneTimeKey::from_secrets(
+            suite,
+            &bytes(&case["ml_kem_secret"]),
+            &bytes(&case["group_secret"]),
+            ml_kem_public,
+        )
+        .unwrap();
         let release_key = VerifyingKey::from_bytes(bytes(&case["release_key"]).try_into().unwrap());
         let opened = open(&bytes(&case["envelope"]), &request, key, &release_key);
         assert_eq!(opened.is_ok(), case["expect"] == "ok", "{}: {opened:?}", case["name"]);

@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use super::{BLOCK_LEAVES, GROUP_LEN, MAX_PLAINTEXT_LEN, SEALED_GROUP_LEN, group_count};
 use crate::tree::{DIGEST_LEN, Digest};
-use crate::{Fault, chunked};
+use crate::{Fault, Suite, chunked};
 
 /// What a version record says about a segment. Everything about its layout follows from the plaintext length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SegmentInfo {
+    suite: Suite,
     plaintext_len: u64,
     digest: Digest,
 }
@@ -43,8 +44,8 @@ impl SegmentInfo {
     ///
     /// # Errors
     /// [`BadInfo`].
-    pub fn new(plaintext_len: u64, stored_len: u64, digest: Digest) -> Result<Self, BadInfo> {
-        let info = Self::of(plaintext_len, digest)?;
+    pub fn new(suite: Suite, plaintext_len: u64, stored_len: u64, digest: Digest) -> Result<Self, BadInfo> {
+        let info = Self::of(suite, plaintext_len, digest)?;
         let expected = info.stored_len();
         if stored_len != expected {
             return Err(BadInfo::StoredLen { plaintext: plaintext_len, stored: stored_len, expected });
@@ -56,18 +57,23 @@ impl SegmentInfo {
     ///
     /// # Errors
     /// [`BadInfo::TooLong`].
-    pub fn manifest(plaintext_len: u64, digest: Digest) -> Result<Self, BadInfo> {
+    pub fn manifest(suite: Suite, plaintext_len: u64, digest: Digest) -> Result<Self, BadInfo> {
         if plaintext_len > crate::record::MAX_MANIFEST_LEN {
             return Err(BadInfo::TooLong(plaintext_len));
         }
-        Ok(Self { plaintext_len, digest })
+        Ok(Self { suite, plaintext_len, digest })
     }
 
-    pub(super) fn of(plaintext_len: u64, digest: Digest) -> Result<Self, BadInfo> {
+    pub(super) fn of(suite: Suite, plaintext_len: u64, digest: Digest) -> Result<Self, BadInfo> {
         if plaintext_len > MAX_PLAINTEXT_LEN {
             return Err(BadInfo::TooLong(plaintext_len));
         }
-        Ok(Self { plaintext_len, digest })
+        Ok(Self { suite, plaintext_len, digest })
+    }
+
+    /// Algorithms: those of the version record.
+    pub fn suite(&self) -> Suite {
+        self.suite
     }
 
     /// Plaintext bytes.

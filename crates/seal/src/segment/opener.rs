@@ -17,13 +17,13 @@ pub struct SegmentOpener {
 }
 
 impl SegmentOpener {
-    /// Derives the segment's key and checks its commitment. `header` is what [`SegmentInfo::header_range`] says.
+    /// Derives the segment's key, for the suite of the outboard, and checks its commitment. `header` is what [`SegmentInfo::header_range`] says.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] at byte 0 for another key, place or header.
+    /// [`Error::Corrupt`] at byte 0 for another key, place, suite or header.
     pub fn new(key: &PackKey, context: &SegmentContext, outboard: Outboard, header: &[u8]) -> Result<Self, Error> {
         let header = header.try_into().map_err(|_| Corrupt::at(0))?;
-        let opener = Opener::new(key.expose_bytes(), &context.encode(), header)?;
+        let opener = Opener::new(key.expose_bytes(), &context.encode(outboard.info().suite()), header)?;
         Ok(Self { opener, outboard })
     }
 

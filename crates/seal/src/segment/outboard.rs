@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 
 use super::{BLOCK_LEAVES, Error, SegmentInfo};
-use crate::Corrupt;
 use crate::tree::{self, DIGEST_LEN, Digest};
+use crate::{Corrupt, Suite};
 
 /// The verified part of a segment's tree. It needs no key: whoever has the digest can verify ciphertext.
 ///
@@ -29,7 +29,7 @@ impl Outboard {
             return Err(corrupt.into());
         }
         let tops = parse(tops);
-        if tree::root(&tops) != *info.digest() {
+        if tree::root(info.suite(), &tops) != *info.digest() {
             return Err(corrupt.into());
         }
         let blocks = tops.iter().map(|_| OnceLock::new()).collect();
@@ -68,7 +68,7 @@ impl Outboard {
             return Err(corrupt.into());
         }
         let leaves = parse(bytes);
-        if tree::root(&leaves) != *top {
+        if tree::root(self.info.suite(), &leaves) != *top {
             return Err(corrupt.into());
         }
         slot.get_or_init(|| leaves);
@@ -125,7 +125,7 @@ impl Outboard {
         let block = group / BLOCK_LEAVES;
         let leaves = usize::try_from(block).ok().and_then(|at| self.blocks.get(at)).ok_or(NO_BLOCK)?;
         let leaf = leaves.get().ok_or(Error::NotLoaded(block))?.get((group % BLOCK_LEAVES) as usize);
-        if leaf != Some(&tree::leaf(bytes)) {
+        if leaf != Some(&tree::leaf(self.info.suite(), bytes)) {
             return Err(Corrupt::at(self.info.group_start(group)).into());
         }
         Ok(())
@@ -133,10 +133,10 @@ impl Outboard {
 }
 
 /// The tail for these leaves, and the digest.
-pub(crate) fn build(leaves: &[Digest]) -> (Vec<u8>, Digest) {
-    let tops: Vec<Digest> = leaves.chunks(BLOCK_LEAVES as usize).map(tree::root).collect();
+pub(crate) fn build(suite: Suite, leaves: &[Digest]) -> (Vec<u8>, Digest) {
+    let tops: Vec<Digest> = leaves.chunks(BLOCK_LEAVES as usize).map(|block| tree::root(suite, block)).collect();
     let tail = tops.iter().chain(leaves).flat_map(|digest| *digest.as_bytes()).collect();
-    (tail, tree::root(&tops))
+    (tail, tree::root(suite, &tops))
 }
 
 fn parse(bytes: &[u8]) -> Vec<Digest> {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Error, GROUP_CHUNKS, GROUP_LEN, MAX_PLAINTEXT_LEN, SegmentContext, SegmentInfo};
 use super::{block_group_count, group_count, outboard, sealed_groups_len};
+use crate::Suite;
 use crate::chunked::{CHUNK_LEN, Cipher, HEADER_LEN, Header, TAG_LEN};
 use crate::secret::PackKey;
 use crate::tree::{self, Digest};
@@ -15,6 +16,7 @@ use crate::tree::{self, Digest};
 /// segment is thrown away: a new one draws a new salt.
 #[must_use = "a segment without its tail does not open"]
 pub struct SegmentSealer {
+    suite: Suite,
     cipher: Cipher,
     header: Header,
     /// One bit for each group that was sealed: a group sealed twice would use its nonces twice.
@@ -28,14 +30,14 @@ impl SegmentSealer {
     ///
     /// # Errors
     /// [`Error::Entropy`].
-    pub fn new(key: &PackKey, context: &SegmentContext) -> Result<Self, Error> {
-        let (cipher, header) = Cipher::fresh(key.expose_bytes(), &context.encode())?;
-        Ok(Self::with_cipher(cipher, header))
+    pub fn new(suite: Suite, key: &PackKey, context: &SegmentContext) -> Result<Self, Error> {
+        let (cipher, header) = Cipher::fresh(key.expose_bytes(), &context.encode(suite))?;
+        Ok(Self::with_cipher(suite, cipher, header))
     }
 
-    pub(super) fn with_cipher(cipher: Cipher, header: Header) -> Self {
+    pub(super) fn with_cipher(suite: Suite, cipher: Cipher, header: Header) -> Self {
         let words = group_count(MAX_PLAINTEXT_LEN).div_ceil(u64::from(u64::BITS));
-        Self { cipher, header, sealed: (0..words).map(|_| AtomicU64::new(0)).collect(), end: AtomicU64::new(0) }
+        Self { suite, cipher, header, sealed: (0..words).map(|_| AtomicU64::new(0)).collect(), end: AtomicU64::new(0) }
     }
 
     /// Seals the plaintext that begins at `first_group` into `out`, and writes the leaf of each group.
@@ -88,8 +90,8 @@ impl SegmentSealer {
         if !all_before || !none_after || leaves.len() as u64 != groups {
             return Err(Error::Misuse("the segment lacks groups or leaves"));
         }
-        let (tail, digest) = outboard::build(leaves);
-        let info = SegmentInfo::of(end, digest).map_err(|_| Error::Failed)?;
+        let (tail, digest) = outboard::build(self.suite, leaves);
+        let info = SegmentInfo::of(self.suite, end, digest).map_err(|_| Error::Failed)?;
         Ok((tail, info))
     }
 
@@ -118,10 +120,10 @@ impl SegmentSealer {
             let (sealed, after) =
                 rest.split_at_mut_checked(sealed_groups_len(group, now.len())).ok_or(Error::Failed)?;
             if let Some(plain_leaf) = plain_leaves.next() {
-                *plain_leaf = tree::leaf(now);
+                *plain_leaf = tree::leaf(self.suite, now);
             }
             self.seal_group(group, now, sealed)?;
-            *leaf = tree::leaf(sealed);
+            *leaf = tree::leaf(self.suite, sealed);
             (plain, rest) = (later, after);
         }
         Ok(())

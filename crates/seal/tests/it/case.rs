@@ -31,6 +31,15 @@ impl Case {
         value
     }
 
+    pub fn has(&self, field: &str) -> bool {
+        !self.0[field].is_null()
+    }
+
+    /// The number of the suite.
+    pub fn suite(&self) -> u16 {
+        self.value("suite").as_u64().unwrap().try_into().unwrap()
+    }
+
     pub fn bytes(&self, field: &str) -> Vec<u8> {
         unhex(self.value(field))
     }

@@ -13,3 +13,8 @@ mod segment;
 mod tree;
 mod vectors;
 mod wycheproof;
+
+/// Either suite, for properties.
+fn suites() -> impl proptest::strategy::Strategy<Value = seal::Suite> {
+    proptest::sample::select(&seal::Suite::ALL)
+}

@@ -56,8 +56,8 @@ impl Written {
     }
 }
 
-fn seal_segment(key: &PackKey, index: u32, plain: &[u8]) -> (Vec<u8>, Segment) {
-    let sealer = SegmentSealer::new(key, &SegmentContext { vault: VAULT, pack: PACK, index }).unwrap();
+fn seal_segment(suite: Suite, key: &PackKey, index: u32, plain: &[u8]) -> (Vec<u8>, Segment) {
+    let sealer = SegmentSealer::new(suite, key, &SegmentContext { vault: VAULT, pack: PACK, index }).unwrap();
     let mut stored = vec![0; sealed_groups_len(0, plain.len())];
     let mut leaves = vec![Digest::default(); block_group_count(plain.len())];
     sealer.seal_groups(0, plain, &mut stored, &mut leaves).unwrap();
@@ -73,7 +73,8 @@ fn seal_segment(key: &PackKey, index: u32, plain: &[u8]) -> (Vec<u8>, Segment) {
 }
 
 /// Two segments of 300,001 and 200,000 bytes; `big` lies across both. Enough small files for an index.
-fn write(name: &str) -> Written {
+fn write(suite: Suite, name: &str) -> Written {
+    let name = format!("{name}-{}", suite.number());
     let folder = std::env::temp_dir().join(format!("strongroom-seal-{}-{name}", std::process::id()));
     let mut written = Written { folder, digest: String::new() };
     fs::create_dir_all(written.folder.join("depot/ab")).unwrap();
@@ -81,7 +82,7 @@ fn write(name: &str) -> Written {
     let plain = pattern(500_001, 0);
     let mut segments = Vec::new();
     for (index, part) in [&plain[..300_001], &plain[300_001..]].into_iter().enumerate() {
-        let (stored, segment) = seal_segment(&pack_key, index as u32, part);
+        let (stored, segment) = seal_segment(suite, &pack_key, index as u32, part);
         fs::write(written.segment(20 + index as u8), stored).unwrap();
         segments.push(segment);
     }
@@ -95,11 +96,11 @@ fn write(name: &str) -> Written {
         map_bytes.extend_from_slice(bytes);
         Ok(())
     };
-    let mut list = ListWriter::new(&list_key, Suite::Default, &VAULT, &VERSION, &mut list_sink).unwrap();
-    let mut map = MapWriter::new(&map_key, Suite::Default, &VAULT, &VERSION, &mut map_sink).unwrap();
+    let mut list = ListWriter::new(&list_key, suite, &VAULT, &VERSION, &mut list_sink).unwrap();
+    let mut map = MapWriter::new(&map_key, suite, &VAULT, &VERSION, &mut map_sink).unwrap();
     let mut push = |path: &[u8], mode, node, extents: Vec<Extent>, data: Option<&[u8]>| {
         list.push(&Entry::new(path.to_vec(), mode, node).unwrap()).unwrap();
-        let digest = data.map(|data| *tree::digest(data).as_bytes());
+        let digest = data.map(|data| *tree::digest(suite, data).as_bytes());
         map.push(&MapEntry { extents, digest }).unwrap();
     };
     let extent = |segment, offset, len| vec![Extent { pack: 0, segment, offset, len }];
@@ -117,7 +118,7 @@ fn write(name: &str) -> Written {
     let map = map.finish(&[(PACK, pack_key)], Padding::Padme).unwrap();
     object.extend_from_slice(&map_bytes);
     let record = VersionRecord {
-        suite: Suite::Default,
+        suite,
         vault: VAULT,
         artifact: [2; 16],
         version: VERSION,
@@ -149,66 +150,72 @@ fn flip(path: &Path, at: usize) {
 
 #[test]
 fn python_extracts_what_rust_wrote() {
-    let written = write("extract");
-    let dest = written.folder.join("out");
-    let out = written.run(&["extract", dest.to_str().unwrap()]);
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let plain = pattern(500_001, 0);
-    assert!(fs::read(dest.join("big")).unwrap() == plain[100_000..500_000]);
-    assert!(fs::read(dest.join("empty")).unwrap().is_empty());
-    assert_eq!(fs::read_link(dest.join("link")).unwrap().to_str(), Some("../elsewhere"));
-    for n in [0, 1, 1_234, 2_999] {
-        assert!(fs::read(dest.join(format!("many/{n:05}"))).unwrap() == plain[n..2 * n], "{n}");
+    for suite in Suite::ALL {
+        let written = write(suite, "extract");
+        let dest = written.folder.join("out");
+        let out = written.run(&["extract", dest.to_str().unwrap()]);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let plain = pattern(500_001, 0);
+        assert!(fs::read(dest.join("big")).unwrap() == plain[100_000..500_000]);
+        assert!(fs::read(dest.join("empty")).unwrap().is_empty());
+        assert_eq!(fs::read_link(dest.join("link")).unwrap().to_str(), Some("../elsewhere"));
+        for n in [0, 1, 1_234, 2_999] {
+            assert!(fs::read(dest.join(format!("many/{n:05}"))).unwrap() == plain[n..2 * n], "{n}");
+        }
+        assert_eq!(fs::read_dir(dest.join("many")).unwrap().count(), 3_000);
+        let listed = written.run(&["ls"]);
+        assert_eq!(listed.stdout.iter().filter(|byte| **byte == b'\n').count(), 3_005);
     }
-    assert_eq!(fs::read_dir(dest.join("many")).unwrap().count(), 3_000);
-    let listed = written.run(&["ls"]);
-    assert_eq!(listed.stdout.iter().filter(|byte| **byte == b'\n').count(), 3_005);
 }
 
 #[test]
 fn python_reads_ranges_and_touches_only_their_groups() {
-    let written = write("range");
-    let plain = pattern(500_001, 0);
-    let whole = &plain[100_000..500_000];
-    // Damage far from the range is not read: the first group of the first segment.
-    flip(&written.segment(20), 60);
-    for (first, last) in
-        [(0, 0), (0, 4_095), (65_535, 65_536), (200_000, 200_001), (199_990, 300_000), (399_999, 400_000)]
-    {
-        let out = written.run(&["cat", "big", "--bytes", &format!("{first}-{last}")]);
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-        assert!(out.stdout == whole[first..whole.len().min(last + 1)], "{first}-{last}");
+    for suite in Suite::ALL {
+        let written = write(suite, "range");
+        let plain = pattern(500_001, 0);
+        let whole = &plain[100_000..500_000];
+        // Damage far from the range is not read: the first group of the first segment.
+        flip(&written.segment(20), 60);
+        for (first, last) in
+            [(0, 0), (0, 4_095), (65_535, 65_536), (200_000, 200_001), (199_990, 300_000), (399_999, 400_000)]
+        {
+            let out = written.run(&["cat", "big", "--bytes", &format!("{first}-{last}")]);
+            assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+            assert!(out.stdout == whole[first..whole.len().min(last + 1)], "{first}-{last}");
+        }
+        let damaged = written.run(&["cat", "many/00009"]);
+        assert_eq!((damaged.status.code(), damaged.stdout.len()), (Some(7), 0));
     }
-    let damaged = written.run(&["cat", "many/00009"]);
-    assert_eq!((damaged.status.code(), damaged.stdout.len()), (Some(7), 0));
 }
 
 #[test]
 fn python_refuses_what_was_changed() {
-    let mut written = write("changed");
-    let object = written.object();
-    let original = fs::read(&object).unwrap();
-    let list_start = [0, 30, 70, 5_000];
-    let end = [original.len() - 1, original.len() - 9, original.len() - 100];
-    for at in list_start.into_iter().chain(end) {
-        flip(&object, at);
-        let out = written.run(&["ls"]);
-        assert_eq!(out.status.code(), Some(7), "byte {at}: {}", String::from_utf8_lossy(&out.stderr));
+    for suite in Suite::ALL {
+        let mut written = write(suite, "changed");
+        let object = written.object();
+        let original = fs::read(&object).unwrap();
+        let list_start = [0, 30, 70, 5_000];
+        let end = [original.len() - 1, original.len() - 9, original.len() - 100];
+        for at in list_start.into_iter().chain(end) {
+            flip(&object, at);
+            let out = written.run(&["ls"]);
+            assert_eq!(out.status.code(), Some(7), "byte {at}: {}", String::from_utf8_lossy(&out.stderr));
+            fs::write(&object, &original).unwrap();
+        }
+        // An object of any length whose end is right.
+        fs::write(&object, original.repeat(2)).unwrap();
+        assert_eq!(written.run(&["ls"]).status.code(), Some(7), "twice the object");
         fs::write(&object, &original).unwrap();
+        let right = std::mem::replace(&mut written.digest, hex::encode([0; 32]));
+        assert_eq!(written.run(&["ls"]).status.code(), Some(7));
+        written.digest = right;
+        // Segments swapped.
+        let (a, b) = (fs::read(written.segment(20)).unwrap(), fs::read(written.segment(21)).unwrap());
+        fs::write(written.segment(20), b).unwrap();
+        fs::write(written.segment(21), a).unwrap();
+        assert_eq!(written.run(&["cat", "big"]).status.code(), Some(7));
+        assert_eq!(written.run(&["ls"]).status.code(), Some(0));
     }
-    // An object of any length whose end is right.
-    fs::write(&object, original.repeat(2)).unwrap();
-    assert_eq!(written.run(&["ls"]).status.code(), Some(7), "twice the object");
-    fs::write(&object, &original).unwrap();
-    let right = std::mem::replace(&mut written.digest, hex::encode([0; 32]));
-    assert_eq!(written.run(&["ls"]).status.code(), Some(7));
-    written.digest = right;
-    // Segments swapped.
-    let (a, b) = (fs::read(written.segment(20)).unwrap(), fs::read(written.segment(21)).unwrap());
-    fs::write(written.segment(20), b).unwrap();
-    fs::write(written.segment(21), a).unwrap();
-    assert_eq!(written.run(&["cat", "big"]).status.code(), Some(7));
-    assert_eq!(written.run(&["ls"]).status.code(), Some(0));
 }
 
 #[test]

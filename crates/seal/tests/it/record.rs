@@ -44,13 +44,15 @@ pub fn sample() -> VersionRecord {
 
 #[test]
 fn vectors() {
-    for case in cases(include_str!("../../../../vectors/record.json"), 30) {
+    for case in cases(include_str!("../../../../vectors/record.json"), 60) {
         let bytes = case.bytes("record");
         let decoded = VersionRecord::decode(&bytes);
-        assert_eq!(decoded.is_ok(), case.ok(), "{}: {decoded:?}", case.name());
+        let told = case.has("digest").then(|| case.array::<32>("digest"));
+        let holds = decoded.as_ref().is_ok_and(|record| told.is_none_or(|told| record.digest() == Ok(told)));
+        assert_eq!(holds, case.ok(), "{}: {decoded:?}", case.name());
         if let Ok(record) = decoded {
             assert_eq!(record.encode().unwrap(), bytes);
-            assert_eq!(record.digest().unwrap(), case.array::<32>("digest"));
+            assert!(!case.ok() || record.suite.number() == case.suite(), "{}", case.name());
         }
     }
 }

@@ -145,6 +145,7 @@ one_of! {
     Environment Environment::ALL;
     Kind Kind::ALL;
     Mode Mode::ALL;
+    Suite Suite::ALL;
     PrincipalKind PrincipalKind::ALL;
     Action Action::ALL;
     AuthMethod AuthMethod::ALL;
@@ -226,7 +227,7 @@ structs! {
     PolicyShown { hash sources }
     PrincipalAdd { name kind clearance grants revoke suspended change }
     PrincipalItem { id name kind clearance suspended grants }
-    Problem { code what why try_ refusal missing }
+    Problem { code what why try_ refusal missing suite }
     Provenance { command code environment parts }
     Receipt { entry leaf log_index signature }
     Refusal { allowed decision policies reasons near_misses confirmation_needed approval try_ }
@@ -246,10 +247,11 @@ structs! {
         jobs_overdue roots policy_set
     }
     StoredObject { object role }
-    VaultInfo { vault mode release_key log_keys origin }
+    SuitesShown { table own receipt }
+    VaultInfo { vault mode suite release_key log_keys origin }
     WhoAmI { principal id kind clearance suspended grants auth presence vault mode read_only }
     VersionItem {
-        reference id number artifact class environment kind digest object bytes files created creator tags aliases from
+        reference id number artifact class environment suite kind digest object bytes files created creator tags aliases from
         made
     }
 }
@@ -299,6 +301,8 @@ each! { Command:
     PolicyCheck[PolicyCheck],
     PolicyApply[PolicyApply],
     BaselineApply[BaselineApply],
+    SuitesShow,
+    SuitesApply { table },
     Audit[AuditFilter],
     AuditShow { entry },
     AuditProve { entry },
@@ -339,6 +343,7 @@ each! { Answer:
     Policy[PolicyShown],
     PolicyChecked[PolicyChecked],
     PolicyApplied[PolicyApplied],
+    Suites[SuitesShown],
     Audit[AuditPage],
     Entry[AuditItem],
     Proof { proof log_index },

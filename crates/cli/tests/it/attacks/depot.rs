@@ -11,6 +11,7 @@ use crate::sandbox::{Dice, Sandbox};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use testkit::suites;
 
 const KIB: usize = 1024;
 /// Most stored bytes before a damaged one that a unit of verification begins.
@@ -262,121 +263,134 @@ const MAP: &[&str] = &["map: "];
 
 #[test]
 fn one_flipped_byte_anywhere_in_the_depot_is_found() {
-    let scene = Scene::new();
-    let mut dice = Dice(11);
-    for object in [scene.own_id(), scene.shared_id()] {
-        let whole = scene.read(&object);
-        // Header, first chunk and its tag, the middle, tops and leaves.
-        let sealed = whole.len() - (GROUPS + 1) * 32;
-        let mut places = vec![0, 24, 55, 56, 16_440, whole.len() / 2, sealed - 1, sealed, sealed + 32, whole.len() - 1];
-        places.extend((0..4).map(|_| dice.below(whole.len() as u64) as usize));
-        for at in places {
-            let attack = Attack::new(format!("byte {at} of {} of a segment", whole.len()), SEGMENT);
-            let attack = Attack { at: Some(at), ..attack.with(&object, flipped(&whole, at), &scene) };
+    suites::each(|| {
+        let scene = Scene::new();
+        let mut dice = Dice(11);
+        for object in [scene.own_id(), scene.shared_id()] {
+            let whole = scene.read(&object);
+            // Header, first chunk and its tag, the middle, tops and leaves.
+            let sealed = whole.len() - (GROUPS + 1) * 32;
+            let mut places =
+                vec![0, 24, 55, 56, 16_440, whole.len() / 2, sealed - 1, sealed, sealed + 32, whole.len() - 1];
+            places.extend((0..4).map(|_| dice.below(whole.len() as u64) as usize));
+            for at in places {
+                let attack = Attack::new(format!("byte {at} of {} of a segment", whole.len()), SEGMENT);
+                let attack = Attack { at: Some(at), ..attack.with(&object, flipped(&whole, at), &scene) };
+                scene.refuses(&attack, &[LATEST]);
+            }
+        }
+        let (whole, record) = (scene.object(), &scene.latest.record);
+        let mut places = Vec::new();
+        for (called, manifest) in [(LIST, &record.list), (MAP, &record.map)] {
+            let (start, len) = (manifest.offset as usize, manifest.stored_len as usize);
+            let random = dice.below(len as u64) as usize;
+            places.extend([0, 24, 56, len / 2, len - 64, len - 1, random].map(|at| (called, start + at)));
+        }
+        let end = (record.map.offset + record.map.stored_len) as usize;
+        places.extend(
+            [end, (end + whole.len()) / 2, whole.len() - 9, whole.len() - 8, whole.len() - 1].map(|at| (RECORD, at)),
+        );
+        for (called, at) in places {
+            let attack = Attack::new(format!("byte {at} of {} of a version object", whole.len()), called);
+            let attack = Attack { at: Some(at), ..attack.with(&record.object, flipped(&whole, at), &scene) };
             scene.refuses(&attack, &[LATEST]);
         }
-    }
-    let (whole, record) = (scene.object(), &scene.latest.record);
-    let mut places = Vec::new();
-    for (called, manifest) in [(LIST, &record.list), (MAP, &record.map)] {
-        let (start, len) = (manifest.offset as usize, manifest.stored_len as usize);
-        let random = dice.below(len as u64) as usize;
-        places.extend([0, 24, 56, len / 2, len - 64, len - 1, random].map(|at| (called, start + at)));
-    }
-    let end = (record.map.offset + record.map.stored_len) as usize;
-    places.extend(
-        [end, (end + whole.len()) / 2, whole.len() - 9, whole.len() - 8, whole.len() - 1].map(|at| (RECORD, at)),
-    );
-    for (called, at) in places {
-        let attack = Attack::new(format!("byte {at} of {} of a version object", whole.len()), called);
-        let attack = Attack { at: Some(at), ..attack.with(&record.object, flipped(&whole, at), &scene) };
-        scene.refuses(&attack, &[LATEST]);
-    }
-    scene.sandbox.run(["verify", "--all"]).exits(0);
+        scene.sandbox.run(["verify", "--all"]).exits(0);
+    });
 }
 
 #[test]
 fn cut_extended_and_deleted_objects_are_found() {
-    let scene = Scene::new();
-    for object in [scene.own_id(), scene.shared_id(), scene.latest.record.object] {
-        let whole = scene.read(&object);
-        let called = if object == scene.latest.record.object { RECORD } else { LENGTH };
-        let attempts: [(&str, Vec<u8>); 6] = [
-            ("cut by one byte", whole[..whole.len() - 1].to_vec()),
-            ("cut to half", whole[..whole.len() / 2].to_vec()),
-            ("emptied", Vec::new()),
-            ("extended by a byte", [&whole[..], b"x"].concat()),
-            ("extended by a group of zeros", [&whole[..], &[0; 65_600]].concat()),
-            ("twice", whole.repeat(2)),
-        ];
-        for (how, bytes) in attempts {
-            let how = format!("{how}: object of {} bytes", whole.len());
-            scene.refuses(&Attack::new(how, called).with(&object, bytes, &scene), &[LATEST]);
+    suites::each(|| {
+        let scene = Scene::new();
+        for object in [scene.own_id(), scene.shared_id(), scene.latest.record.object] {
+            let whole = scene.read(&object);
+            let called = if object == scene.latest.record.object { RECORD } else { LENGTH };
+            let attempts: [(&str, Vec<u8>); 6] = [
+                ("cut by one byte", whole[..whole.len() - 1].to_vec()),
+                ("cut to half", whole[..whole.len() / 2].to_vec()),
+                ("emptied", Vec::new()),
+                ("extended by a byte", [&whole[..], b"x"].concat()),
+                ("extended by a group of zeros", [&whole[..], &[0; 65_600]].concat()),
+                ("twice", whole.repeat(2)),
+            ];
+            for (how, bytes) in attempts {
+                let how = format!("{how}: object of {} bytes", whole.len());
+                scene.refuses(&Attack::new(how, called).with(&object, bytes, &scene), &[LATEST]);
+            }
+            let gone = Attack::new("deleted", &["is not in the depot"]).without(&object, &scene);
+            scene.refuses(&gone, &[LATEST]);
         }
-        let gone = Attack::new("deleted", &["is not in the depot"]).without(&object, &scene);
-        scene.refuses(&gone, &[LATEST]);
-    }
-    scene.sandbox.run(["verify", "--all"]).exits(0);
+        scene.sandbox.run(["verify", "--all"]).exits(0);
+    });
 }
 
 #[test]
 fn swapped_and_older_segments_versions_lists_and_maps_are_found() {
-    let scene = Scene::new();
-    let (latest, before, other) = (&scene.latest.record, &scene.before.record, &scene.other.record);
-    let (own, shared) = (scene.own_id(), scene.shared_id());
-    let old = segment_of(&scene.before, "a.bin");
-    let foreign = segment_of(&scene.other, "a.bin");
-    let swap = |how: &str, called, one: &[u8; 16], two: &[u8; 16]| {
-        let (bytes_one, bytes_two) = (scene.read(one), scene.read(two));
-        Attack::new(how, called).with(one, bytes_two, &scene).with(two, bytes_one, &scene)
-    };
-    scene.refuses(&swap("segments of one version swapped", TREE, &own, &shared), &[LATEST]);
-    scene.refuses(&swap("segments of two versions swapped", TREE, &own, &old), &[LATEST, BEFORE]);
-    scene.refuses(&swap("segments of two artifacts swapped", TREE, &own, &foreign), &[LATEST, "lab/other@v3"]);
-    let versions = swap("version objects swapped", RECORD, &latest.object, &before.object);
-    scene.refuses(&versions, &[LATEST, BEFORE]);
-    let artifacts = swap("version objects of two artifacts swapped", RECORD, &latest.object, &other.object);
-    scene.refuses(&artifacts, &[LATEST, "lab/other@v3"]);
+    suites::each(|| {
+        let scene = Scene::new();
+        let (latest, before, other) = (&scene.latest.record, &scene.before.record, &scene.other.record);
+        let (own, shared) = (scene.own_id(), scene.shared_id());
+        let old = segment_of(&scene.before, "a.bin");
+        let foreign = segment_of(&scene.other, "a.bin");
+        let swap = |how: &str, called, one: &[u8; 16], two: &[u8; 16]| {
+            let (bytes_one, bytes_two) = (scene.read(one), scene.read(two));
+            Attack::new(how, called).with(one, bytes_two, &scene).with(two, bytes_one, &scene)
+        };
+        scene.refuses(&swap("segments of one version swapped", TREE, &own, &shared), &[LATEST]);
+        scene.refuses(&swap("segments of two versions swapped", TREE, &own, &old), &[LATEST, BEFORE]);
+        scene.refuses(&swap("segments of two artifacts swapped", TREE, &own, &foreign), &[LATEST, "lab/other@v3"]);
+        let versions = swap("version objects swapped", RECORD, &latest.object, &before.object);
+        scene.refuses(&versions, &[LATEST, BEFORE]);
+        let artifacts = swap("version objects of two artifacts swapped", RECORD, &latest.object, &other.object);
+        scene.refuses(&artifacts, &[LATEST, "lab/other@v3"]);
 
-    let (segment, object) = (scene.read(&old), scene.read(&before.object));
-    let replayed = Attack::new("an older segment", TREE).with(&own, segment.clone(), &scene);
-    scene.refuses(&replayed, &[LATEST]);
-    let replayed = Attack::new("an older version object", RECORD).with(&latest.object, object.clone(), &scene);
-    scene.refuses(&replayed, &[LATEST]);
-    let replayed = Attack::new("an older version, all of it", RECORD);
-    let replayed = replayed.with(&own, segment, &scene).with(&latest.object, object.clone(), &scene);
-    scene.refuses(&replayed, &[LATEST]);
+        let (segment, object) = (scene.read(&old), scene.read(&before.object));
+        let replayed = Attack::new("an older segment", TREE).with(&own, segment.clone(), &scene);
+        scene.refuses(&replayed, &[LATEST]);
+        let replayed = Attack::new("an older version object", RECORD).with(&latest.object, object.clone(), &scene);
+        scene.refuses(&replayed, &[LATEST]);
+        let replayed = Attack::new("an older version, all of it", RECORD);
+        let replayed = replayed.with(&own, segment, &scene).with(&latest.object, object.clone(), &scene);
+        scene.refuses(&replayed, &[LATEST]);
 
-    let whole = scene.object();
-    let list = 0..latest.list.stored_len as usize;
-    let map = list.end..list.end + latest.map.stored_len as usize;
-    let foreign = scene.read(&other.object);
-    let parts: [(&str, &'static [&'static str], Vec<u8>); 6] = [
-        ("the list of an older version", LIST, [&object[list.clone()], &whole[list.end..]].concat()),
-        ("the map of an older version", MAP, [&whole[list.clone()], &object[map.clone()], &whole[map.end..]].concat()),
-        ("list and map of an older version", LIST, [&object[..map.end], &whole[map.end..]].concat()),
-        ("the record of an older version", RECORD, [&whole[..map.end], &object[map.end..]].concat()),
-        ("list and map of another artifact", MAP, [&foreign[..map.end], &whole[map.end..]].concat()),
-        ("list and map in the other order", LIST, [&whole[map.clone()], &whole[list], &whole[map.end..]].concat()),
-    ];
-    for (how, called, bytes) in parts {
-        scene.refuses(&Attack::new(how, called).with(&latest.object, bytes, &scene), &[LATEST]);
-    }
-    scene.sandbox.run(["verify", "--all"]).exits(0);
+        let whole = scene.object();
+        let list = 0..latest.list.stored_len as usize;
+        let map = list.end..list.end + latest.map.stored_len as usize;
+        let foreign = scene.read(&other.object);
+        let parts: [(&str, &'static [&'static str], Vec<u8>); 6] = [
+            ("the list of an older version", LIST, [&object[list.clone()], &whole[list.end..]].concat()),
+            (
+                "the map of an older version",
+                MAP,
+                [&whole[list.clone()], &object[map.clone()], &whole[map.end..]].concat(),
+            ),
+            ("list and map of an older version", LIST, [&object[..map.end], &whole[map.end..]].concat()),
+            ("the record of an older version", RECORD, [&whole[..map.end], &object[map.end..]].concat()),
+            ("list and map of another artifact", MAP, [&foreign[..map.end], &whole[map.end..]].concat()),
+            ("list and map in the other order", LIST, [&whole[map.clone()], &whole[list], &whole[map.end..]].concat()),
+        ];
+        for (how, called, bytes) in parts {
+            scene.refuses(&Attack::new(how, called).with(&latest.object, bytes, &scene), &[LATEST]);
+        }
+        scene.sandbox.run(["verify", "--all"]).exits(0);
+    });
 }
 
 #[test]
 fn a_range_read_gives_only_what_it_verified() {
-    let scene = Scene::new();
-    let object = scene.own_id();
-    overwrite(&scene.path(&object), &flipped(&scene.own(), 250 * KIB));
-    let right = &scene.files["a.bin"];
-    let good = scene.sandbox.run(["cat", "lab/data/a.bin", "--bytes", "100-8291"]).exits(0);
-    assert_eq!(good.stdout, right[100..=8291], "the undamaged part still reads");
-    let bad = scene.sandbox.run(["cat", "lab/data/a.bin", "--bytes", "250000-258191"]).exits(7);
-    assert!(bad.stdout.is_empty(), "{} unauthenticated bytes were given out", bad.stdout.len());
-    let across = scene.sandbox.run(["cat", "lab/data/a.bin", "--bytes", "0-299999"]).exits(7);
-    assert!(right.starts_with(&across.stdout), "what was given out before the damage is right");
+    suites::each(|| {
+        let scene = Scene::new();
+        let object = scene.own_id();
+        overwrite(&scene.path(&object), &flipped(&scene.own(), 250 * KIB));
+        let right = &scene.files["a.bin"];
+        let good = scene.sandbox.run(["cat", "lab/data/a.bin", "--bytes", "100-8291"]).exits(0);
+        assert_eq!(good.stdout, right[100..=8291], "the undamaged part still reads");
+        let bad = scene.sandbox.run(["cat", "lab/data/a.bin", "--bytes", "250000-258191"]).exits(7);
+        assert!(bad.stdout.is_empty(), "{} unauthenticated bytes were given out", bad.stdout.len());
+        let across = scene.sandbox.run(["cat", "lab/data/a.bin", "--bytes", "0-299999"]).exits(7);
+        assert!(right.starts_with(&across.stdout), "what was given out before the damage is right");
+    });
 }
 
 #[test]

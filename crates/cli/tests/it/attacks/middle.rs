@@ -152,7 +152,9 @@ fn signed_anew(request: &[u8]) -> Vec<u8> {
         command: &asked.command,
         time_ms: asked.time_ms,
     };
-    SignedRequest::sign(&ask, &OneTimeKey::generate().expect("a key"), &signer()).expect("a request").encode()
+    SignedRequest::sign(&ask, &OneTimeKey::generate(seal::Suite::Default).expect("a key"), &signer())
+        .expect("a request")
+        .encode()
 }
 
 /// Where the one-time public key is: before the signature and its head.

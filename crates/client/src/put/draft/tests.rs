@@ -2,6 +2,7 @@ use super::*;
 use proptest::prelude::*;
 
 const VAULT: [u8; 16] = [1; 16];
+const SUITE: Suite = Suite::Nist;
 
 fn stored(n: u32) -> Stored {
     let identity = Identity { ino: u64::from(n), size: 5, ..Identity::default() };
@@ -15,8 +16,8 @@ fn stored(n: u32) -> Stored {
 }
 
 fn partial() -> Partial {
-    let mut growing = Growing::default();
-    (0..5).for_each(|n| growing.push(seal::tree::leaf(&[n])));
+    let mut growing = Growing::new(SUITE);
+    (0..5).for_each(|n| growing.push(seal::tree::leaf(SUITE, &[n])));
     let identity = Identity { ino: 99, size: 1 << 40, ..Identity::default() };
     Partial { path: b"zz".to_vec(), identity, segment: 1, offset: 65_536, done: 5 * 65_536, growing }
 }
@@ -43,7 +44,7 @@ fn what_was_finished_is_known_again() {
     drop(journal(dir.path(), &key, &pack_key, &version));
     let mut journal = Journal::of(dir.path(), "lab/a", dir.path()).unwrap();
     assert_eq!(journal.version(), Some(version));
-    let mut resume = journal.resume(&key, &VAULT, &version).unwrap();
+    let mut resume = journal.resume(SUITE, &key, &VAULT, &version).unwrap();
     assert!(journal.is_useful());
     assert!(Journal::of(dir.path(), "lab/a", dir.path()).is_none(), "somebody has it");
     assert_eq!((resume.pack, resume.segments.len()), ([9; 16], 3));
@@ -63,14 +64,14 @@ fn a_journal_of_another_version_source_or_key_or_a_damaged_one_is_none() {
     let (key, pack_key) = (MapKey::generate().unwrap(), PackKey::generate().unwrap());
     let version = VersionId::from_bytes([4; 16]);
     let mut journal = journal(dir.path(), &key, &pack_key, &version);
-    assert!(journal.resume(&MapKey::generate().unwrap(), &VAULT, &version).is_none());
-    assert!(journal.resume(&key, &VAULT, &VersionId::from_bytes([5; 16])).is_none());
+    assert!(journal.resume(SUITE, &MapKey::generate().unwrap(), &VAULT, &version).is_none());
+    assert!(journal.resume(SUITE, &key, &VAULT, &VersionId::from_bytes([5; 16])).is_none());
     assert_eq!(Journal::of(dir.path(), "lab/b", dir.path()).unwrap().version(), None);
     let path = journal.record(1);
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[60] ^= 1;
     std::fs::write(&path, bytes).unwrap();
-    assert!(journal.resume(&key, &VAULT, &version).is_none());
+    assert!(journal.resume(SUITE, &key, &VAULT, &version).is_none());
     journal.remove();
     assert_eq!(journal.version(), None);
 }
@@ -136,8 +137,8 @@ fn files() -> impl Strategy<Value = Vec<Stored>> {
 fn partials() -> impl Strategy<Value = Option<Partial>> {
     let partial = (prop::collection::vec(any::<u8>(), 0..40), identities(), any::<(u32, u64, u64)>(), 0..300u32);
     prop::option::of(partial.prop_map(|(path, identity, (segment, offset, done), leaves)| {
-        let mut growing = Growing::default();
-        (0..leaves).for_each(|n| growing.push(seal::tree::leaf(&n.to_be_bytes())));
+        let mut growing = Growing::new(SUITE);
+        (0..leaves).for_each(|n| growing.push(seal::tree::leaf(SUITE, &n.to_be_bytes())));
         Partial { path, identity, segment, offset, done, growing }
     }))
 }
@@ -151,7 +152,7 @@ proptest! {
         files.iter().for_each(|file| ended.push(file));
         let record = Record { pack: &[9; 16], key: &key, segment: &segment, ended: &ended, partial: partial.as_ref() };
         let bytes = record.encoded().unwrap();
-        let (pack, key_read, segment_read, files_read, partial_read) = decoded(&bytes).unwrap();
+        let (pack, key_read, segment_read, files_read, partial_read) = decoded(SUITE, &bytes).unwrap();
         prop_assert_eq!((pack, key_read.expose_bytes(), segment_read), ([9; 16], key.expose_bytes(), segment));
         prop_assert_eq!(files_read, files);
         let parts = |partial: &Option<Partial>| partial.as_ref().map(|p| {
@@ -161,7 +162,7 @@ proptest! {
         // Cut anywhere it is none: a record with a file under way may end before that one only.
         let whole_without = bytes.len() - partial.as_ref().map_or(0, |p| 2 + p.path.len() + 40 + 20 + 1 + 36 * p.growing.parts().len());
         for cut in 0..bytes.len() {
-            prop_assert_eq!(decoded(&bytes[..cut]).is_some(), cut == whole_without, "cut at {}", cut);
+            prop_assert_eq!(decoded(SUITE, &bytes[..cut]).is_some(), cut == whole_without, "cut at {}", cut);
         }
     }
 
@@ -169,7 +170,7 @@ proptest! {
     fn any_bytes_are_a_record_or_none(mut bytes in prop::collection::vec(any::<u8>(), 116..600), count in 0..4u32) {
         // Pack, key, segment; then how many files there are.
         bytes[112..116].copy_from_slice(&count.to_be_bytes());
-        let read = decoded(&bytes);
+        let read = decoded(SUITE, &bytes);
         if let Some((.., files, partial)) = &read {
             prop_assert_eq!(files.len(), count as usize);
             prop_assert!(files.iter().all(|file| file.path.len() <= MAX_PATH_LEN_BYTES));

@@ -5,8 +5,8 @@ use testkit::seeds::good as seeds;
 fn the_seeds_of_the_fuzzer_are_what_a_put_writes() {
     let records = seeds("put_journal");
     assert!(records.len() >= 3);
-    for record in records {
-        assert_eq!(journal_record(&record).unwrap().as_slice(), record);
+    for (suite, record) in Suite::ALL.iter().flat_map(|suite| records.iter().map(move |record| (*suite, record))) {
+        assert_eq!(journal_record(suite, record).unwrap().as_slice(), record);
     }
     let caches = seeds("put_cache");
     assert!(caches.len() >= 3);

@@ -8,8 +8,8 @@ mod run;
 mod value;
 
 pub use admin::{
-    GcArgs, InitArgs, JobsCommand, KeyCommand, PolicyCommand, PrincipalAddArgs, PrincipalCommand, RootKindArg,
-    StatusArgs,
+    DoctorArgs, GcArgs, InitArgs, JobsCommand, KeyCommand, PolicyCommand, PrincipalAddArgs, PrincipalCommand,
+    RootKindArg, StatusArgs,
 };
 pub use alias::AliasCommand;
 pub use audit::{AuditCommand, AuditQueryArgs};
@@ -202,6 +202,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Show who is acting, with which roles, in which vault
     Whoami,
+    /// Check what is around the vault: permissions, anchor, clock, disk, memory, and what was left behind
+    Doctor(DoctorArgs),
     /// Domain keys and signing keys
     #[command(subcommand)]
     Key(KeyCommand),

@@ -5,6 +5,7 @@ mod alias;
 mod audit;
 mod command;
 mod data;
+mod doctor;
 mod init;
 mod jobs;
 mod near;
@@ -58,6 +59,7 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Verify(args) => data::verify(context, &args),
         Command::Status(args) => admin::status(context, &args),
         Command::Whoami => admin::whoami(context),
+        Command::Doctor(args) => doctor::doctor(context, &args),
         Command::Key(command) => admin::key(context, command),
         Command::Principal(command) => admin::principal(context, command),
         Command::Policy(command) => policy::policy(context, command),

@@ -20,6 +20,25 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
+/// How many stagings lie in a folder that killed gets left there.
+///
+/// # Errors
+/// The file system's.
+pub fn stagings(folder: &Path) -> std::io::Result<usize> {
+    let folder = rustix::fs::open(folder, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    Ok(stale::count(folder.as_fd(), rustix::process::geteuid().as_raw())?)
+}
+
+/// Removes them, as the next `get` into the folder would.
+///
+/// # Errors
+/// The file system's.
+pub fn sweep(folder: &Path) -> std::io::Result<()> {
+    let folder = rustix::fs::open(folder, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    stale::sweep(folder.as_fd(), rustix::process::geteuid().as_raw());
+    Ok(())
+}
+
 /// What to do with something that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Existing {

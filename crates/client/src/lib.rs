@@ -15,6 +15,8 @@
 pub mod connection;
 pub mod dest;
 pub mod digest;
+#[cfg(feature = "embedded")]
+pub mod doctor;
 pub mod opened;
 pub mod put;
 pub mod run;

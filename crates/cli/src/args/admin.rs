@@ -206,6 +206,14 @@ pub enum JobsCommand {
     },
 }
 
+/// `doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Mend what can be mended safely: permissions, and what killed commands left; asks before each
+    #[arg(long)]
+    pub fix: bool,
+}
+
 /// `gc`
 #[derive(Debug, Args)]
 pub struct GcArgs {

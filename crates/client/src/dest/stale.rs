@@ -27,6 +27,15 @@ pub(super) fn sweep(parent: BorrowedFd<'_>, user: u32) {
     sweep_after(parent, user, |_| ());
 }
 
+/// How many stagings of this user's dead processes lie in a folder; none where others may have named them.
+pub(super) fn count(parent: BorrowedFd<'_>, user: u32) -> Result<usize> {
+    if !names_are_kept(parent, user) {
+        return Ok(0);
+    }
+    let names = Dir::read_from(parent)?.flatten().map(|entry| entry.file_name().to_bytes().to_vec());
+    Ok(names.filter(|name| is_staging(name) && matches!(dead(parent, name, user), Ok(Some(_)))).count())
+}
+
 /// The same, with something that happens between the look at something dead and its removal.
 pub(super) fn sweep_after(parent: BorrowedFd<'_>, user: u32, mut meanwhile: impl FnMut(&[u8])) {
     if !names_are_kept(parent, user) {

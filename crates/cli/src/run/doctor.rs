@@ -1,0 +1,103 @@
+//! `doctor`.
+
+use super::Context;
+use crate::args::DoctorArgs;
+use crate::config::config_home;
+use crate::output::{Failure, on_terminal, printable};
+use crate::unlock;
+use api::terms::Exit;
+use client::doctor::{self, Check, Places, State};
+use client::vault::{self, RootKind};
+use std::path::Path;
+
+/// What was found, as JSON.
+#[derive(serde::Serialize)]
+struct Told<'a> {
+    ok: bool,
+    checks: &'a [Check],
+}
+
+pub fn doctor(context: &Context, args: &DoctorArgs) -> Result<u8, Failure> {
+    let dir = unlock::folder(&context.global)?;
+    let mut checks = doctor::examine(&places(context, &dir)?);
+    if args.fix {
+        fix(context, &mut checks)?;
+    }
+    // Permissions first: a key file that others can read opens nothing.
+    match unlock::open(&context.global) {
+        Ok(client) => context.using(&context.global, client, |client| {
+            checks.extend(client.examine()?);
+            Ok(())
+        })?,
+        Err(Failure::Problem(problem)) => checks.extend(doctor::unopened(&problem)),
+        Err(other) => return Err(other),
+    }
+    let ok = checks.iter().all(|check| check.state != State::Finding);
+    let told = Told { ok, checks: &checks };
+    context.output.list("doctor", &told, "checks", || text(&checks))?;
+    Ok(if ok { 0 } else { Exit::Error as u8 })
+}
+
+/// What is looked at. What the vault's file does not say is left out.
+fn places(context: &Context, dir: &Path) -> Result<Places, Failure> {
+    let here = std::env::current_dir().map_err(|e| Failure::from_io("cannot tell the working folder", &e))?;
+    let described = vault::describe(dir).ok();
+    let global = &context.global;
+    let keyfile = described.as_ref().filter(|described| described.roots.contains(&RootKind::Keyfile));
+    Ok(Places {
+        dir: dir.to_owned(),
+        vault: described.as_ref().map(|described| described.vault),
+        keyfile: keyfile.map(|described| unlock::keyfile(global, described.vault)).transpose()?,
+        anchor: described.as_ref().map(|described| unlock::anchor(global, described.vault)).transpose()?,
+        config: config_home().map(|home| home.join("strongroom/config.toml")),
+        passphrase_file: global.passphrase_file.clone(),
+        here,
+        system: Path::new("/").to_owned(),
+    })
+}
+
+/// Mends what can be mended, each on a yes.
+fn fix(context: &Context, checks: &mut [Check]) -> Result<(), Failure> {
+    for check in checks {
+        let Some(fix) = &check.fix else { continue };
+        if context.global.dry_run {
+            context.output.say(&format!("would {}", printable(fix)));
+            continue;
+        }
+        match context.confirmed(&format!("{}: {}. {}?", check.name, printable(&check.what), printable(fix))) {
+            Ok(()) => check.fix(),
+            // Somebody said no to this one.
+            Err(_) if on_terminal() => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(())
+}
+
+fn text(checks: &[Check]) -> String {
+    let mut out = String::new();
+    for check in checks {
+        let state = match check.state {
+            State::Ok if check.fixed.is_some() => "mended",
+            State::Ok => "ok",
+            State::Unknown => "unknown",
+            State::Warning => "warning",
+            State::Finding => "FINDING",
+        };
+        out.push_str(&format!("{state:<9}{:<18}{}\n", check.name, printable(&check.what)));
+        if let Some(fixed) = &check.fixed {
+            out.push_str(&format!("         did: {}\n", printable(fixed)));
+        }
+        if check.state < State::Warning {
+            continue;
+        }
+        out.push_str(&format!("         why: {}\n", check.why));
+        if let Some(hint) = &check.try_ {
+            out.push_str(&format!("         try: {}\n", printable(hint)));
+        }
+        if let Some(fix) = &check.fix {
+            out.push_str(&format!("         --fix would: {}\n", printable(fix)));
+        }
+    }
+    out
+}

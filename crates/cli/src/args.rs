@@ -17,7 +17,7 @@ pub use audit::{AuditCommand, AuditQueryArgs};
 pub use data::ShareArgs;
 pub use data::{CatArgs, GetArgs, HistoryArgs, LsArgs, PutArgs, ReasonArgs, VerifyArgs};
 pub use run::{RoomArg, RunArgs};
-pub use value::{Asserted, ByteRange, Duration, Expected, Size, Tag};
+pub use value::{Asserted, ByteRange, Duration, Expected, Percent, Size, Tag};
 
 use clap::builder::{BoolishValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};

@@ -6,7 +6,7 @@ use api::terms::Code;
 use api::terms::Name;
 use api::wire::{
     Answer, AuditFilter, AuditItem, AuditPage, BaselineApply, ClockAccepted, Command, DecisionsReplayed, Explain,
-    JobList, JobsRan, KeyItem, KeyList, KeyRotate, KeyRotated, ListPage, ListQuery, LogVerified, PolicyApplied,
+    JobList, KeyItem, KeyList, KeyRotate, KeyRotated, ListPage, ListQuery, LogVerified, PolicyApplied,
     PolicyApply, PolicyCheck, PolicyChecked, PolicyShown, PrincipalAdd, PrincipalItem, Problem, Refusal, StateVerified,
     Status, SuitesShown, VersionItem,
 };
@@ -37,14 +37,6 @@ impl Client {
     /// The keeper's refusal.
     pub fn jobs(&self) -> Result<JobList, Problem> {
         ask!(self, Command::Jobs, Answer::Jobs(jobs) => jobs)
-    }
-
-    /// Runs the keeper's jobs that are due, or one of them whether it is due or not.
-    ///
-    /// # Errors
-    /// `bad-request` for no job; what a job could not do is in the answer.
-    pub fn jobs_run(&self, name: Option<&str>) -> Result<JobsRan, Problem> {
-        ask!(self, Command::JobsRun { name: name.map(str::to_owned) }, Answer::JobsRan(ran) => ran)
     }
 
     /// A page of workspaces, or of artifacts of one.

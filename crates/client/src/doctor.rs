@@ -150,9 +150,6 @@ const KEYS: Unit = Unit::new("keys", "each class has a time after which its keys
 const DRAFTS: Unit = Unit::new("drafts", "what a killed put uploaded fills the depot until it is collected");
 const VERIFIED: Unit = Unit::new("verified", "damage in the depot is found only by whoever looks");
 
-/// After so long without a look at the depot the check warns.
-const VERIFY_EVERY_DAYS: u64 = 30;
-
 /// What is said when the vault did not open: why, and what could not be checked then.
 pub fn unopened(problem: &Problem) -> Vec<Check> {
     let unit = if matches!(problem.code, Code::ClockBack | Code::ClockAhead) { &CLOCK } else { &OPENS };
@@ -195,6 +192,21 @@ impl Client {
             0 => DRAFTS.ok("no version is unfinished"),
             count => DRAFTS.warning(format!("{count} versions are unfinished")).with_try("strongroom gc"),
         };
-        Ok(vec![opens, CLOCK.ok("within the bounds of the vault's own"), fresh, roots, keys, drafts])
+        let clock = CLOCK.ok("within the bounds of the vault's own");
+        Ok(vec![opens, clock, fresh, roots, keys, drafts, self.looked_at_lately()])
+    }
+
+    /// When the depot was read last, as the vault's jobs say.
+    fn looked_at_lately(&self) -> Check {
+        let job = self.jobs().ok().and_then(|jobs| jobs.items.into_iter().find(|job| job.name == crate::verify::JOB));
+        let Some(job) = job else { return VERIFIED.unknown("the vault does not say when the depot was read last") };
+        match (job.last, job.overdue) {
+            (Some(last), false) => VERIFIED.ok(format!("the depot was read at {last}")),
+            (None, false) => VERIFIED.ok("a look at the depot is not due yet"),
+            (last, true) => {
+                let since = last.map_or_else(|| "never".to_owned(), |last| format!("at {last} last"));
+                VERIFIED.warning(format!("the depot was read {since}")).with_try("strongroom verify --sample 5%")
+            }
+        }
     }
 }

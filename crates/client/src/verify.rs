@@ -1,22 +1,27 @@
 //! `verify`: the depot against the version digests, without a key and without plaintext.
 //!
 //! The keeper names each version's digest; from it follow the record, the digests of list, map and every segment, and from those every
-//! byte. What several versions share is read once.
+//! byte. What several versions share is read once. A sample ([`sample`]) reads some of the segments' bytes, and of everything else all.
+
+mod sample;
+
+pub use sample::{Missed, SampleReport, Share};
 
 use crate::watch::{Watch, check};
 use crate::{Client, fault};
-use api::terms::{Name, ObjectId};
-use api::wire::{Freshness, ListQuery, Problem, VersionItem};
+use api::terms::{Action, Name, ObjectId};
+use api::wire::{Command, Explain, Freshness, ListQuery, Problem, VersionItem};
 use depot::sealed::{Scratch, SegmentCheck, VersionObject};
 use depot::{Key, Store};
 use seal::Suite;
+use sample::Sample;
 use seal::manifest::Source as _;
 use seal::record::{Manifest, Segment, VersionRecord};
 use seal::segment::{Outboard, SegmentInfo};
 use seal::tree::Digest;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Something in the depot that is not what was put.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -65,7 +70,13 @@ pub struct VerifyReport {
     pub freshness: Freshness,
     /// What is wrong.
     pub failures: Vec<Failure>,
+    /// How much of the segments was read, if not all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<SampleReport>,
 }
+
+/// The job that looks at the depot now and then.
+pub const JOB: &str = "verify";
 
 /// Groups verified at a time by one thread.
 const STEP_GROUPS: u64 = 64;
@@ -80,11 +91,30 @@ impl Client {
     /// `not-found`, `denied`, `unavailable`. Damage is in the report.
     pub fn verify(&self, references: &[String], watch: &dyn Watch) -> Result<VerifyReport, Problem> {
         let mut run = Run::new(self, watch);
-        for reference in references {
-            let item = self.seat().show(reference)?;
-            run.version(&item)?;
-        }
+        run.versions(references)?;
         run.finish()
+    }
+
+    /// Checks a random part of the segments of these versions, or of every version, and lists, maps and lengths whole.
+    ///
+    /// # Errors
+    /// As [`Self::verify`]; `unavailable` without randomness.
+    pub fn verify_sample(
+        &self,
+        references: &[String],
+        share: Share,
+        watch: &dyn Watch,
+    ) -> Result<VerifyReport, Problem> {
+        let mut run = Run { sample: Some(Sample::of(share)), ..Run::new(self, watch) };
+        match references {
+            [] => self.each_version(&mut |item| run.version(item))?,
+            named => run.versions(named)?,
+        }
+        let report = run.finish()?;
+        if references.is_empty() {
+            self.verified(&report);
+        }
+        Ok(report)
     }
 
     /// Checks every version of every artifact that the caller may see.
@@ -93,6 +123,22 @@ impl Client {
     /// As [`Self::verify`].
     pub fn verify_all(&self, watch: &dyn Watch) -> Result<VerifyReport, Problem> {
         let mut run = Run::new(self, watch);
+        self.each_version(&mut |item| run.version(item))?;
+        let report = run.finish()?;
+        self.verified(&report);
+        Ok(report)
+    }
+
+    /// Has the vault remember that everything was looked at and found well. Whoever may not say so for the whole vault says nothing.
+    fn verified(&self, report: &VerifyReport) {
+        let may = || self.explain(Explain::of(Action::List)).is_ok_and(|answer| answer.allowed);
+        if report.ok && may() {
+            let _ = self.seat().call(Command::JobDone { name: JOB.to_owned() });
+        }
+    }
+
+    /// Every version of every artifact that the caller may see.
+    pub(crate) fn each_version(&self, act: &mut dyn FnMut(&VersionItem) -> Result<(), Problem>) -> Result<(), Problem> {
         self.each_name(None, &mut |workspace| {
             let parsed: Name = workspace.parse().map_err(|e| fault::internal("cannot list", e))?;
             self.each_name(Some(&parsed), &mut |artifact| {
@@ -100,15 +146,14 @@ impl Client {
                 let mut before = None;
                 loop {
                     let (items, next) = self.history(&reference, before, 1_000)?;
-                    items.iter().try_for_each(|item| run.version(item))?;
+                    items.iter().try_for_each(&mut *act)?;
                     match next {
                         Some(next) => before = Some(next),
                         None => return Ok(()),
                     }
                 }
             })
-        })?;
-        run.finish()
+        })
     }
 
     fn each_name(
@@ -136,12 +181,30 @@ struct Run<'a> {
     seen: HashMap<[u8; 16], Option<(u64, String)>>,
     checked: Checked,
     failures: Vec<Failure>,
+    /// Which parts of segments are read; none for all.
+    sample: Option<Sample>,
 }
 
 impl<'a> Run<'a> {
     fn new(client: &'a Client, watch: &'a dyn Watch) -> Self {
         let vault = *client.vault().as_bytes();
-        Self { client, watch, vault, seen: HashMap::new(), checked: Checked::default(), failures: Vec::new() }
+        Self {
+            client,
+            watch,
+            vault,
+            seen: HashMap::new(),
+            checked: Checked::default(),
+            failures: Vec::new(),
+            sample: None,
+        }
+    }
+
+    fn versions(&mut self, references: &[String]) -> Result<(), Problem> {
+        for reference in references {
+            let item = self.client.seat().show(reference)?;
+            self.version(&item)?;
+        }
+        Ok(())
     }
 
     fn finish(mut self) -> Result<VerifyReport, Problem> {
@@ -151,7 +214,8 @@ impl<'a> Run<'a> {
             self.failures.push(Failure { reference: String::new(), object: Failure::LOG.to_owned(), offset: 0, what });
         }
         let ok = log.ok && self.failures.is_empty();
-        Ok(VerifyReport { ok, checked: self.checked, freshness: log.freshness, failures: self.failures })
+        let sample = self.sample.map(|sample| sample.report());
+        Ok(VerifyReport { ok, checked: self.checked, freshness: log.freshness, failures: self.failures, sample })
     }
 
     fn version(&mut self, item: &VersionItem) -> Result<(), Problem> {
@@ -197,7 +261,6 @@ impl<'a> Run<'a> {
         self.seen.insert(segment.object, None);
         check(self.watch, "verify")?;
         self.checked.objects += 1;
-        self.checked.bytes += segment.stored_len;
         let key = Key::new(self.vault, segment.object);
         let info =
             SegmentInfo::new(suite, segment.plaintext_len, segment.stored_len, Digest::from_bytes(segment.digest));
@@ -205,8 +268,14 @@ impl<'a> Run<'a> {
             self.fail(item, &segment.object, 0, "the record's lengths do not agree".to_owned());
             return Ok(());
         };
+        let steps = match &mut self.sample {
+            None => steps(&info, STEP_GROUPS).collect(),
+            Some(sample) => sample.choose(&info)?,
+        };
+        let read: u64 = steps.iter().map(|step| sealed_len(&info, step)).sum();
+        self.checked.bytes += if self.sample.is_some() { read } else { segment.stored_len };
         let checked =
-            SegmentCheck::open(self.client.store(), &key, info).and_then(|check| groups(&check, &info, self.watch));
+            SegmentCheck::open(self.client.store(), &key, info).and_then(|check| groups(&check, &steps, self.watch));
         match checked {
             // Stopped on request is not checked.
             Ok(()) => check(self.watch, "verify"),
@@ -265,22 +334,32 @@ pub(crate) fn whole(store: &dyn Store, suite: Suite, vault: [u8; 16], segment: &
     let digest = Digest::from_bytes(segment.digest);
     let Ok(info) = SegmentInfo::new(suite, segment.plaintext_len, segment.stored_len, digest) else { return false };
     let check = SegmentCheck::open(store, &Key::new(vault, segment.object), info);
-    check.and_then(|check| groups(&check, &info, watch)).is_ok()
+    let steps: Vec<Range<u64>> = steps(&info, STEP_GROUPS).collect();
+    check.and_then(|check| groups(&check, &steps, watch)).is_ok()
 }
 
-/// Verifies a segment with all threads; answers the first damage by place.
-fn groups(check: &SegmentCheck, info: &SegmentInfo, watch: &dyn Watch) -> depot::sealed::Result<()> {
-    let next = AtomicU64::new(0);
+/// All groups of a segment, so many at a time.
+fn steps(info: &SegmentInfo, groups: u64) -> impl Iterator<Item = Range<u64>> + use<> {
+    let count = info.group_count();
+    (0..count).step_by(groups as usize).map(move |first| first..count.min(first + groups))
+}
+
+fn sealed_len(info: &SegmentInfo, step: &Range<u64>) -> u64 {
+    let range = info.groups_range(step);
+    range.end - range.start
+}
+
+/// Verifies groups of a segment with all threads; answers the first damage by place.
+fn groups(check: &SegmentCheck, steps: &[Range<u64>], watch: &dyn Watch) -> depot::sealed::Result<()> {
+    let next = AtomicUsize::new(0);
     let work = || {
         let mut scratch = Scratch::default();
         loop {
-            let first = next.fetch_add(STEP_GROUPS, Ordering::Relaxed);
-            if first >= info.group_count() || watch.interrupted() {
+            let Some(step) = steps.get(next.fetch_add(1, Ordering::Relaxed)).filter(|_| !watch.interrupted()) else {
                 return Ok(());
-            }
-            let step = first..info.group_count().min(first + STEP_GROUPS);
-            watch.advance(info.groups_range(&step).end - info.groups_range(&step).start);
-            check.verify(step, &mut scratch)?;
+            };
+            watch.advance(sealed_len(check.info(), step));
+            check.verify(step.clone(), &mut scratch)?;
         }
     };
     std::thread::scope(|scope| {

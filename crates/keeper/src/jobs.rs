@@ -26,6 +26,8 @@ const MAX_DRAFTS: i64 = 64;
 const COMMAND_MILLIS: u64 = 30 * DAY_MILLIS;
 /// The most remembered commands forgotten in one transaction.
 const MAX_COMMANDS: i64 = 4096;
+/// How often a sample of the depot is to be read.
+const VERIFY_MILLIS: u64 = 30 * DAY_MILLIS;
 const DAY_MILLIS: u64 = 86_400_000;
 /// The table of when jobs ran last.
 const TABLE: &str = "job";
@@ -51,12 +53,11 @@ enum Run {
     /// The keeper; answers how many things were done.
     Keeper(fn(&Engine, &Slice) -> Result<u64>),
     /// Whoever has the depot, and says so with [`done`].
-    #[expect(dead_code, reason = "no job of this list needs the depot yet")]
     Client,
 }
 
 /// Every job, in the order in which they run: what the others write is integrated last.
-static JOBS: [Job; 5] = [
+static JOBS: [Job; 6] = [
     Job {
         name: "denials",
         about: "log the count of refusals that came in a burst",
@@ -80,6 +81,12 @@ static JOBS: [Job; 5] = [
         about: "forget commands that nobody repeats any more",
         when: When::Every(DAY_MILLIS),
         run: Run::Keeper(forget_commands),
+    },
+    Job {
+        name: "verify",
+        about: "read a sample of the depot, and look for what is missing",
+        when: When::Every(VERIFY_MILLIS),
+        run: Run::Client,
     },
     Job {
         name: "log",

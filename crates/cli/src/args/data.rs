@@ -1,6 +1,6 @@
 //! Commands on data.
 
-use super::{ByteRange, Tag};
+use super::{ByteRange, Percent, Tag};
 use api::terms::{Class, Environment, Kind};
 use clap::Args;
 use std::ffi::OsString;
@@ -154,6 +154,9 @@ pub struct VerifyArgs {
     /// Every version of every artifact
     #[arg(long, conflicts_with = "references")]
     pub all: bool,
+    /// Read only a random part of the segments, as 5%, of these versions or of every one
+    #[arg(long, value_name = "PERCENT", conflicts_with = "all")]
+    pub sample: Option<Percent>,
     /// Rebuild the state from the log and compare it with the tables
     #[arg(long)]
     pub state: bool,

@@ -143,9 +143,33 @@ impl FromStr for Size {
     }
 }
 
+/// A part of a whole: `5%`, `0.5%`; more than nothing, at most all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Percent {
+    /// In millionths.
+    pub millionths: u32,
+}
+
+impl FromStr for Percent {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || "a part is a number of percent from 0.0001% to 100%, as in 5%".to_owned();
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let number = text.strip_suffix('%').ok_or_else(bad)?;
+        let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+        if !digits(whole) || !digits(part) || whole.len() > 3 || part.len() > 4 {
+            return Err(bad());
+        }
+        let part: u32 = format!("{part:0<4}").parse().map_err(|_| bad())?;
+        let millionths = whole.parse::<u32>().map_err(|_| bad())? * 10_000 + part;
+        if (1..=1_000_000).contains(&millionths) { Ok(Self { millionths }) } else { Err(bad()) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Asserted, ByteRange, Duration, Size, Tag};
+    use super::{Asserted, ByteRange, Duration, Percent, Size, Tag};
 
     #[test]
     fn sizes_are_of_powers_of_two() {
@@ -153,6 +177,18 @@ mod tests {
         assert_eq!("4096".parse(), Ok(Size { bytes: 4096 }));
         for bad in ["", "0", "GiB", "1GB", "-1KiB", "1.5GiB", "99999999TiB", "+1"] {
             assert!(bad.parse::<Size>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_part_is_in_percent() {
+        let parsed = |text: &str| text.parse::<Percent>().map(|part| part.millionths);
+        assert_eq!(
+            [parsed("5%"), parsed("0.5%"), parsed("100%"), parsed("0.0001%")],
+            [50_000, 5_000, 1_000_000, 1].map(Ok)
+        );
+        for bad in ["", "5", "%", "0%", "100.1%", "-1%", "5%%", "0.00001%", "1e1%", "5.%", "1000%"] {
+            assert!(parsed(bad).is_err(), "{bad}");
         }
     }
 

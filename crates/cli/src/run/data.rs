@@ -8,7 +8,7 @@ use api::terms::{Action, Code, Exit, Name, Reference, Selector};
 use api::wire::{Explain, Freshness, ListQuery, MadeBy, Problem, StateVerified, VersionItem};
 use client::dest::Existing;
 use client::source::Filter;
-use client::{Bytes, Client, Get, Put, Towards, Why};
+use client::{Bytes, Client, Get, Put, Share, Towards, Why};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -281,7 +281,11 @@ pub fn verify(context: &Context, args: &VerifyArgs) -> Result<u8, Failure> {
     context.with(|client| {
         let terminal = context.terminal();
         client::Watch::stage(&terminal, "verifying", None);
-        let report = if args.all { client.verify_all(&terminal) } else { client.verify(&references, &terminal) };
+        let report = match args.sample.and_then(|part| Share::of_millionths(part.millionths)) {
+            Some(share) => client.verify_sample(&references, share, &terminal),
+            None if args.all => client.verify_all(&terminal),
+            None => client.verify(&references, &terminal),
+        };
         terminal.clear();
         let report = report.map_err(|problem| with_sources(client, &references, problem.into()))?;
         let (state, failed) = further(args.state.then(|| client.state_verify()));
@@ -291,7 +295,7 @@ pub fn verify(context: &Context, args: &VerifyArgs) -> Result<u8, Failure> {
         if report.freshness == Freshness::Unproven && !report.failures.iter().any(|failure| failure.is_of_the_log()) {
             context.output.warn("freshness not proven: there is no anchor to compare the log with (audit verify --new-anchor makes one)");
         }
-        if !args.all && references.is_empty() {
+        if !args.all && args.sample.is_none() && references.is_empty() {
             context.output.warn("the log was checked, and no version: name some, or all with --all");
         }
         match failed {
@@ -335,6 +339,20 @@ fn verified_text(report: &client::VerifyReport, state: Option<&StateVerified>) -
         checked.objects,
         bytes_shown(checked.bytes),
     );
+    if let Some(sample) = &report.sample {
+        let part = 100.0 * sample.covered as f64 / sample.bytes.max(1) as f64;
+        out.push_str(&format!(
+            "sample: {} of {} of the segments were read ({part:.1} %); lists, maps and lengths whole\n",
+            bytes_shown(sample.covered),
+            bytes_shown(sample.bytes),
+        ));
+        for missed in &sample.missed {
+            let (damaged, chance) = (100.0 * missed.damaged, 100.0 * missed.probability);
+            out.push_str(&format!(
+                "  damage of {damaged} % of them would have been missed with a chance of {chance:.3} %\n"
+            ));
+        }
+    }
     let (log, stored): (Vec<_>, Vec<_>) = report.failures.iter().partition(|failure| failure.is_of_the_log());
     for failure in stored {
         out.push_str(&format!(

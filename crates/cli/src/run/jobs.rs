@@ -19,7 +19,10 @@ pub fn jobs(context: &Context, command: &JobsCommand) -> Result<u8, Failure> {
                 context.output.list("jobs", &jobs, "items", || jobs_text(&jobs.items))?;
                 return Ok(0);
             }
-            let ran = client.jobs_run(name.as_deref())?;
+            let terminal = context.terminal();
+            let ran = client.jobs_run(name.as_deref(), &terminal);
+            terminal.clear();
+            let ran = ran?;
             context.output.list("jobs-ran", &ran, "items", || ran_text(&ran.items))?;
             Ok(u8::from(ran.items.iter().any(|job| job.failed.is_some())))
         }

@@ -7,6 +7,7 @@ mod baseline;
 mod commands;
 mod crash;
 mod demo;
+mod doctor;
 mod errors;
 mod faults;
 mod hints;

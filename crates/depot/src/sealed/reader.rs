@@ -118,6 +118,12 @@ impl SegmentCheck {
         Ok(Self { object, outboard })
     }
 
+    /// The segment's lengths.
+    #[must_use]
+    pub fn info(&self) -> &SegmentInfo {
+        self.outboard.info()
+    }
+
     /// Verifies some groups. Threads may share the work; all of a segment is `0..info.group_count()`.
     ///
     /// # Errors

@@ -484,6 +484,10 @@ fn a_job_is_one_of_the_list_and_a_client_speaks_for_its_own_only() {
     assert_eq!(code(client.call(Command::JobsRun { name: Some("tea".into()) })), Code::BadRequest);
     assert_eq!(code(client.call(Command::JobDone { name: "tea".into() })), Code::BadRequest);
     assert_eq!(code(client.call(Command::JobDone { name: "log".into() })), Code::BadRequest);
+    world.clock.advance(31 * 86_400_000);
+    assert!(overdue(&client).contains(&"verify".to_owned()));
+    client.call(Command::JobDone { name: "verify".into() }).unwrap();
+    assert!(!overdue(&client).contains(&"verify".to_owned()));
 }
 
 #[test]

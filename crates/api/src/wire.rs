@@ -29,8 +29,8 @@ pub use policy::{
 pub use problem::{NearMiss, Problem, Refusal};
 pub use run::{MadeBy, Provenance, RunEnd, RunOutcome, RunOutput, RunRenewed, RunStart, RunStarted};
 pub use version::{
-    Begin, Begun, CollectPlan, Collected, Commit, Committed, ListItem, ListPage, ListQuery, ObjectRole, Release,
-    Released, StoredObject, VersionItem,
+    Begin, Begun, CollectPlan, Collected, Commit, Committed, ListItem, ListPage, ListQuery, ObjectRole, Printed,
+    PrintedVersion, Prints, Release, Released, StoredObject, VersionItem,
 };
 
 /// A binary field in JSON: lower-case hexadecimal.
@@ -77,6 +77,8 @@ pub enum Command {
     },
     /// End a run.
     RunEnd(RunEnd),
+    /// Ask for what versions are recognised by.
+    Prints(Prints),
     /// List workspaces, artifacts.
     List(ListQuery),
     /// One version (metadata only).
@@ -209,6 +211,8 @@ pub enum Answer {
     RunStarted(Box<RunStarted>),
     /// To [`Command::RunRenew`].
     RunRenewed(RunRenewed),
+    /// To [`Command::Prints`].
+    Printed(Box<Printed>),
     /// To [`Command::List`].
     List(ListPage),
     /// To [`Command::Show`].

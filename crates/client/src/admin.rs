@@ -6,9 +6,9 @@ use api::terms::Code;
 use api::terms::Name;
 use api::wire::{
     Answer, AuditFilter, AuditItem, AuditPage, BaselineApply, ClockAccepted, Command, DecisionsReplayed, Explain,
-    JobList, KeyItem, KeyList, KeyRotate, KeyRotated, ListPage, ListQuery, LogVerified, PolicyApplied,
-    PolicyApply, PolicyCheck, PolicyChecked, PolicyShown, PrincipalAdd, PrincipalItem, Problem, Refusal, StateVerified,
-    Status, SuitesShown, VersionItem,
+    JobList, KeyItem, KeyList, KeyRotate, KeyRotated, ListPage, ListQuery, LogVerified, PolicyApplied, PolicyApply,
+    PolicyCheck, PolicyChecked, PolicyShown, PrincipalAdd, PrincipalItem, Problem, Refusal, StateVerified, Status,
+    SuitesShown, VersionItem,
 };
 use std::path::Path;
 

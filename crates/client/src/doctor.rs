@@ -8,6 +8,7 @@ mod machine;
 mod mend;
 mod place;
 mod remains;
+pub mod spills;
 #[cfg(test)]
 mod tests;
 

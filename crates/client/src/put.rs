@@ -11,6 +11,7 @@ mod feed;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 mod known;
+mod prints;
 mod run;
 mod target;
 mod work;
@@ -24,7 +25,8 @@ use api::wire::{Answer, Begin, Begun, Command, MadeBy, Problem, VersionItem};
 use draft::{Journal, Resume};
 use entries::Opened;
 use run::Putting;
-use seal::secret::MapKey;
+use seal::prints::Printer;
+use seal::secret::{ListKey, MapKey};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -188,6 +190,15 @@ impl Client {
         Ok(true)
     }
 
+    fn printer(&self, sealed: &[u8], list: &ListKey, version: VersionId) -> Result<Option<Printer>, Problem> {
+        if sealed.is_empty() {
+            return Ok(None);
+        }
+        let key = seal::prints::open_key(sealed, list, self.vault().as_bytes(), version.as_bytes());
+        let key = key.map_err(|e| Problem::new(Code::BadSignature, "cannot put", e.to_string()))?;
+        Ok(Some(Printer::new(key)))
+    }
+
     /// Which suite the class writes, the keeper says to whoever asks under another one: then it is asked under that, once.
     fn open_draft(&self, put: &Put, previous: Option<&VersionItem>, version: VersionId) -> Result<Draft, Problem> {
         let guess = previous.map_or(self.seat().connection().info().suite, |item| item.suite);
@@ -236,7 +247,8 @@ impl Client {
             .take()
             .filter(|released| (released.version.class, released.version.suite) == (begun.class, suite));
         let known = released.map(|released| self.seat().grant(released, envelope)).transpose()?;
-        Ok(Draft { version, suite: sealed(suite), begun, list, map, segment, object, known })
+        let printer = self.printer(&begun.print_key, &list, version)?;
+        Ok(Draft { version, suite: sealed(suite), begun, list, map, segment, object, known, printer })
     }
 }
 
@@ -245,10 +257,12 @@ struct Draft {
     version: VersionId,
     suite: seal::Suite,
     begun: Begun,
-    list: seal::secret::ListKey,
+    list: ListKey,
     map: MapKey,
     segment: api::terms::ObjectId,
     object: api::terms::ObjectId,
+    /// Makes what the version is recognised by, if the keeper gave its key.
+    printer: Option<Printer>,
     /// The previous version, if unchanged files may keep their place in its packs.
     known: Option<Grant>,
 }

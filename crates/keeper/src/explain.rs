@@ -208,7 +208,7 @@ impl Question<'_> {
 
 /// Actions that are rights on a version, or on one that a `put` would make.
 const fn of_versions(action: Action) -> bool {
-    matches!(action, Action::Read | Action::Export | Action::Write | Action::Alias)
+    matches!(action, Action::Read | Action::Export | Action::Write | Action::Alias | Action::Scan)
 }
 
 /// Actions that a `put` asks for.

@@ -7,8 +7,8 @@ use crate::keys::{list, rotate};
 use crate::session::{Presence, Session};
 use crate::vault::{OpenOptions, open};
 use crate::{
-    alias, audit, clock, collect, explain, facts, jobs, laws, people, release, replay, run, show, status, suites,
-    whoami, write,
+    alias, audit, clock, collect, explain, facts, jobs, laws, people, prints, release, replay, run, show, status,
+    suites, whoami, write,
 };
 use api::terms::{AuthMethod, Mode, Name, PrincipalId, SessionId};
 use api::wire::{Answer, Command, JobList, JobsRan, Problem, VaultInfo};
@@ -108,6 +108,7 @@ impl Keeper {
                 run::end(engine, session, &end)?;
                 Answer::Done
             }
+            Command::Prints(ask) => Answer::Printed(Box::new(prints::printed(engine, session, &ask)?)),
             Command::List(query) => Answer::List(show::list(engine, session, &query)?),
             Command::Show { reference } => Answer::Version(Box::new(show::show(engine, session, &reference)?)),
             Command::History { reference, before, limit } => {

@@ -42,6 +42,7 @@ mod kept;
 mod keys;
 mod laws;
 mod people;
+mod prints;
 mod release;
 mod replay;
 mod roots;

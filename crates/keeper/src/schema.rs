@@ -65,6 +65,8 @@ pub(crate) const ENGINE: Migration = Migration {
         "INSERT INTO clock (id, high) VALUES (0, 0)",
         // Not under a MAC: what no decision trusts. Records have their digest in the version's row.
         "CREATE TABLE record (version BYTEA PRIMARY KEY, bytes BYTEA NOT NULL)",
+        // Sealed by the client, under keys that go with the version's.
+        "CREATE TABLE prints (version BYTEA PRIMARY KEY, sealed BYTEA NOT NULL)",
         "CREATE TABLE epoch (subject BYTEA PRIMARY KEY, kind TEXT NOT NULL, value BIGINT NOT NULL)",
         "CREATE TABLE closing (subject BYTEA PRIMARY KEY, at BIGINT NOT NULL)",
         "CREATE TABLE cas (ticket BIGINT NOT NULL, hash BYTEA NOT NULL, bytes BYTEA NOT NULL, PRIMARY KEY (ticket, hash))",

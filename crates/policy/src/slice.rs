@@ -107,12 +107,14 @@ impl Facts {
     /// Whether the action is one on such a resource (the schema's `appliesTo`). Requests are not checked against the
     /// schema one by one, and a permit for any resource would otherwise speak for resources that make no sense.
     pub(crate) fn action_applies(&self) -> bool {
-        use Action::{Alias, Audit, Collect, Export, List, ManagePolicy, ManagePrincipals, Read, RotateKeys, Write};
+        use Action::{
+            Alias, Audit, Collect, Export, List, ManagePolicy, ManagePrincipals, Read, RotateKeys, Scan, Write,
+        };
         match (self.action, &self.resource) {
-            (List, _) | (Read | Export | Write | Alias, ResourceFacts::Artifact(_)) => true,
+            (List, _) | (Read | Export | Write | Alias | Scan, ResourceFacts::Artifact(_)) => true,
             (RotateKeys | ManagePrincipals | Audit, ResourceFacts::Vault | ResourceFacts::Workspace(_)) => true,
             (ManagePolicy | Collect, ResourceFacts::Vault) => true,
-            (Read | Export | Write | Alias, _) => false,
+            (Read | Export | Write | Alias | Scan, _) => false,
             (RotateKeys | ManagePrincipals | Audit | ManagePolicy | Collect, _) => false,
         }
     }

@@ -56,6 +56,12 @@ labels! {
     Commitment = "commitment";
     /// Context of a sealed database field.
     Field = "field";
+    /// Derivation of the key of a vault's prints, and its context on its way.
+    PrintKey = "print-key";
+    /// Derivation of the key that seals a version's prints.
+    PrintsKey = "prints-key";
+    /// Context of a version's sealed prints.
+    Prints = "prints";
     /// Context of a client's cache of file states.
     Cache = "cache";
     /// Context of a client's journal of an unfinished put.

@@ -29,6 +29,7 @@ pub mod map;
 pub mod object;
 pub mod padme;
 pub mod passphrase;
+pub mod prints;
 pub mod record;
 pub mod request;
 pub mod secret;

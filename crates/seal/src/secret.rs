@@ -119,6 +119,8 @@ roles! {
     MacKey;
     /// Seals sensitive database fields.
     FieldKey;
+    /// Makes the prints that a vault's content is recognised by.
+    PrintKey;
     /// The seed of a signing key.
     SigningSeed;
     /// The seed of a one-time key-encapsulation key.
@@ -143,6 +145,7 @@ mod tests {
             "RootKey(..)",
             "MacKey(..)",
             "FieldKey(..)",
+            "PrintKey(..)",
             "SigningSeed(..)",
             "KemSeed(..)",
             "SharedSecret(..)",

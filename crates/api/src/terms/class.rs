@@ -138,5 +138,7 @@ words! {
         Audit = 8 "audit",
         /// Collect garbage in the depot.
         Collect = 9 "collect",
+        /// Look for copies of a version's content by its prints.
+        Scan = 10 "scan",
     }
 }

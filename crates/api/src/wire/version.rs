@@ -55,6 +55,12 @@ pub struct Begun {
     /// The latest committed version, if the signed request names it as its second version, the writer may read it and
     /// its packs may be shared. Its envelope is empty: its keys are in the one above.
     pub previous: Option<Released>,
+    /// The vault's print key, sealed for whoever holds the new version's list key (`seal::prints`).
+    #[serde(with = "hex_bytes", default, skip_serializing_if = "Vec::is_empty")]
+    pub print_key: Vec<u8>,
+    /// The sealed prints of `previous`, if it comes along and has some.
+    #[serde(with = "hex_bytes", default, skip_serializing_if = "Vec::is_empty")]
+    pub previous_prints: Vec<u8>,
     /// Objects stay registered until then unless extended.
     pub lease_until: Timestamp,
     /// The intent's entry.
@@ -85,6 +91,40 @@ pub struct Commit {
     /// How, if it was begun for a run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made: Option<Provenance>,
+    /// What its content is recognised by, sealed by the client (`seal::prints`); empty for none.
+    #[serde(with = "hex_bytes", default, skip_serializing_if = "Vec::is_empty")]
+    pub prints: Vec<u8>,
+}
+
+/// Ask for what the content of versions is recognised by, to look for copies of it.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct Prints {
+    /// A signed release request (`seal::request`) with action `scan` for 1 to 64 versions.
+    #[serde(with = "hex_bytes")]
+    pub request: Vec<u8>,
+}
+
+/// Sealed prints and the keys to them, under decisions, in the log.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct Printed {
+    /// Signed envelope with the list keys of the versions below; empty if there are none.
+    #[serde(with = "hex_bytes")]
+    pub envelope: Vec<u8>,
+    /// The vault's print key, sealed for whoever holds the list key of the first version below.
+    #[serde(with = "hex_bytes")]
+    pub print_key: Vec<u8>,
+    /// Of the versions that were asked for, those that the caller may look for.
+    pub items: Vec<PrintedVersion>,
+}
+
+/// The prints of one version.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct PrintedVersion {
+    /// The version.
+    pub version: VersionId,
+    /// Its prints, sealed; empty if it has none.
+    #[serde(with = "hex_bytes")]
+    pub sealed: Vec<u8>,
 }
 
 /// The version exists.

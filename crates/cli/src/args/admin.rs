@@ -210,8 +210,14 @@ pub enum JobsCommand {
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
     /// Mend what can be mended safely: permissions, and what killed commands left; asks before each
-    #[arg(long)]
+    #[arg(long, conflicts_with = "spills")]
     pub fix: bool,
+    /// Only look for plaintext of what is in the vault: below these places, or in the working folder and where tools leave things
+    #[arg(long, value_name = "PATH", num_args = 0..)]
+    pub spills: Option<Vec<PathBuf>>,
+    /// Remove what is found; asks before each. With --yes, what holds other things too stays unless it is named
+    #[arg(long, requires = "spills")]
+    pub remove: bool,
 }
 
 /// `gc`

@@ -1,11 +1,14 @@
 //! `doctor`.
 
+mod spills;
+
 use super::Context;
 use crate::args::DoctorArgs;
 use crate::config::config_home;
 use crate::output::{Failure, on_terminal, printable};
 use crate::unlock;
 use api::terms::Exit;
+use client::doctor::spills::SpillReport;
 use client::doctor::{self, Check, Places, State};
 use client::vault::{self, RootKind};
 use std::path::Path;
@@ -15,26 +18,37 @@ use std::path::Path;
 struct Told<'a> {
     ok: bool,
     checks: &'a [Check],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spills: Option<SpillReport>,
 }
 
 pub fn doctor(context: &Context, args: &DoctorArgs) -> Result<u8, Failure> {
+    if let Some(paths) = &args.spills {
+        return spills::spills(context, paths, args.remove);
+    }
     let dir = unlock::folder(&context.global)?;
     let mut checks = doctor::examine(&places(context, &dir)?);
     if args.fix {
         fix(context, &mut checks)?;
     }
+    let mut found = None;
     // Permissions first: a key file that others can read opens nothing.
     match unlock::open(&context.global) {
         Ok(client) => context.using(&context.global, client, |client| {
             checks.extend(client.examine()?);
+            found = Some(spills::searched(context, client, &spills::well_known())?.1);
             Ok(())
         })?,
         Err(Failure::Problem(problem)) => checks.extend(doctor::unopened(&problem)),
         Err(other) => return Err(other),
     }
-    let ok = checks.iter().all(|check| check.state != State::Finding);
-    let told = Told { ok, checks: &checks };
-    context.output.list("doctor", &told, "checks", || text(&checks))?;
+    let clean = found.as_ref().is_none_or(|found| found.items.is_empty());
+    let ok = clean && checks.iter().all(|check| check.state != State::Finding);
+    let told = Told { ok, checks: &checks, spills: found };
+    context.output.list("doctor", &told, "checks", || {
+        let spills = told.spills.as_ref().map(spills::text).unwrap_or_default();
+        format!("{}{spills}", text(&checks))
+    })?;
     Ok(if ok { 0 } else { Exit::Error as u8 })
 }
 

@@ -1,6 +1,6 @@
 //! `doctor` through the real binary.
 
-use super::sandbox::{Dice, Ended, Sandbox};
+use super::sandbox::{Dice, Ended, Sandbox, end};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -10,6 +10,13 @@ fn filled() -> Sandbox {
     sandbox.write("f", Dice(50).bytes(100_000));
     sandbox.run(["put", "f", "lab/a", "--class", "internal"]).exits(0);
     sandbox
+}
+
+/// `doctor` that looks into the sandbox's temporary folder only, which nobody else uses.
+fn doctor(sandbox: &Sandbox, args: &[&str]) -> Ended {
+    let mut command = sandbox.command(args.iter().chain(&["doctor"]));
+    command.env("TMPDIR", sandbox.at("tmp"));
+    end(command)
 }
 
 fn keyfile(sandbox: &Sandbox) -> PathBuf {
@@ -36,13 +43,13 @@ fn check(ended: &Ended, name: &str) -> Value {
 #[test]
 fn a_vault_as_it_was_made_has_no_finding() {
     let sandbox = filled();
-    let examined = sandbox.run(["--format", "json", "doctor"]);
+    let examined = doctor(&sandbox, &["--format", "json"]);
     assert!(findings(&examined).is_empty(), "{}", examined.text());
     for name in ["key-file", "anchor", "swap", "core-dumps", "ptrace", "disk", "sync", "freshness", "verified"] {
         let check = check(&examined, name);
         assert!(check["why"].as_str().unwrap().len() > 10 && check["what"].is_string(), "{check}");
     }
-    let lines = sandbox.run(["--format", "jsonl", "doctor"]);
+    let lines = doctor(&sandbox, &["--format", "jsonl"]);
     let lines = String::from_utf8(lines.stdout).unwrap();
     assert!(lines.lines().count() > 15 && lines.lines().all(|line| line.contains("\"kind\":\"doctor\"")), "{lines}");
 }
@@ -53,7 +60,7 @@ fn doctor_says_what_it_could_not_check_and_mends_what_kept_the_vault_closed() {
     let open =
         |mode| std::fs::set_permissions(keyfile(&sandbox), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
     open(0o644);
-    let examined = sandbox.run(["--format", "json", "doctor"]).exits(1);
+    let examined = doctor(&sandbox, &["--format", "json"]).exits(1);
     assert_eq!(findings(&examined), ["key-file", "opens"], "{}", examined.text());
     assert_eq!(check(&examined, "freshness")["state"], "unknown");
     assert!(check(&examined, "key-file")["fix"].as_str().unwrap().starts_with("chmod 600"));
@@ -62,11 +69,13 @@ fn doctor_says_what_it_could_not_check_and_mends_what_kept_the_vault_closed() {
     let would = sandbox.run(["doctor", "--fix", "--dry-run"]).exits(1);
     assert!(would.stderr.contains("would chmod 600"), "{}", would.text());
     assert_eq!(std::fs::metadata(keyfile(&sandbox)).unwrap().permissions().mode() & 0o777, 0o644);
-    let mended = sandbox.run(["--format", "json", "doctor", "--fix", "--yes"]);
+    let mut command = sandbox.command(["--format", "json", "doctor", "--fix", "--yes"]);
+    command.env("TMPDIR", sandbox.at("tmp"));
+    let mended = end(command);
     assert!(findings(&mended).is_empty(), "{}", mended.text());
     assert!(check(&mended, "key-file")["fixed"].is_string());
     assert_eq!(std::fs::metadata(keyfile(&sandbox)).unwrap().permissions().mode() & 0o777, 0o600);
-    let text = sandbox.run(["doctor"]).text();
+    let text = doctor(&sandbox, &[]).text();
     assert!(text.contains("key-file") && !text.contains("FINDING          key-file"), "{text}");
 }
 

@@ -27,6 +27,7 @@ mod secrets;
 mod settings;
 mod shares;
 mod sources;
+mod spills;
 mod stored;
 mod suites;
 mod terminal;

@@ -3,7 +3,8 @@
 use super::cache::CacheWriter;
 use super::draft::{self, Partial, Stored};
 use super::feed::{Item, Piece, Planned};
-use super::work::Finished;
+use super::prints::Prints;
+use super::work::{Finished, Looked};
 use crate::digest::Growing;
 use crate::fault;
 use crate::source::{Found, What};
@@ -46,13 +47,21 @@ pub(super) struct Collector<'a> {
     pub(super) whole: Growing,
     /// Files that ended since the last record of the journal.
     pub(super) ended: draft::Ended,
+    /// What the version is recognised by.
+    pub(super) prints: Prints<'a>,
     growing: Growing,
     /// The file that goes on, and how much of it is done.
     under_way: Option<(Arc<Planned>, u64)>,
 }
 
 impl<'a> Collector<'a> {
-    pub(super) fn new(suite: Suite, list: ListWriter<'a>, map: MapWriter<'a>, cache: Option<CacheWriter>) -> Self {
+    pub(super) fn new(
+        suite: Suite,
+        list: ListWriter<'a>,
+        map: MapWriter<'a>,
+        cache: Option<CacheWriter>,
+        prints: Prints<'a>,
+    ) -> Self {
         Self {
             list,
             map,
@@ -62,15 +71,17 @@ impl<'a> Collector<'a> {
             whole: Growing::new(suite),
             ended: draft::Ended::default(),
             growing: Growing::new(suite),
+            prints,
             under_way: None,
         }
     }
 
-    /// Takes one item of a block and the digests of the groups that begin in it.
-    pub(super) fn take(&mut self, item: Item, leaves: Vec<Digest>) -> Result<(), Problem> {
+    /// Takes one item of a block and what was made of its bytes.
+    pub(super) fn take(&mut self, item: Item, looked: Looked) -> Result<(), Problem> {
         match item {
-            Item::Ready(found, map) => {
+            Item::Ready(found, map, before) => {
                 let size = found.identity.size;
+                self.prints.ready(&found, map.digest.as_ref(), before);
                 self.entry(&found, size, &map)
             }
             Item::Resumed(growing) => {
@@ -78,7 +89,8 @@ impl<'a> Collector<'a> {
                 Ok(())
             }
             Item::Piece(piece) => {
-                leaves.into_iter().for_each(|leaf| self.growing.push(leaf));
+                looked.leaves.into_iter().for_each(|leaf| self.growing.push(leaf));
+                self.prints.piece(looked.sampled, piece.len);
                 match piece.ends {
                     None => {
                         self.under_way = Some((Arc::clone(&piece.file), piece.offset + piece.len as u64));
@@ -94,6 +106,7 @@ impl<'a> Collector<'a> {
         let digest = std::mem::replace(&mut self.growing, Growing::new(self.whole.suite())).finish();
         let file = &piece.file;
         self.under_way = None;
+        self.prints.ended(&file.found, size, Some(digest.as_bytes()));
         self.ended.push(&Stored {
             path: file.found.path.clone(),
             identity: file.found.identity,

@@ -57,8 +57,8 @@ pub(super) struct Ended {
 
 /// What a block holds, in the order of the list.
 pub(super) enum Item {
-    /// An entry without new bytes.
-    Ready(Found, MapEntry),
+    /// An entry without new bytes, and its number in the version before if it is unchanged.
+    Ready(Found, MapEntry, Option<u32>),
     /// A file goes on whose earlier groups a killed put had sealed.
     Resumed(Growing),
     /// A part of a file.
@@ -253,19 +253,19 @@ impl<'a> Feed<'a> {
         let size = found.identity.size;
         let stdin = matches!(self.entries, Entries::Stdin(_));
         if found.what != What::File {
-            filling.items.push(Item::Ready(found, MapEntry::default()));
+            filling.items.push(Item::Ready(found, MapEntry::default(), None));
             return Ok(Entered::Ready);
         }
         if size == 0 && !stdin {
             let digest = Some(*seal::tree::root(self.target.suite, &[]).as_bytes());
-            filling.items.push(Item::Ready(found, MapEntry { extents: Vec::new(), digest }));
+            filling.items.push(Item::Ready(found, MapEntry { extents: Vec::new(), digest }, None));
             return Ok(Entered::Ready);
         }
         if let Some(entered) = self.resumed(filling, &found)? {
             return Ok(entered);
         }
-        if !stdin && let Some(entry) = self.known.unchanged(&self.tree, &found, self.target.store)? {
-            filling.items.push(Item::Ready(found, entry));
+        if !stdin && let Some((entry, number)) = self.known.unchanged(&self.tree, &found, self.target.store)? {
+            filling.items.push(Item::Ready(found, entry, Some(number)));
             return Ok(Entered::Ready);
         }
         let large = size >= LARGE_LEN || stdin;
@@ -288,7 +288,7 @@ impl<'a> Feed<'a> {
             let pack = self.known.packs.number(None);
             let extent = Extent { pack, segment: stored.segment, offset: stored.offset, len: found.identity.size };
             let entry = MapEntry { extents: vec![extent], digest: Some(stored.digest) };
-            filling.items.push(Item::Ready(found.clone(), entry));
+            filling.items.push(Item::Ready(found.clone(), entry, None));
             self.known.reused += found.identity.size;
             return Ok(Some(Entered::Ready));
         }
@@ -337,7 +337,7 @@ impl<'a> Feed<'a> {
         let last = next.is_empty();
         if len == 0 {
             let digest = Some(*seal::tree::root(self.target.suite, &[]).as_bytes());
-            filling.items.push(Item::Ready(file.found.clone(), MapEntry { extents: Vec::new(), digest }));
+            filling.items.push(Item::Ready(file.found.clone(), MapEntry { extents: Vec::new(), digest }, None));
             return Ok(More::Nothing);
         }
         self.advance(len)?;

@@ -62,7 +62,8 @@ struct Previous {
     map: Map,
     record: VersionRecord,
     cache: Option<CacheReader>,
-    ahead: Option<(Entry, MapEntry)>,
+    /// With its number in the list.
+    ahead: Option<(u32, Entry, MapEntry)>,
     over: bool,
 }
 
@@ -83,15 +84,15 @@ impl Known {
         self.present.values().filter(|present| !**present).count()
     }
 
-    /// Where a found file is already, if its bytes have not changed and the depot still has them. Asked in the order of paths.
+    /// Where a found file is already, and its number in the list, if its bytes have not changed and the depot still has them. Asked in the order of paths.
     pub(super) fn unchanged(
         &mut self,
         tree: &Tree,
         found: &Found,
         store: &dyn Store,
-    ) -> Result<Option<MapEntry>, Problem> {
+    ) -> Result<Option<(MapEntry, u32)>, Problem> {
         let Some(previous) = &mut self.previous else { return Ok(None) };
-        let Some((entry, map)) = previous.at(&found.path)? else { return Ok(None) };
+        let Some((number, entry, map)) = previous.at(&found.path)? else { return Ok(None) };
         let same_size = matches!(entry.node(), Node::File { size } if *size == found.identity.size);
         let Some(digest) = map.digest.filter(|_| same_size) else { return Ok(None) };
         let record = &previous.record;
@@ -112,7 +113,7 @@ impl Known {
         self.reused += found.identity.size;
         let renumber = |extent: &Extent| Extent { pack: self.packs.number(Some(extent.pack)), ..*extent };
         let extents = map.extents.iter().map(renumber).collect();
-        Ok(Some(MapEntry { extents, digest: Some(digest) }))
+        Ok(Some((MapEntry { extents, digest: Some(digest) }, number)))
     }
 
     /// The packs of the new record and their keys, in its order. `new` is the pack of this put, if it has any segment.
@@ -143,16 +144,16 @@ impl Known {
 
 impl Previous {
     /// The entry at `path`, moving past smaller ones.
-    fn at(&mut self, path: &[u8]) -> Result<Option<(Entry, MapEntry)>, Problem> {
+    fn at(&mut self, path: &[u8]) -> Result<Option<(u32, Entry, MapEntry)>, Problem> {
         loop {
             if self.ahead.is_none() && !self.over {
                 let told = |e| fault::manifest("cannot read the previous version", &self.record, &e);
                 let entry = self.list.next_entry().map_err(told)?;
                 let map = self.map.next_entry().map_err(told)?;
-                self.ahead = entry.zip(map).map(|((_, entry), (_, map))| (entry, map));
+                self.ahead = entry.zip(map).map(|((at, entry), (_, map))| (at as u32, entry, map));
                 self.over = self.ahead.is_none();
             }
-            let Some((entry, _)) = &self.ahead else { return Ok(None) };
+            let Some((_, entry, _)) = &self.ahead else { return Ok(None) };
             match entry.path().cmp(path) {
                 Ordering::Less => self.ahead = None,
                 Ordering::Equal => return Ok(self.ahead.take()),

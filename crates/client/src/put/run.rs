@@ -6,6 +6,7 @@ use super::draft::{Journal, Record, Resume};
 use super::entries::Opened;
 use super::feed::{Ended, Feed, Plan};
 use super::known::Known;
+use super::prints::Prints;
 use super::target::{Target, random};
 use super::work::{Finished, Worker};
 use super::{Draft, Put, PutReport};
@@ -22,6 +23,7 @@ use seal::list::ListWriter;
 use seal::manifest::{SinkFailed, WriteError};
 use seal::map::MapWriter;
 use seal::padme::Padding;
+use seal::prints::{Carried, Printer, Set};
 use seal::record::{Manifest, Pack, Segment, VersionRecord, digest_of};
 use seal::secret::{MapKey, PackKey};
 use seal::segment::SegmentInfo;
@@ -102,7 +104,8 @@ impl Putting<'_> {
         let map = MapWriter::new(&self.draft.map, suite, &vault, &id, &mut to_spool);
         let cache = CacheWriter::create(&client.cache(), &self.draft.map, &vault, &id, self.began_nanos);
         let told = |e: WriteError| collect::failed(&e);
-        let mut collector = Collector::new(suite, list.map_err(told)?, map.map_err(told)?, cache);
+        let prints = Prints::new(self.draft.printer.as_ref(), self.carried());
+        let mut collector = Collector::new(suite, list.map_err(told)?, map.map_err(told)?, cache, prints);
 
         let sealed = self.blocks(&feed, &tree, &mut collector, start);
         let sealed = sealed
@@ -115,7 +118,8 @@ impl Putting<'_> {
             );
         }
         let (packs, keys) = feed.known.finish(sealed.pack(id)?)?;
-        let Collector { list, map, cache, files, bytes, whole, .. } = collector;
+        let Collector { list, map, cache, files, bytes, whole, prints, .. } = collector;
+        let prints = prints.seal(&self.draft.list, &vault, &id)?;
         let list = list.finish(padding).map_err(told)?.at(0);
         let map = map.finish(&keys, padding).map_err(told)?;
         let ((mut object, _), (spool, _)) = (object.into_inner(), spool.into_inner());
@@ -124,7 +128,7 @@ impl Putting<'_> {
         let record = self.record(packs, list, map)?;
         self.upload(object, &record, sealed.last)?;
         let commitment = seal::mac::tag(&commitment_key(&self.draft.map)?, whole.finish().as_bytes());
-        let committed = self.commit(&record, &commitment, files, bytes)?;
+        let committed = self.commit(&record, &commitment, prints, files, bytes)?;
         cache.map(CacheWriter::finish);
         self.forget_old_caches();
         Ok(PutReport { uploaded_bytes: sealed.stored, reused_bytes: reused, ..self.report(&record, committed) })
@@ -195,6 +199,21 @@ impl Putting<'_> {
         Known::new(list, map, grant.record.clone(), cache)
     }
 
+    /// What the files of the previous version are recognised by, for those that did not change.
+    fn carried(&self) -> Option<Carried> {
+        let (grant, sealed) = (self.draft.known.as_ref()?, &self.draft.begun.previous_prints);
+        if sealed.is_empty() {
+            return None;
+        }
+        let set = Set::open(sealed, &grant.keys.list, &grant.record.vault, &grant.record.version);
+        if set.is_err() {
+            self.watch.note(
+                "what recognises the previous version is damaged: copies of unchanged files are found whole only",
+            );
+        }
+        set.ok().map(Carried::from)
+    }
+
     /// Runs the threads and collects what they finish.
     fn blocks(
         &self,
@@ -207,8 +226,8 @@ impl Putting<'_> {
         let (send, receive) = sync_channel(MAX_WAITING);
         std::thread::scope(|scope| {
             for _ in 0..THREADS {
-                let (send, stop) = (send.clone(), &stop);
-                scope.spawn(move || worker(suite, feed, tree, &send, stop));
+                let (send, stop, printer) = (send.clone(), &stop, self.draft.printer.as_ref());
+                scope.spawn(move || worker(suite, feed, tree, printer, &send, stop));
             }
             drop(send);
             let mut order = Order::default();
@@ -234,8 +253,8 @@ impl Putting<'_> {
 
     fn collect(&self, block: Finished, to: &mut Collector<'_>, sealed: &mut Sealed) -> Result<(), Problem> {
         self.watch.advance(block.bytes);
-        for (item, leaves) in block.items {
-            to.take(item, leaves)?;
+        for (item, looked) in block.items {
+            to.take(item, looked)?;
         }
         let Some(Ended { writer, index, object, plaintext_len, full }) = block.ends else { return Ok(()) };
         let writer: SegmentWriter = Arc::into_inner(writer)
@@ -275,7 +294,14 @@ impl Putting<'_> {
         depot::finish_all(last.into_iter().chain([object]).collect()).map_err(|e| fault::depot("cannot upload", &e))
     }
 
-    fn commit(&self, record: &[u8], commitment: &[u8], files: u64, bytes: u64) -> Result<Committed, Problem> {
+    fn commit(
+        &self,
+        record: &[u8],
+        commitment: &[u8],
+        prints: Vec<u8>,
+        files: u64,
+        bytes: u64,
+    ) -> Result<Committed, Problem> {
         let answer = self.client.seat().call(Command::Commit(Commit {
             version: self.draft.version,
             record: record.to_vec(),
@@ -286,6 +312,7 @@ impl Putting<'_> {
             alias: self.put.alias.clone(),
             from: self.put.from.clone(),
             made: self.put.made.as_ref().map(|made| made.provenance.clone()),
+            prints,
         }))?;
         match answer {
             Answer::Committed(committed) => Ok(*committed),
@@ -305,10 +332,11 @@ fn worker(
     suite: Suite,
     feed: &Mutex<Feed<'_>>,
     tree: &crate::source::Tree,
+    printer: Option<&Printer>,
     send: &SyncSender<Result<Finished, Problem>>,
     stop: &AtomicBool,
 ) {
-    let mut worker = Worker::new(suite, tree);
+    let mut worker = Worker::new(suite, tree, printer);
     while !stop.load(Ordering::Relaxed) {
         let block = feed.lock().unwrap_or_else(PoisonError::into_inner).next();
         let finished = match block {

@@ -1,11 +1,13 @@
 //! What a thread does with a block: read, check that nothing changed, digest, seal, upload.
 
 use super::feed::{BLOCK_LEN, Block, Data, Ended, Item, Piece};
+use super::prints::{Sampled, sampled};
 use crate::fault;
 use crate::source::{Error, LastFolder, Tree};
 use api::wire::Problem;
 use depot::sealed::Scratch;
 use seal::Suite;
+use seal::prints::Printer;
 use seal::tree::{self, Digest, GROUP_LEN};
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -15,15 +17,23 @@ use zeroize::Zeroizing;
 /// A block whose bytes are in the depot.
 pub(super) struct Finished {
     pub(super) seq: u64,
-    pub(super) items: Vec<(Item, Vec<Digest>)>,
+    pub(super) items: Vec<(Item, Looked)>,
     pub(super) bytes: u64,
     pub(super) ends: Option<Ended>,
+}
+
+/// What was made of the bytes of an item: the digests of the groups that begin in it, and what it is recognised by.
+#[derive(Default)]
+pub(super) struct Looked {
+    pub(super) leaves: Vec<Digest>,
+    pub(super) sampled: Sampled,
 }
 
 /// One thread's buffers and open files.
 pub(super) struct Worker<'a> {
     suite: Suite,
     tree: &'a Tree,
+    printer: Option<&'a Printer>,
     folder: LastFolder,
     /// The file read last; large ones stay open from block to block.
     open: Option<(Arc<super::feed::Planned>, File)>,
@@ -36,9 +46,18 @@ pub(super) struct Worker<'a> {
 const GROUP: u64 = GROUP_LEN as u64;
 
 impl<'a> Worker<'a> {
-    pub(super) fn new(suite: Suite, tree: &'a Tree) -> Self {
+    pub(super) fn new(suite: Suite, tree: &'a Tree, printer: Option<&'a Printer>) -> Self {
         let (buffer, group) = (Zeroizing::default(), Zeroizing::default());
-        Self { suite, tree, folder: LastFolder::default(), open: None, buffer, group, scratch: Scratch::default() }
+        Self {
+            suite,
+            tree,
+            printer,
+            folder: LastFolder::default(),
+            open: None,
+            buffer,
+            group,
+            scratch: Scratch::default(),
+        }
     }
 
     pub(super) fn process(&mut self, block: Block) -> Result<Finished, Problem> {
@@ -46,12 +65,12 @@ impl<'a> Worker<'a> {
         let bytes = items.iter().map(|item| if let Item::Piece(piece) = item { piece.len as u64 } else { 0 }).sum();
         let items = match data {
             Some(data) => self.seal(items, data)?,
-            None => items.into_iter().map(|item| (item, Vec::new())).collect(),
+            None => items.into_iter().map(|item| (item, Looked::default())).collect(),
         };
         Ok(Finished { seq, items, bytes, ends })
     }
 
-    fn seal(&mut self, items: Vec<Item>, data: Data) -> Result<Vec<(Item, Vec<Digest>)>, Problem> {
+    fn seal(&mut self, items: Vec<Item>, data: Data) -> Result<Vec<(Item, Looked)>, Problem> {
         let Data { writer, first_group, len, inline } = data;
         let mut buffer = std::mem::take(&mut self.buffer);
         fit(&mut buffer, len, BLOCK_LEN);
@@ -63,10 +82,11 @@ impl<'a> Worker<'a> {
                 && piece.len == len
                 && piece.offset.is_multiple_of(GROUP)
             {
+                let sampled = sampled(self.printer, piece, plain);
                 let mut leaves = vec![Digest::default(); len.div_ceil(GROUP_LEN)];
                 let written = writer.write_digesting(first_group, plain, &mut leaves, &mut self.scratch);
                 written.map_err(|e| fault::sealed("cannot write a segment", &e))?;
-                return Ok(items.into_iter().zip([leaves]).collect());
+                return Ok(items.into_iter().zip([Looked { leaves, sampled }]).collect());
             }
             let items = self.leaves(items, plain)?;
             writer
@@ -119,11 +139,11 @@ impl<'a> Worker<'a> {
     }
 
     /// The digests of the groups that begin in each piece. A group that ends in the next block is read to its end here.
-    fn leaves(&mut self, items: Vec<Item>, plain: &[u8]) -> Result<Vec<(Item, Vec<Digest>)>, Problem> {
+    fn leaves(&mut self, items: Vec<Item>, plain: &[u8]) -> Result<Vec<(Item, Looked)>, Problem> {
         let mut out = Vec::with_capacity(items.len());
         for item in items {
             let Item::Piece(piece) = &item else {
-                out.push((item, Vec::new()));
+                out.push((item, Looked::default()));
                 continue;
             };
             let bytes = plain.get(piece.at..piece.at + piece.len).unwrap_or_default();
@@ -141,7 +161,8 @@ impl<'a> Worker<'a> {
                 });
                 start = until;
             }
-            out.push((item, leaves));
+            let sampled = sampled(self.printer, piece, bytes);
+            out.push((item, Looked { leaves, sampled }));
         }
         Ok(out)
     }

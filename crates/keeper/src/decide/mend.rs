@@ -95,7 +95,7 @@ impl Verdict {
     /// The least role that does it in a team, where alone the owner would.
     fn role_of_act(&self) -> Role {
         match self.action {
-            Action::List | Action::Read | Action::Export => Role::Reader,
+            Action::List | Action::Read | Action::Export | Action::Scan => Role::Reader,
             Action::Alias if self.asked.environment != Some(Environment::Dev) => Role::Steward,
             Action::Write | Action::Alias => Role::Writer,
             Action::RotateKeys | Action::Collect => Role::Custodian,

@@ -9,7 +9,7 @@ use crate::roots::{self, RootProvider, Secret};
 use crate::rows::{Guard, Key, KeyState, Purpose, Wrap, WrapKind};
 use crate::system;
 use api::terms::{KeyId, Suite, Timestamp, VaultId};
-use seal::secret::{MacKey, SigningSeed};
+use seal::secret::{MacKey, PrintKey, SigningSeed};
 use seal::sign::SigningKey;
 
 /// The purposes of the vault's own keys.
@@ -121,6 +121,11 @@ impl VaultKeys {
             log_ed25519: ed25519.ok_or_else(missing)?,
             log_mldsa44: mldsa44.ok_or_else(missing)?,
         })
+    }
+
+    /// The key of the vault's prints.
+    pub(crate) fn print_key(&self, vault: VaultId) -> Result<PrintKey> {
+        seal::prints::vault_key(&self.mac, vault.as_bytes()).map_err(|_| Error::Internal("a key could not be derived"))
     }
 
     /// The MAC of waiting entries, for the ledger.

@@ -133,7 +133,8 @@ pub(crate) const fn act(action: Action) -> &'static str {
         | Action::ManagePrincipals
         | Action::ManagePolicy
         | Action::Audit
-        | Action::Collect => "release",
+        | Action::Collect
+        | Action::Scan => "release",
     }
 }
 

@@ -13,7 +13,7 @@ use crate::keys::{Domains, Minted, sealed};
 use crate::release::{Sealing, envelope};
 use crate::rows::{Artifact, Change, Domain, Draft, Key, PolicySet, Workspace};
 use crate::session::{Asked, Session, verified};
-use crate::show;
+use crate::{prints, show};
 use api::terms::{
     Action, ArtifactId, Class, DecisionId, EntryId, Environment, KeyId, Kind, ReleaseId, Suite, Timestamp, VersionId,
     WorkspaceId,
@@ -155,6 +155,7 @@ struct Previous {
     release: ReleaseId,
     logged: Logged,
     record: Vec<u8>,
+    prints: Vec<u8>,
     creator_and_aliases: (String, Vec<String>),
     lease_secs: u64,
 }
@@ -487,11 +488,12 @@ impl Call<'_> {
         let with = engine.domains.open(tx, guard, wrap.under)?;
         let key = engine.domains.unwrap(&Belongs::from(&found.version), &wrap, &with)?;
         let record = show::record_of(tx, &found.version)?;
+        let prints = prints::of(tx, found.version.id)?;
         let item = show::described(engine, tx, found.clone())?;
         let lease_secs = rules.class_rules(found.version.class).lease_secs;
         let creator_and_aliases = (item.creator, item.aliases);
         let release = self.ids.release;
-        Ok(Some(Previous { found, key, decision, release, logged, record, creator_and_aliases, lease_secs }))
+        Ok(Some(Previous { found, key, decision, release, logged, record, prints, creator_and_aliases, lease_secs }))
     }
 
     /// Seals one envelope for both versions, after the commit.
@@ -508,6 +510,11 @@ impl Call<'_> {
             versions.push(Sealing { version: version.id, suite, digest, key: &previous.key, action });
         }
         let envelope = envelope(self.engine, asked, self.ids.release, expires, &versions)?;
+        let list =
+            seal::derive::list_key(&key, seal::Suite::Default, self.engine.vault.as_bytes(), self.version.as_bytes());
+        let list = list.map_err(|_| Error::Internal("a key could not be derived"))?;
+        let print_key = prints::key_for(self.engine, self.version, &list)?;
+        let previous_prints = previous.as_ref().map(|previous| previous.prints.clone()).unwrap_or_default();
         let previous = previous.map(|previous| {
             let (creator, aliases) = previous.creator_and_aliases;
             Ok::<_, Error>(Released {
@@ -526,6 +533,8 @@ impl Call<'_> {
             class_why: draft.class_why,
             envelope,
             previous: previous.transpose()?,
+            print_key,
+            previous_prints,
             lease_until: draft.lease_until,
             entry: draft.intent,
         })

@@ -46,6 +46,9 @@ pub(super) fn form(command: &Commit) -> Result<()> {
     if command.plaintext_commitment.len() != 32 {
         return bad("the commitment to the plaintext is 32 bytes");
     }
+    if command.prints.len() > seal::prints::MAX_SEALED_LEN {
+        return bad("its prints are longer than they can be");
+    }
     if command.bytes > 1 << 53 || command.files > 1 << 53 {
         return bad("more than 2^53 bytes or files");
     }

@@ -13,7 +13,7 @@ use crate::hash;
 use crate::journal::{By, Event, Logged};
 use crate::rows::{Alias, Artifact, Change, Draft, Made, PolicySet, Table, Version, Workspace};
 use crate::session::Session;
-use crate::show;
+use crate::{prints, show};
 use api::terms::{Action, Class, DecisionId, EntryId, Environment, Timestamp, VersionId};
 use api::wire::{Commit, Committed, Provenance};
 use log::entry::Kind;
@@ -170,6 +170,7 @@ impl Call<'_> {
             "INSERT INTO record (version, bytes) VALUES ($1, $2)",
             &[version.id.as_bytes().into(), (&command.record).into()],
         )?;
+        prints::store(tx, version.id, &command.prints)?;
         objects::commit(tx, version.id, &checked.own, self.now)?;
         guard.remove::<Draft>(tx, draft.version.as_bytes())?;
         epochs::bump(tx, artifact.id.as_bytes())?;

@@ -235,6 +235,8 @@ impl<'a> Client<'a> {
             alias: put.alias.clone(),
             from: put.from.clone(),
             made: None,
+            // Opaque to the keeper.
+            prints: put.version.as_bytes().to_vec(),
         };
         match self.call(Command::Commit(commit))? {
             Answer::Committed(committed) => Ok(*committed),

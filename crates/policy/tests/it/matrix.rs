@@ -29,7 +29,12 @@ const ON_ARTIFACTS: &[(Action, &[Role])] = &[
     (Action::ManagePolicy, &[]),
     (Action::Audit, &[]),
     (Action::Collect, &[]),
+    (Action::Scan, &[Role::Reader, Role::Writer, Role::Steward]),
 ];
+
+fn is_on_artifacts(action: Action) -> bool {
+    action as u8 <= Action::Alias as u8 || action == Action::Scan
+}
 
 fn everything_given(mut query: Query) -> Query {
     query.context.task_open = true;
@@ -50,7 +55,7 @@ fn roles_in_rehearsal_do_what_the_table_says_for_every_class() {
                 let query = with(*action, Resource::Artifact(artifact(*class)), &[*role], Mode::Rehearsal);
                 let answer = decide(baseline(), &everything_given(query));
                 assert_eq!(answer.allowed, allowed.contains(role), "{role} {action} {class}: {answer:?}");
-                let applies = *action as u8 <= Action::Alias as u8;
+                let applies = is_on_artifacts(*action);
                 assert!(answer.errors.is_empty() == applies && answer.visible);
             }
         }
@@ -60,7 +65,7 @@ fn roles_in_rehearsal_do_what_the_table_says_for_every_class() {
 #[test]
 fn roles_in_solo_do_the_same_and_the_owner_everything() {
     for (action, allowed) in ON_ARTIFACTS {
-        let on_artifacts = *action as u8 <= Action::Alias as u8;
+        let on_artifacts = is_on_artifacts(*action);
         for class in Class::ALL {
             for role in Role::ALL {
                 let query = with(*action, Resource::Artifact(artifact(*class)), &[*role], Mode::Solo);
@@ -116,7 +121,7 @@ fn roles_of_a_workspace_do_not_reach_the_vault() {
 #[test]
 fn no_role_and_no_pair_that_duties_admit_holds_keys_and_data() {
     let keys = [Action::RotateKeys, Action::Collect];
-    let data = [Action::Read, Action::Export, Action::Write, Action::Alias];
+    let data = [Action::Read, Action::Export, Action::Write, Action::Alias, Action::Scan];
     for one in Role::ALL {
         for other in Role::ALL {
             let held = [Held::new(*one, Scope::Vault), Held::new(*other, Scope::Vault)];

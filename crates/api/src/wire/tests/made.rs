@@ -189,12 +189,12 @@ structs! {
     AuditPage { items next }
     BaselineApply { sources base }
     Begin { workspace artifact class at_least environment kind objects alias from run request }
-    Begun { artifact class class_why envelope previous lease_until entry }
+    Begun { artifact class class_why envelope previous print_key previous_prints lease_until entry }
     ClockAccepted { before now receipt }
     CollectPlan { objects freshness }
     Collected { objects receipt }
     DecisionsReplayed { ok same other_engine failures }
-    Commit { version record plaintext_commitment bytes files tags alias from made }
+    Commit { version record plaintext_commitment bytes files tags alias from made prints }
     Committed { version receipt }
     Explain { principal action reference class at_least environment kind from reason confirm }
     GrantSpec { workspace role until }
@@ -227,6 +227,9 @@ structs! {
     PolicyShown { hash sources }
     PrincipalAdd { name kind clearance grants revoke suspended change }
     PrincipalItem { id name kind clearance suspended grants }
+    Printed { envelope print_key items }
+    PrintedVersion { version sealed }
+    Prints { request }
     Problem { code what why try_ refusal missing suite }
     Provenance { command code environment parts }
     Receipt { entry leaf log_index signature }
@@ -283,6 +286,7 @@ each! { Command:
     RunStart[RunStart],
     RunRenew { run },
     RunEnd[RunEnd],
+    Prints[Prints],
     List[ListQuery],
     Show { reference },
     History { reference before limit },
@@ -327,6 +331,7 @@ each! { Answer:
     Released[Released],
     RunStarted[RunStarted],
     RunRenewed[RunRenewed],
+    Printed[Printed],
     List[ListPage],
     Version[VersionItem],
     Versions { items next },

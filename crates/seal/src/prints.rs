@@ -113,6 +113,10 @@ impl Printer {
             text::prints(self, bytes, edges, what_for, out);
         } else {
             binary::prints(self, bytes, out);
+            // Text among other bytes, as in an archive.
+            if what_for == For::Looking && is_mostly_printable(bytes) {
+                text::prints(self, bytes, edges, what_for, out);
+            }
         }
     }
 
@@ -159,6 +163,12 @@ fn is_text(bytes: &[u8]) -> bool {
     let start = bytes.get(..8_192).unwrap_or(bytes);
     let odd = start.iter().filter(|byte| **byte < 32 && !matches!(**byte, b'\n' | b'\r' | b'\t' | 0x0c | 0x1b)).count();
     !start.contains(&0) && odd * 50 <= start.len()
+}
+
+/// Of random bytes three in eight are printable.
+fn is_mostly_printable(bytes: &[u8]) -> bool {
+    let printable = bytes.iter().filter(|byte| matches!(byte, 32..=126 | b'\n' | b'\r' | b'\t')).count();
+    printable * 2 > bytes.len()
 }
 
 /// How many different bytes there are.

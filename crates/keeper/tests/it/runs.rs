@@ -104,6 +104,7 @@ fn make(client: &Client<'_>, run: Option<RunId>, put: &Put, made: bool) -> Resul
         alias: None,
         from: Vec::new(),
         made: made.then_some(provenance),
+        prints: Vec::new(),
     };
     match client.call(Command::Commit(commit))? {
         Answer::Committed(committed) => Ok(committed.version),

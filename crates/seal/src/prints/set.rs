@@ -11,9 +11,13 @@ use std::collections::BinaryHeap;
 const MAX_WHOLES: usize = 16_384;
 /// The most prints of each other kind.
 const MAX_PARTS: usize = 8_192;
-/// The most prints of each other kind of one file, for its first MiB and for each further one.
-const FIRST_PARTS: usize = 256;
+/// The most prints of each other kind of one file, for its first MiB and for each further one; rows are told by few of many.
+const FIRST_PARTS: [usize; 4] = [512, 192, 256, 192];
 const MORE_PARTS: usize = 96;
+/// What a file begins with is kept whatever it is, because that is what people look at and paste: so many of a kind of one file, and of
+/// all.
+const HEAD_PARTS: [usize; 4] = [16, 48, 16, 0];
+const MAX_HEADS: usize = 2_048;
 /// Bytes of an entry: the file's number and the print; of a whole file also its length.
 const PART_LEN: usize = 12;
 const WHOLE_LEN: usize = 20;
@@ -61,8 +65,11 @@ pub struct Builder {
     files: u64,
     wholes: Smallest<Whole>,
     parts: [Smallest<Entry>; 4],
+    /// Of the beginnings of files.
+    heads: [Vec<Entry>; 4],
     /// Of the file that goes on.
     open: [Smallest<u64>; 4],
+    open_heads: [Vec<u64>; 4],
     open_len: u64,
 }
 
@@ -99,9 +106,16 @@ impl<T: Ord + Copy> Smallest<T> {
 impl Builder {
     /// Takes a part of the file that goes on.
     pub fn part(&mut self, kind: Kind, print: u64) {
-        let max = FIRST_PARTS + MORE_PARTS * usize::try_from(self.open_len >> 20).unwrap_or(MAX_PARTS).min(MAX_PARTS);
-        if let Some(held) = Kind::PARTS.iter().position(|part| *part == kind).and_then(|at| self.open.get_mut(at)) {
-            held.push(print, max.min(MAX_PARTS));
+        let more = MORE_PARTS * usize::try_from(self.open_len >> 20).unwrap_or(MAX_PARTS).min(MAX_PARTS);
+        let limits = FIRST_PARTS.into_iter().zip(HEAD_PARTS);
+        let held = self.open.iter_mut().zip(&mut self.open_heads);
+        let mut kinds = Kind::PARTS.iter().zip(limits).zip(held);
+        if let Some(((_, (first, head)), (held, heads))) = kinds.find(|((part, _), _)| **part == kind) {
+            if heads.len() < head {
+                heads.push(print);
+            } else {
+                held.push(print, (first + more).min(MAX_PARTS));
+            }
         }
     }
 
@@ -117,16 +131,19 @@ impl Builder {
                 kept.push(Entry { print, file }, MAX_PARTS);
             }
         }
+        for ((open, heads), kept) in self.open_heads.iter_mut().zip(&mut self.heads).zip(&mut self.parts) {
+            for entry in open.drain(..).map(|print| Entry { print, file }) {
+                if heads.len() < MAX_HEADS {
+                    heads.push(entry);
+                } else {
+                    kept.push(entry, MAX_PARTS);
+                }
+            }
+        }
         self.open_len = 0;
         if let Some((print, len)) = whole {
             self.wholes.push(Whole { print, file, len }, MAX_WHOLES);
         }
-    }
-
-    /// Forgets what was taken of the file that goes on.
-    pub fn forget(&mut self) {
-        self.open = Default::default();
-        self.open_len = 0;
     }
 
     /// Takes over the prints of a file that did not change, which had another number in another set.
@@ -145,7 +162,14 @@ impl Builder {
     #[must_use]
     pub fn finish(mut self, files: u64) -> Set {
         self.files = files;
-        Set { files, wholes: self.wholes.take(), parts: self.parts.each_mut().map(Smallest::take) }
+        let mut parts = self.parts.each_mut().map(Smallest::take);
+        for (part, heads) in parts.iter_mut().zip(self.heads) {
+            part.truncate(MAX_PARTS - heads.len());
+            part.extend(heads);
+            part.sort_unstable();
+            part.dedup();
+        }
+        Set { files, wholes: self.wholes.take(), parts }
     }
 }
 

@@ -150,6 +150,13 @@ fn a_set_opens_for_its_version_only_and_in_one_form() {
     }
     let set = builder.finish(41);
     assert_eq!((set.wholes.len(), set.parts[0].len(), set.files), (40, 2_000, 41));
+    // What a file begins with is kept, however much follows.
+    let mut long = Builder::default();
+    (0..5_000).for_each(|print| long.part(Kind::Row, u64::MAX - print));
+    long.end(0, None);
+    let long = long.finish(1);
+    let kept = |print: u64| long.parts[0].iter().any(|entry| entry.print == u64::MAX - print);
+    assert!((0..16).all(kept) && !kept(100) && kept(4_999) && long.parts[0].len() < 600);
     let (vault, version) = ([1; 16], [2; 16]);
     let sealed = set.seal(&list(3), &vault, &version).unwrap();
     assert_eq!(Set::open(&sealed, &list(3), &vault, &version), Ok(set.clone()));

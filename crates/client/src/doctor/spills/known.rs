@@ -41,6 +41,7 @@ pub(super) struct Index {
     filter: Vec<u64>,
     /// Lengths of files that have a print of their own.
     lengths: HashSet<u64>,
+    length_of: HashMap<(u32, u32), u64>,
     /// How many prints each file has.
     of_file: HashMap<(u32, u32), u32>,
 }
@@ -92,6 +93,11 @@ impl Index {
         self.lengths.contains(&len)
     }
 
+    /// The length of a file that has a print of its own.
+    pub(super) fn length_of(&self, version: u32, file: u32) -> Option<u64> {
+        self.length_of.get(&(version, file)).copied()
+    }
+
     /// How many prints a file has.
     pub(super) fn prints_of(&self, version: u32, file: u32) -> u32 {
         self.of_file.get(&(version, file)).copied().unwrap_or(0)
@@ -121,7 +127,7 @@ struct Making {
     key: Option<PrintKey>,
     versions: Vec<Known>,
     slots: Vec<Slot>,
-    lengths: HashSet<u64>,
+    length_of: HashMap<(u32, u32), u64>,
     /// What public versions hold is no spill, whoever else holds it.
     public: HashSet<u64>,
     count: KnownCount,
@@ -179,12 +185,13 @@ impl Making {
         }
         let version = self.versions.len() as u32;
         self.slots.extend(parts.chain(wholes).map(|(print, file)| Slot { print, version, file }));
-        self.lengths.extend(set.wholes.iter().map(|whole| whole.len));
+        self.length_of.extend(set.wholes.iter().map(|whole| ((version, whole.file), whole.len)));
         self.versions.push(Known { item, list, digest });
     }
 
     fn index(self) -> Index {
-        let Self { key, versions, mut slots, lengths, public, mut count } = self;
+        let Self { key, versions, mut slots, length_of, public, mut count } = self;
+        let lengths = length_of.values().copied().collect();
         slots.retain(|slot| !public.contains(&slot.print));
         slots.sort_unstable();
         slots.dedup();
@@ -200,6 +207,6 @@ impl Making {
         }
         count.versions = versions.len() as u64;
         count.prints = slots.len() as u64;
-        Index { printer: key.map(Printer::new), count, versions, slots, filter, lengths, of_file }
+        Index { printer: key.map(Printer::new), count, versions, slots, filter, lengths, length_of, of_file }
     }
 }

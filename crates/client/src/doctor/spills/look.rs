@@ -47,25 +47,21 @@ const MIN_CELLS: usize = 6;
 const MIN_WINDOWS: usize = 3;
 const MIN_LINES: usize = 3;
 /// So many lines are no boilerplate that programs share, whatever else is in the file.
-const MANY_LINES: usize = 16;
+const MANY_LINES: usize = 8;
 
 /// What is recognised in one candidate.
 pub(super) struct Tally<'a> {
     index: &'a Index,
+    /// The candidate's length.
+    len: u64,
     /// Distinct prints by kind, of each file that is looked for.
     hits: HashMap<(u32, u32), [HashSet<u64>; 5]>,
-    /// Prints that the candidate has, and those that somebody knows.
-    had: HashSet<u64>,
-    known: HashSet<u64>,
     lines: usize,
 }
 
-/// The most distinct prints of a candidate that are counted.
-const MAX_COUNTED: usize = 100_000;
-
 impl<'a> Tally<'a> {
-    pub(super) fn new(index: &'a Index) -> Self {
-        Self { index, hits: HashMap::new(), had: HashSet::new(), known: HashSet::new(), lines: 0 }
+    pub(super) fn new(index: &'a Index, len: u64) -> Self {
+        Self { index, len, hits: HashMap::new(), lines: 0 }
     }
 
     /// Looks at some content.
@@ -99,11 +95,7 @@ impl<'a> Tally<'a> {
 
     fn print(&mut self, kind: Kind, print: u64) {
         self.lines += usize::from(kind == Kind::Lines);
-        if self.had.len() < MAX_COUNTED {
-            self.had.insert(print);
-        }
         for Slot { version, file, .. } in self.index.find(print) {
-            self.known.insert(print);
             let hits = self.hits.entry((*version, *file)).or_default();
             let at = match kind {
                 Kind::Whole => 0,
@@ -128,6 +120,16 @@ impl<'a> Tally<'a> {
             || lines.len() >= MANY_LINES
     }
 
+    /// Whether the candidate is about as dense in a file's pieces as the file is. What is not sure is among others.
+    fn is_all_of(&self, version: u32, file: u32, hits: &[HashSet<u64>; 5]) -> bool {
+        let Some(len) = self.index.length_of(version, file) else { return false };
+        if hits.first().is_some_and(|whole| !whole.is_empty()) && len == self.len {
+            return true;
+        }
+        let expected = u128::from(self.index.prints_of(version, file)) * u128::from(self.len) / u128::from(len.max(1));
+        u128::from(pieces(hits)) * 3 >= expected
+    }
+
     /// What the candidate holds: of each artifact the newest of the versions that fit best.
     pub(super) fn matches(&self) -> Vec<Match> {
         let mut versions: HashMap<u32, Match> = HashMap::new();
@@ -140,12 +142,13 @@ impl<'a> Tally<'a> {
                 whole: false,
                 pieces: 0,
                 of: 0,
-                among_others: self.known.len() * 10 < self.had.len() * 8,
+                among_others: true,
             });
             held.files.push(*file);
             held.whole |= hits.first().is_some_and(|whole| !whole.is_empty());
             held.pieces += pieces(hits);
             held.of += u64::from(self.index.prints_of(*version, *file));
+            held.among_others &= !self.is_all_of(*version, *file, hits);
         }
         // Versions are numbered from the newest.
         let mut found: Vec<Match> = versions.into_values().collect();
@@ -168,7 +171,7 @@ fn pieces(hits: &[HashSet<u64>; 5]) -> u64 {
 /// # Errors
 /// The file system's.
 pub(super) fn look(index: &Index, path: &[u8], file: &File, len: u64) -> std::io::Result<Looked> {
-    let mut tally = Tally::new(index);
+    let mut tally = Tally::new(index, len);
     let mut looked = Looked::default();
     let wanted = index.has_length(len);
     let mut growing = Growing::default();

@@ -155,3 +155,36 @@ fn causes_are_told_by_places_and_shared_folders_are_for_ones_own() {
         assert!(cause.contains(word) && !avoid.is_empty(), "{path}: {cause}");
     }
 }
+
+#[test]
+fn any_bytes_are_looked_at_to_their_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = Index::of(key(), vec![(version(1, Class::Internal), set(&bytes(8, 20_000)))]);
+    let tar = {
+        let mut header = vec![0; 512];
+        header[257..262].copy_from_slice(b"ustar");
+        header
+    };
+    let texts: [&[u8]; 6] = [
+        b"<td><tr></td><<<td",
+        b"{\"cells\":[[[[{\"a\":[\"x\",\"y\"]}]]]]}",
+        b"\"\",,,;;\n,,,\n\t\t\t\n1,2,3,,\n",
+        &[b'A'; 300],
+        b"\x28\xb5\x2f\xfd",
+        &tar,
+    ];
+    for seed in 0..200 {
+        let mut hostile = texts[seed as usize % texts.len()].repeat(1 + seed as usize % 7);
+        for (at, byte) in bytes(seed, 40).chunks(2).map(|two| (usize::from(two[0]), two[1])) {
+            let len = hostile.len();
+            hostile[at % len] = byte;
+        }
+        for name in ["a.ipynb", "b", "c.json"] {
+            std::fs::write(dir.path().join(name), &hostile).unwrap();
+        }
+        assert!(found(&index, dir.path()).is_empty(), "{seed}");
+    }
+    let nested = "[".repeat(100_000);
+    std::fs::write(dir.path().join("a.ipynb"), nested).unwrap();
+    assert!(found(&index, dir.path()).is_empty());
+}

@@ -5,7 +5,7 @@ use crate::Id;
 use crate::cbor::{Reader, Writer, same};
 use crate::label::Label;
 use crate::secret::ListKey;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 
 /// The most prints of whole files in a set.
 const MAX_WHOLES: usize = 16_384;
@@ -62,7 +62,6 @@ pub struct Set {
 /// Chooses the prints of a version: of more than fit, the smallest, which is as good as any because they are pseudorandom.
 #[derive(Debug, Default)]
 pub struct Builder {
-    files: u64,
     wholes: Smallest<Whole>,
     parts: [Smallest<Entry>; 4],
     /// Of the beginnings of files.
@@ -76,30 +75,25 @@ pub struct Builder {
 /// Keeps the smallest of what comes, each once.
 #[derive(Debug)]
 struct Smallest<T: Ord> {
-    heap: BinaryHeap<T>,
+    held: BTreeSet<T>,
 }
 
 impl<T: Ord> Default for Smallest<T> {
     fn default() -> Self {
-        Self { heap: BinaryHeap::new() }
+        Self { held: BTreeSet::new() }
     }
 }
 
-impl<T: Ord + Copy> Smallest<T> {
+impl<T: Ord> Smallest<T> {
     fn push(&mut self, value: T, max: usize) {
-        if self.heap.len() < max {
-            self.heap.push(value);
-        } else if let Some(mut largest) = self.heap.peek_mut()
-            && value < *largest
-        {
-            *largest = value;
+        let fits = self.held.len() < max || self.held.last().is_some_and(|largest| value < *largest);
+        if fits && self.held.insert(value) && self.held.len() > max {
+            self.held.pop_last();
         }
     }
 
     fn take(&mut self) -> Vec<T> {
-        let mut all = std::mem::take(&mut self.heap).into_sorted_vec();
-        all.dedup();
-        all
+        std::mem::take(&mut self.held).into_iter().collect()
     }
 }
 
@@ -161,7 +155,6 @@ impl Builder {
     /// The set of a version of so many files.
     #[must_use]
     pub fn finish(mut self, files: u64) -> Set {
-        self.files = files;
         let mut parts = self.parts.each_mut().map(Smallest::take);
         for (part, heads) in parts.iter_mut().zip(self.heads) {
             part.truncate(MAX_PARTS - heads.len());

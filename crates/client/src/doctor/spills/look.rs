@@ -57,11 +57,13 @@ pub(super) struct Tally<'a> {
     /// Distinct prints by kind, of each file that is looked for.
     hits: HashMap<(u32, u32), [HashSet<u64>; 5]>,
     lines: usize,
+    /// The candidate is an archive or a notebook: whatever it holds, it holds more.
+    holds_more: bool,
 }
 
 impl<'a> Tally<'a> {
     pub(super) fn new(index: &'a Index, len: u64) -> Self {
-        Self { index, len, hits: HashMap::new(), lines: 0 }
+        Self { index, len, hits: HashMap::new(), lines: 0, holds_more: false }
     }
 
     /// Looks at some content.
@@ -77,6 +79,11 @@ impl<'a> Tally<'a> {
             let (first, last) = (at == 0 && edges.first, at + 1 == count && edges.last);
             self.content(part, Edges { first, last });
         }
+    }
+
+    /// Says that the candidate is made of several things.
+    pub(super) fn holds_more(&mut self) {
+        self.holds_more = true;
     }
 
     /// Asks for a whole file inside the candidate.
@@ -126,8 +133,11 @@ impl<'a> Tally<'a> {
         if hits.first().is_some_and(|whole| !whole.is_empty()) && len == self.len {
             return true;
         }
+        if self.holds_more {
+            return false;
+        }
         let expected = u128::from(self.index.prints_of(version, file)) * u128::from(self.len) / u128::from(len.max(1));
-        u128::from(pieces(hits)) * 3 >= expected
+        u128::from(pieces(hits)) * 2 >= expected
     }
 
     /// What the candidate holds: of each artifact the newest of the versions that fit best.

@@ -25,7 +25,11 @@ const LAX: GeneralPurpose = GeneralPurpose::new(
 /// Looks at what a file holds, besides the bytes as they are.
 pub(super) fn inside(tally: &mut Tally<'_>, path: &[u8], bytes: &[u8]) {
     if archive::is_tar(bytes) {
+        tally.holds_more();
         return archive::members(tally, bytes);
+    }
+    if path.ends_with(b".ipynb") {
+        tally.holds_more();
     }
     let start = bytes.trim_ascii_start().first();
     let named = [&b".ipynb"[..], b".json", b".jsonl", b".ndjson"].iter().any(|end| path.ends_with(end));

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::facts::{self, Circumstances, Found};
 use crate::journal::{By, Event, Logged};
 use crate::keys::domains::{Belongs, wrap_of};
+use crate::keys::sealed;
 use crate::release::{Sealing, envelope};
 use crate::rows::{PolicySet, Version};
 use crate::session::{Session, verified};
@@ -19,7 +20,6 @@ use crate::show;
 use api::terms::{Action, ArtifactId, Class, DecisionId, Environment, ReleaseId, VersionId};
 use api::wire::{Command, Printed, PrintedVersion, Prints};
 use log::entry::Kind;
-use seal::Suite;
 use seal::secret::{ListKey, VersionKey};
 use std::collections::BTreeMap;
 
@@ -72,7 +72,8 @@ pub(crate) fn printed(engine: &Engine, session: &Session, command: &Prints) -> R
     }
     let by = By::session(session, now);
     let release = ReleaseId::from_bytes(crate::system::random()?);
-    let done = engine.store.write(|tx| run(engine, session, tx, &by, release, &asked.versions))?;
+    let suite = asked.signed.unverified().suite;
+    let done = engine.store.write(|tx| run(engine, session, tx, &by, release, (suite, &asked.versions)))?;
     let restricted = done.opened.iter().any(|opened| opened.version.class == Class::Restricted);
     for logged in &done.logged {
         if restricted {
@@ -84,7 +85,12 @@ pub(crate) fn printed(engine: &Engine, session: &Session, command: &Prints) -> R
     let Some(first) = done.opened.first() else {
         return Ok(Printed { envelope: Vec::new(), print_key: Vec::new(), items: Vec::new() });
     };
-    let list = seal::derive::list_key(&first.key, Suite::Default, engine.vault.as_bytes(), first.version.id.as_bytes());
+    let list = seal::derive::list_key(
+        &first.key,
+        sealed(first.version.suite),
+        engine.vault.as_bytes(),
+        first.version.id.as_bytes(),
+    );
     let list = list.map_err(|_| Error::Internal("a key could not be derived"))?;
     let print_key = key_for(engine, first.version.id, &list)?;
     let sealing = |opened: &'_ Opened| Ok::<_, Error>((opened.version.id, show::digest_bytes(&opened.version)?));
@@ -95,6 +101,7 @@ pub(crate) fn printed(engine: &Engine, session: &Session, command: &Prints) -> R
         .zip(digests)
         .map(|(opened, (version, digest))| Sealing {
             version,
+            suite: opened.version.suite,
             digest: Some(digest),
             key: &opened.key,
             action: Action::Scan,
@@ -113,12 +120,16 @@ fn run(
     tx: &mut dyn Transaction,
     by: &By,
     release: ReleaseId,
-    versions: &[VersionId],
+    (suite, versions): (seal::Suite, &[VersionId]),
 ) -> Result<Done> {
     let mut found: BTreeMap<Placed, Vec<Found>> = BTreeMap::new();
     let mut subjects: Vec<Subject> = vec![*session.principal.as_bytes(), PolicySet::row_id()];
     for version in versions {
         let Some(version) = facts::found_by_id(engine, tx, *version)? else { continue };
+        // The keys of a version leave under its own suite only.
+        if sealed(version.version.suite) != suite {
+            continue;
+        }
         facts::coherent(&version)?;
         subjects.extend([*version.workspace.id.as_bytes(), *version.artifact.id.as_bytes()]);
         let placed = (version.artifact.id, version.version.class, version.version.environment);

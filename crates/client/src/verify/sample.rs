@@ -123,7 +123,7 @@ mod tests {
     use seal::tree::Digest;
 
     fn segment(mib: u64) -> SegmentInfo {
-        SegmentInfo::manifest(mib << 20, Digest::from_bytes([0; 32])).unwrap()
+        SegmentInfo::manifest(seal::Suite::Default, mib << 20, Digest::from_bytes([0; 32])).unwrap()
     }
 
     #[test]

@@ -510,8 +510,12 @@ impl Call<'_> {
             versions.push(Sealing { version: version.id, suite, digest, key: &previous.key, action });
         }
         let envelope = envelope(self.engine, asked, self.ids.release, expires, &versions)?;
-        let list =
-            seal::derive::list_key(&key, seal::Suite::Default, self.engine.vault.as_bytes(), self.version.as_bytes());
+        let list = seal::derive::list_key(
+            &key,
+            crate::keys::sealed(draft.suite),
+            self.engine.vault.as_bytes(),
+            self.version.as_bytes(),
+        );
         let list = list.map_err(|_| Error::Internal("a key could not be derived"))?;
         let print_key = prints::key_for(self.engine, self.version, &list)?;
         let previous_prints = previous.as_ref().map(|previous| previous.prints.clone()).unwrap_or_default();

@@ -4,7 +4,7 @@ use super::KnownCount;
 use crate::seat::unexpected;
 use crate::watch::{Watch, check};
 use crate::{Client, fault};
-use api::terms::{Action, Class, VersionId};
+use api::terms::{Action, Class, Suite, VersionId};
 use api::wire::{Answer, Command, Printed, Prints, Problem, VersionItem};
 use seal::prints::{Printer, Set, open_key};
 use seal::secret::{ListKey, PrintKey};
@@ -134,10 +134,20 @@ struct Making {
 }
 
 impl Making {
+    /// Keys leave under the suite of their version: each is asked for apart.
     fn take(&mut self, client: &Client, items: Vec<VersionItem>) -> Result<(), Problem> {
+        let mut by_suite: std::collections::BTreeMap<u8, (Suite, Vec<VersionItem>)> = std::collections::BTreeMap::new();
+        for item in items {
+            let place = by_suite.entry(item.suite.number()).or_insert_with(|| (item.suite, Vec::new()));
+            place.1.push(item);
+        }
+        by_suite.into_values().try_for_each(|(suite, items)| self.take_of(client, suite, items))
+    }
+
+    fn take_of(&mut self, client: &Client, suite: Suite, items: Vec<VersionItem>) -> Result<(), Problem> {
         let ids: Vec<VersionId> = items.iter().map(|item| item.id).collect();
         let empty = Command::Prints(Prints { request: Vec::new() });
-        let (request, one_time) = client.seat().sign(Action::Scan, &ids, &empty)?;
+        let (request, one_time) = client.seat().sign(suite, Action::Scan, &ids, &empty)?;
         let answer = client.seat().call(Command::Prints(Prints { request: request.encode() }))?;
         let Answer::Printed(printed) = answer else { return Err(unexpected(&answer)) };
         let Printed { envelope, print_key, items: given } = *printed;

@@ -4,6 +4,7 @@ use super::archive;
 use super::known::{Index, Slot};
 use super::views;
 use crate::digest::Growing;
+use seal::Suite;
 use seal::prints::{Edges, For, Kind};
 use seal::tree;
 use std::collections::{HashMap, HashSet};
@@ -89,8 +90,10 @@ impl<'a> Tally<'a> {
     /// Asks for a whole file inside the candidate.
     pub(super) fn whole(&mut self, bytes: &[u8]) {
         if self.index.has_length(bytes.len() as u64) {
-            let leaves: Vec<tree::Digest> = tree::leaves(bytes).collect();
-            self.digest(bytes.len() as u64, &tree::root(&leaves));
+            for suite in Suite::ALL {
+                let leaves: Vec<tree::Digest> = tree::leaves(suite, bytes).collect();
+                self.digest(bytes.len() as u64, &tree::root(suite, &leaves));
+            }
         }
     }
 
@@ -184,7 +187,8 @@ pub(super) fn look(index: &Index, path: &[u8], file: &File, len: u64) -> std::io
     let mut tally = Tally::new(index, len);
     let mut looked = Looked::default();
     let wanted = index.has_length(len);
-    let mut growing = Growing::default();
+    // Which suite sealed what is looked for is not known here; few files have a length that is.
+    let mut growing: Vec<Growing> = Suite::ALL.into_iter().map(Growing::new).collect();
     let mut whole = Zeroizing::new(Vec::with_capacity(if len <= MAX_WHOLE_LEN { len as usize } else { 0 }));
     let mut buffer = Zeroizing::new(vec![0; READ_LEN.min(usize::try_from(len).unwrap_or(READ_LEN)).max(1)]);
     let mut at = 0;
@@ -204,7 +208,9 @@ pub(super) fn look(index: &Index, path: &[u8], file: &File, len: u64) -> std::io
         file.read_exact_at(part, at)?;
         looked.bytes += step as u64;
         if wanted {
-            tree::leaves(part).for_each(|leaf| growing.push(leaf));
+            for growing in &mut growing {
+                tree::leaves(growing.suite(), part).for_each(|leaf| growing.push(leaf));
+            }
         }
         tally.parts(part, Edges { first: at == 0, last: at + step as u64 == len });
         if at == 0 {
@@ -220,7 +226,7 @@ pub(super) fn look(index: &Index, path: &[u8], file: &File, len: u64) -> std::io
         }
     }
     if wanted {
-        tally.digest(len, &growing.finish());
+        growing.iter().for_each(|growing| tally.digest(len, &growing.finish()));
     }
     if whole.len() as u64 == len {
         views::inside(&mut tally, path, &whole);

@@ -6,6 +6,7 @@ use super::*;
 use crate::watch::Unwatched;
 use api::terms::{ArtifactId, Class, Environment, Kind, ObjectId, Timestamp, VersionId};
 use api::wire::VersionItem;
+use seal::Suite;
 use seal::prints::{Builder, Edges, For, Printer, Set};
 use seal::secret::PrintKey;
 use seal::tree;
@@ -17,6 +18,8 @@ fn key() -> PrintKey {
 
 fn version(number: u8, class: Class) -> VersionItem {
     VersionItem {
+        suite: api::terms::Suite::Default,
+        made: None,
         reference: format!("lab/a{number}@v1"),
         id: VersionId::from_bytes([number; 16]),
         number: 1,
@@ -41,8 +44,8 @@ fn set(bytes: &[u8]) -> Set {
     let printer = Printer::new(key());
     let mut builder = Builder::default();
     printer.content(bytes, Edges::WHOLE, For::Keeping, &mut |kind, print| builder.part(kind, print));
-    let leaves: Vec<tree::Digest> = tree::leaves(bytes).collect();
-    builder.end(0, Some((printer.whole(bytes.len() as u64, &tree::root(&leaves)), bytes.len() as u64)));
+    let leaves: Vec<tree::Digest> = tree::leaves(Suite::Default, bytes).collect();
+    builder.end(0, Some((printer.whole(bytes.len() as u64, &tree::root(Suite::Default, &leaves)), bytes.len() as u64)));
     builder.finish(1)
 }
 

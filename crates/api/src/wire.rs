@@ -6,6 +6,7 @@ mod alias;
 mod ask;
 mod audit;
 mod jobs;
+mod lineage;
 mod policy;
 mod problem;
 mod run;
@@ -22,6 +23,7 @@ pub use audit::{
     Outcome, Receipt, Replayed, StateVerified,
 };
 pub use jobs::{JobBy, JobItem, JobList, JobRan, JobsRan};
+pub use lineage::{Direction, Lineage, LineageEdge, LineageKind, LineageNode, LineageQuery};
 pub use policy::{
     CaseFailure, ConditionCovered, DecisionChange, PolicyChanges, PolicyChecked, PolicyCoverage, PolicyCovered,
     PolicyFinding,
@@ -106,6 +108,8 @@ pub enum Command {
     },
     /// The moves of an alias, newest first.
     AliasHistory(AliasPast),
+    /// What a version was made from, or what was made from it.
+    Lineage(LineageQuery),
     /// Who asks, and with which rights.
     WhoAmI,
     /// What would be decided, without acting.
@@ -238,6 +242,8 @@ pub enum Answer {
         /// Where to go on.
         next: Option<u64>,
     },
+    /// To [`Command::Lineage`].
+    Lineage(Box<Lineage>),
     /// To [`Command::WhoAmI`].
     WhoAmI(Box<WhoAmI>),
     /// To [`Command::Explain`].

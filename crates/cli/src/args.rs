@@ -15,7 +15,9 @@ pub use alias::AliasCommand;
 pub use audit::{AuditCommand, AuditQueryArgs};
 #[cfg(feature = "share")]
 pub use data::ShareArgs;
-pub use data::{CatArgs, GetArgs, HistoryArgs, LsArgs, PutArgs, ReasonArgs, VerifyArgs};
+pub use data::{
+    CatArgs, DiffArgs, GetArgs, HistoryArgs, LineageArgs, LineageCommand, LsArgs, PutArgs, ReasonArgs, VerifyArgs,
+};
 pub use run::{RoomArg, RunArgs};
 pub use value::{Asserted, ByteRange, Duration, Expected, Percent, Size, Tag};
 
@@ -193,6 +195,11 @@ pub enum Command {
     },
     /// List the versions of an artifact, newest first
     History(HistoryArgs),
+    /// Compare two versions: files added, removed and changed
+    Diff(DiffArgs),
+    /// What versions were made from, and what was made from them
+    #[command(subcommand)]
+    Lineage(LineageCommand),
     /// Movable names of versions
     #[command(subcommand)]
     Alias(AliasCommand),

@@ -31,6 +31,11 @@ impl Output {
         matches!(self.format, Format::Json | Format::Jsonl)
     }
 
+    /// Whether items go on lines of their own.
+    pub fn is_lines(&self) -> bool {
+        self.format == Format::Jsonl
+    }
+
     /// Prints a result: its JSON under `kind`, or the text.
     pub fn result(&self, kind: &str, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
         match self.format {

@@ -5,9 +5,11 @@ mod alias;
 mod audit;
 mod command;
 mod data;
+mod diff;
 mod doctor;
 mod init;
 mod jobs;
+mod lineage;
 mod near;
 mod policy;
 #[cfg(feature = "share")]
@@ -55,6 +57,8 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Ls(args) => data::ls(context, &args),
         Command::Show { reference } => data::show(context, &reference),
         Command::History(args) => data::history(context, &args),
+        Command::Diff(args) => diff::diff(context, &args),
+        Command::Lineage(command) => lineage::lineage(context, &command),
         Command::Alias(command) => alias::alias(context, command),
         Command::Verify(args) => data::verify(context, &args),
         Command::Status(args) => admin::status(context, &args),

@@ -35,7 +35,9 @@ pub fn for_word(word: &str) -> Option<&'static str> {
         "revoke" | "suspend" => "strongroom principal add NAME --change --revoke WORKSPACE",
         "login" | "id" | "me" | "session" => "strongroom whoami",
         "help" => "strongroom --help",
-        "diff" | "compare" => "strongroom history REF",
+        "compare" | "cmp" | "delta" | "changes" => "strongroom diff REF REF",
+        "provenance" | "ancestry" | "dag" | "parents" | "graph" => "strongroom lineage show REF",
+        "descendants" | "children" | "dependents" | "downstream" => "strongroom lineage impact REF",
         _ => return None,
     })
 }
@@ -66,6 +68,8 @@ pub fn below(parent: &str, word: &str) -> Option<&'static str> {
         }
         ("alias", "remove" | "delete" | "del" | "unset" | "drop") => "strongroom alias rm WORKSPACE/ARTIFACT NAME",
         ("alias", "log" | "show" | "reflog" | "past") => "strongroom alias history WORKSPACE/ARTIFACT NAME",
+        ("lineage", "up" | "ancestors" | "parents" | "from" | "sources") => "strongroom lineage show REF",
+        ("lineage", "down" | "descendants" | "children" | "usage") => "strongroom lineage impact REF",
         ("audit", "list" | "ls" | "log" | "last" | "newest") => "strongroom audit tail",
         ("audit", "search" | "find" | "filter") => "strongroom audit query",
         ("audit", "check" | "replay") => "strongroom audit verify",

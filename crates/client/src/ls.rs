@@ -108,7 +108,7 @@ fn item(entry: &Entry) -> FileItem {
 }
 
 /// Everything but letters, digits and `._-/` becomes `%XX`.
-fn encoded(path: &[u8]) -> String {
+pub(crate) fn encoded(path: &[u8]) -> String {
     let mut out = String::with_capacity(path.len());
     for byte in path {
         match byte {
@@ -119,7 +119,7 @@ fn encoded(path: &[u8]) -> String {
     out
 }
 
-fn decoded(text: &str) -> Result<Vec<u8>, Problem> {
+pub(crate) fn decoded(text: &str) -> Result<Vec<u8>, Problem> {
     let bad = || Problem::new(Code::BadRequest, "bad `--after`", "it is not the `next` of a page");
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

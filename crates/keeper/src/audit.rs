@@ -10,8 +10,8 @@ use crate::journal::SIDECAR;
 use crate::ledger::{Filter, Found, SignedHead, StateRow};
 use crate::replay;
 use crate::rows::{
-    Alias, Artifact, Grant, Key, PolicySet, PolicySource, Principal, Root, Run, Setting, Table, Version, Workspace,
-    Wrap,
+    Alias, Artifact, Edge, Grant, Key, PolicySet, PolicySource, Principal, Root, Run, Setting, Table, Version,
+    Workspace, Wrap,
 };
 use crate::session::Session;
 use crate::show;
@@ -137,6 +137,7 @@ pub(crate) fn state_rows(tx: &mut dyn Transaction) -> Result<Vec<StateRow>> {
     add::<Version>(tx, &mut rows)?;
     add::<Alias>(tx, &mut rows)?;
     add::<Run>(tx, &mut rows)?;
+    add::<Edge>(tx, &mut rows)?;
     add::<Key>(tx, &mut rows)?;
     add::<Wrap>(tx, &mut rows)?;
     add::<Root>(tx, &mut rows)?;

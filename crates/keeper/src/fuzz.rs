@@ -54,6 +54,7 @@ pub const TABLES: &[&str] = &[
     "setting",
     "burst",
     "run",
+    "edge",
 ];
 
 /// The body of a row, under a MAC and beside the index columns that belong to it.
@@ -74,6 +75,7 @@ pub fn row(table: &str, body: &[u8]) -> Option<Vec<u8>> {
         "setting" => reread::<rows::Setting>(body),
         "burst" => reread::<rows::Burst>(body),
         "run" => reread::<rows::Run>(body),
+        "edge" => reread::<rows::Edge>(body),
         _ => None,
     }
 }

@@ -7,8 +7,8 @@ use crate::keys::{list, rotate};
 use crate::session::{Presence, Session};
 use crate::vault::{OpenOptions, open};
 use crate::{
-    alias, audit, clock, collect, explain, facts, jobs, laws, people, prints, release, replay, run, show, status,
-    suites, whoami, write,
+    alias, audit, clock, collect, explain, facts, jobs, laws, lineage, people, prints, release, replay, run, show,
+    status, suites, whoami, write,
 };
 use api::terms::{AuthMethod, Mode, Name, PrincipalId, SessionId};
 use api::wire::{Answer, Command, JobList, JobsRan, Problem, VaultInfo};
@@ -126,6 +126,7 @@ impl Keeper {
                 let (items, next) = alias::history(engine, session, &past)?;
                 Answer::AliasMoves { items, next }
             }
+            Command::Lineage(query) => Answer::Lineage(Box::new(lineage::graph(engine, session, &query)?)),
             Command::WhoAmI => Answer::WhoAmI(Box::new(whoami::told(engine, session)?)),
             Command::PrincipalAdd(add) => Answer::Principal(Box::new(people::add(engine, session, &add)?)),
             Command::PrincipalList => Answer::Principals { items: people::list(engine, session)? },

@@ -41,6 +41,7 @@ mod keeper;
 mod kept;
 mod keys;
 mod laws;
+mod lineage;
 mod people;
 mod prints;
 mod release;

@@ -32,6 +32,8 @@ pub(crate) const ENGINE: Migration = Migration {
         state!("alias", "artifact BYTEA NOT NULL, version BYTEA NOT NULL, "),
         "CREATE INDEX alias_version ON alias (version)",
         "CREATE INDEX alias_artifact ON alias (artifact)",
+        state!("edge", "source BYTEA NOT NULL, made BYTEA NOT NULL, "),
+        "CREATE INDEX edge_source ON edge (source, made)",
         state!("draft", "artifact BYTEA NOT NULL, lease_until BIGINT NOT NULL, "),
         "CREATE INDEX draft_lease ON draft (lease_until)",
         state!("run", "principal BYTEA NOT NULL, "),

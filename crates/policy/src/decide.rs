@@ -216,7 +216,7 @@ fn near_misses(set: &Set, facts: &Facts, forbids: &[&Entry]) -> Vec<NearMiss> {
 }
 
 /// Advice is given only if every forbid that held can be lifted by the caller, and lifting them all would allow.
-fn advice(set: &Set, facts: &Facts, determining: &[&Entry]) -> Vec<Advice> {
+pub(crate) fn advice(set: &Set, facts: &Facts, determining: &[&Entry]) -> Vec<Advice> {
     let wanted: Option<Vec<Advice>> = determining.iter().map(|entry| entry.advice.clone()).collect();
     let Some(mut wanted) = wanted.filter(|wanted| !wanted.is_empty()) else { return Vec::new() };
     wanted.sort();

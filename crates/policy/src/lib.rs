@@ -46,11 +46,13 @@ mod crypto;
 mod decide;
 mod digest;
 mod facts;
+mod likeness;
 mod lint;
 mod near_miss;
 mod role;
 mod set;
 mod slice;
+mod standing;
 
 pub use approval::{Rule, Rules};
 pub use baseline::{ClassRules, EDITION, ProdRoots};
@@ -59,9 +61,11 @@ pub use crypto::{Argon2id, Crypto, CryptoError, Pbkdf2, Stretch};
 pub use decide::{Advice, Answer, NearMiss, Record, ReplayError, decide, replay};
 pub use digest::Digest;
 pub use facts::{Approval, Artifact, Context, Mfa, Principal, PrincipalState, Query, Resource, Workspace};
+pub use likeness::Likeness;
 pub use lint::{Finding, Position, Severity, lint};
 pub use role::{Conflict, Held, Role, Scope};
 pub use set::{Changes, LoadError, Pins, Set, Source};
+pub use standing::{Granting, Standing, standing};
 
 /// The engine that evaluates, with its version; part of every answer, because replay needs the same one. What facts are made of
 /// and how near misses are worded belongs to it: a change of either is another engine.

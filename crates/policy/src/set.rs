@@ -24,7 +24,7 @@ use api::terms::Class;
 use cedar_policy::{Effect, Policy, PolicySet, pst};
 use read::Depth;
 use shelf::Shelves;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
@@ -92,6 +92,8 @@ pub struct Set {
     entries: Vec<Entry>,
     /// Positions in `entries`, by action and place.
     shelves: Shelves,
+    /// The entities that policies name, by id.
+    mentioned: HashSet<String>,
     hash: Digest,
     schema_hash: Digest,
     pins: Pins,
@@ -226,6 +228,7 @@ impl Set {
         Ok(Self {
             names: Names::new().map_err(|e| LoadError::Baseline(e.to_string()))?,
             shelves: Shelves::of(entries.iter().map(|entry| &entry.applies)),
+            mentioned: entries.iter().flat_map(|entry| mentioned(&entry.policy)).collect(),
             hash: set_hash(&entries),
             schema_hash: hash_of_schema(),
             pins,
@@ -298,6 +301,11 @@ impl Set {
             roles.iter().any(|x| holds(x, a) && roles.iter().any(|y| holds(y, b) && meets(x, y)))
         };
         self.tables.conflicts.iter().filter(|conflict| together(conflict.one, conflict.other)).collect()
+    }
+
+    /// Whether a policy names an entity with this id.
+    pub(crate) fn mentions(&self, id: &str) -> bool {
+        self.mentioned.contains(id)
     }
 
     /// Positions of the policies that the scope admits to the target, in order.
@@ -385,7 +393,17 @@ impl Set {
     }
 }
 
+/// The ids of the entities in a policy's scope and conditions.
+fn mentioned(policy: &Policy) -> impl Iterator<Item = String> {
+    policy.entity_literals().into_iter().map(|uid| uid.id().unescaped().to_owned())
+}
+
 impl Entry {
+    /// The role that its scope asks for.
+    pub(crate) fn role(&self) -> Option<Role> {
+        self.applies.role()
+    }
+
     fn of(policy: &Policy) -> Self {
         // Asked one by one, Cedar parses each key anew.
         let notes: HashMap<&str, &str> = policy.annotations().collect();

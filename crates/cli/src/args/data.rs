@@ -2,7 +2,7 @@
 
 use super::{ByteRange, Percent, Tag};
 use api::terms::{Class, Environment, Kind};
-use clap::Args;
+use clap::{Args, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -163,4 +163,60 @@ pub struct VerifyArgs {
     /// Why.
     #[command(flatten)]
     pub why: ReasonArgs,
+}
+
+/// `diff`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exits with 0 whether there are differences or not, as git diff does; with --exit-code 1 if there are.
+Contents are compared by their digests, for which both versions must be readable; else by type, size and mode alone."
+)]
+pub struct DiffArgs {
+    /// The version before, or a file or folder in it
+    #[arg(value_name = "REF")]
+    pub old: OsString,
+    /// The version after, or a file or folder in it
+    #[arg(value_name = "REF")]
+    pub new: OsString,
+    /// Compare names, types, sizes and modes only: nothing is opened for reading
+    #[arg(long)]
+    pub names_only: bool,
+    /// Exit with 1 if there are differences
+    #[arg(long)]
+    pub exit_code: bool,
+    /// At most this many; all are counted
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub limit: u32,
+    /// Continue after this path (`next` of the page before)
+    #[arg(long, value_name = "NEXT")]
+    pub after: Option<String>,
+    /// Why.
+    #[command(flatten)]
+    pub why: ReasonArgs,
+}
+
+/// `lineage`
+#[derive(Debug, Subcommand)]
+pub enum LineageCommand {
+    /// Show what a version was made from, and what that was made from, and so on
+    Show(LineageArgs),
+    /// Show what was made from a version, and what was made from that, and so on, as far as you may see it
+    Impact(LineageArgs),
+}
+
+/// `lineage show`, `lineage impact`
+#[derive(Debug, Args)]
+pub struct LineageArgs {
+    /// The version
+    #[arg(value_name = "REF")]
+    pub reference: String,
+    /// At most so many steps away
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub depth: u32,
+    /// At most this many versions
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
+    /// Continue behind so many versions (`next` of the page before)
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub after: u64,
 }

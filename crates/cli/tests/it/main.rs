@@ -5,6 +5,7 @@ mod aliases;
 mod attacks;
 mod baseline;
 mod commands;
+mod compared;
 mod crash;
 mod demo;
 mod doctor;

@@ -240,6 +240,16 @@ fn json_of_aliases_is_as_documented() {
     insta::assert_json_snapshot!("whoami", json(&sandbox, &["whoami"]));
 }
 
+#[test]
+fn json_of_comparisons_and_lineage_is_as_documented() {
+    let sandbox = lab();
+    sandbox.run(["put", "in", "lab/thing", "--class", "internal"]).exits(0);
+    sandbox.write("in/a.txt", b"hello again");
+    sandbox.run(["put", "in", "lab/thing", "--from", "lab/thing@v1"]).exits(0);
+    insta::assert_json_snapshot!("diff", json(&sandbox, &["diff", "lab/thing@v1", "lab/thing@v2"]));
+    insta::assert_json_snapshot!("lineage", json(&sandbox, &["lineage", "show", "lab/thing"]));
+}
+
 /// The documented words of each kind are those that the snapshots have.
 #[test]
 fn every_field_of_a_snapshot_is_documented_under_its_kind() {

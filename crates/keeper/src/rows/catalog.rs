@@ -6,6 +6,7 @@ use api::terms::{
     ArtifactId, Class, Environment, KeyId, Kind, Name, ObjectId, PrincipalId, RunId, Suite, Timestamp, VersionId,
     WorkspaceId,
 };
+use api::wire::LineageKind;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -131,6 +132,33 @@ impl Table for Alias {
     }
     fn index(&self) -> Vec<Value<'_>> {
         vec![self.artifact.as_bytes().into(), self.version.as_bytes().into()]
+    }
+}
+
+/// That a version was made from another: what the row of the one that was made says, to be found from its source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Edge {
+    pub(crate) source: VersionId,
+    pub(crate) made: VersionId,
+    pub(crate) kind: LineageKind,
+}
+
+impl Edge {
+    /// The row between two versions.
+    pub(crate) fn id_of(source: VersionId, made: VersionId) -> RowId {
+        named_id(Self::NAME, &[source.as_bytes(), made.as_bytes()])
+    }
+}
+
+impl Table for Edge {
+    const NAME: &'static str = "edge";
+    const INDEX: &'static [&'static str] = &["source", "made"];
+    fn id(&self) -> RowId {
+        Self::id_of(self.source, self.made)
+    }
+    fn index(&self) -> Vec<Value<'_>> {
+        vec![self.source.as_bytes().into(), self.made.as_bytes().into()]
     }
 }
 

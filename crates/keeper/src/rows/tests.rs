@@ -173,6 +173,14 @@ fn aliases() -> impl Strategy<Value = Alias> {
     })
 }
 
+fn edges() -> impl Strategy<Value = Edge> {
+    (id(VersionId::from_bytes), id(VersionId::from_bytes)).prop_map(|(source, made)| Edge {
+        source,
+        made,
+        kind: api::wire::LineageKind::From,
+    })
+}
+
 fn drafts() -> impl Strategy<Value = Draft> {
     let ids = (
         id(VersionId::from_bytes),
@@ -338,6 +346,7 @@ rows_read_as_they_were_written! {
     an_artifact_reads_as_it_was_written: artifacts();
     a_version_reads_as_it_was_written: versions();
     an_alias_reads_as_it_was_written: aliases();
+    an_edge_reads_as_it_was_written: edges();
     a_draft_reads_as_it_was_written: drafts();
     a_run_reads_as_it_was_written: runs();
     a_principal_reads_as_it_was_written: principals();

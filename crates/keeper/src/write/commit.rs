@@ -11,11 +11,11 @@ use crate::error::{Error, Result};
 use crate::facts::{self, Actor, Circumstances, Found};
 use crate::hash;
 use crate::journal::{By, Event, Logged};
-use crate::rows::{Alias, Artifact, Change, Draft, Made, PolicySet, Table, Version, Workspace};
+use crate::rows::{Alias, Artifact, Change, Draft, Edge, Made, PolicySet, Table, Version, Workspace};
 use crate::session::Session;
 use crate::{prints, show};
 use api::terms::{Action, Class, DecisionId, EntryId, Environment, Timestamp, VersionId};
-use api::wire::{Commit, Committed, Provenance};
+use api::wire::{Commit, Committed, LineageKind, Provenance};
 use log::entry::Kind;
 use seal::record::VersionRecord;
 
@@ -166,6 +166,11 @@ impl Call<'_> {
         let mut changes = vec![guard.insert(tx, &version, ticket)?, guard.update(tx, &artifact, ticket)?];
         let (moved, left) = self.move_alias(tx, &version, ticket)?;
         changes.extend(moved);
+        let kind = if draft.run.is_some() { LineageKind::Run } else { LineageKind::From };
+        for &source in &version.from {
+            let edge = Edge { source, made: version.id, kind };
+            changes.push(guard.insert(tx, &edge, ticket)?);
+        }
         tx.query(
             "INSERT INTO record (version, bytes) VALUES ($1, $2)",
             &[version.id.as_bytes().into(), (&command.record).into()],

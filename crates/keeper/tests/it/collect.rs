@@ -250,7 +250,7 @@ fn gc_lists_from_no_other_state_than_the_head_attests_that_it_integrated() {
         let db = rusqlite::Connection::open(&older).unwrap();
         if emptied {
             // Or of a time before everything, of which the fold of no entry is the state.
-            let tables = "principal role_grant workspace artifact version alias crypto_key wrap root policy_source policy_set \
+            let tables = "principal role_grant workspace artifact version alias edge crypto_key wrap root policy_source policy_set \
                           setting draft entry entry_index";
             for table in tables.split(' ') {
                 db.execute(&format!("DELETE FROM {table}"), []).unwrap();

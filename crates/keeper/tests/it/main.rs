@@ -10,6 +10,7 @@ mod decisions;
 mod engines;
 mod forged;
 mod ledger;
+mod lineage;
 mod prints;
 mod replays;
 mod rights;

@@ -1,8 +1,10 @@
 use super::*;
 use crate::facts::{Approval, Artifact, Context, Mfa, Principal, PrincipalState, Resource, Workspace};
+use crate::likeness::Likeness;
 use crate::role::{Held, Role, Scope};
 use crate::set::{Pins, Source, WARM, schema};
 use crate::slice::{Names, ResourceFacts};
+use crate::standing::standing;
 use api::terms::{
     Action, ArtifactId, AuthMethod, Class, Environment, Kind, Mode, PrincipalId, PrincipalKind, RootKind, Timestamp,
     VaultId, WorkspaceId,
@@ -352,6 +354,52 @@ proptest! {
                     let found = response.diagnostics().errors().count() + response.diagnostics().reason().count();
                     prop_assert_eq!(found, 0, "{}", entry.text);
                 }
+            }
+        }
+    }
+
+    /// Other ids, and a role somewhere else: alike unless a policy names one of them, and then with one answer.
+    #[test]
+    fn questions_that_are_alike_have_one_answer(set in a_set(), queries in vec(a_query(), 16), other in 0..4_u8) {
+        let mut alike = 0;
+        for query in queries {
+            let mut twin = Query { salt: [7; 16], ..query.clone() };
+            twin.principal.id = PrincipalId::from_bytes(id(other));
+            if let Resource::Artifact(artifact) = &mut twin.resource {
+                artifact.id = ArtifactId::from_bytes(id(other));
+            }
+            if !query.principal.roles.is_empty() && query.resource.workspace().is_some() {
+                let elsewhere = Scope::Workspace(WorkspaceId::from_bytes(id(9)));
+                twin.principal.roles.push(Held::new(Role::Auditor, elsewhere));
+            }
+            if Likeness::of(&set, &query) != Likeness::of(&set, &twin) {
+                continue;
+            }
+            alike += 1;
+            let told = |query: &Query| {
+                let Answer { allowed, visible, policies, reasons, near_misses, advice, approval, code, errors, .. } =
+                    decide(&set, query);
+                (allowed, visible, policies, reasons, near_misses, advice, approval, code, errors)
+            };
+            prop_assert_eq!(told(&query), told(&twin));
+            prop_assert_eq!(standing(&set, &query), standing(&set, &twin));
+        }
+        prop_assert!(alike > 0, "of twins some are alike");
+    }
+
+    #[test]
+    fn how_somebody_stands_is_what_is_decided(set in a_set(), queries in vec(a_query(), 8)) {
+        for query in queries {
+            let (answer, stands) = (decide(&set, &query), standing(&set, &query));
+            prop_assert_eq!(stands.visible, answer.visible);
+            let permits: Vec<String> = stands.grants.iter().map(|grant| grant.policy.clone()).collect();
+            if answer.allowed {
+                prop_assert!(stands.may && stands.conditions.is_empty());
+                prop_assert_eq!(permits, answer.policies);
+            } else {
+                prop_assert_eq!(stands.may, !answer.advice.is_empty());
+                prop_assert_eq!(&stands.conditions, &answer.advice);
+                prop_assert_eq!(permits.is_empty(), !stands.may);
             }
         }
     }

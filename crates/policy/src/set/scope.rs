@@ -107,6 +107,14 @@ impl Applies {
         }
     }
 
+    /// The role that it is for.
+    pub(crate) fn role(&self) -> Option<Role> {
+        match self.principal {
+            PrincipalScope::Role(role) => Some(role),
+            PrincipalScope::Any | PrincipalScope::Id(_) => None,
+        }
+    }
+
     /// Whether the policy can match the target.
     pub(crate) fn matches(&self, target: &Target<'_>) -> bool {
         let principal = match &self.principal {

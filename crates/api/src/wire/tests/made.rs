@@ -149,6 +149,8 @@ one_of! {
     PrincipalKind PrincipalKind::ALL;
     Action Action::ALL;
     AuthMethod AuthMethod::ALL;
+    Direction [Direction::Ancestors, Direction::Descendants];
+    LineageKind [LineageKind::From, LineageKind::Run];
     PresenceTold [PresenceTold::Now, PresenceTold::None, PresenceTold::NotAsked];
     Code Code::ALL;
     Freshness [Freshness::Proven, Freshness::Unproven];
@@ -206,6 +208,10 @@ structs! {
     KeyList { keys }
     KeyRotate { workspace environment class no_wait }
     KeyRotated { keys rewrapped remaining receipts }
+    Lineage { version direction nodes edges next }
+    LineageEdge { source made kind }
+    LineageNode { id depth version kind class environment created more }
+    LineageQuery { reference direction depth after limit }
     ListItem { name artifacts latest }
     ListPage { items next }
     ListQuery { workspace after limit }
@@ -294,6 +300,7 @@ each! { Command:
     AliasRemove[AliasRemove],
     AliasList { reference },
     AliasHistory[AliasPast],
+    Lineage[LineageQuery],
     WhoAmI,
     Explain[Explain],
     Status,
@@ -338,6 +345,7 @@ each! { Answer:
     AliasMoved[AliasMoved],
     Aliases { items },
     AliasMoves { items next },
+    Lineage[Lineage],
     WhoAmI[WhoAmI],
     Explained[Refusal],
     Status[Status],

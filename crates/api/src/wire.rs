@@ -17,7 +17,9 @@ pub use admin::{
     PolicyShown, PrincipalAdd, PrincipalItem, Revocation, RootItem, Status, SuitesShown, VaultInfo,
 };
 pub use alias::{AliasItem, AliasMove, AliasMoved, AliasPast, AliasRemove, AliasSet};
-pub use ask::{PresenceTold, WhoAmI};
+pub use ask::{
+    DecisionTold, Deed, DeedOutcome, FactsTold, Granted, Holder, PresenceTold, WhoAmI, WhoCan, WhoCanPage, WhoDid,
+};
 pub use audit::{
     AuditFilter, AuditItem, AuditPage, ClockAccepted, DecisionsReplayed, Explain, Freshness, LogHead, LogVerified,
     Outcome, Receipt, Replayed, StateVerified,
@@ -112,6 +114,15 @@ pub enum Command {
     Lineage(LineageQuery),
     /// Who asks, and with which rights.
     WhoAmI,
+    /// Who may do something, now or at a time.
+    WhoCan(WhoCan),
+    /// Who did what to an artifact, newest first.
+    WhoDid(WhoDid),
+    /// A decision that was made.
+    DecisionShow {
+        /// The decision.
+        decision: crate::terms::DecisionId,
+    },
     /// What would be decided, without acting.
     Explain(Explain),
     /// Vault status.
@@ -246,6 +257,17 @@ pub enum Answer {
     Lineage(Box<Lineage>),
     /// To [`Command::WhoAmI`].
     WhoAmI(Box<WhoAmI>),
+    /// To [`Command::WhoCan`].
+    WhoCan(Box<WhoCanPage>),
+    /// To [`Command::WhoDid`].
+    WhoDid {
+        /// Newest first.
+        items: Vec<Deed>,
+        /// Where to go on.
+        next: Option<u64>,
+    },
+    /// To [`Command::DecisionShow`].
+    Decision(Box<DecisionTold>),
     /// To [`Command::Explain`].
     Explained(Box<Refusal>),
     /// To [`Command::Status`].

@@ -2,6 +2,7 @@
 
 mod admin;
 mod alias;
+mod ask;
 mod audit;
 mod data;
 mod run;
@@ -12,6 +13,7 @@ pub use admin::{
     RootKindArg, StatusArgs,
 };
 pub use alias::AliasCommand;
+pub use ask::{WhoCanArgs, WhoDidArgs};
 pub use audit::{AuditCommand, AuditQueryArgs};
 #[cfg(feature = "share")]
 pub use data::ShareArgs;
@@ -211,6 +213,16 @@ pub enum Command {
     Whoami,
     /// Check what is around the vault: permissions, anchor, clock, disk, memory, and what was left behind
     Doctor(DoctorArgs),
+    /// List everybody who may do something, now or at a time, and what lets them
+    WhoCan(WhoCanArgs),
+    /// List what was done to an artifact and what was refused, as the log tells it, newest first
+    WhoDid(WhoDidArgs),
+    /// Explain a decision that was made, by the facts and policies of its time
+    Explain {
+        /// The decision, as a refusal or the log names it
+        #[arg(value_name = "DECISION")]
+        decision: String,
+    },
     /// Domain keys and signing keys
     #[command(subcommand)]
     Key(KeyCommand),

@@ -2,6 +2,7 @@
 
 mod admin;
 mod alias;
+mod ask;
 mod audit;
 mod command;
 mod data;
@@ -62,6 +63,9 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Alias(command) => alias::alias(context, command),
         Command::Verify(args) => data::verify(context, &args),
         Command::Status(args) => admin::status(context, &args),
+        Command::WhoCan(args) => ask::who_can(context, args),
+        Command::WhoDid(args) => ask::who_did(context, &args),
+        Command::Explain { decision } => ask::explain(context, &decision),
         Command::Whoami => admin::whoami(context),
         Command::Doctor(args) => doctor::doctor(context, &args),
         Command::Key(command) => admin::key(context, command),

@@ -24,14 +24,15 @@ pub fn for_word(word: &str) -> Option<&'static str> {
             "strongroom principal add NAME --grant WORKSPACE=ROLE --clearance CLASS"
         }
         "user" | "users" | "member" | "members" | "account" => "strongroom principal ls",
-        "who-can" | "can" | "why" | "access" => "strongroom policy explain --as PRINCIPAL read REF",
+        "whocan" | "can" | "access" | "permissions" | "acl" => "strongroom who-can read REF",
+        "whodid" | "blame" | "annotate" | "usage" | "accesses" => "strongroom who-did REF",
+        "why" => "strongroom policy explain --as PRINCIPAL read REF",
         "rotate" | "rekey" | "keys" => "strongroom key rotate",
         "new" | "create" | "setup" | "initialize" => "strongroom init",
         "tag" | "label" | "promote" | "rollback" | "ln" | "branch" => "strongroom alias set REF NAME",
         "aliases" | "tags" | "reflog" => "strongroom alias ls WORKSPACE/ARTIFACT",
         "version" => "strongroom --version",
         "policies" | "rule" | "rules" => "strongroom policy show",
-        "explain" => "strongroom policy explain --as PRINCIPAL read REF",
         "revoke" | "suspend" => "strongroom principal add NAME --change --revoke WORKSPACE",
         "login" | "id" | "me" | "session" => "strongroom whoami",
         "help" => "strongroom --help",

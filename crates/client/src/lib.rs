@@ -29,6 +29,7 @@ pub mod vault;
 
 mod admin;
 mod alias;
+mod ask;
 mod cat;
 mod client;
 mod collect;

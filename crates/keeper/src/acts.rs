@@ -113,6 +113,11 @@ pub(crate) fn act_at<T>(
 
 /// Decides on something that is only looked at; a refusal is logged.
 pub(crate) fn look(engine: &Engine, session: &Session, wanted: &Wanted) -> Result<()> {
+    look_as(engine, session, wanted, &About::new(&wanted.path, &session.name))
+}
+
+/// The same, refused in these words.
+pub(crate) fn look_as(engine: &Engine, session: &Session, wanted: &Wanted, about: &About) -> Result<()> {
     let now = engine.now()?;
     let id = DecisionId::from_bytes(crate::system::random()?);
     let circumstances = Circumstances::plain(now)?;
@@ -121,8 +126,7 @@ pub(crate) fn look(engine: &Engine, session: &Session, wanted: &Wanted) -> Resul
         return Ok(());
     }
     let by = By::session(session, now);
-    let about = About::new(&wanted.path, &session.name);
-    engine.store.write(|tx| denied::<()>(engine, tx, &by, verdict.clone(), wanted.act))?.told(&about)
+    engine.store.write(|tx| denied::<()>(engine, tx, &by, verdict.clone(), wanted.act))?.told(about)
 }
 
 fn decided(

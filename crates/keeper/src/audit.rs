@@ -47,7 +47,7 @@ pub(crate) fn page(engine: &Engine, session: &Session, filter: &AuditFilter) -> 
 type Narrowed = (Option<PrincipalId>, Option<api::terms::ArtifactId>, Option<api::terms::VersionId>);
 
 /// Names in a filter as ids.
-fn resolved(engine: &Engine, tx: &mut dyn Transaction, filter: &AuditFilter) -> Result<Narrowed> {
+pub(crate) fn resolved(engine: &Engine, tx: &mut dyn Transaction, filter: &AuditFilter) -> Result<Narrowed> {
     let principal = match &filter.principal {
         None => None,
         Some(name) => {

@@ -127,7 +127,7 @@ impl Question<'_> {
             let resource = Resource::Workspace(policy::Workspace { id: workspace.id });
             return Ok(Subject::new(resource, About::new(name.as_str(), self.who)));
         }
-        if action == Action::RotateKeys {
+        if matches!(action, Action::RotateKeys | Action::Audit) {
             return Err(self.misplaced("it is about a workspace, or about the vault without a reference"));
         }
         let reference = show::parsed(text)?;
@@ -207,7 +207,7 @@ impl Question<'_> {
 }
 
 /// Actions that are rights on a version, or on one that a `put` would make.
-const fn of_versions(action: Action) -> bool {
+pub(crate) const fn of_versions(action: Action) -> bool {
     matches!(action, Action::Read | Action::Export | Action::Write | Action::Alias | Action::Scan)
 }
 
@@ -222,6 +222,6 @@ const fn of_keys(action: Action) -> bool {
 }
 
 /// Actions that are rights on the vault itself and on nothing below it.
-const fn of_vault(action: Action) -> bool {
-    matches!(action, Action::ManagePrincipals | Action::ManagePolicy | Action::Audit | Action::Collect)
+pub(crate) const fn of_vault(action: Action) -> bool {
+    matches!(action, Action::ManagePrincipals | Action::ManagePolicy | Action::Collect)
 }

@@ -129,7 +129,7 @@ pub(crate) fn coherent(found: &Found) -> Result<()> {
 
 impl Actor {
     /// In the policy's words. Grants that name a role of a later release are left out, which only takes rights away.
-    fn facts(&self) -> policy::Principal {
+    pub(crate) fn facts(&self) -> policy::Principal {
         let held = |grant: &Grant| {
             let scope = grant.workspace.map_or(Scope::Vault, Scope::Workspace);
             Some(Held { role: grant.role.parse::<Role>().ok()?, scope, until: grant.until })

@@ -7,8 +7,8 @@ use crate::keys::{list, rotate};
 use crate::session::{Presence, Session};
 use crate::vault::{OpenOptions, open};
 use crate::{
-    alias, audit, clock, collect, explain, facts, jobs, laws, lineage, people, prints, release, replay, run, show,
-    status, suites, whoami, write,
+    alias, audit, clock, collect, decision, explain, facts, jobs, laws, lineage, people, prints, release, replay, run,
+    show, status, suites, who, whoami, write,
 };
 use api::terms::{AuthMethod, Mode, Name, PrincipalId, SessionId};
 use api::wire::{Answer, Command, JobList, JobsRan, Problem, VaultInfo};
@@ -127,6 +127,14 @@ impl Keeper {
                 Answer::AliasMoves { items, next }
             }
             Command::Lineage(query) => Answer::Lineage(Box::new(lineage::graph(engine, session, &query)?)),
+            Command::WhoCan(ask) => Answer::WhoCan(Box::new(who::who_can(engine, session, &ask)?)),
+            Command::WhoDid(ask) => {
+                let (items, next) = who::who_did(engine, session, &ask)?;
+                Answer::WhoDid { items, next }
+            }
+            Command::DecisionShow { decision } => {
+                Answer::Decision(Box::new(decision::told(engine, session, decision)?))
+            }
             Command::WhoAmI => Answer::WhoAmI(Box::new(whoami::told(engine, session)?)),
             Command::PrincipalAdd(add) => Answer::Principal(Box::new(people::add(engine, session, &add)?)),
             Command::PrincipalList => Answer::Principals { items: people::list(engine, session)? },

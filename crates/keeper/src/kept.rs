@@ -4,6 +4,7 @@
 use crate::datastore::Transaction;
 use crate::error::{Error, Result};
 use crate::hash;
+use crate::rows::{self, RowId, Table};
 use policy::{Digest, Record, Set, Source};
 use std::collections::BTreeMap;
 
@@ -97,6 +98,38 @@ pub(crate) fn record(tx: &mut dyn Transaction, ticket: i64, slice: Digest, conte
     };
     let record = decoded(&bytes).filter(|record| record.slice_hash() == slice && record.context_hash() == context);
     Ok(record.ok_or_else(|| Lost::Altered("the record of what was decided on is not what the entry commits to".into())))
+}
+
+/// Keeps what a commitment in an entry with this ticket opens to: a row that tells who had which rights, for when it is another one.
+pub(crate) fn keep_row(
+    tx: &mut dyn Transaction,
+    ticket: i64,
+    commitment: &[u8; 32],
+    salt: &[u8; 16],
+    body: &[u8],
+) -> Result<()> {
+    let sql = "INSERT INTO cas (ticket, hash, bytes) VALUES ($1, $2, $3) ON CONFLICT (ticket, hash) DO NOTHING";
+    let bytes = [salt.as_slice(), body].concat();
+    tx.query(sql, &[ticket.into(), commitment.into(), (&bytes).into()])?;
+    Ok(())
+}
+
+/// The row that an entry with this ticket commits to.
+pub(crate) fn row<T: Table>(
+    tx: &mut dyn Transaction,
+    ticket: i64,
+    id: &RowId,
+    commitment: &[u8; 32],
+) -> Result<Kept<T>> {
+    let what = || format!("row `{}` of `{}`, as it was,", hex::encode(id), T::NAME);
+    let Some(bytes) = find(tx, ticket, commitment)? else {
+        return Ok(Err(Lost::Missing(format!("{} is missing", what()))));
+    };
+    let opened = bytes.split_first_chunk::<16>().and_then(|(salt, body)| {
+        let same = rows::commitment(T::NAME, id, salt, body) == *commitment;
+        same.then(|| serde_json::from_slice::<T>(body).ok()).flatten().filter(|row| row.id() == *id)
+    });
+    Ok(opened.ok_or_else(|| Lost::Altered(format!("{} is not what the log commits to", what()))))
 }
 
 fn decoded(bytes: &[u8]) -> Option<Record> {

@@ -28,6 +28,7 @@ mod cache;
 mod clock;
 mod collect;
 mod decide;
+mod decision;
 mod engine;
 mod epochs;
 mod error;
@@ -54,6 +55,7 @@ mod session;
 mod show;
 mod status;
 mod suites;
+mod who;
 mod whoami;
 mod write;
 

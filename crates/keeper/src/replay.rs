@@ -11,7 +11,7 @@ use api::terms::{Action, DecisionId};
 use api::wire::{DecisionsReplayed, Outcome, Replayed};
 use log::entry::{Decision, Effect, Entry};
 use log::tree::Hash;
-use policy::{Digest, Record, Set};
+use policy::{Answer, Digest, Record, Set};
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -47,12 +47,26 @@ pub(crate) fn all(engine: &Engine, session: &Session) -> Result<DecisionsReplaye
     Ok(told)
 }
 
+/// The answer of an entry's decision, made again, with what it was made on; none if that cannot be had, or another engine decided.
+pub(crate) fn answered(tx: &mut dyn Transaction, entry: &Entry) -> Result<Option<(Answer, Record)>> {
+    let Some(decision) = &entry.decision else { return Ok(None) };
+    if decision.engine != policy::ENGINE || digest(decision.schema) != Set::schema() {
+        return Ok(None);
+    }
+    let ticket = i64::try_from(entry.ticket).map_err(|_| Error::Internal("a ticket above 2^63"))?;
+    let kept = kept::record(tx, ticket, digest(decision.slice), digest(decision.context))?;
+    let Ok(record) = kept else { return Ok(None) };
+    let answer = Replays::default().answer(tx, Ok(record.clone()), decision)?;
+    Ok(answer.ok().map(|answer| (answer, record)))
+}
+
 /// Makes the decision of one entry again; none if it has none.
 pub(crate) fn one(tx: &mut dyn Transaction, body: &[u8]) -> Result<Option<Replayed>> {
     Replays::default().replay(tx, &parsed(body)?)
 }
 
-fn parsed(body: &[u8]) -> Result<Entry> {
+/// An entry of the log.
+pub(crate) fn parsed(body: &[u8]) -> Result<Entry> {
     let damaged = |why: String| Error::Log { code: api::terms::Code::Integrity, why };
     Entry::parse(body).map_err(|error| damaged(error.to_string()))
 }
@@ -90,6 +104,12 @@ impl Replays {
 
     /// The decision as it would be logged if it were made now, under the same id.
     fn again(&self, tx: &mut dyn Transaction, record: Kept<Record>, recorded: &Decision) -> Result<Kept<Decision>> {
+        let answer = self.answer(tx, record, recorded)?;
+        Ok(answer.map(|answer| Verdict::logged_as(&DecisionId::from_bytes(recorded.id.0), &answer)))
+    }
+
+    /// The answer as it would be now.
+    fn answer(&self, tx: &mut dyn Transaction, record: Kept<Record>, recorded: &Decision) -> Result<Kept<Answer>> {
         let record = match record {
             Ok(record) => record,
             Err(lost) => return Ok(Err(lost)),
@@ -102,8 +122,7 @@ impl Replays {
         };
         *self.last.borrow_mut() = Some((hash, set.clone()));
         Ok(set.and_then(|set| {
-            let answer = policy::replay(&set, &record, Some(hash)).map_err(|error| Lost::Altered(error.to_string()))?;
-            Ok(Verdict::logged_as(&DecisionId::from_bytes(recorded.id.0), &answer))
+            policy::replay(&set, &record, Some(hash)).map_err(|error| Lost::Altered(error.to_string()))
         }))
     }
 }

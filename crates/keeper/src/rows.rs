@@ -24,6 +24,7 @@ pub(crate) use run::{Made, Run};
 use crate::datastore::{Row, Transaction, Value};
 use crate::error::{Error, Result};
 use crate::hash;
+use crate::kept;
 use aws_lc_rs::hmac;
 use seal::secret::MacKey;
 use serde::Serialize;
@@ -36,6 +37,8 @@ pub(crate) type RowId = [u8; 16];
 pub(crate) trait Table: Serialize + DeserializeOwned {
     /// The table.
     const NAME: &'static str;
+    /// Whether each row stays readable under its commitment when it is another one: what tells who had which rights.
+    const KEPT: bool = false;
     /// Its index columns.
     const INDEX: &'static [&'static str];
     /// The row's id.
@@ -84,6 +87,7 @@ impl Guard {
             crate::datastore::tuples(1, count),
         );
         tx.query(&sql, &sealed.values(row))?;
+        sealed.keep::<T>(tx)?;
         Ok(sealed.change::<T>())
     }
 
@@ -95,6 +99,7 @@ impl Guard {
         if tx.query(&sql, &sealed.values(row))?.changed() != 1 {
             return Err(Error::Altered { table: T::NAME, row: hex::encode(sealed.id) });
         }
+        sealed.keep::<T>(tx)?;
         Ok(sealed.change::<T>())
     }
 
@@ -188,6 +193,14 @@ impl SealedRow {
             vec![(&self.id).into(), (&self.body).into(), (&self.salt).into(), self.ticket.into(), (&self.mac).into()];
         values.extend(row.index());
         values
+    }
+
+    fn keep<T: Table>(&self, tx: &mut dyn Transaction) -> Result<()> {
+        if !T::KEPT {
+            return Ok(());
+        }
+        let commitment = commitment(T::NAME, &self.id, &self.salt, &self.body);
+        kept::keep_row(tx, self.ticket, &commitment, &self.salt, &self.body)
     }
 
     fn change<T: Table>(&self) -> Change {

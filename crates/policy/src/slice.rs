@@ -108,10 +108,10 @@ impl Facts {
     /// schema one by one, and a permit for any resource would otherwise speak for resources that make no sense.
     pub(crate) fn action_applies(&self) -> bool {
         use Action::{
-            Alias, Audit, Collect, Export, List, ManagePolicy, ManagePrincipals, Read, RotateKeys, Scan, Write,
+            Alias, Audit, Collect, Export, List, ManagePolicy, ManagePrincipals, Read, Review, RotateKeys, Scan, Write,
         };
         match (self.action, &self.resource) {
-            (List, _) | (Read | Export | Write | Alias | Scan, ResourceFacts::Artifact(_)) => true,
+            (List | Review, _) | (Read | Export | Write | Alias | Scan, ResourceFacts::Artifact(_)) => true,
             (RotateKeys | ManagePrincipals | Audit, ResourceFacts::Vault | ResourceFacts::Workspace(_)) => true,
             (ManagePolicy | Collect, ResourceFacts::Vault) => true,
             (Read | Export | Write | Alias | Scan, _) => false,

@@ -140,5 +140,7 @@ words! {
         Collect = 9 "collect",
         /// Look for copies of a version's content by its prints.
         Scan = 10 "scan",
+        /// See who may do what.
+        Review = 11 "review",
     }
 }

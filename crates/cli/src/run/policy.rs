@@ -135,7 +135,7 @@ fn as_put_would(context: &Context, question: Explain) -> Explain {
 }
 
 /// What a question is about: a workspace or `vault`, or a version without its path.
-fn subject(text: &str) -> Result<String, Failure> {
+pub(super) fn subject(text: &str) -> Result<String, Failure> {
     if text.contains('/') {
         Ok(super::data::reference(std::ffi::OsStr::new(text))?.without_path().to_string())
     } else {

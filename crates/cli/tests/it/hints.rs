@@ -96,6 +96,9 @@ fn what_is_missing_is_named_as_the_command_that_gives_it_and_then_the_act_is_all
         (&["audit", "tail"], "NAME --grant vault=auditor"),
         (&["audit", "verify"], "NAME --grant vault=auditor"),
         (&["verify", "--state"], "NAME --grant vault=auditor"),
+        (&["--as", "alice", "who-did", "lab/internal"], "NAME --grant lab=auditor"),
+        (&["--as", "alice", "who-can", "read", "lab/internal"], "NAME --grant lab=auditor --clearance internal"),
+        (&["--as", "alice", "who-can", "audit"], "NAME --grant vault=auditor"),
         (&["key", "rotate"], "NAME --grant vault=custodian"),
         (&["key", "rotate", "--workspace", "lab"], "NAME --grant lab=custodian"),
         (&["gc"], "NAME --grant vault=custodian"),
@@ -166,7 +169,7 @@ fn explain_takes_the_vault_and_every_act_on_it() {
     }
     assert_eq!(explain(&["--as", "alice", "list", "lab"]).exits(0).json()["allowed"], true);
     assert_eq!(explain(&["--as", "wanda", "write", "lab/new", "--env", "staging"]).exits(0).json()["allowed"], true);
-    for wrong in [&["read"][..], &["read", "lab"], &["audit", "lab/internal"], &["audit", "lab"], &["gc"]] {
+    for wrong in [&["read"][..], &["read", "lab"], &["audit", "lab/internal"], &["collect", "lab"], &["gc"]] {
         explain(wrong).exits(2);
     }
     let text = sandbox.run(["policy", "explain", "--as", "aud", "collect"]).exits(0).stdout;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod aliases;
+mod asked;
 mod attacks;
 mod baseline;
 mod commands;

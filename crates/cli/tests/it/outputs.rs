@@ -250,6 +250,19 @@ fn json_of_comparisons_and_lineage_is_as_documented() {
     insta::assert_json_snapshot!("lineage", json(&sandbox, &["lineage", "show", "lab/thing"]));
 }
 
+#[test]
+fn json_of_questions_is_as_documented() {
+    let sandbox = lab();
+    sandbox.run(["put", "in", "lab/thing", "--class", "internal"]).exits(0);
+    let can = json(&sandbox, &["who-can", "read", "lab/thing"]);
+    insta::assert_json_snapshot!("who_can", {".as_of" => "[time]"}, can);
+    let did = json(&sandbox, &["who-did", "lab/thing", "--limit", "1"]);
+    insta::assert_json_snapshot!("who_did", {".next" => "[number]"}, did);
+    let shown = sandbox.run(["--format", "json", "who-did", "lab/thing", "--limit", "1"]).exits(0).json();
+    let decision = shown["items"][0]["decision"].as_str().unwrap();
+    insta::assert_json_snapshot!("explained", json(&sandbox, &["explain", decision]));
+}
+
 /// The documented words of each kind are those that the snapshots have.
 #[test]
 fn every_field_of_a_snapshot_is_documented_under_its_kind() {

@@ -100,7 +100,7 @@ impl Verdict {
             Action::Write | Action::Alias => Role::Writer,
             Action::RotateKeys | Action::Collect => Role::Custodian,
             Action::ManagePolicy => Role::PolicyAuthor,
-            Action::Audit => Role::Auditor,
+            Action::Audit | Action::Review => Role::Auditor,
             Action::ManagePrincipals => Role::Owner,
         }
     }

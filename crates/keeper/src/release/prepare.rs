@@ -134,7 +134,8 @@ pub(crate) const fn act(action: Action) -> &'static str {
         | Action::ManagePolicy
         | Action::Audit
         | Action::Collect
-        | Action::Scan => "release",
+        | Action::Scan
+        | Action::Review => "release",
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) struct Principal {
 
 impl Table for Principal {
     const NAME: &'static str = "principal";
+    const KEPT: bool = true;
     const INDEX: &'static [&'static str] = &["name_index"];
     fn id(&self) -> RowId {
         *self.id.as_bytes()
@@ -47,6 +48,7 @@ pub(crate) struct Grant {
 
 impl Table for Grant {
     const NAME: &'static str = "role_grant";
+    const KEPT: bool = true;
     const INDEX: &'static [&'static str] = &["principal", "workspace"];
     fn id(&self) -> RowId {
         *self.id.as_bytes()

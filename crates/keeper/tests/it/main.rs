@@ -19,4 +19,5 @@ mod suites;
 mod upkeep;
 mod vault;
 mod versions;
+mod who;
 mod world;

@@ -53,7 +53,7 @@ impl Record {
         of_parts([b"strongroom/v1/policy/context", self.salt.as_slice(), self.context.as_slice()])
     }
 
-    fn facts(&self) -> Result<Facts, ReplayError> {
+    pub(crate) fn facts(&self) -> Result<Facts, ReplayError> {
         if self.slice.len().max(self.context.len()) > Self::MAX_LEN_BYTES {
             return Err(ReplayError::Malformed);
         }

@@ -30,10 +30,11 @@ const ON_ARTIFACTS: &[(Action, &[Role])] = &[
     (Action::Audit, &[]),
     (Action::Collect, &[]),
     (Action::Scan, &[Role::Reader, Role::Writer, Role::Steward]),
+    (Action::Review, &[Role::Steward, Role::Auditor, Role::Owner]),
 ];
 
 fn is_on_artifacts(action: Action) -> bool {
-    action as u8 <= Action::Alias as u8 || action == Action::Scan
+    action as u8 <= Action::Alias as u8 || matches!(action, Action::Scan | Action::Review)
 }
 
 fn everything_given(mut query: Query) -> Query {

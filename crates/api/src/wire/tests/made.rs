@@ -149,6 +149,7 @@ one_of! {
     PrincipalKind PrincipalKind::ALL;
     Action Action::ALL;
     AuthMethod AuthMethod::ALL;
+    DeedOutcome [DeedOutcome::Done, DeedOutcome::Denied];
     Direction [Direction::Ancestors, Direction::Descendants];
     LineageKind [LineageKind::From, LineageKind::Run];
     PresenceTold [PresenceTold::Now, PresenceTold::None, PresenceTold::NotAsked];
@@ -208,6 +209,20 @@ structs! {
     KeyList { keys }
     KeyRotate { workspace environment class no_wait }
     KeyRotated { keys rewrapped remaining receipts }
+    DecisionTold {
+        decision entry log_index time principal act allowed policies reasons near_misses policy_set engine subject
+        replayed facts
+    }
+    Deed { log_index entry time principal act outcome count version alias decision policies }
+    FactsTold {
+        action kind clearance active roles envs own class environment artifact_kind solo auth presence_applies
+        presence_millis approved task reasoned confirmed roots
+    }
+    Granted { policy role workspace until }
+    Holder { principal id kind clearance conditions path }
+    WhoCan { action reference environment as_of after limit }
+    WhoCanPage { action about class environment as_of policy_set principals questions items next }
+    WhoDid { reference since until after limit }
     Lineage { version direction nodes edges next }
     LineageEdge { source made kind }
     LineageNode { id depth version kind class environment created more }
@@ -302,6 +317,9 @@ each! { Command:
     AliasHistory[AliasPast],
     Lineage[LineageQuery],
     WhoAmI,
+    WhoCan[WhoCan],
+    WhoDid[WhoDid],
+    DecisionShow { decision },
     Explain[Explain],
     Status,
     KeyList,
@@ -347,6 +365,9 @@ each! { Answer:
     AliasMoves { items next },
     Lineage[Lineage],
     WhoAmI[WhoAmI],
+    WhoCan[WhoCanPage],
+    WhoDid { items next },
+    Decision[DecisionTold],
     Explained[Refusal],
     Status[Status],
     Keys[KeyList],

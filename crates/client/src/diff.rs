@@ -146,11 +146,9 @@ impl Client {
         let new = self.show(&diff.new.without_path().to_string())?;
         let (action, why_not) = self.readable(diff, [&old, &new])?;
         let opened = |item: &VersionItem| self.seat().release_item(item, action, &diff.why);
-        let grants = [opened(&old)?, opened(&new)?];
-        let [mut left, mut right] = [
-            self.side(&grants[0], &diff.old, action, after.as_deref())?,
-            self.side(&grants[1], &diff.new, action, after.as_deref())?,
-        ];
+        let (before, behind) = (opened(&old)?, opened(&new)?);
+        let mut left = self.side(&before, &diff.old, action, after.as_deref())?;
+        let mut right = self.side(&behind, &diff.new, action, after.as_deref())?;
         let summary = DiffSummary {
             old: old.reference,
             new: new.reference,
@@ -161,7 +159,7 @@ impl Client {
             changed: 0,
             same: 0,
             unknown: 0,
-            releases: grants.iter().map(|grant| grant.release).collect(),
+            releases: vec![before.release, behind.release],
         };
         let mut merge =
             Merge { page: DiffPage { summary, items: Vec::new(), next: None }, limit: diff.limit, last: None };

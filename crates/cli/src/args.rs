@@ -215,7 +215,7 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// List everybody who may do something, now or at a time, and what lets them
     WhoCan(WhoCanArgs),
-    /// List what was done to an artifact and what was refused, as the log tells it, newest first
+    /// List what was done to an artifact and what was refused, newest first
     WhoDid(WhoDidArgs),
     /// Explain a decision that was made, by the facts and policies of its time
     Explain {

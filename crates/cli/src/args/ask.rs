@@ -5,10 +5,9 @@ use clap::Args;
 
 /// `who-can`
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Whoever may review (owner, steward, auditor) may ask. Conditions are asked of whoever acts: confirmation, presence,
-task, approval:RULE. --as-of goes by the roles, policies and versions of that time, folded from the whole log."
-)]
+#[command(after_help = "Whoever may review (owner, steward, auditor) may ask. What is asked for is asked of
+whoever acts: confirmation, presence, task, approval:RULE. --as-of goes by the roles,
+policies and versions of that time, folded from the whole log.")]
 pub struct WhoCanArgs {
     /// list, read (cat), export (get), write (put), alias, rotate-keys, manage-principals, manage-policy, audit, collect (gc) or
     /// review (who-can)

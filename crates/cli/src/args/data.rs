@@ -167,10 +167,9 @@ pub struct VerifyArgs {
 
 /// `diff`
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Exits with 0 whether there are differences or not, as git diff does; with --exit-code 1 if there are.
-Contents are compared by their digests, for which both versions must be readable; else by type, size and mode alone."
-)]
+#[command(after_help = "Exits with 0 whether there are differences or not, as git diff does;
+with --exit-code with 1 if there are. Contents are compared by their digests,
+for which both versions must be readable; else by type, size and mode alone.")]
 pub struct DiffArgs {
     /// The version before, or a file or folder in it
     #[arg(value_name = "REF")]
@@ -200,7 +199,7 @@ pub struct DiffArgs {
 pub enum LineageCommand {
     /// Show what a version was made from, and what that was made from, and so on
     Show(LineageArgs),
-    /// Show what was made from a version, and what was made from that, and so on, as far as you may see it
+    /// Show what was made from a version as far as you may see it, and what from that, and so on
     Impact(LineageArgs),
 }
 

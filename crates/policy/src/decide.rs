@@ -165,7 +165,7 @@ pub(crate) struct Outcome<'a> {
 }
 
 /// Asks the policies that can speak.
-fn outcome<'a>(set: &'a Set, facts: &Facts) -> Result<Outcome<'a>, String> {
+pub(crate) fn outcome<'a>(set: &'a Set, facts: &Facts) -> Result<Outcome<'a>, String> {
     let speaking = set.speaking(facts);
     let narrowed = set.narrowed(&speaking);
     let slice = Slice::build(&set.names, facts, narrowed.clock)?;

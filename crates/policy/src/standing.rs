@@ -1,11 +1,11 @@
 //! Who may, and what would still be asked of them: a decision without the circumstances that the one who acts brings along.
 
 use crate::approval;
-use crate::decide::{Advice, advice, evaluate};
+use crate::decide::{Advice, advice, outcome};
 use crate::facts::Query;
 use crate::role::Role;
 use crate::set::{Entry, Set};
-use crate::slice::{Facts, Slice};
+use crate::slice::Facts;
 
 /// How a principal stands to an act.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,10 +38,7 @@ pub fn standing(set: &Set, query: &Query) -> Standing {
     if !facts.action_applies() {
         return nothing(visible);
     }
-    let asked = |facts: &Facts| {
-        let slice = Slice::build(&set.names, facts).ok()?;
-        Some(evaluate(set, &set.candidates(&facts.target()), &slice))
-    };
+    let asked = |facts: &Facts| outcome(set, facts).ok();
     let Some(outcome) = asked(&facts) else { return nothing(visible) };
     if outcome.allowed {
         return Standing { may: true, visible, conditions: Vec::new(), grants: granting(&outcome.determining) };

@@ -97,7 +97,9 @@ fn a_version_of_as_many_sources_as_there_may_be_is_one_entry() {
     let world = World::new(Mode::Solo);
     let keeper = world.open();
     let client = Client::new(&keeper, &world, None);
-    (0..256).for_each(|_| drop(made(&client, "lab/part", &[])));
+    for _ in 0..256 {
+        made(&client, "lab/part", &[]);
+    }
     let parts: Vec<String> = (1..=256).map(|n| format!("lab/part@v{n}")).collect();
     made(&client, "lab/whole", &parts.iter().map(String::as_str).collect::<Vec<_>>());
     let up = ask(&client, query("lab/whole", Direction::Ancestors)).unwrap();

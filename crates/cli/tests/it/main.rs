@@ -34,3 +34,4 @@ mod stored;
 mod suites;
 mod terminal;
 mod trips;
+mod tutorial;

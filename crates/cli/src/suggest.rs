@@ -20,7 +20,7 @@ pub fn for_word(word: &str) -> Option<&'static str> {
         "delete" | "remove" | "rm" | "del" | "destroy" | "forget" => {
             "strongroom history REF (a version is immutable; `strongroom gc` removes what no version needs)"
         }
-        "share" | "grant" | "invite" | "chmod" | "allow" => {
+        "grant" | "invite" | "chmod" | "allow" => {
             "strongroom principal add NAME --grant WORKSPACE=ROLE --clearance CLASS"
         }
         "user" | "users" | "member" | "members" | "account" => "strongroom principal ls",

@@ -25,15 +25,9 @@ fn no_vault_is_said_with_what_to_do() {
 #[test]
 fn words_of_other_tools_lead_to_ours() {
     let sandbox = Sandbox::new();
-    for (word, hint) in [
-        ("push", "put"),
-        ("pull", "get"),
-        ("upload", "put"),
-        ("download", "get"),
-        ("cp", "put"),
-        ("share", "principal add"),
-        ("delete", "history"),
-    ] {
+    for (word, hint) in
+        [("push", "put"), ("pull", "get"), ("upload", "put"), ("download", "get"), ("cp", "put"), ("delete", "history")]
+    {
         let ended = sandbox.run([word]).exits(2);
         assert!(ended.stderr.contains(&format!("try: strongroom {hint}")), "{word}: {}", ended.stderr);
     }

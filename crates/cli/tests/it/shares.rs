@@ -51,13 +51,13 @@ fn another_implementation_opens_what_was_shared_with_either_key() {
     let told = share(&desk, &["lab/model", "--purpose", "paper 12"]).exits(0).json();
     assert_eq!(
         (&told["kind"], &told["dest"], &told["form"]),
-        (&"share".into(), &"./model-v1.age".into(), &"file".into())
+        (&"share".into(), &"model-v1.age".into(), &"file".into())
     );
     for key in ["age.key", "ssh.key"] {
         assert_eq!(opened(sandbox, key, "model-v1.age"), vec![9; 3 << 20], "{key}");
     }
     let told = share(&desk, &["lab/data/a/table.csv", "--purpose", "paper 12"]).exits(0).json();
-    assert_eq!(told["dest"], "./data-v1-table.csv.age");
+    assert_eq!(told["dest"], "data-v1-table.csv.age");
     assert_eq!(opened(sandbox, "age.key", "data-v1-table.csv.age"), b"id\n1\n");
 
     let told = share(&desk, &["lab/data", "whole.age", "--purpose", "paper 12"]).exits(0).json();

@@ -27,7 +27,9 @@ fn the_commands_of_the_tutorial_run_and_say_what_it_says() {
     assert!(script.matches("strongroom ").count() >= 25, "the blocks were found");
     let ended = ended.exits(0);
     let said = String::from_utf8_lossy(&ended.stdout).into_owned();
-    for part in ["refused with 5", "{\"0\": 125.0, \"1\": 120.0}", "clinic/model@v1", "age,pressure,ill", "python3 train.py"] {
+    for part in
+        ["refused with 5", "{\"0\": 125.0, \"1\": 120.0}", "clinic/model@v1", "age,pressure,ill", "python3 train.py"]
+    {
         assert!(said.contains(part), "no `{part}` in:\n{said}\n{}", ended.stderr);
     }
     assert!(ended.stderr.contains("clearance") && !ended.stderr.contains("panicked"), "{}", ended.stderr);

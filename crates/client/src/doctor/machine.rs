@@ -110,10 +110,10 @@ fn limit(text: &str, name: &str) -> Option<u64> {
 fn ptrace(system: &Path) -> Check {
     match read(system, "proc/sys/kernel/yama/ptrace_scope").as_deref().map(str::trim) {
         Some("0") => PTRACE
-            .warning("any program of yours may (kernel.yama.ptrace_scope is 0); strongroom keeps its own memory closed")
+            .warning("any program of yours may (kernel.yama.ptrace_scope is 0); ours keep their memory closed")
             .with_try("sysctl kernel.yama.ptrace_scope=1"),
         Some(scope) => PTRACE.ok(format!("only a program's parent may (kernel.yama.ptrace_scope is {scope})")),
-        None => PTRACE.unknown("the system has no such rule; strongroom keeps its own memory closed"),
+        None => PTRACE.unknown("the system has no such rule; ours keep their memory closed"),
     }
 }
 

@@ -143,7 +143,8 @@ mod tests {
         assert_ne!(draws[0][0], draws[0][1]);
         let mut whole = Sample::of(Share::of_millionths(1_000_000).unwrap());
         let chosen = whole.choose(&segment(3)).unwrap();
-        assert_eq!(chosen, [0..16, 16..32, 32..48]);
+        // With its tags it is a little longer than three units.
+        assert_eq!(chosen, [0..16, 16..32, 32..48, 48..49]);
         assert!(whole.report().missed.iter().all(|missed| missed.probability == 0.0));
     }
 

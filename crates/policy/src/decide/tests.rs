@@ -540,7 +540,7 @@ fn many(condition: &str) -> Set {
              resource is Artifact in Workspace::\"{place}\") when {{ {condition} }};\n"
         )
     };
-    let text: String = (0..233).flat_map(|place| [policy(0, place), policy(1, place)]).collect();
+    let text: String = (0..231).flat_map(|place| [policy(0, place), policy(1, place)]).collect();
     let mut sources = Set::baseline_sources();
     sources.push(Source { name: "own".to_owned(), text });
     Set::load(&sources).unwrap()

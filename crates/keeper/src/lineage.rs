@@ -330,7 +330,7 @@ impl<'a> Walk<'a> {
     }
 
     fn told(self, version: String, page: Range<usize>) -> Lineage {
-        let next = (self.nodes.len() > page.end).then(|| page.end as u64);
+        let next = (self.nodes.len() > page.end).then_some(page.end as u64);
         let edges = self.edges.into_iter().filter(|(from, _)| page.contains(from)).map(|(_, edge)| edge).collect();
         let nodes = self.nodes.into_iter().skip(page.start).take(page.len()).map(Node::told).collect();
         Lineage { version, direction: self.direction, nodes, edges, next }

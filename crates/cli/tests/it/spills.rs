@@ -194,13 +194,16 @@ impl Stored {
                 ("near.csv", csv(&near))
             }
             5 => ("other.csv", csv(&rows(dice, count))),
-            6 => (if number % 2 == 0 { "LICENSE" } else { "terms.txt" }, LICENCE.repeat(1 + number % 3).into_bytes()),
+            6 => (
+                if number.is_multiple_of(2) { "LICENSE" } else { "terms.txt" },
+                LICENCE.repeat(1 + number % 3).into_bytes(),
+            ),
             7 => ("model.safetensors", tensors(&dice.bytes(count * 400), "encoder.weight")),
             8 => {
                 let first = dice.below(1_000);
                 let longs = (first..first + 20_000).flat_map(u64::to_le_bytes).collect();
                 let floats = (0..20_000_u32).flat_map(|n| (n as f32 * 0.5).to_le_bytes()).collect();
-                ("count.npy", if number % 2 == 0 { longs } else { floats })
+                ("count.npy", if number.is_multiple_of(2) { longs } else { floats })
             }
             9 => ("train.py", CODE.repeat(1 + number % 4).into_bytes()),
             10 => (

@@ -12,7 +12,10 @@ fn nodes() -> impl Strategy<Value = (u16, Node, Option<[u8; 32]>)> {
     ((0..2_u16), what).prop_map(|(mode, (node, digest))| (mode, node, digest))
 }
 
-fn versions() -> impl Strategy<Value = BTreeMap<Vec<u8>, (u16, Node, Option<[u8; 32]>)>> {
+/// Mode, node and digest.
+type Had = (u16, Node, Option<[u8; 32]>);
+
+fn versions() -> impl Strategy<Value = BTreeMap<Vec<u8>, Had>> {
     prop::collection::btree_map(prop::collection::vec(b'a'..b'd', 0..3), nodes(), 0..8)
 }
 
@@ -62,7 +65,7 @@ proptest! {
         for item in items.iter().filter(|item| item.status == Status::Changed) {
             prop_assert!(!item.differs.is_empty() && item.old != item.new, "{:?}", item);
         }
-        prop_assert!(summary.differs() == !items.is_empty());
+        prop_assert_eq!(summary.differs(), !items.is_empty());
     }
 }
 

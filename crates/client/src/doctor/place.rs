@@ -86,10 +86,12 @@ fn disk(dir: &Path) -> Check {
         Err(error) => return DISK.unknown(format!("the disk cannot be asked: {error}")),
     };
     let shown = format!("{} MiB are free", free >> 20);
-    match free {
-        ..LITTLE_BYTES => DISK.finding(shown).with_try("make room, or strongroom gc"),
-        ..SOME_BYTES => DISK.warning(shown).with_try("make room, or strongroom gc"),
-        _ => DISK.ok(shown),
+    if free < LITTLE_BYTES {
+        DISK.finding(shown).with_try("make room, or strongroom gc")
+    } else if free < SOME_BYTES {
+        DISK.warning(shown).with_try("make room, or strongroom gc")
+    } else {
+        DISK.ok(shown)
     }
 }
 

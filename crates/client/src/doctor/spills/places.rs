@@ -84,7 +84,7 @@ pub(super) fn cause(path: &Path) -> (&'static str, &'static str) {
     known.map_or(("a copy that somebody or some program made", RUN), |(_, cause, avoid)| (cause, avoid))
 }
 
-const RUN: &str = "read it with `strongroom run` or `cat`, which leave no file";
+const RUN: &str = "read it with `strongroom run ...` or `cat`, which leave no file";
 
 /// Words of a path, the most telling first.
 const CAUSES: [(&[&str], &str, &str); 14] = [
@@ -101,12 +101,12 @@ const CAUSES: [(&[&str], &str, &str); 14] = [
     (
         &["huggingface", "hf_home", "hf_datasets", "/datasets/downloads", "transformers_cache"],
         "Hugging Face: `datasets` and `hub` keep a copy of what they load, with keep_in_memory=True as well",
-        "use `strongroom run`, which points HF_HOME and HF_DATASETS_CACHE into memory",
+        "use `strongroom run ...`, which points HF_HOME and HF_DATASETS_CACHE into memory",
     ),
     (
         &["mlflow", "mlruns", "mlartifacts"],
         "MLflow: download_artifacts copies to a temporary folder, and log_artifact keeps a copy",
-        "use `strongroom run`, which points MLFLOW's folders into memory",
+        "use `strongroom run ...`, which points MLFLOW's folders into memory",
     ),
     (&["rclone", "/vfs/"], "rclone: its VFS cache holds what was read as plaintext", "mount with --vfs-cache-mode off"),
     (
@@ -117,9 +117,9 @@ const CAUSES: [(&[&str], &str, &str); 14] = [
     (
         &["torch", "checkpoints/"],
         "PyTorch: torch.hub and checkpoints keep files in its cache",
-        "use `strongroom run`, which points TORCH_HOME into memory",
+        "use `strongroom run ...`, which points TORCH_HOME into memory",
     ),
-    (&["wandb"], "Weights & Biases: artifacts are staged in its cache", "use `strongroom run`"),
+    (&["wandb"], "Weights & Biases: artifacts are staged in its cache", "use `strongroom run ...`"),
     (&["trash"], "the trash: deleting in a file manager moves files there", "empty it, and delete with rm"),
     (&["/downloads"], "a download from a browser", RUN),
     (
@@ -130,12 +130,12 @@ const CAUSES: [(&[&str], &str, &str); 14] = [
     (
         &[".swp", ".swo", "/swap/", "/undo/", "~"],
         "an editor's swap, undo or backup file",
-        "edit it in `strongroom run`, or turn swap files off",
+        "edit it in `strongroom run ...`, or turn swap files off",
     ),
     (
         &["/tmp/", "/var/tmp/", "/dev/shm/", "/temp/"],
         "a temporary file that a program left, as to_csv and downloads do",
-        "use `strongroom run`, which points TMPDIR into memory",
+        "use `strongroom run ...`, which points TMPDIR into memory",
     ),
-    (&["/.cache/"], "a program's cache", "use `strongroom run`, which points XDG_CACHE_HOME into memory"),
+    (&["/.cache/"], "a program's cache", "use `strongroom run ...`, which points XDG_CACHE_HOME into memory"),
 ];

@@ -15,7 +15,7 @@ pub fn for_word(word: &str) -> Option<&'static str> {
         "info" | "inspect" | "describe" | "stat" | "metadata" => "strongroom show REF",
         "log" | "versions" | "revisions" => "strongroom history REF, or strongroom audit tail",
         "events" | "journal" | "trail" => "strongroom audit tail",
-        "check" | "fsck" | "scrub" | "doctor" => "strongroom verify --all",
+        "check" | "fsck" | "scrub" => "strongroom verify --all",
         "prune" | "clean" | "cleanup" | "collect" => "strongroom gc",
         "delete" | "remove" | "rm" | "del" | "destroy" | "forget" => {
             "strongroom history REF (a version is immutable; `strongroom gc` removes what no version needs)"

@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 target/venv/bin/pip install -q --disable-pip-version-check -r spec/vectors/requirements.txt
 target/venv/bin/python spec/vectors/sealed.py vectors
 target/venv/bin/python spec/vectors/manifests_and_keys.py
+target/venv/bin/python spec/vectors/recovery.py
 git diff --stat --exit-code -- vectors
 # ML-DSA signatures are randomised: this file differs on every run and is compared by eye.
 target/venv/bin/python spec/vectors/log.py >vectors/log.json

@@ -10,7 +10,7 @@ mod value;
 
 pub use admin::{
     DoctorArgs, GcArgs, InitArgs, JobsCommand, KeyCommand, PolicyCommand, PrincipalAddArgs, PrincipalCommand,
-    RootKindArg, StatusArgs,
+    RecoverArgs, RecoveryArgs, RootKindArg, StatusArgs, UnlockArgs,
 };
 pub use alias::AliasCommand;
 pub use ask::{WhoCanArgs, WhoDidArgs};
@@ -84,6 +84,9 @@ pub struct Global {
     /// Say what would happen, and do nothing
     #[arg(short = 'n', long, global = true)]
     pub dry_run: bool,
+    /// A root or an anchor was named for this command, so it opens the vault itself and asks no agent.
+    #[arg(skip)]
+    pub opens_itself: bool,
 }
 
 /// How to print.
@@ -240,6 +243,15 @@ pub enum Command {
     /// Work that waits between commands
     #[command(subcommand)]
     Jobs(JobsCommand),
+    /// Keep the vault open for a while: commands need neither passphrase nor the time to open it
+    Unlock(UnlockArgs),
+    /// Close the vault that `unlock` keeps open
+    Lock,
+    /// Give the vault a new key file or passphrase with its recovery code; those before open nothing any more
+    Recover(RecoverArgs),
+    /// What `unlock` starts
+    #[command(hide = true)]
+    Agent,
     /// Print a completion script for a shell
     Completions {
         /// The shell

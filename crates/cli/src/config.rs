@@ -97,6 +97,11 @@ pub fn state_home() -> Option<PathBuf> {
     home("XDG_STATE_HOME", ".local/state")
 }
 
+/// `$XDG_RUNTIME_DIR`, for what lives no longer than a login.
+pub fn runtime_dir() -> Option<PathBuf> {
+    std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
 fn home(variable: &str, below: &str) -> Option<PathBuf> {
     let set = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
     set.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(below)).filter(|path| path.is_absolute()))

@@ -1,6 +1,7 @@
 //! One function for each command: from arguments to a call of the client, from its answer to output.
 
 mod admin;
+mod agent;
 mod alias;
 mod ask;
 mod audit;
@@ -13,6 +14,8 @@ mod jobs;
 mod lineage;
 mod near;
 mod policy;
+mod recover;
+mod recovery;
 #[cfg(feature = "share")]
 mod share;
 
@@ -37,6 +40,11 @@ pub fn run(cli: Cli, words: &str) -> Result<u8, (Failure, bool)> {
     let Cli { mut global, command } = cli;
     let is_json = |format| matches!(format, Some(Format::Json | Format::Jsonl));
     let early = is_json(global.format);
+    if matches!(command, Command::Agent) {
+        return agent::agent().map_err(|failure| (failure, early));
+    }
+    // Named for this command, by a flag or its variable; the user's configuration only says where things are.
+    global.opens_itself = global.keyfile.is_some() || global.passphrase_file.is_some() || global.anchor.is_some();
     let here = std::env::current_dir().map_err(|e| (Failure::from_io("cannot tell the working folder", &e), early))?;
     let config = Config::load(&here).map_err(|failure| (failure, early))?;
     config.fill(&mut global).map_err(|failure| (failure, early))?;
@@ -73,6 +81,10 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Policy(command) => policy::policy(context, command),
         Command::Audit(command) => audit::audit(context, command),
         Command::Gc(args) => admin::gc(context, &args),
+        Command::Unlock(args) => agent::unlock(context, &args),
+        Command::Recover(args) => recover::recover(context, &args),
+        Command::Lock => agent::lock(context),
+        Command::Agent => agent::agent(),
         Command::Jobs(command) => jobs::jobs(context, &command),
         Command::Completions { shell } => completions(shell),
     }

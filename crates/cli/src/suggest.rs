@@ -6,7 +6,7 @@ pub fn for_word(word: &str) -> Option<&'static str> {
         "push" | "upload" | "add" | "store" | "save" | "import" | "encrypt" | "seal" | "commit" | "publish"
         | "backup" | "write" => "strongroom put SRC WORKSPACE/ARTIFACT",
         "pull" | "download" | "fetch" | "checkout" | "clone" | "restore" | "export" | "decrypt" | "extract"
-        | "unlock" | "unseal" => "strongroom get REF DEST",
+        | "unseal" => "strongroom get REF DEST",
         "cp" | "copy" | "mv" | "move" | "sync" | "rsync" => {
             "strongroom put SRC WORKSPACE/ARTIFACT, or strongroom get REF DEST"
         }
@@ -34,7 +34,10 @@ pub fn for_word(word: &str) -> Option<&'static str> {
         "version" => "strongroom --version",
         "policies" | "rule" | "rules" => "strongroom policy show",
         "revoke" | "suspend" => "strongroom principal add NAME --change --revoke WORKSPACE",
-        "login" | "id" | "me" | "session" => "strongroom whoami",
+        "id" | "me" | "session" => "strongroom whoami",
+        "reset" | "recovery" | "rescue" => "strongroom recover",
+        "login" | "signin" => "strongroom unlock",
+        "logout" | "signout" | "close" => "strongroom lock",
         "help" => "strongroom --help",
         "compare" | "cmp" | "delta" | "changes" => "strongroom diff REF REF",
         "provenance" | "ancestry" | "dag" | "parents" | "graph" => "strongroom lineage show REF",

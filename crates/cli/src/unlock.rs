@@ -1,11 +1,12 @@
 //! Which vault, and what opens it.
 
 use crate::args::{Asserted, Global};
-use crate::config::{config_home, state_home};
+use crate::config::{config_home, runtime_dir, state_home};
 use crate::output::{Failure, on_terminal};
 use api::terms::{Code, Name, VaultId};
 use api::wire::Problem;
 use client::Client;
+use client::agent;
 use client::vault::{self, ClockCheck, Passphrase, Presence, Root, RootKind, Sitting};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -39,15 +40,30 @@ pub fn open_with_any_clock(global: &Global) -> Result<Client, Failure> {
 fn open_checking(global: &Global, clock_check: ClockCheck) -> Result<Client, Failure> {
     let dir = folder(global)?;
     let described = vault::describe(&dir)?;
+    let principal = global.principal.as_deref().map(name).transpose()?;
+    if !global.opens_itself {
+        let presence = global.presence.map(|asserted| match asserted {
+            Asserted::Absent => agent::Presence::None,
+            Asserted::Present => agent::Presence::Now,
+        });
+        let who = agent::Seated { principal: principal.as_ref(), presence };
+        if let Some(client) = agent::seat(&place_of_agent(described.vault), &dir, who)? {
+            return Ok(client);
+        }
+    }
     let root = root(global, &described)?;
     let anchor = anchor(global, described.vault)?;
-    let principal = global.principal.as_deref().map(name).transpose()?;
     let presence = global.presence.map(|asserted| match asserted {
         Asserted::Absent => Presence::None,
         Asserted::Present => Presence::Now,
     });
     let who = Sitting { principal: principal.as_ref(), presence };
     Ok(vault::open_checking(&dir, root, anchor, who, clock_check)?)
+}
+
+/// Where the agent of a vault is found.
+pub fn place_of_agent(vault: VaultId) -> agent::Place {
+    agent::Place::new(runtime_dir().as_deref(), vault)
 }
 
 /// The anchor's place.
@@ -88,7 +104,8 @@ pub enum New {
     No,
 }
 
-fn root(global: &Global, described: &vault::Description) -> Result<Root, Failure> {
+/// What opens the vault, asked for if need be.
+pub fn root(global: &Global, described: &vault::Description) -> Result<Root, Failure> {
     let has = |kind| described.roots.contains(&kind);
     let prefers_passphrase = global.passphrase_file.is_some() && global.keyfile.is_none();
     if has(RootKind::Passphrase) && (prefers_passphrase || !has(RootKind::Keyfile)) {
@@ -129,7 +146,8 @@ fn from_terminal(new: New) -> Result<Passphrase, Failure> {
     if !on_terminal() {
         let why = "there is no terminal to ask for the passphrase";
         let problem = Problem::new(Code::RootRefused, "the vault is locked", why);
-        return Err(problem.with_try("STRONGROOM_PASSPHRASE_FILE=PATH strongroom ...").into());
+        let hint = "strongroom unlock, at a terminal; or STRONGROOM_PASSPHRASE_FILE=PATH strongroom ...";
+        return Err(problem.with_try(hint).into());
     }
     let ask = |prompt: &str| {
         let text =

@@ -253,10 +253,10 @@ impl Client {
     /// # Errors
     /// `conflict` if the folder holds something.
     pub fn audit_export(&self, folder: &Path) -> Result<(), Problem> {
-        let folder = folder
-            .to_str()
-            .map(str::to_owned)
-            .ok_or_else(|| Problem::new(Code::BadRequest, "cannot export the log", "the folder's name is not UTF-8"))?;
+        let bad = |why: String| Problem::new(Code::BadRequest, "cannot export the log", why);
+        // An agent stands in another folder than this process.
+        let folder = std::path::absolute(folder).map_err(|e| bad(e.to_string()))?;
+        let folder = folder.to_str().ok_or_else(|| bad("the folder's name is not UTF-8".to_owned()))?.to_owned();
         ask!(self, Command::AuditExport { folder }, Answer::Done => ())
     }
 }

@@ -4,7 +4,7 @@ use crate::seat::Seat;
 use api::terms::VaultId;
 use api::wire::Problem;
 use depot::Store;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Everything one principal can do with one vault.
@@ -20,6 +20,18 @@ impl Client {
     /// Joins a session, a depot and a folder.
     pub fn new(seat: Seat, store: Arc<dyn Store>, dir: PathBuf) -> Self {
         Self { seat, store, dir }
+    }
+
+    /// With the depot in the vault's folder.
+    ///
+    /// # Errors
+    /// `integrity`, `unavailable` when there is none.
+    pub(crate) fn local(seat: Seat, dir: &Path) -> Result<Self, Problem> {
+        let store = depot::Local::open(&dir.join("depot")).map_err(|e| {
+            let problem = crate::fault::depot("cannot open the depot", &e);
+            problem.with_try("put the folder `depot` back from a copy of the vault")
+        })?;
+        Ok(Self::new(seat, Arc::new(store), dir.to_owned()))
     }
 
     /// The session.

@@ -16,6 +16,10 @@ pub trait Connection: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// The keeper's refusal, or why it could not be reached.
     fn call(&self, command: Command) -> Result<Answer, Problem>;
+    /// How long the vault stays unlocked, if that is an agent's doing.
+    fn unlocked(&self) -> Option<&crate::agent::Unlocked> {
+        None
+    }
     /// Ends the session: what is pending in the log is integrated.
     ///
     /// # Errors

@@ -12,6 +12,7 @@
 //! # Non-guarantees
 //! - Who may read a version can also copy it: leases and policies end future releases, not memories.
 
+pub mod agent;
 pub mod connection;
 pub mod dest;
 pub mod digest;

@@ -15,3 +15,10 @@ pub(crate) fn before(secs: u64) -> std::time::SystemTime {
     let now = std::time::SystemTime::now();
     now.checked_sub(std::time::Duration::from_secs(secs)).unwrap_or(std::time::UNIX_EPOCH)
 }
+
+/// How long ago the machine started, suspension included.
+pub(crate) fn since_boot() -> std::time::Duration {
+    let at = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let secs = u64::try_from(at.tv_sec).unwrap_or(0);
+    std::time::Duration::new(secs, u32::try_from(at.tv_nsec).unwrap_or(0))
+}

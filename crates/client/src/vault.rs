@@ -5,12 +5,14 @@ use crate::connection::embedded::Embedded;
 use crate::seat::{Seat, SessionKey};
 use api::terms::{Code, Mode, Name, VaultId};
 use api::wire::{Problem, VaultInfo};
+use keeper::vault::{RootChoice, RootUnlock};
+use keeper::{Keeper, Session};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
 pub use keeper::Presence;
-pub use keeper::vault::{ClockCheck, Description, RootKind};
+pub use keeper::vault::{ClockCheck, Description, Kept, RecoveryCode, RootKind};
 
 /// A passphrase, overwritten on drop.
 pub type Passphrase = Zeroizing<Vec<u8>>;
@@ -55,6 +57,22 @@ pub enum Root {
     Passphrase(Passphrase),
 }
 
+impl Root {
+    fn made(self) -> RootChoice {
+        match self {
+            Self::Keyfile(path) => RootChoice::Keyfile { path },
+            Self::Passphrase(bytes) => RootChoice::Passphrase { bytes },
+        }
+    }
+
+    pub(crate) fn unlocking(self) -> RootUnlock {
+        match self {
+            Self::Keyfile(path) => RootUnlock::Keyfile(path),
+            Self::Passphrase(bytes) => RootUnlock::Passphrase(bytes),
+        }
+    }
+}
+
 /// How a new vault is made.
 #[derive(Debug)]
 pub struct Init {
@@ -72,6 +90,23 @@ pub struct Init {
     pub owner: Name,
     /// The organisation's table of suites in place of the baseline's.
     pub crypto: Option<String>,
+    /// A second root, behind a code.
+    pub recovery: Option<RecoveryCode>,
+}
+
+/// How a vault is recovered.
+#[derive(Debug)]
+pub struct Recover {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Where the last signed tree head is kept.
+    pub anchor: PathBuf,
+    /// The recovery code, as it was typed.
+    pub code: Passphrase,
+    /// What opens it from now on.
+    pub root: Root,
+    /// And a new code.
+    pub recovery: Option<RecoveryCode>,
 }
 
 /// Makes a vault with a local depot, and has git ignore it.
@@ -86,22 +121,40 @@ pub fn init(options: Init) -> Result<VaultInfo, Problem> {
     }
     let depot = options.dir.join("depot");
     let ignore = options.dir.join(".gitignore");
-    let root = match options.root {
-        Root::Keyfile(path) => keeper::vault::RootChoice::Keyfile { path },
-        Root::Passphrase(bytes) => keeper::vault::RootChoice::Passphrase { bytes },
-    };
     let info = keeper::vault::init(&keeper::vault::InitOptions {
         dir: options.dir,
         vault: options.vault,
         mode: options.mode,
-        root,
+        root: options.root.made(),
         anchor: options.anchor,
         owner: options.owner,
         crypto: options.crypto,
+        recovery: options.recovery,
     })?;
     depot::Local::create(&depot).map_err(|e| crate::fault::depot("cannot make the depot", &e))?;
     std::fs::write(&ignore, "*\n").map_err(|e| crate::fault::io("cannot write", &ignore, &e))?;
     Ok(info)
+}
+
+/// Gives a vault new roots with its recovery code; those that were there open nothing any more, the code neither.
+///
+/// # Errors
+/// `root-refused` for a code that has a slip, is of another vault, or was used; `conflict` if a key file is in the way; as [`open`].
+pub fn recover(options: Recover) -> Result<(), Problem> {
+    for parent in
+        [Some(options.anchor.as_path()), keyfile(&options.root)].into_iter().flatten().filter_map(Path::parent)
+    {
+        private_folder(parent)?;
+    }
+    keeper::vault::recover(&keeper::vault::RecoverOptions {
+        dir: options.dir,
+        anchor: options.anchor,
+        code: options.code,
+        root: options.root.made(),
+        recovery: options.recovery,
+        clock: Arc::new(keeper::system::SystemClock),
+        store: None,
+    })
 }
 
 /// Who sits down, and what they say of themselves. Everything but nothing is for rehearsal vaults.
@@ -133,25 +186,21 @@ pub fn open_checking(
     who: Sitting<'_>,
     clock_check: ClockCheck,
 ) -> Result<Client, Problem> {
-    let root = match root {
-        Root::Keyfile(path) => keeper::vault::RootUnlock::Keyfile(path),
-        Root::Passphrase(bytes) => keeper::vault::RootUnlock::Passphrase(bytes),
-    };
-    let options = keeper::vault::OpenOptions::new(dir.to_owned(), root, anchor);
-    let keeper = keeper::Keeper::open(&keeper::vault::OpenOptions { clock_check, ..options })?;
+    let options = keeper::vault::OpenOptions::new(dir.to_owned(), root.unlocking(), anchor);
+    let keeper = Keeper::open(&keeper::vault::OpenOptions { clock_check, ..options })?;
+    let key = SessionKey::generate()?;
+    let session = sat_down(&keeper, who, key.public())?;
+    Client::local(Seat::new(Box::new(Embedded::new(keeper, session)), key)?, dir)
+}
+
+/// A session with an opened vault.
+pub(crate) fn sat_down(keeper: &Keeper, who: Sitting<'_>, public_key: [u8; 32]) -> Result<Session, Problem> {
     if who.presence.is_some() && keeper.info().mode != Mode::Rehearsal {
         let why =
             format!("a {} vault takes nothing on somebody's word; only a rehearsal vault does", keeper.info().mode);
         return Err(Problem::new(Code::BadRequest, "cannot assert presence", why));
     }
-    let key = SessionKey::generate()?;
-    let session = keeper.session(who.principal, key.public())?.with_presence(who.presence.unwrap_or_default());
-    let seat = Seat::new(Box::new(Embedded::new(keeper, session)), key)?;
-    let store = depot::Local::open(&dir.join("depot")).map_err(|e| {
-        let problem = crate::fault::depot("cannot open the depot", &e);
-        problem.with_try("put the folder `depot` back from a copy of the vault")
-    })?;
-    Ok(Client::new(seat, Arc::new(store), dir.to_owned()))
+    Ok(keeper.session(who.principal, public_key)?.with_presence(who.presence.unwrap_or_default()))
 }
 
 fn keyfile(root: &Root) -> Option<&Path> {

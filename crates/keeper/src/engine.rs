@@ -20,6 +20,8 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 /// One opened vault.
 pub(crate) struct Engine {
     pub(crate) vault: VaultId,
+    /// Its folder.
+    pub(crate) dir: std::path::PathBuf,
     pub(crate) mode: Mode,
     pub(crate) owner: PrincipalId,
     pub(crate) info: VaultInfo,

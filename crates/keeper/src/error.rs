@@ -34,6 +34,8 @@ pub(crate) enum Error {
     DatabaseLost(PathBuf),
     #[error("the root does not open: {0}")]
     RootRefused(&'static str),
+    #[error("the recovery code is refused: {0}")]
+    RecoveryRefused(String),
     #[error("`{}` exists already", .0.display())]
     FileExists(PathBuf),
     #[error("{what} `{}`: {why}", .path.display())]
@@ -121,6 +123,8 @@ impl From<Error> for Problem {
                 .with_try("put keeper.db and log back from a copy of the vault"),
             Error::RootRefused(_) => Self::new(Code::RootRefused, "the vault stays locked", why)
                 .with_try("check the passphrase, or the key file with --keyfile"),
+            Error::RecoveryRefused(_) => Self::new(Code::RootRefused, "the vault stays locked", why)
+                .with_try("compare the code with what was written down, and name its vault with --vault"),
             Error::FileExists(_) => Self::new(Code::Conflict, "a file is in the way", why)
                 .with_try("choose another path; nothing is overwritten"),
             Error::Io { why: kind, .. } => of_io(kind, why),

@@ -185,7 +185,7 @@ pub(crate) fn query(
         mfa: session.presence.facts(),
         reason_given: circumstances.reason_given,
         confirmed: circumstances.confirmed,
-        roots: engine.domains.roots().map(|root| root.kind().term()).collect(),
+        roots: engine.domains.wrappers().map(|root| root.term()).collect(),
         ..Context::new(circumstances.now, engine.mode)
     };
     Query { vault: engine.vault, principal: actor.facts(), action, resource, context, salt: circumstances.salt }

@@ -3,7 +3,7 @@
 //! Each answers what it read as the keeper writes it, or nothing if it refuses the bytes.
 
 use crate::ledger;
-use crate::roots::{self, KeyfileRoot, RootProvider};
+use crate::roots::{self, KeyfileRoot, Wrapper};
 use crate::rows::{self, reread};
 use crate::vault::file::{MAX_ROOTS, VaultFile};
 use crate::vault::open;

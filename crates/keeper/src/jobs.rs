@@ -8,6 +8,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::journal::By;
 use crate::keys::rotate;
+use crate::recover;
 use crate::rows::{Draft, Principal};
 use crate::session::Session;
 use crate::write::give_up;
@@ -57,7 +58,7 @@ enum Run {
 }
 
 /// Every job, in the order in which they run: what the others write is integrated last.
-static JOBS: [Job; 6] = [
+static JOBS: [Job; 7] = [
     Job {
         name: "denials",
         about: "log the count of refusals that came in a burst",
@@ -69,6 +70,12 @@ static JOBS: [Job; 6] = [
         about: "go on with a rotation of keys that did not finish",
         when: When::Waiting(|engine, now| Ok(rotate::is_unfinished(engine)?.then_some(now))),
         run: Run::Keeper(rotate::go_on),
+    },
+    Job {
+        name: "roots",
+        about: "remove what a root could open that a recovery retired",
+        when: When::Waiting(recover::retired),
+        run: Run::Keeper(recover::retire),
     },
     Job {
         name: "drafts",

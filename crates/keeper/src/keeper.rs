@@ -8,7 +8,7 @@ use crate::session::{Presence, Session};
 use crate::vault::{OpenOptions, open};
 use crate::{
     alias, audit, clock, collect, decision, explain, facts, jobs, laws, lineage, people, prints, release, replay, run,
-    show, status, suites, who, whoami, write,
+    show, status, suites, unlocking, who, whoami, write,
 };
 use api::terms::{AuthMethod, Mode, Name, PrincipalId, SessionId};
 use api::wire::{Answer, Command, JobList, JobsRan, Problem, VaultInfo};
@@ -175,6 +175,27 @@ impl Keeper {
                 Answer::Objects { items, next }
             }
         })
+    }
+
+    /// Whether nothing may be written, because the vault is behind its anchor or its log does not hold.
+    pub fn is_read_only(&self) -> bool {
+        self.engine.read_only.get().is_some()
+    }
+
+    /// Says in the log that this keeper stays open until then, between commands.
+    ///
+    /// # Errors
+    /// When it cannot be written; then it must not stay open.
+    pub fn unlocked_until(&self, until: api::terms::Timestamp) -> std::result::Result<(), Problem> {
+        Ok(unlocking::begun(&self.engine, until)?)
+    }
+
+    /// Says in the log that it does not any more, and why.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn locked(&self, why: &str) -> std::result::Result<(), Problem> {
+        Ok(unlocking::ended(&self.engine, why)?)
     }
 
     /// Integrates what the log has pending, as at the end of every command.

@@ -17,6 +17,7 @@ pub mod datastore;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 pub mod ledger;
+pub mod resident;
 pub mod system;
 pub mod vault;
 
@@ -45,6 +46,7 @@ mod laws;
 mod lineage;
 mod people;
 mod prints;
+mod recover;
 mod release;
 mod replay;
 mod roots;
@@ -55,6 +57,7 @@ mod session;
 mod show;
 mod status;
 mod suites;
+mod unlocking;
 mod who;
 mod whoami;
 mod write;

@@ -165,6 +165,7 @@ mod tests {
             anchor: at("anchor"),
             owner,
             crypto: None,
+            recovery: None,
         })
         .unwrap();
         let options = OpenOptions::new(at("vault"), RootUnlock::Keyfile(at("key")), at("anchor"));

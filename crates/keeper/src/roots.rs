@@ -4,12 +4,15 @@
 
 mod keyfile;
 mod passphrase;
+pub(crate) mod recovery;
 
 pub(crate) use keyfile::{KeyfileRoot, make_private_folder};
 pub(crate) use passphrase::PassphraseRoot;
+pub(crate) use recovery::{RecoveryRoot, RecoveryWrapper};
 
 use crate::error::{Error, Result};
 use crate::keys::sealed;
+use crate::resident;
 use crate::vault::RootKind;
 use api::terms::{KeyId, Suite, VaultId};
 use seal::secret::{DomainKey, FieldKey, MacKey, RootKey, SigningSeed};
@@ -50,14 +53,20 @@ impl Secret {
     }
 }
 
-/// A root of one vault, unlocked.
-pub(crate) trait RootProvider: Send + Sync + std::fmt::Debug {
+/// The half of a root that wraps, which needs not be unlocked.
+pub(crate) trait Wrapper: Send + Sync + std::fmt::Debug {
     /// Its id; wraps name it.
     fn id(&self) -> KeyId;
-    /// Its kind.
-    fn kind(&self) -> RootKind;
+    /// Its kind, as policy names it.
+    fn term(&self) -> api::terms::RootKind;
     /// Wraps a secret for one place.
     fn wrap(&self, context: &WrapContext, secret: &Secret) -> Result<Vec<u8>>;
+}
+
+/// A root of one vault, unlocked.
+pub(crate) trait RootProvider: Wrapper {
+    /// Its kind.
+    fn kind(&self) -> RootKind;
     /// Opens what it wrapped for that place.
     fn unwrap(&self, context: &WrapContext, wrapped: &[u8]) -> Result<Secret>;
     /// A tag over public bytes that only this root can make.
@@ -71,6 +80,11 @@ struct Software {
 }
 
 impl Software {
+    fn new(id: KeyId, key: RootKey) -> Self {
+        resident::keep(key.expose_bytes());
+        Self { id, key }
+    }
+
     fn wrap(&self, context: &WrapContext, secret: &Secret) -> Result<Vec<u8>> {
         let wrapped = match secret {
             Secret::Domain(key) => wrap::wrap(&self.key, context, key),
@@ -91,7 +105,9 @@ impl Software {
             }
             Kind::Version => Err(wrap::Error::Kind),
         };
-        opened.map_err(|_| Error::Wrap { key: hex::encode(context.key_id) })
+        let opened = opened.map_err(|_| Error::Wrap { key: hex::encode(context.key_id) })?;
+        resident::keep(opened.expose_bytes());
+        Ok(opened)
     }
 
     fn tag(&self, message: &[u8]) -> [u8; 32] {

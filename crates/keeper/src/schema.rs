@@ -51,7 +51,7 @@ pub(crate) const ENGINE: Migration = Migration {
         "CREATE INDEX wrap_wrapped ON wrap (wrapped)",
         "CREATE INDEX wrap_under ON wrap (under)",
         "CREATE INDEX wrap_version ON wrap (version)",
-        state!("root", ""),
+        state!("root", "state TEXT NOT NULL, "),
         state!("policy_source", "name TEXT NOT NULL UNIQUE, "),
         state!("policy_set", ""),
         state!("setting", "name TEXT NOT NULL UNIQUE, "),

@@ -4,7 +4,7 @@ use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::jobs;
-use crate::rows::{KeyState, PolicySet, Purpose, Root};
+use crate::rows::{KeyState, PolicySet, Purpose, Root, RootState};
 use crate::session::Session;
 use crate::write::objects::millis;
 use api::wire::{RootItem, Status};
@@ -20,7 +20,7 @@ pub(crate) fn status(engine: &Engine, session: &Session) -> Result<Status> {
     let jobs_overdue: Vec<String> = overdue.collect();
     engine.store.read(|tx| {
         let guard = &engine.keys.guard;
-        let roots: Vec<Root> = guard.select(tx, "ORDER BY id", &[])?;
+        let roots: Vec<Root> = guard.select(tx, "WHERE state = $1 ORDER BY id", &[RootState::Active.word().into()])?;
         let rules: PolicySet = guard.expect(tx, &PolicySet::row_id())?;
         let overdue = "SELECT CAST(COUNT(*) AS BIGINT) FROM crypto_key WHERE purpose = $1 AND state = $2 AND due < $3";
         let values = [Purpose::Domain.word().into(), KeyState::Active.word().into(), millis(now).into()];

@@ -8,6 +8,7 @@ use crate::datastore::Datastore;
 use crate::system::{Clock, SystemClock};
 use api::terms::{Mode, Name, VaultId};
 use api::wire::{Problem, VaultInfo};
+use seal::recovery::Code;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -32,6 +33,58 @@ pub struct InitOptions {
     pub owner: Name,
     /// The organisation's table of suites in place of `baseline/crypto.toml`.
     pub crypto: Option<String>,
+    /// A second root, behind a code.
+    pub recovery: Option<RecoveryCode>,
+}
+
+/// A recovery code before anybody has seen it.
+#[derive(Debug)]
+pub struct RecoveryCode {
+    pub(crate) code: Code,
+    pub(crate) kept: Kept,
+}
+
+/// Where a recovery code goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// It is shown to somebody, who writes it down.
+    Paper,
+    /// It is written to a file: to the policies, a key file.
+    File,
+}
+
+impl RecoveryCode {
+    /// Draws one.
+    ///
+    /// # Errors
+    /// When the operating system gives no randomness.
+    pub fn draw(kept: Kept) -> Result<Self, Problem> {
+        Ok(Self { code: Code::generate().map_err(|_| crate::error::Error::Random)?, kept })
+    }
+
+    /// The code, to be shown once.
+    pub fn expose_text(&self) -> Zeroizing<String> {
+        self.code.expose_text()
+    }
+}
+
+/// How a vault is recovered.
+#[derive(Debug)]
+pub struct RecoverOptions {
+    /// The folder.
+    pub dir: PathBuf,
+    /// The anchor.
+    pub anchor: PathBuf,
+    /// The recovery code, as it was typed.
+    pub code: Passphrase,
+    /// The root that comes in the place of those that were there.
+    pub root: RootChoice,
+    /// And a new code, in the place of the one that is used now.
+    pub recovery: Option<RecoveryCode>,
+    /// Time; tests put their own in.
+    pub clock: Arc<dyn Clock>,
+    /// The database, if it is not the one in the folder.
+    pub store: Option<Datastore>,
 }
 
 /// The root of a new vault.
@@ -65,22 +118,17 @@ pub enum RootKind {
     Keyfile,
     /// A passphrase.
     Passphrase,
+    /// A code that `recover` takes; until then it only wraps.
+    Recovery,
 }
 
 impl RootKind {
-    /// As policy names it.
-    pub(crate) const fn term(self) -> api::terms::RootKind {
-        match self {
-            Self::Keyfile => api::terms::RootKind::Keyfile,
-            Self::Passphrase => api::terms::RootKind::Passphrase,
-        }
-    }
-
     /// Its word.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Keyfile => "keyfile",
             Self::Passphrase => "passphrase",
+            Self::Recovery => "recovery",
         }
     }
 }
@@ -114,6 +162,11 @@ pub struct OpenOptions {
 }
 
 impl OpenOptions {
+    /// For a root that was opened already.
+    pub(crate) fn by_recovery(dir: PathBuf, anchor: PathBuf) -> Self {
+        Self::new(dir, RootUnlock::Opened, anchor)
+    }
+
     /// With the operating system's clock.
     pub fn new(dir: PathBuf, root: RootUnlock, anchor: PathBuf) -> Self {
         Self { dir, root, anchor, clock: Arc::new(SystemClock), clock_check: ClockCheck::AtOpening, store: None }
@@ -136,6 +189,9 @@ pub enum RootUnlock {
     Keyfile(PathBuf),
     /// The passphrase.
     Passphrase(Passphrase),
+    /// A recovery root that was opened already, by `recover` alone.
+    #[doc(hidden)]
+    Opened,
 }
 
 impl std::fmt::Debug for RootUnlock {
@@ -143,8 +199,18 @@ impl std::fmt::Debug for RootUnlock {
         match self {
             Self::Keyfile(path) => f.debug_tuple("Keyfile").field(path).finish(),
             Self::Passphrase(_) => f.write_str("Passphrase(..)"),
+            Self::Opened => f.write_str("Opened"),
         }
     }
+}
+
+/// Gives a vault new roots with its recovery code: those that were there open nothing any more, the code neither.
+///
+/// # Errors
+/// `root-refused` for a code with a slip, of another vault, or used already; `conflict` if a key file is in the way; whatever keeps a
+/// vault from being opened.
+pub fn recover(options: &RecoverOptions) -> Result<(), Problem> {
+    Ok(crate::recover::recover(options)?)
 }
 
 /// A fresh vault id.

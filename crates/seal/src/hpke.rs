@@ -6,12 +6,16 @@
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::agreement::{Algorithm, ECDH_P256, PrivateKey, UnparsedPublicKey, X25519, agree};
+use aws_lc_rs::encoding::{AsBigEndian as _, Curve25519SeedBin, EcPrivateKeyBin};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
 use aws_lc_rs::kem::{Ciphertext, DecapsulationKey, EncapsulationKey, ML_KEM_768};
 use zeroize::Zeroizing;
 
 use crate::secret::SharedSecret;
 use crate::{Fault, Suite, hash};
+
+/// Length of a private key, in bytes, in both suites: ML-KEM-768 decapsulation key, then private key of the group.
+pub const PRIVATE_KEY_LEN: usize = ML_KEM_PRIVATE_LEN + GROUP_PRIVATE_LEN;
 
 /// Length of a public key of the suite's KEM, in bytes.
 pub const fn public_key_len(suite: Suite) -> usize {
@@ -58,6 +62,11 @@ impl Hybrid {
 }
 
 const ML_KEM_PUBLIC_LEN: usize = 1_184;
+const ML_KEM_PRIVATE_LEN: usize = 2_400;
+/// Of both groups.
+const GROUP_PRIVATE_LEN: usize = 32;
+/// Where a decapsulation key holds its encapsulation key (FIPS 203, section 7.1).
+const ML_KEM_PUBLIC_AT: usize = 1_152;
 const ML_KEM_CIPHERTEXT_LEN: usize = 1_088;
 const KDF_ID: u16 = 1;
 const AEAD_ID: u16 = 2;
@@ -123,6 +132,36 @@ impl OneTimeKey {
         let ml_kem = DecapsulationKey::new(&ML_KEM_768, ml_kem).map_err(|_| Failed)?;
         let group = PrivateKey::from_private_key(Hybrid::of(suite).group, group).map_err(|_| Failed)?;
         Self::from_parts(suite, ml_kem, group, ml_kem_public)
+    }
+
+    /// Both private keys, for whoever seals them.
+    ///
+    /// # Security
+    /// A recovery key is the one that is kept; it is sealed at once.
+    pub(crate) fn expose_private(&self) -> Result<Zeroizing<Vec<u8>>, Failed> {
+        let ml_kem = self.ml_kem.key_bytes().map_err(|_| Failed)?;
+        let mut out = Zeroizing::new(Vec::with_capacity(PRIVATE_KEY_LEN));
+        out.extend_from_slice(ml_kem.as_ref());
+        match self.suite {
+            Suite::Default => {
+                let group: Curve25519SeedBin<'_> = self.group.as_be_bytes().map_err(|_| Failed)?;
+                out.extend_from_slice(group.as_ref());
+            }
+            Suite::Nist => {
+                let group: EcPrivateKeyBin<'_> = self.group.as_be_bytes().map_err(|_| Failed)?;
+                out.extend_from_slice(group.as_ref());
+            }
+        }
+        if out.len() == PRIVATE_KEY_LEN { Ok(out) } else { Err(Failed) }
+    }
+
+    /// The pair of both private keys.
+    pub(crate) fn from_private(suite: Suite, private: &[u8]) -> Result<Self, Failed> {
+        let (ml_kem, group) = private.split_at_checked(ML_KEM_PRIVATE_LEN).ok_or(Failed)?;
+        let public = ml_kem.get(ML_KEM_PUBLIC_AT..ML_KEM_PUBLIC_AT + ML_KEM_PUBLIC_LEN).ok_or(Failed)?;
+        let key = DecapsulationKey::new(&ML_KEM_768, ml_kem).map_err(|_| Failed)?;
+        let group = PrivateKey::from_private_key(Hybrid::of(suite).group, group).map_err(|_| Failed)?;
+        Self::from_parts(suite, key, group, public)
     }
 
     /// Whose KEM it is for.

@@ -40,6 +40,12 @@ labels! {
     WrapRoot = "wrap/root";
     /// Context of a wrap under a domain key.
     WrapDomain = "wrap/domain";
+    /// HPKE `info` of a key sealed to a recovery key.
+    WrapRecovery = "wrap/recovery";
+    /// Derivation from a recovery code.
+    RecoveryRoot = "root/recovery";
+    /// Context of the private half of a recovery key.
+    RecoveryPrivate = "recovery/private";
     /// Derivation of a root from a passphrase.
     PassphraseRoot = "root/passphrase";
     /// First field of a release request.

@@ -31,6 +31,7 @@ pub mod padme;
 pub mod passphrase;
 pub mod prints;
 pub mod record;
+pub mod recovery;
 pub mod request;
 pub mod secret;
 pub mod segment;

@@ -79,7 +79,7 @@ pub struct WrapContext {
 }
 
 impl WrapContext {
-    fn encode(&self, label: Label) -> Vec<u8> {
+    pub(crate) fn encode(&self, label: Label) -> Vec<u8> {
         Context::new(label, self.suite)
             .field(&self.vault)
             .field(&[self.kind.number()])
@@ -130,6 +130,11 @@ impl WrappingKey<'_> {
             Self::Domain(_) => kind == Kind::Version,
         }
     }
+}
+
+/// Whether roots wrap this type as this kind.
+pub(crate) fn root_admits<S: Wrappable>(kind: Kind) -> bool {
+    kind != Kind::Version && S::admits(kind)
 }
 
 mod sealed {

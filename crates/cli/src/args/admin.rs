@@ -14,18 +14,40 @@ pub struct InitArgs {
     /// What opens it
     #[arg(long, value_enum, default_value = "keyfile")]
     pub root: RootKindArg,
-    /// Make no recovery code
-    #[arg(long, conflicts_with = "recovery_file")]
-    pub no_recovery: bool,
-    /// Where the recovery code goes
-    #[arg(long, value_name = "FILE")]
-    pub recovery_file: Option<PathBuf>,
+    /// What becomes of its recovery code.
+    #[command(flatten)]
+    pub recovery: RecoveryArgs,
     /// Use this table of suites, which says what seals each class, in place of the built-in one
     #[arg(long, value_name = "FILE")]
     pub crypto: Option<PathBuf>,
     /// Name of the first principal [default: the user's name]
     #[arg(long, value_name = "NAME")]
     pub owner: Option<String>,
+}
+
+/// Where a recovery code goes: to the terminal, unless it is said.
+#[derive(Debug, Args)]
+pub struct RecoveryArgs {
+    /// Make no recovery code
+    #[arg(long, conflicts_with = "recovery_file")]
+    pub no_recovery: bool,
+    /// Write the recovery code to this new file instead of the terminal; to the policies it is a key file
+    #[arg(long, value_name = "FILE")]
+    pub recovery_file: Option<PathBuf>,
+}
+
+/// `recover`
+#[derive(Debug, Args)]
+pub struct RecoverArgs {
+    /// Read the code from this file instead of a prompt
+    #[arg(long, value_name = "FILE")]
+    pub code_file: Option<PathBuf>,
+    /// What opens the vault from now on [default: the kind that did]
+    #[arg(long, value_enum)]
+    pub root: Option<RootKindArg>,
+    /// What becomes of the new recovery code.
+    #[command(flatten)]
+    pub recovery: RecoveryArgs,
 }
 
 /// What opens a vault.
@@ -191,6 +213,14 @@ pub struct StatusArgs {
     /// Say that the machine's clock is right, although it is far from what the vault saw last
     #[arg(long)]
     pub accept_clock: bool,
+}
+
+/// `unlock`
+#[derive(Debug, Args)]
+pub struct UnlockArgs {
+    /// For how long, from a minute to seven days; a machine that sleeps does not make it longer
+    #[arg(long = "for", default_value = "8h", value_name = "TIME")]
+    pub length: Duration,
 }
 
 /// `jobs`

@@ -17,7 +17,16 @@ pub fn status(context: &Context, args: &StatusArgs) -> Result<u8, Failure> {
     }
     context.with(|client| {
         let status = client.status()?;
-        context.output.result("status", &status, || {
+        let unlocked = match client.seat().connection().unlocked() {
+            Some(unlocked) => Some(unlocked.clone()),
+            // One that this command did not ask, or cannot: `lock` and `unlock` say more of it.
+            None => client::agent::state(&unlock::place_of_agent(client.vault())).unwrap_or_default(),
+        };
+        let mut shown = serde_json::to_value(&status).map_err(|e| Failure::internal("cannot write JSON", &e))?;
+        if let Some(fields) = shown.as_object_mut() {
+            fields.insert("unlocked".to_owned(), json!(unlocked));
+        }
+        context.output.result("status", &shown, || {
             let roots: Vec<&str> = status.roots.iter().map(|root| root.kind.as_str()).collect();
             let freshness = match status.freshness {
                 Freshness::Proven => "proven by the anchor",
@@ -38,6 +47,12 @@ pub fn status(context: &Context, args: &StatusArgs) -> Result<u8, Failure> {
                 roots.join(", "),
                 status.policy_set,
             );
+            if let Some(unlocked) = &unlocked {
+                out.push_str(&format!(
+                    "unlocked     until {}, since {} by user {} with a {} (process {}): strongroom lock\n",
+                    unlocked.until, unlocked.since, unlocked.uid, unlocked.root, unlocked.pid
+                ));
+            }
             if status.keys_due > 0 {
                 let keys = if status.keys_due == 1 { "key" } else { "keys" };
                 out.push_str(&format!("overdue      {} {keys}: strongroom key rotate\n", status.keys_due));

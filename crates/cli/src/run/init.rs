@@ -1,6 +1,6 @@
 //! `init`.
 
-use super::Context;
+use super::{Context, recovery};
 use crate::args::{InitArgs, RootKindArg};
 use crate::output::{Failure, printable};
 use crate::unlock::{self, New};
@@ -33,7 +33,8 @@ pub fn init(context: &Context, args: &InitArgs) -> Result<u8, Failure> {
         Some(path) => Root::Keyfile(path.clone()),
         None => Root::Passphrase(unlock::passphrase(global, New::Yes)?),
     };
-    let info = vault::init(vault::Init {
+    let recovery = recovery::prepared(&args.recovery, &dir)?;
+    let made = vault::init(vault::Init {
         dir: dir.clone(),
         vault: id,
         mode: args.mode,
@@ -41,15 +42,15 @@ pub fn init(context: &Context, args: &InitArgs) -> Result<u8, Failure> {
         anchor: anchor.clone(),
         owner: owner.clone(),
         crypto,
-    })?;
+        recovery: recovery.code,
+    });
+    let info = recovery.shown.finish(made)?;
     if let Some(fields) = result.as_object_mut() {
         fields.insert("suite".to_owned(), info.suite.word().into());
         fields.insert("release_key".to_owned(), hex::encode(&info.release_key).into());
         fields.insert("log_keys".to_owned(), info.log_keys.clone().into());
         fields.insert("origin".to_owned(), info.origin.clone().into());
-    }
-    if let Some(path) = &args.recovery_file {
-        output.warn(&format!("recovery codes come with a later release; `{}` was not written", path.display()));
+        fields.insert("recovery".to_owned(), recovery.word.into());
     }
     output.result("init", &result, || {
         let opens = match &keyfile {

@@ -105,21 +105,6 @@ fn init_puts_the_key_file_where_it_is_told_and_over_nothing() {
 }
 
 #[test]
-fn init_says_that_it_wrote_no_recovery_code() {
-    let sandbox = Sandbox::new();
-    let made = sandbox.run(["init", "--recovery-file", "codes"]).exits(0);
-    assert!(
-        made.stderr.contains("recovery codes come with a later release; `codes` was not written"),
-        "{}",
-        made.stderr
-    );
-    assert!(!sandbox.at("codes").exists());
-    sandbox.run(["status"]).exits(0);
-    let both = ["init", "--vault", "other", "--no-recovery", "--recovery-file", "codes"];
-    sandbox.run(both).exits(2);
-}
-
-#[test]
 fn every_act_is_in_the_log_and_can_be_proved_and_exported() {
     let sandbox = filled();
     let put = sandbox.run(["--format", "json", "put", "f", "lab/proved"]).exits(0).json();

@@ -1,6 +1,7 @@
 //! The real binary, end to end.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod agent;
 mod aliases;
 mod asked;
 mod attacks;
@@ -21,6 +22,7 @@ mod outputs;
 mod policies;
 mod prompts;
 mod readme;
+mod recovery;
 mod rehearsal;
 mod runs;
 mod sandbox;

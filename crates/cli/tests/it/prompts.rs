@@ -53,6 +53,29 @@ fn shown(ended: &Ended) -> String {
 }
 
 #[test]
+fn a_recovery_code_is_shown_once_at_a_terminal_and_typed_unseen() {
+    let sandbox = Sandbox::new();
+    let made = shown(&at_a_terminal(&sandbox, &[], &["init"]).exits(0));
+    let groups = |text: &str| {
+        let is_code = |line: &&str| line.starts_with("    ") && line.trim().split('-').all(|group| group.len() == 5);
+        text.lines().map(str::trim_end).filter(is_code).map(str::trim).collect::<Vec<_>>().join("-")
+    };
+    let code = groups(&made);
+    assert_eq!(code.split('-').count(), 13, "{made}");
+    let group = code.split('-').next().unwrap();
+    let keys = sandbox.at("config/strongroom");
+    let key = std::fs::read_dir(&keys).unwrap().next().unwrap().unwrap().path();
+    std::fs::rename(key, sandbox.at("lost.key")).unwrap();
+    let typed = format!("!{code}");
+    let recovered = shown(&at_a_terminal(&sandbox, &[("Recovery code: ", &typed)], &["recover"]).exits(0));
+    assert!(!recovered.contains(group), "what is typed is not shown: {recovered}");
+    let next = groups(&recovered);
+    assert!(next.split('-').count() == 13 && next != code, "{recovered}");
+    sandbox.run(["ls"]).exits(0);
+    sandbox.run(["ls", "--keyfile", "lost.key"]).exits(4);
+}
+
+#[test]
 fn a_passphrase_is_asked_for_and_not_shown() {
     const RIGHT: &str = "!correct horse battery";
     let sandbox = Sandbox::new();

@@ -102,6 +102,7 @@ impl Sandbox {
             .env("HOME", self.at("home"))
             .env("XDG_CONFIG_HOME", self.at("config"))
             .env("XDG_STATE_HOME", self.at("state"))
+            .env("XDG_RUNTIME_DIR", self.at("run"))
             .stdin(Stdio::null());
         command
     }

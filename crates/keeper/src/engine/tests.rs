@@ -19,8 +19,16 @@ fn opened(dir: &Path) -> Engine {
     let (vault, key, anchor) = (vault::draw_id().unwrap(), dir.join("key"), dir.join("anchor"));
     let root = RootChoice::Keyfile { path: key.clone() };
     let (dir, owner) = (dir.join("vault"), "olivia".parse().unwrap());
-    let init =
-        InitOptions { dir: dir.clone(), vault, mode: Mode::Solo, root, anchor: anchor.clone(), owner, crypto: None };
+    let init = InitOptions {
+        dir: dir.clone(),
+        vault,
+        mode: Mode::Solo,
+        root,
+        anchor: anchor.clone(),
+        owner,
+        crypto: None,
+        recovery: None,
+    };
     vault::init(&init).unwrap();
     vault::open::open(&OpenOptions::new(dir, RootUnlock::Keyfile(key), anchor)).unwrap()
 }

@@ -3,7 +3,7 @@
 use super::{check_fingerprint, fingerprint};
 use crate::datastore::Transaction;
 use crate::error::{Error, Result};
-use crate::roots::{RootProvider, Secret};
+use crate::roots::{RootProvider, Secret, Wrapper};
 use crate::rows::{Change, Domain, Guard, Key, KeyState, Purpose, Version, Wrap, WrapKind};
 use crate::{epochs, system};
 use api::terms::{ArtifactId, KeyId, Suite, Timestamp, VaultId, VersionId};
@@ -19,7 +19,9 @@ const MAX_OPEN: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Domains {
     vault: VaultId,
-    roots: Vec<Box<dyn RootProvider>>,
+    root: Box<dyn RootProvider>,
+    /// The other roots of the vault, which wrap and are not unlocked.
+    others: Vec<Box<dyn Wrapper>>,
     open: RwLock<HashMap<KeyId, Arc<DomainKey>>>,
 }
 
@@ -49,14 +51,20 @@ impl From<&Version> for Belongs {
 }
 
 impl Domains {
-    /// Over the roots that are unlocked.
-    pub(crate) fn new(vault: VaultId, roots: Vec<Box<dyn RootProvider>>) -> Self {
-        Self { vault, roots, open: RwLock::new(HashMap::new()) }
+    /// Over the root that is unlocked, and the others.
+    pub(crate) fn new(vault: VaultId, root: Box<dyn RootProvider>, others: Vec<Box<dyn Wrapper>>) -> Self {
+        Self { vault, root, others, open: RwLock::new(HashMap::new()) }
     }
 
-    /// The roots that are unlocked.
-    pub(crate) fn roots(&self) -> impl Iterator<Item = &dyn RootProvider> {
-        self.roots.iter().map(AsRef::as_ref)
+    /// The root that is unlocked.
+    pub(crate) fn root(&self) -> &dyn RootProvider {
+        self.root.as_ref()
+    }
+
+    /// Every root of the vault: a key is wrapped under all of them.
+    pub(crate) fn wrappers(&self) -> impl Iterator<Item = &dyn Wrapper> {
+        let root: &dyn Wrapper = self.root.as_ref();
+        std::iter::once(root).chain(self.others.iter().map(AsRef::as_ref))
     }
 
     /// The active key of a domain, if it has one.
@@ -95,8 +103,8 @@ impl Domains {
             due: Some(new.now.plus_millis(u64::from(new.rotation_days) * 86_400_000)),
         };
         let mut changes = vec![guard.insert(tx, &key, ticket)?];
-        for root in &self.roots {
-            let sealed = root.wrap(&self.root_context(new.suite, &new.domain, id, root.id()), &secret)?;
+        for root in self.wrappers() {
+            let sealed = root.wrap(&root_context(new.suite, self.vault, &new.domain, id, root.id()), &secret)?;
             let wrap = Wrap {
                 id: KeyId::from_bytes(system::random()?),
                 kind: WrapKind::Domain,
@@ -126,20 +134,18 @@ impl Domains {
         let refuse = || Error::Wrap { key: id.to_string() };
         let domain = key.domain.ok_or_else(refuse)?;
         let wraps: Vec<Wrap> = guard.select(tx, "WHERE wrapped = $1 ORDER BY id", &[id.as_bytes().into()])?;
-        for root in &self.roots {
-            let Some(wrap) = wraps.iter().find(|wrap| wrap.under == root.id()) else { continue };
-            if wrap.kind != WrapKind::Domain || wrap.domain != Some(domain) || wrap.suite != key.suite {
-                return Err(refuse());
-            }
-            let sealed = hex::decode(&wrap.sealed).map_err(|_| refuse())?;
-            let context = self.root_context(key.suite, &domain, id, root.id());
-            let Secret::Domain(opened) = root.unwrap(&context, &sealed)? else {
-                return Err(refuse());
-            };
-            check_fingerprint(key.suite, self.vault, id, opened.expose_bytes(), &key.fingerprint)?;
-            return Ok(self.remember(id, opened));
+        let root = self.root();
+        let wrap = wraps.iter().find(|wrap| wrap.under == root.id()).ok_or_else(refuse)?;
+        if wrap.kind != WrapKind::Domain || wrap.domain != Some(domain) || wrap.suite != key.suite {
+            return Err(refuse());
         }
-        Err(refuse())
+        let sealed = hex::decode(&wrap.sealed).map_err(|_| refuse())?;
+        let context = root_context(key.suite, self.vault, &domain, id, root.id());
+        let Secret::Domain(opened) = root.unwrap(&context, &sealed)? else {
+            return Err(refuse());
+        };
+        check_fingerprint(key.suite, self.vault, id, opened.expose_bytes(), &key.fingerprint)?;
+        Ok(self.remember(id, opened))
     }
 
     /// An opened domain key, if it is in memory.
@@ -202,15 +208,6 @@ impl Domains {
         Ok(key)
     }
 
-    fn root_context(&self, suite: Suite, domain: &Domain, key: KeyId, root: KeyId) -> WrapContext {
-        WrapContext {
-            workspace: Some(*domain.workspace.as_bytes()),
-            environment: Some(domain.environment.number()),
-            class: Some(domain.class.number()),
-            ..crate::roots::context(suite, self.vault, Kind::Domain, key, root)
-        }
-    }
-
     fn version_context(&self, belongs: &Belongs, under: KeyId, under_version: u32) -> WrapContext {
         WrapContext {
             workspace: Some(*belongs.domain.workspace.as_bytes()),
@@ -221,6 +218,16 @@ impl Domains {
             wrapping_key_version: under_version,
             ..crate::roots::context(belongs.suite, self.vault, Kind::Version, belongs.key, under)
         }
+    }
+}
+
+/// Where a domain key is wrapped under a root.
+pub(crate) fn root_context(suite: Suite, vault: VaultId, domain: &Domain, key: KeyId, root: KeyId) -> WrapContext {
+    WrapContext {
+        workspace: Some(*domain.workspace.as_bytes()),
+        environment: Some(domain.environment.number()),
+        class: Some(domain.class.number()),
+        ..crate::roots::context(suite, vault, Kind::Domain, key, root)
     }
 }
 

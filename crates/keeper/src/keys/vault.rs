@@ -5,7 +5,7 @@ use crate::datastore::Transaction;
 use crate::error::{Error, Result};
 use crate::field::Fields;
 use crate::ledger::EntryMac;
-use crate::roots::{self, RootProvider, Secret};
+use crate::roots::{self, RootProvider, Secret, Wrapper};
 use crate::rows::{Guard, Key, KeyState, Purpose, Wrap, WrapKind};
 use crate::system;
 use api::terms::{KeyId, Suite, Timestamp, VaultId};
@@ -41,7 +41,7 @@ pub(crate) fn draw(
     suite: Suite,
     vault: VaultId,
     purpose: Purpose,
-    roots: &[&dyn RootProvider],
+    roots: &[&dyn Wrapper],
     now: Timestamp,
 ) -> Result<NewKey> {
     let id = KeyId::from_bytes(system::random()?);
@@ -82,12 +82,7 @@ pub(crate) fn draw(
 }
 
 /// Draws all of the vault's own keys.
-pub(crate) fn draw_all(
-    suite: Suite,
-    vault: VaultId,
-    roots: &[&dyn RootProvider],
-    now: Timestamp,
-) -> Result<Vec<NewKey>> {
+pub(crate) fn draw_all(suite: Suite, vault: VaultId, roots: &[&dyn Wrapper], now: Timestamp) -> Result<Vec<NewKey>> {
     PURPOSES.iter().map(|purpose| draw(suite, vault, *purpose, roots, now)).collect()
 }
 

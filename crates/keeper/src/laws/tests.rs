@@ -27,8 +27,16 @@ impl Place {
         let place = Self { dir: tempfile::tempdir().unwrap() };
         let (vault, owner) = (vault::draw_id().unwrap(), name("olivia"));
         let root = RootChoice::Keyfile { path: place.at("key") };
-        let init =
-            InitOptions { dir: place.at("vault"), vault, mode, root, anchor: place.at("anchor"), owner, crypto: None };
+        let init = InitOptions {
+            dir: place.at("vault"),
+            vault,
+            mode,
+            root,
+            anchor: place.at("anchor"),
+            owner,
+            crypto: None,
+            recovery: None,
+        };
         vault::init(&init).unwrap();
         place
     }

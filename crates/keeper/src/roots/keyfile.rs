@@ -2,7 +2,7 @@
 //!
 //! The file is one line: `strongroom-root-v1 <vault id> <root id> <64 hexadecimal digits>`.
 
-use super::{RootProvider, Secret, Software};
+use super::{RootProvider, Secret, Software, Wrapper};
 use crate::error::{Error, Result};
 use crate::vault::RootKind;
 use api::terms::{KeyId, VaultId};
@@ -29,7 +29,7 @@ impl std::fmt::Debug for KeyfileRoot {
 impl KeyfileRoot {
     /// Draws a root and writes it to a new file that only its owner can read.
     pub(crate) fn create(path: &Path, vault: VaultId, id: KeyId) -> Result<Self> {
-        let root = Self(Software { id, key: RootKey::generate().map_err(|_| Error::Random)? });
+        let root = Self(Software::new(id, RootKey::generate().map_err(|_| Error::Random)?));
         if let Some(parent) = path.parent() {
             make_private_folder(parent)?;
         }
@@ -90,7 +90,7 @@ impl KeyfileRoot {
         let id: KeyId = word()?.parse().map_err(|_| refuse())?;
         let digits = word()?;
         let key = RootKey::fill_with(|out| hex::decode_to_slice(digits, out).map_err(|_| refuse()))?;
-        if words.next().is_some() { Err(refuse()) } else { Ok(Self(Software { id, key })) }
+        if words.next().is_some() { Err(refuse()) } else { Ok(Self(Software::new(id, key))) }
     }
 }
 
@@ -102,15 +102,21 @@ pub(crate) fn make_private_folder(path: &Path) -> Result<()> {
     builder.create(path).map_err(|error| Error::io("the folder cannot be made", path, &error))
 }
 
-impl RootProvider for KeyfileRoot {
+impl Wrapper for KeyfileRoot {
     fn id(&self) -> KeyId {
         self.0.id
     }
-    fn kind(&self) -> RootKind {
-        RootKind::Keyfile
+    fn term(&self) -> api::terms::RootKind {
+        api::terms::RootKind::Keyfile
     }
     fn wrap(&self, context: &WrapContext, secret: &Secret) -> Result<Vec<u8>> {
         self.0.wrap(context, secret)
+    }
+}
+
+impl RootProvider for KeyfileRoot {
+    fn kind(&self) -> RootKind {
+        RootKind::Keyfile
     }
     fn unwrap(&self, context: &WrapContext, wrapped: &[u8]) -> Result<Secret> {
         self.0.unwrap(context, wrapped)

@@ -1,6 +1,6 @@
 //! A root derived from a passphrase, by Argon2id or PBKDF2 as its parameters say.
 
-use super::{RootProvider, Secret, Software};
+use super::{RootProvider, Secret, Software, Wrapper};
 use crate::error::{Error, Result};
 use crate::vault::RootKind;
 use api::terms::{KeyId, VaultId};
@@ -25,19 +25,25 @@ impl PassphraseRoot {
             passphrase::Error::Entropy(_) => Error::Random,
             passphrase::Error::Derivation(_) => Error::Internal("the passphrase could not be stretched"),
         })?;
-        Ok(Self(Software { id, key }))
+        Ok(Self(Software::new(id, key)))
+    }
+}
+
+impl Wrapper for PassphraseRoot {
+    fn id(&self) -> KeyId {
+        self.0.id
+    }
+    fn term(&self) -> api::terms::RootKind {
+        api::terms::RootKind::Passphrase
+    }
+    fn wrap(&self, context: &WrapContext, secret: &Secret) -> Result<Vec<u8>> {
+        self.0.wrap(context, secret)
     }
 }
 
 impl RootProvider for PassphraseRoot {
-    fn id(&self) -> KeyId {
-        self.0.id
-    }
     fn kind(&self) -> RootKind {
         RootKind::Passphrase
-    }
-    fn wrap(&self, context: &WrapContext, secret: &Secret) -> Result<Vec<u8>> {
-        self.0.wrap(context, secret)
     }
     fn unwrap(&self, context: &WrapContext, wrapped: &[u8]) -> Result<Secret> {
         self.0.unwrap(context, wrapped)

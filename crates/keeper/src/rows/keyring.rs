@@ -151,6 +151,29 @@ impl Table for Wrap {
     }
 }
 
+/// Whether a root counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RootState {
+    /// It does not have a wrap of every key yet.
+    Joining,
+    /// Everything is wrapped under it.
+    Active,
+    /// It opens nothing any more; its wraps are being removed.
+    Retired,
+}
+
+impl RootState {
+    /// Its word.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Joining => "joining",
+            Self::Active => "active",
+            Self::Retired => "retired",
+        }
+    }
+}
+
 /// A root that wraps keys of this vault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -158,15 +181,36 @@ pub(crate) struct Root {
     pub(crate) id: KeyId,
     pub(crate) kind: crate::vault::RootKind,
     pub(crate) created: Timestamp,
+    pub(crate) state: RootState,
+    /// Of a recovery root: the public key under which everything is sealed, hexadecimal.
+    pub(crate) public: Option<String>,
+    /// Of a recovery root: its code was written to a file.
+    pub(crate) in_file: bool,
+}
+
+impl Root {
+    /// A new one, which does not count yet.
+    pub(crate) fn joining(id: KeyId, kind: crate::vault::RootKind, created: Timestamp) -> Self {
+        Self { id, kind, created, state: RootState::Joining, public: None, in_file: false }
+    }
+
+    /// As policy names it. A code on paper is what a passphrase is, something that a person has; a code in a file is a key file.
+    pub(crate) fn term(&self) -> api::terms::RootKind {
+        match self.kind {
+            crate::vault::RootKind::Passphrase => api::terms::RootKind::Passphrase,
+            crate::vault::RootKind::Recovery if !self.in_file => api::terms::RootKind::Passphrase,
+            crate::vault::RootKind::Keyfile | crate::vault::RootKind::Recovery => api::terms::RootKind::Keyfile,
+        }
+    }
 }
 
 impl Table for Root {
     const NAME: &'static str = "root";
-    const INDEX: &'static [&'static str] = &[];
+    const INDEX: &'static [&'static str] = &["state"];
     fn id(&self) -> RowId {
         *self.id.as_bytes()
     }
     fn index(&self) -> Vec<Value<'_>> {
-        Vec::new()
+        vec![self.state.word().into()]
     }
 }

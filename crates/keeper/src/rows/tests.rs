@@ -286,8 +286,19 @@ fn wraps() -> impl Strategy<Value = Wrap> {
 }
 
 fn roots() -> impl Strategy<Value = Root> {
-    let kinds = select(&[crate::vault::RootKind::Keyfile, crate::vault::RootKind::Passphrase][..]);
-    (id(KeyId::from_bytes), kinds, times()).prop_map(|(id, kind, created)| Root { id, kind, created })
+    use crate::rows::RootState;
+    use crate::vault::RootKind;
+    let kinds = select(&[RootKind::Keyfile, RootKind::Passphrase, RootKind::Recovery][..]);
+    let states = select(&[RootState::Joining, RootState::Active, RootState::Retired][..]);
+    let rest = (states, prop::option::of(texts()), any::<bool>());
+    (id(KeyId::from_bytes), kinds, times(), rest).prop_map(|(id, kind, created, (state, public, in_file))| Root {
+        id,
+        kind,
+        created,
+        state,
+        public,
+        in_file,
+    })
 }
 
 fn bursts() -> impl Strategy<Value = Burst> {

@@ -64,6 +64,7 @@ impl VaultFile {
         Err(Error::RootRefused(match entry.kind {
             RootKind::Keyfile => "the key file is not this vault's, or vault.json was altered",
             RootKind::Passphrase => "the passphrase is wrong, or vault.json was altered",
+            RootKind::Recovery => "what vault.json says of the recovery code was altered",
         }))
     }
 

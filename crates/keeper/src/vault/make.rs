@@ -1,7 +1,7 @@
 //! Making a vault: folders, root, keys, owner, policy, and the log's first entry.
 
 use super::file::VaultFile;
-use super::{InitOptions, RootChoice, open};
+use super::{InitOptions, Kept, RecoveryCode, RootChoice, RootKind, open};
 use crate::cache::Facts;
 use crate::clock::Watch;
 use crate::datastore::probe::probe;
@@ -14,8 +14,8 @@ use crate::journal::{By, Event};
 use crate::kept;
 use crate::keys::{Domains, VaultKeys, vault as vault_keys};
 use crate::release::Queue;
-use crate::roots::{KeyfileRoot, PassphraseRoot, RootProvider};
-use crate::rows::{Change, Grant, PolicySet, Principal, Root, Setting, Table};
+use crate::roots::{KeyfileRoot, PassphraseRoot, RecoveryRoot, RootProvider, Wrapper};
+use crate::rows::{Change, Grant, PolicySet, Principal, Root, RootState, Setting, Table};
 use crate::session::Nonces;
 use crate::suites::{self, Suites};
 use crate::system::{self, SystemClock};
@@ -37,9 +37,18 @@ pub(crate) fn init(options: &InitOptions, store: Option<Datastore>) -> Result<Va
     let crypto = suites::checked(options.crypto.as_deref().unwrap_or_default())?;
     make_folders(&options.dir)?;
     let now = system::now();
-    let mut file = VaultFile::new(options.vault, options.mode, crypto.vault());
-    let root = make_root(options, &crypto, &mut file)?;
-    let drawn = vault_keys::draw_all(file.suite, options.vault, &[root.as_ref()], now)?;
+    let suite = crypto.vault();
+    let mut file = VaultFile::new(options.vault, options.mode, suite);
+    let root = make_root(&options.root, &crypto, &mut file)?;
+    let mut roots = vec![Root { state: RootState::Active, ..Root::joining(root.id(), root.kind(), now) }];
+    let mut others: Vec<Box<dyn Wrapper>> = Vec::new();
+    if let Some(recovery) = &options.recovery {
+        let (row, root) = make_recovery(recovery, &mut file, now)?;
+        roots.push(row);
+        others.push(Box::new(root));
+    }
+    let domains = Domains::new(options.vault, root, others);
+    let drawn = vault_keys::draw_all(suite, options.vault, &domains.wrappers().collect::<Vec<_>>(), now)?;
     let (mut rows, mut secrets) = (Vec::new(), Vec::new());
     for new in drawn {
         secrets.push((new.key.clone(), new.secret));
@@ -56,11 +65,12 @@ pub(crate) fn init(options: &InitOptions, store: Option<Datastore>) -> Result<Va
     let owner = PrincipalId::from_bytes(system::random()?);
     let engine = Engine {
         vault: options.vault,
+        dir: options.dir.clone(),
         mode: options.mode,
         owner,
         info,
         store,
-        domains: Domains::new(options.vault, vec![root]),
+        domains,
         watch,
         nonces: Nonces::default(),
         rules: Rules::new(Arc::clone(&set)),
@@ -72,8 +82,9 @@ pub(crate) fn init(options: &InitOptions, store: Option<Datastore>) -> Result<Va
         read_only: OnceLock::new(),
         keys,
     };
+    let owner = owner_row(&engine, options, now)?;
     let crypto = options.crypto.as_deref().unwrap_or_default();
-    let first = First { owner: &owner_row(&engine, options, now)?, rows: &rows, set: &set, crypto, now };
+    let first = First { owner: &owner, roots: &roots, rows: &rows, set: &set, crypto, now };
     engine.store.write(|tx| first.write(&engine, tx))?;
     engine.integrate()?;
     file.write(&options.dir)?;
@@ -102,21 +113,37 @@ fn make_folders(dir: &Path) -> Result<()> {
     std::fs::write(&ignore, "*\n").map_err(|error| Error::io("the vault cannot be made", &ignore, &error))
 }
 
-fn make_root(options: &InitOptions, crypto: &Crypto, file: &mut VaultFile) -> Result<Box<dyn RootProvider>> {
+/// Makes a root of the suite that the vault's file says, and names it there.
+pub(crate) fn make_root(choice: &RootChoice, crypto: &Crypto, file: &mut VaultFile) -> Result<Box<dyn RootProvider>> {
+    let vault = file.vault;
     let id = KeyId::from_bytes(system::random()?);
-    match &options.root {
+    match choice {
         RootChoice::Keyfile { path } => {
-            let root = KeyfileRoot::create(path, options.vault, id)?;
+            let root = KeyfileRoot::create(path, vault, id)?;
             file.add(&root, None);
             Ok(Box::new(root))
         }
         RootChoice::Passphrase { bytes } => {
-            let params = Params::generate(suites::cost(crypto, crypto.vault())).map_err(|_| Error::Random)?;
-            let root = PassphraseRoot::derive(&params, bytes, options.vault, id)?;
+            let params = Params::generate(suites::cost(crypto, file.suite)).map_err(|_| Error::Random)?;
+            let root = PassphraseRoot::derive(&params, bytes, vault, id)?;
             file.add(&root, Some(params.encode()));
             Ok(Box::new(root))
         }
     }
+}
+
+/// Makes a root behind a recovery code, with its row, and names it in the vault's file.
+pub(crate) fn make_recovery(
+    recovery: &RecoveryCode,
+    file: &mut VaultFile,
+    now: Timestamp,
+) -> Result<(Root, RecoveryRoot)> {
+    let id = KeyId::from_bytes(system::random()?);
+    let in_file = recovery.kept == Kept::File;
+    let row = Root { in_file, state: RootState::Active, ..Root::joining(id, RootKind::Recovery, now) };
+    let root = RecoveryRoot::create(&recovery.code, file.suite, file.vault, id, row.term())?;
+    file.add(&root, Some(root.sealed()));
+    Ok((Root { public: Some(root.public()), ..row }, root))
 }
 
 fn owner_row(engine: &Engine, options: &InitOptions, now: Timestamp) -> Result<Principal> {
@@ -136,6 +163,7 @@ fn owner_row(engine: &Engine, options: &InitOptions, now: Timestamp) -> Result<P
 /// The first transaction.
 struct First<'a> {
     owner: &'a Principal,
+    roots: &'a [Root],
     rows: &'a [(crate::rows::Key, Vec<crate::rows::Wrap>)],
     set: &'a Set,
     crypto: &'a str,
@@ -148,9 +176,8 @@ impl First<'_> {
         engine.watch.mark(tx)?;
         let guard = &engine.keys.guard;
         let mut changes: Vec<Change> = Vec::new();
-        for root in engine.domains.roots() {
-            let row = Root { id: root.id(), kind: root.kind(), created: self.now };
-            changes.push(guard.insert(tx, &row, ticket)?);
+        for row in self.roots {
+            changes.push(guard.insert(tx, row, ticket)?);
         }
         for (key, wraps) in self.rows {
             changes.push(guard.insert(tx, key, ticket)?);

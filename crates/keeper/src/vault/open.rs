@@ -11,15 +11,16 @@ use crate::journal::LOG_NUMBER;
 use crate::keys::{Domains, VaultKeys, sealed};
 use crate::ledger::{self, Ledger};
 use crate::release::Queue;
-use crate::roots::{KeyfileRoot, PassphraseRoot, RootProvider};
-use crate::rows::Setting;
+use crate::roots::{KeyfileRoot, PassphraseRoot, RecoveryRoot, RecoveryWrapper, RootProvider, Wrapper};
+use crate::rows::{Root, RootState, Setting};
 use crate::schema;
 use crate::session::Nonces;
 use crate::suites::{self, Suites};
-use api::terms::{PrincipalId, VaultId};
+use api::terms::{PrincipalId, Suite, VaultId};
 use api::wire::VaultInfo;
 use log::keys::Signers;
 use seal::passphrase::Params;
+use seal::recovery::Code;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
@@ -44,25 +45,31 @@ pub(crate) fn store(dir: &Path, elsewhere: Option<Datastore>) -> Result<Datastor
 pub(crate) fn open(options: &OpenOptions) -> Result<Engine> {
     let file = VaultFile::read(&options.dir)?;
     let root = unlock(&file, &options.root)?;
+    opened(options, &file, root)
+}
+
+/// The same with a root that is unlocked.
+pub(crate) fn opened(options: &OpenOptions, file: &VaultFile, root: Box<dyn RootProvider>) -> Result<Engine> {
     if options.store.is_none() {
         refuse_lost(&options.dir)?;
     }
     let store = store(&options.dir, options.store.clone())?;
-    let loaded = store.read(|tx| Loaded::read(tx, &file, root.as_ref()))?;
+    let loaded = store.read(|tx| Loaded::read(tx, file, root.as_ref()))?;
     let watch = Watch::new(Arc::clone(&options.clock), loaded.keys.guard.clone(), loaded.mark);
     if options.clock_check == ClockCheck::AtOpening {
         watch.now()?;
     }
     let signers = signers(file.vault, &loaded.keys)?;
-    let info = info(&file, &loaded.keys, &signers);
+    let info = info(file, &loaded.keys, &signers);
     let ledger = ledger(&options.dir, &options.anchor, &store, signers, &loaded.keys)?;
     Ok(Engine {
         vault: file.vault,
+        dir: options.dir.clone(),
         mode: file.mode,
         owner: loaded.owner,
         info,
         store,
-        domains: Domains::new(file.vault, vec![root]),
+        domains: Domains::new(file.vault, root, loaded.others),
         watch,
         nonces: Nonces::default(),
         rules: loaded.rules,
@@ -90,6 +97,7 @@ struct Loaded {
     rules: Rules,
     suites: Suites,
     mark: api::terms::Timestamp,
+    others: Vec<Box<dyn Wrapper>>,
 }
 
 impl Loaded {
@@ -105,8 +113,51 @@ impl Loaded {
         let crypto = suites::parsed(&text)?;
         let owner = setting(tx, "owner")?.parse().map_err(|_| Error::Internal("the owner is no id"))?;
         let rules = Rules::new(Arc::new(load_rules(&keys, tx)?));
-        Ok(Self { owner, rules, suites: Suites::new(text, crypto), mark: stored_mark(tx, &keys.guard)?, keys })
+        let others = others(tx, file.suite, &keys, root)?;
+        let suites = Suites::new(text, crypto);
+        Ok(Self { owner, rules, suites, others, mark: stored_mark(tx, &keys.guard)?, keys })
     }
+}
+
+/// The roots beside the one that is unlocked, which must count itself.
+fn others(
+    tx: &mut dyn Transaction,
+    suite: Suite,
+    keys: &VaultKeys,
+    root: &dyn RootProvider,
+) -> Result<Vec<Box<dyn Wrapper>>> {
+    let rows: Vec<Root> = keys.guard.select(tx, "ORDER BY id", &[])?;
+    match rows.iter().find(|row| row.id == root.id()).map(|row| row.state) {
+        Some(RootState::Active) => {}
+        Some(RootState::Joining) => {
+            return Err(Error::RootRefused("a recovery with this root broke off: run strongroom recover again"));
+        }
+        Some(RootState::Retired) | None => return Err(Error::RootRefused("this root was retired by a recovery")),
+    }
+    let mut others: Vec<Box<dyn Wrapper>> = Vec::new();
+    for row in rows.iter().filter(|row| row.state == RootState::Active && row.id != root.id()) {
+        match RecoveryWrapper::of(suite, row)? {
+            Some(wrapper) => others.push(Box::new(wrapper)),
+            // Who recovers makes no keys, and this root is about to be retired.
+            None if root.kind() == RootKind::Recovery => {}
+            None => return Err(Error::Unsupported("the vault has a root that this program cannot wrap under".into())),
+        }
+    }
+    Ok(others)
+}
+
+/// The recovery root that a code opens.
+pub(crate) fn unlock_recovery(file: &VaultFile, code: &Code) -> Result<RecoveryRoot> {
+    let mut refused = Error::RecoveryRefused("this vault was made without one".into());
+    for entry in file.roots.iter().filter(|entry| entry.kind == RootKind::Recovery) {
+        let sealed = entry.params.as_ref().and_then(|params| hex::decode(params).ok()).unwrap_or_default();
+        let root = RecoveryRoot::open(code, file.suite, file.vault, entry.id, &sealed);
+        match root.and_then(|root| file.check(entry, &root).map(|()| root)) {
+            Ok(root) => return Ok(root),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
 }
 
 fn unlock(file: &VaultFile, with: &RootUnlock) -> Result<Box<dyn RootProvider>> {
@@ -135,6 +186,7 @@ fn unlock(file: &VaultFile, with: &RootUnlock) -> Result<Box<dyn RootProvider>> 
                 }
             }
         }
+        RootUnlock::Opened => return Err(Error::Internal("a root that is opened is not unlocked")),
     }
     Err(refused)
 }

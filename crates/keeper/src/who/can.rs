@@ -319,7 +319,7 @@ impl Asked<'_> {
     fn query(&self, actor: &Actor) -> Query {
         let engine = self.engine;
         let context = Context {
-            roots: engine.domains.roots().map(|root| root.kind().term()).collect(),
+            roots: engine.domains.wrappers().map(|root| root.term()).collect(),
             ..Context::new(self.at, engine.mode)
         };
         Query {

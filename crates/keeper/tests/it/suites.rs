@@ -228,6 +228,7 @@ fn a_table_that_is_weak_hostile_or_not_one_is_refused() {
             anchor: world.tmp.path().join("second.anchor"),
             owner: name("olivia"),
             crypto: Some(BASELINE.replacen(from, to, 1)),
+            recovery: None,
         };
         if expected == Code::BadRequest {
             assert_eq!(code(vault::init(&options)), expected, "{to}");

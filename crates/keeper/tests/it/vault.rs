@@ -69,6 +69,7 @@ fn a_second_init_and_an_empty_folder_are_refused() {
         anchor: world.anchor(),
         owner: name("olivia"),
         crypto: None,
+        recovery: None,
     };
     assert_eq!(code(vault::init(&again)), Code::Conflict);
     assert!(!world.tmp.path().join("second.key").exists());

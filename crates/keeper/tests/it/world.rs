@@ -78,8 +78,16 @@ impl World {
         };
         let world = Self { tmp, vault, clock, server };
         let crypto = suites::table(suites::current());
-        let options =
-            InitOptions { dir: world.dir(), vault, mode, root, anchor: world.anchor(), owner: name("olivia"), crypto };
+        let options = InitOptions {
+            dir: world.dir(),
+            vault,
+            mode,
+            root,
+            anchor: world.anchor(),
+            owner: name("olivia"),
+            crypto,
+            recovery: None,
+        };
         let info = match world.store() {
             None => vault::init(&options),
             Some(store) => vault::init_in(&options, store),

@@ -1,0 +1,85 @@
+//! `recover`.
+
+use super::{Context, recovery};
+use crate::args::{RecoverArgs, RootKindArg};
+use crate::output::{Failure, on_terminal, printable};
+use crate::unlock::{self, New};
+use api::terms::Code;
+use api::wire::Problem;
+use client::vault::{self, Passphrase, Root, RootKind};
+use serde_json::json;
+use std::io::Read as _;
+use zeroize::Zeroizing;
+
+/// The longest text that a code is looked for in.
+const MAX_CODE_LEN: u64 = 1_024;
+
+pub fn recover(context: &Context, args: &RecoverArgs) -> Result<u8, Failure> {
+    let (global, output) = (&context.global, &context.output);
+    let dir = unlock::folder(global)?;
+    let described = vault::describe(&dir)?;
+    if !described.roots.contains(&RootKind::Recovery) {
+        let why = "it was made with --no-recovery, so nothing but its key file or passphrase opens it";
+        return Err(Problem::new(Code::RootRefused, "the vault has no recovery code", why)
+            .with_try("look for a copy of the key file, and name it with --keyfile PATH")
+            .into());
+    }
+    let has_passphrase = described.roots.contains(&RootKind::Passphrase);
+    let kind = args.root.unwrap_or(if has_passphrase { RootKindArg::Passphrase } else { RootKindArg::Keyfile });
+    let anchor = unlock::anchor(global, described.vault)?;
+    let keyfile = (kind == RootKindArg::Keyfile).then(|| unlock::keyfile(global, described.vault)).transpose()?;
+    if let Some(path) = keyfile.as_ref().filter(|path| path.exists()) {
+        let problem =
+            Problem::new(Code::Conflict, "a file is in the way", format!("`{}` exists already", path.display()));
+        return Err(problem
+            .with_try("move it away, or name another path with --keyfile; nothing is overwritten")
+            .into());
+    }
+    let word = if keyfile.is_some() { "keyfile" } else { "passphrase" };
+    let mut result = json!({
+        "vault": described.vault, "root": word, "keyfile": keyfile.as_ref().map(|path| path.display().to_string()),
+    });
+    if global.dry_run {
+        output.result("recover", &result, || format!("would give the vault a new root: a {word}\n"))?;
+        return Ok(0);
+    }
+    let code = code(args)?;
+    let root = match &keyfile {
+        Some(path) => Root::Keyfile(path.clone()),
+        None => Root::Passphrase(unlock::passphrase(global, New::Yes)?),
+    };
+    let recovery = recovery::prepared(&args.recovery, &dir)?;
+    let made = vault::recover(vault::Recover { dir, anchor, code, root, recovery: recovery.code });
+    recovery.shown.finish(made)?;
+    // It holds the root that was retired just now, and would end by itself within a second.
+    if let Err(problem) = client::agent::lock(&unlock::place_of_agent(described.vault)) {
+        output.warn(&problem.to_string());
+    }
+    if let Some(fields) = result.as_object_mut() {
+        fields.insert("recovery".to_owned(), recovery.word.into());
+    }
+    output.result("recover", &result, || {
+        let opens = match &keyfile {
+            Some(path) => format!("key file  {}  (keep a copy somewhere safe)", printable(&path.display().to_string())),
+            None => "root      a passphrase".to_owned(),
+        };
+        format!("{opens}\nwhat opened the vault before does not any more, nor does the code that was used\n")
+    })?;
+    Ok(0)
+}
+
+fn code(args: &RecoverArgs) -> Result<Passphrase, Failure> {
+    if let Some(path) = &args.code_file {
+        let what = format!("cannot read `{}`", path.display());
+        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_CODE_LEN as usize + 1));
+        let file = std::fs::File::open(path).map_err(|e| Failure::from_io(&what, &e))?;
+        file.take(MAX_CODE_LEN).read_to_end(&mut bytes).map_err(|e| Failure::from_io(&what, &e))?;
+        return Ok(bytes);
+    }
+    if !on_terminal() {
+        return Err(Failure::usage("no recovery code", "there is no terminal to ask for it; give --code-file FILE"));
+    }
+    let text =
+        rpassword::prompt_password("Recovery code: ").map_err(|e| Failure::from_io("cannot read the code", &e))?;
+    Ok(Zeroizing::new(text.into_bytes()))
+}

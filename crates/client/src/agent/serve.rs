@@ -1,0 +1,467 @@
+//! The agent's end: a vault that is open, connections that ask of it, and a time when it is over.
+
+use super::frame::{Deadline, Failed, receive, send};
+use super::lease::{Clocks, Lease, Over};
+use super::place::{Held, peer};
+use super::wire::{Ask, Folder, Open, Opened, PROTOCOL, Presence, Reply, Unlocked, program};
+use crate::vault::{Sitting, sat_down};
+use api::terms::Code;
+use api::wire::{Answer, Command, Problem};
+use keeper::{Keeper, Session};
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What an agent bears with.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections: usize,
+    /// Until whoever connects says something.
+    pub first: Duration,
+    /// For a frame, once it began.
+    pub frame: Duration,
+    /// Between two signs that a command is being worked on.
+    pub beat: Duration,
+    /// Between two looks at the clocks, where nobody asks for anything.
+    pub tick: Duration,
+    /// For commands that run when the time is over.
+    pub ending: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 64,
+            first: Duration::from_secs(10),
+            frame: Duration::from_secs(30),
+            beat: Duration::from_secs(5),
+            tick: Duration::from_secs(1),
+            ending: Duration::from_secs(10),
+        }
+    }
+}
+
+/// How much of what is due is done between commands, at once.
+const IDLE_WORK: Duration = Duration::from_millis(200);
+/// How many ticks lie between two looks at what is due.
+const TICKS_BETWEEN_JOBS: u32 = 30;
+
+/// What an agent serves.
+#[derive(Debug)]
+pub struct Serving {
+    /// The opened vault.
+    pub keeper: Keeper,
+    /// Its folder.
+    pub dir: PathBuf,
+    /// For how long.
+    pub lease: Lease,
+    /// By these clocks.
+    pub clocks: Arc<dyn Clocks>,
+    /// Which kind of root opened it.
+    pub root: String,
+    /// Set from outside to end it.
+    pub stop: Arc<AtomicBool>,
+    /// What it bears with.
+    pub limits: Limits,
+}
+
+/// Where the vault was when it was opened.
+#[derive(Debug)]
+struct Home {
+    folder: Folder,
+    /// Of `vault.json`: inode, length, time of the last change. Another one names other roots.
+    file: (u64, u64, i64, i64),
+}
+
+impl Home {
+    fn of(dir: &Path) -> std::io::Result<Self> {
+        let file = std::fs::metadata(dir.join("vault.json"))?;
+        let file = (file.ino(), file.len(), file.mtime(), file.mtime_nsec());
+        Ok(Self { folder: Folder::at(dir)?, file })
+    }
+
+    fn is_still(&self, dir: &Path) -> bool {
+        Self::of(dir).is_ok_and(|now| now.folder.is(&self.folder) && now.file == self.file)
+    }
+}
+
+/// What connections share.
+#[derive(Debug)]
+struct Shared {
+    dir: PathBuf,
+    home: Home,
+    clocks: Arc<dyn Clocks>,
+    root: String,
+    limits: Limits,
+    state: Mutex<State>,
+    changed: Condvar,
+    connections: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Gone once it is over.
+    keeper: Option<Arc<Keeper>>,
+    lease: Lease,
+    over: Option<Over>,
+    /// Commands at work.
+    running: usize,
+}
+
+/// Serves until it is over; the keys are overwritten when this returns. `ready` is told once commands can come.
+///
+/// # Errors
+/// When the socket cannot be made, or the vault's folder is gone.
+pub(super) fn serve_in(held: &Held, serving: Serving, ready: impl FnOnce(&Unlocked)) -> Result<(), Problem> {
+    let Serving { keeper, dir, lease, clocks, root, stop, limits } = serving;
+    let home = Home::of(&dir).map_err(|error| crate::fault::io("cannot look at", &dir, &error))?;
+    keeper.unlocked_until(lease.until())?;
+    keeper.settle()?;
+    let listener = held.listen().map_err(|error| crate::fault::io("cannot listen in", &dir, &error))?;
+    let state = State { keeper: Some(Arc::new(keeper)), lease, over: None, running: 0 };
+    let shared = Arc::new(Shared {
+        dir,
+        home,
+        clocks,
+        root,
+        limits,
+        state: Mutex::new(state),
+        changed: Condvar::new(),
+        connections: AtomicUsize::new(0),
+    });
+    ready(&shared.unlocked());
+    let acceptor = Arc::clone(&shared);
+    std::thread::spawn(move || acceptor.accept(&listener));
+    let over = shared.wait(&stop);
+    held.leave();
+    shared.end(over)
+}
+
+/// As the agent's process does, in this one.
+///
+/// # Errors
+/// `conflict` if another agent has the place; whatever [`Place::claim`](super::Place) says.
+pub fn serve(place: &super::Place, serving: Serving, ready: impl FnOnce(&Unlocked)) -> Result<(), Problem> {
+    let held = place.claim()?;
+    let held = held.ok_or_else(|| Problem::new(Code::Conflict, "the vault is unlocked already", "it has an agent"))?;
+    serve_in(&held, serving, ready)
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until it is over, and does between commands what is due.
+    fn wait(&self, stop: &AtomicBool) -> Over {
+        let mut ticks = 0_u32;
+        loop {
+            let state = self.state();
+            let (state, _) = self.changed.wait_timeout(state, self.limits.tick).unwrap_or_else(PoisonError::into_inner);
+            let idle = state.running == 0;
+            let keeper = state.keeper.clone();
+            drop(state);
+            if stop.load(Ordering::Acquire) {
+                self.finish(Over::Signal);
+            }
+            if let Some(over) = self.over() {
+                return over;
+            }
+            ticks += 1;
+            if ticks >= TICKS_BETWEEN_JOBS
+                && idle
+                && let Some(keeper) = keeper
+            {
+                ticks = 0;
+                // What failed is due again, and told by whoever asks for it: `status`, `jobs run`.
+                let _ = keeper.go_on(IDLE_WORK);
+            }
+        }
+    }
+
+    /// Why it is over, if it is now.
+    fn over(&self) -> Option<Over> {
+        let lease = {
+            let state = self.state();
+            if state.over.is_some() {
+                return state.over;
+            }
+            state.lease
+        };
+        let read_only = || self.state().keeper.as_ref().is_some_and(|keeper| keeper.is_read_only());
+        let over = lease.over(self.clocks.now());
+        let over = over.or_else(|| (!self.home.is_still(&self.dir)).then_some(Over::Folder));
+        let over = over.or_else(|| read_only().then_some(Over::ReadOnly))?;
+        self.finish(over);
+        Some(over)
+    }
+
+    /// From here on nothing is answered any more; the first reason stays.
+    fn finish(&self, why: Over) {
+        self.state().over.get_or_insert(why);
+        self.changed.notify_all();
+    }
+
+    /// Lets commands at work come to their end for a while, says in the log that the vault is locked, and overwrites the keys.
+    fn end(&self, over: Over) -> Result<(), Problem> {
+        let ends = Instant::now().checked_add(self.limits.ending);
+        let mut state = self.state();
+        while state.running > 0 {
+            let left = ends.and_then(|ends| ends.checked_duration_since(Instant::now()));
+            let Some(left) = left.filter(|left| !left.is_zero()) else { break };
+            (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+        }
+        let keeper = state.keeper.take();
+        drop(state);
+        let Some(keeper) = keeper.and_then(Arc::into_inner) else {
+            // Something does not come to an end. The process does: what was not acknowledged did not happen.
+            return Err(Problem::new(Code::Busy, "the agent ended at work", "a command did not come to its end"));
+        };
+        if matches!(over, Over::Folder | Over::ReadOnly) {
+            return Ok(());
+        }
+        keeper.locked(over.word())?;
+        keeper.close()
+    }
+
+    fn unlocked(&self) -> Unlocked {
+        let lease = self.state().lease;
+        Unlocked {
+            since: lease.since(),
+            until: lease.until(),
+            pid: std::process::id(),
+            uid: rustix::process::geteuid().as_raw(),
+            root: self.root.clone(),
+            memory_locked: keeper::resident::keys_are_resident(),
+        }
+    }
+
+    fn accept(self: &Arc<Self>, listener: &UnixListener) {
+        while self.state().over.is_none() {
+            let Ok((stream, _)) = listener.accept() else {
+                // Too many open files, perhaps: nothing to do but wait for some to close.
+                std::thread::sleep(self.limits.tick);
+                continue;
+            };
+            let shared = Arc::clone(self);
+            if self.connections.fetch_add(1, Ordering::AcqRel) >= self.limits.connections {
+                let why = format!("it has {} connections already", self.limits.connections);
+                let _ = refuse(&stream, Problem::new(Code::Busy, "the agent is busy", why));
+                self.connections.fetch_sub(1, Ordering::AcqRel);
+                continue;
+            }
+            let started = std::thread::Builder::new().spawn(move || {
+                // Whatever goes wrong is that connection's end, and no one else's.
+                let _ = shared.attend(&stream);
+                shared.connections.fetch_sub(1, Ordering::AcqRel);
+            });
+            if started.is_err() {
+                self.connections.fetch_sub(1, Ordering::AcqRel);
+            }
+        }
+    }
+
+    /// One connection, to its end.
+    fn attend(&self, stream: &UnixStream) -> Result<(), Failed> {
+        if let Err(why) = peer(stream) {
+            return refuse(stream, Problem::new(Code::BadSession, "the agent answers its own user only", why));
+        }
+        let ask = match receive(stream, Some(self.limits.first), self.limits.frame) {
+            Ok(ask) => ask,
+            Err(failed @ (Failed::Malformed | Failed::TooLong)) => return refuse(stream, not_understood(&failed)),
+            Err(other) => return Err(other),
+        };
+        match ask {
+            Ask::Lock => {
+                self.finish(Over::Asked);
+                self.reply(stream, &Reply::Done)
+            }
+            Ask::State => self.reply(stream, &Reply::State(self.unlocked())),
+            Ask::Extend { folder, program, secs } => match self.extend(&folder, &program, secs) {
+                Ok(unlocked) => self.reply(stream, &Reply::State(unlocked)),
+                Err(problem) => refuse(stream, problem),
+            },
+            Ask::Open(open) => match self.open(&open) {
+                Ok((session, opened)) => {
+                    self.reply(stream, &Reply::Opened(Box::new(opened)))?;
+                    let ended = self.attend_session(stream, &session);
+                    // A client that was killed leaves its entries waiting: they go into the tree now.
+                    if let Ok(keeper) = self.keeper() {
+                        let _ = keeper.settle();
+                    }
+                    ended
+                }
+                Err(problem) => refuse(stream, problem),
+            },
+            Ask::Call(_) | Ask::Close => {
+                refuse(stream, Problem::new(Code::BadSession, "nobody sat down", "a session comes first"))
+            }
+        }
+    }
+
+    fn reply(&self, stream: &UnixStream, reply: &Reply) -> Result<(), Failed> {
+        send(stream, reply, Deadline::within(self.limits.frame))
+    }
+
+    /// The vault, unless it is locked; it is not overwritten while this is held.
+    fn keeper(&self) -> Result<Borrowed<'_>, Problem> {
+        self.over();
+        let mut state = self.state();
+        match (&state.keeper, state.over) {
+            (Some(keeper), None) => {
+                let keeper = Arc::clone(keeper);
+                state.running += 1;
+                Ok(Borrowed { keeper, _told: Told(self) })
+            }
+            (_, over) => {
+                let why = over.unwrap_or(Over::Asked).why();
+                Err(Problem::new(Code::RootRefused, "the vault is locked", why).with_try("strongroom unlock"))
+            }
+        }
+    }
+
+    /// Refuses whoever means another vault, or is another program.
+    fn is_meant(&self, folder: &Folder, theirs: &str) -> Result<(), Problem> {
+        let conflict = |why: String| {
+            Problem::new(Code::Conflict, "the agent is not this command's", why).with_try("strongroom lock")
+        };
+        if theirs != program() {
+            return Err(conflict(format!("it is {}, the command {theirs}", program())));
+        }
+        if !folder.is(&self.home.folder) {
+            let (ours, other) = (self.home.folder.path.display(), folder.path.display());
+            return Err(conflict(format!("it has opened `{ours}`, which has the id of `{other}`: one is a copy")));
+        }
+        Ok(())
+    }
+
+    fn open(&self, open: &Open) -> Result<(Session, Opened), Problem> {
+        if open.protocol != PROTOCOL {
+            return self.is_meant(&open.folder, "another version").and(Err(not_understood(&Failed::Malformed)));
+        }
+        self.is_meant(&open.folder, &open.program)?;
+        let keeper = self.keeper()?;
+        let presence = open.presence.map(|presence| match presence {
+            Presence::None => keeper::Presence::None,
+            Presence::Now => keeper::Presence::Now,
+        });
+        let public_key = open.public_key.as_slice().try_into();
+        let public_key =
+            public_key.map_err(|_| Problem::new(Code::BadRequest, "cannot sit down", "the session's key is no key"))?;
+        let session = sat_down(&keeper, Sitting { principal: open.principal.as_ref(), presence }, public_key)?;
+        let (info, unlocked) = (keeper.info().clone(), self.unlocked());
+        let opened = Opened { info, principal: session.principal(), session: session.id(), unlocked };
+        Ok((session, opened))
+    }
+
+    fn extend(&self, folder: &Folder, program: &str, secs: u64) -> Result<Unlocked, Problem> {
+        self.is_meant(folder, program)?;
+        let keeper = self.keeper()?;
+        let bad = || Problem::new(Code::BadRequest, "cannot unlock for so long", "from a minute to seven days");
+        let lease = Lease::new(self.clocks.now(), secs).ok_or_else(bad)?;
+        keeper.unlocked_until(lease.until())?;
+        keeper.settle()?;
+        self.state().lease = lease;
+        Ok(self.unlocked())
+    }
+
+    /// Commands of one session, each answered by a thread beside this one, which tells meanwhile that it is at work.
+    fn attend_session(&self, stream: &UnixStream, session: &Session) -> Result<(), Failed> {
+        std::thread::scope(|scope| {
+            let (commands, work) = sync_channel::<Command>(1);
+            let (done, answers) = sync_channel::<Result<Answer, Problem>>(1);
+            scope.spawn(move || {
+                for command in work {
+                    if done.send(self.call(session, command)).is_err() {
+                        return;
+                    }
+                }
+            });
+            loop {
+                match receive(stream, None, self.limits.frame) {
+                    Ok(Ask::Call(command)) => {
+                        commands.send(*command).map_err(|_| Failed::Gone)?;
+                        let answer = loop {
+                            match answers.recv_timeout(self.limits.beat) {
+                                Ok(answer) => break answer,
+                                Err(RecvTimeoutError::Timeout) => self.reply(stream, &Reply::Working)?,
+                                Err(RecvTimeoutError::Disconnected) => return Err(Failed::Gone),
+                            }
+                        };
+                        self.answer(stream, answer)?;
+                    }
+                    Ok(Ask::Close) => {
+                        return match self.keeper().and_then(|keeper| keeper.settle()) {
+                            Ok(()) => self.reply(stream, &Reply::Done),
+                            Err(problem) => refuse(stream, problem),
+                        };
+                    }
+                    Ok(_) => {
+                        return refuse(stream, Problem::new(Code::BadSession, "a session is open", "one is enough"));
+                    }
+                    Err(failed @ (Failed::Malformed | Failed::TooLong)) => {
+                        return refuse(stream, not_understood(&failed));
+                    }
+                    Err(Failed::Gone) => return Ok(()),
+                    Err(other) => return Err(other),
+                }
+            }
+        })
+    }
+
+    /// Answers a command, unless it is over by now.
+    fn call(&self, session: &Session, command: Command) -> Result<Answer, Problem> {
+        self.keeper()?.call(session, command)
+    }
+
+    fn answer(&self, stream: &UnixStream, answer: Result<Answer, Problem>) -> Result<(), Failed> {
+        let reply = match answer {
+            Ok(answer) => Reply::Answer(Box::new(answer)),
+            Err(problem) => Reply::Refused(Box::new(problem)),
+        };
+        match self.reply(stream, &reply) {
+            Err(Failed::TooLong) => {
+                let problem =
+                    Problem::new(Code::Unsupported, "the answer is too long", "more than 64 MiB in one answer");
+                refuse(stream, problem.with_try("strongroom lock, then the command again"))
+            }
+            sent => sent,
+        }
+    }
+}
+
+/// The vault while something is done with it. Fields are dropped in their order: first the vault is given back, then that is told.
+struct Borrowed<'a> {
+    keeper: Arc<Keeper>,
+    _told: Told<'a>,
+}
+
+struct Told<'a>(&'a Shared);
+
+impl std::ops::Deref for Borrowed<'_> {
+    type Target = Keeper;
+    fn deref(&self) -> &Keeper {
+        &self.keeper
+    }
+}
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        self.0.state().running -= 1;
+        self.0.changed.notify_all();
+    }
+}
+
+fn refuse(stream: &UnixStream, problem: Problem) -> Result<(), Failed> {
+    send(stream, &Reply::Refused(Box::new(problem)), Deadline::within(Duration::from_secs(5)))
+}
+
+fn not_understood(failed: &Failed) -> Problem {
+    Problem::new(Code::Conflict, "the agent did not understand", failed.to_string())
+        .with_try("strongroom lock, then strongroom unlock: it may be of another version")
+}

@@ -1,0 +1,29 @@
+//! That a vault stays open for a while is said in its log.
+
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::jobs::by_system;
+use crate::journal::{By, Event};
+use api::terms::Timestamp;
+use log::entry::{AuthMethod, Kind};
+
+/// Somebody has the vault stay open until then.
+pub(crate) fn begun(engine: &Engine, until: Timestamp) -> Result<()> {
+    let by = By { principal: engine.owner, auth: AuthMethod::Asserted, at: engine.now()? };
+    let root = engine.domains.root();
+    let event = Event::new(Kind::State, "vault.unlock").on("root", root.id());
+    write(engine, &by, event.with("until", until).with("kind", root.kind().word()))
+}
+
+/// It does not any more.
+pub(crate) fn ended(engine: &Engine, why: &str) -> Result<()> {
+    let by = by_system(engine, engine.now()?);
+    write(engine, &by, Event::new(Kind::State, "vault.lock").with("why", why))
+}
+
+fn write(engine: &Engine, by: &By, event: Event) -> Result<()> {
+    engine.store.write(|tx| {
+        let ticket = tx.ticket()?;
+        engine.log(tx, ticket, by, std::slice::from_ref(&event)).map(drop)
+    })
+}

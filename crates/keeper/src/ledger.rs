@@ -133,11 +133,23 @@ impl Ledger {
         let mut sequencer = ledger.sequencer();
         match ledger.reload(&mut sequencer) {
             Ok(()) => {}
-            Err(Error::ReadOnly(why) | Error::Damaged(why)) => sequencer.read_only = Some(why),
+            Err(Error::ReadOnly(why) | Error::Damaged(why)) => {
+                sequencer.read_only = ledger.still(&mut sequencer, why)?
+            }
             Err(error) => return Err(error),
         }
         drop(sequencer);
         Ok(ledger)
+    }
+
+    /// Whether what was found wrong still is while nobody integrates: between head and anchor another process looks like an older copy.
+    fn still(&self, sequencer: &mut Sequencer, why: String) -> Result<Option<String>> {
+        let Ok(_lock) = self.folder.lock() else { return Ok(Some(why)) };
+        match self.reload(sequencer) {
+            Ok(()) => Ok(None),
+            Err(Error::ReadOnly(why) | Error::Damaged(why)) => Ok(Some(why)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Why nothing may be signed, if so.

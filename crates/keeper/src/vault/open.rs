@@ -130,7 +130,7 @@ fn others(
     match rows.iter().find(|row| row.id == root.id()).map(|row| row.state) {
         Some(RootState::Active) => {}
         Some(RootState::Joining) => {
-            return Err(Error::RootRefused("a recovery with this root broke off: run strongroom recover again"));
+            return Err(Error::RootRefused("a recovery with this root broke off: run strongroom recover"));
         }
         Some(RootState::Retired) | None => return Err(Error::RootRefused("this root was retired by a recovery")),
     }

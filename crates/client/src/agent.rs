@@ -41,5 +41,5 @@ pub use serve::{Limits, Serving, serve};
 pub use start::{Handover, run, start};
 pub use wire::{Ask, Folder, Open, Opened, Presence, Reply, Unlocked};
 
-#[cfg(all(test, feature = "embedded"))]
+#[cfg(test)]
 mod tests;

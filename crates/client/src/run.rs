@@ -135,7 +135,8 @@ impl From<RunError> for Problem {
 const GRACE: Duration = Duration::from_secs(10);
 
 impl Client {
-    /// Runs a command over versions in memory and seals what it made.
+    /// Runs a command over versions in memory and seals what it made. For a process of its own: signals are passed on from here, and
+    /// without a namespace every child of this process ends with the command.
     ///
     /// # Errors
     /// `denied`, `confirmation-needed`, `not-found`; `unsupported` where nothing can be kept in memory; what the sealing of an output
@@ -235,7 +236,7 @@ impl Running<'_> {
         // What a run was is looked up while its inputs are opened, and the keeper is asked all the while.
         std::thread::scope(|scope| {
             let provenance = scope.spawn(|| provenance::of(&self.run.command, self.program));
-            let renewing = self.control.renewing(scope, self.client, self.started, &room.link);
+            let renewing = self.control.renewing(scope, self.client, self.started, &room.link)?;
             let done = self.within(&mut room, inputs, total, || {
                 provenance.join().map_err(|_| Problem::new(Code::Internal, "cannot run the command", "a thread died"))
             });
@@ -315,7 +316,8 @@ impl Running<'_> {
         total: u64,
         provenance: impl FnOnce() -> Result<Provenance, Problem>,
     ) -> Result<RunReport, Problem> {
-        self.fill(room, inputs, total)?;
+        // What stopped it says more than that it was stopped.
+        self.fill(room, inputs, total).map_err(|problem| self.control.stopped().unwrap_or(problem))?;
         let provenance = provenance()?;
         let ended = self.command(room)?;
         room.ended();
@@ -349,7 +351,7 @@ impl Running<'_> {
     fn command(&self, room: &room::Room) -> Result<Ended, Problem> {
         let failed = |why: String| Problem::new(Code::Unavailable, "cannot run the command", why);
         let stdin = rustix::stdio::stdin();
-        self.control.started();
+        self.control.start()?;
         room.link.send(&Message::Go, Some(stdin.as_fd())).map_err(|e| failed(e.to_string()))?;
         let ended = loop {
             match room.link.receive().map_err(|e| failed(e.to_string()))? {

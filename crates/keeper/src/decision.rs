@@ -8,9 +8,9 @@ use crate::ledger;
 use crate::replay;
 use crate::session::Session;
 use api::terms::{Action, Code, DecisionId, EntryId, PrincipalId, Timestamp};
-use api::wire::{DecisionTold, FactsTold, NearMiss};
+use api::wire::{DecisionTold, NearMiss};
 use log::entry::Effect;
-use policy::{Answer, Told};
+use policy::Answer;
 
 /// Everybody may ask about their own decisions, as far as they could see what these were about; about others whoever reads the log.
 pub(crate) fn told(engine: &Engine, session: &Session, id: DecisionId) -> Result<DecisionTold> {
@@ -36,7 +36,7 @@ pub(crate) fn told(engine: &Engine, session: &Session, id: DecisionId) -> Result
     })?;
     let decision = entry.decision.ok_or_else(|| damaged("the entry of a decision has none"))?;
     let facts = match &made {
-        Some((_, record)) => record.told().ok().map(facts),
+        Some((_, record)) => record.told().ok(),
         None => None,
     };
     let (reasons, near_misses) = match &made {
@@ -76,28 +76,4 @@ fn recorded(text: &str) -> NearMiss {
     let (policy, rest) = text.split_once(": ").unwrap_or(("", text));
     let (condition, held) = rest.rsplit_once(" (").unwrap_or((rest, ""));
     NearMiss { policy: policy.into(), condition: condition.into(), held: held.trim_end_matches(')').into() }
-}
-
-fn facts(told: Told) -> FactsTold {
-    FactsTold {
-        action: told.action,
-        kind: told.kind,
-        clearance: told.clearance,
-        active: told.active,
-        roles: told.roles.iter().map(ToString::to_string).collect(),
-        envs: told.envs,
-        own: told.own,
-        class: told.artifact.map(|(class, _, _)| class),
-        environment: told.artifact.map(|(_, environment, _)| environment),
-        artifact_kind: told.artifact.map(|(_, _, kind)| kind),
-        solo: told.solo,
-        auth: told.auth,
-        presence_applies: told.presence_applies,
-        presence_millis: told.presence_millis,
-        approved: told.approved,
-        task: told.task,
-        reasoned: told.reasoned,
-        confirmed: told.confirmed,
-        roots: told.roots.iter().map(ToString::to_string).collect(),
-    }
 }

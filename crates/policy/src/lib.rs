@@ -67,7 +67,6 @@ pub use lint::{Finding, Position, Severity, lint};
 pub use role::{Conflict, Held, Role, Scope};
 pub use set::{Changes, LoadError, Pins, Set, Source};
 pub use standing::{Granting, Standing, standing};
-pub use told::Told;
 
 /// The engine that evaluates, with its version; part of every answer, because replay needs the same one. What facts are made of
 /// and how near misses are worded belongs to it: a change of either is another engine.

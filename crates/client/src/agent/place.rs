@@ -4,12 +4,13 @@
 //!
 //! An agent holds the lock beside the socket for as long as it lives: a socket whose lock is free is of an agent that is gone.
 
+use crate::system;
 use api::terms::{Code, VaultId};
 use api::wire::Problem;
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
-use rustix::process::{Pid, Signal, geteuid, kill_process};
+use rustix::process::{Pid, PidfdFlags, Signal, geteuid, getpid, pidfd_open, pidfd_send_signal};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -130,11 +131,16 @@ impl Place {
         }
     }
 
-    /// Whether an agent lives, or is about to.
+    /// Whether an agent lives, or is about to. Whoever only looks is in nobody's way who looks too.
     pub(super) fn is_held(&self) -> bool {
-        let Ok(folder) = private(&self.folder) else { return false };
-        let Ok(lock) = folder.lock_file(self.vault) else { return false };
-        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err()
+        self.left().is_some_and(|lock| rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared).is_err())
+    }
+
+    /// The lock of an agent that lives or lived.
+    fn left(&self) -> Option<OwnedFd> {
+        let folder = private(&self.folder).ok()?;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(&folder.0, format!("{}.lock", self.vault), flags, Mode::empty()).ok()
     }
 
     /// Takes the place for a new agent; none if a living one has it.
@@ -155,8 +161,9 @@ impl Place {
         let lock = folder.lock_file(self.vault).map_err(|error| self.failed("cannot lock the agent's place", error))?;
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
-                let pid = format!("{:<10}", std::process::id());
-                rustix::io::pwrite(&lock, pid.as_bytes(), 0)
+                let own = getpid();
+                let born = system::born(own).unwrap_or_default();
+                rustix::io::pwrite(&lock, format!("{own} {born}\n").as_bytes(), 0)
                     .map_err(|error| self.failed("cannot write the agent's lock", error))?;
                 Ok(Some(Held { folder, _lock: lock, vault: self.vault }))
             }
@@ -170,17 +177,18 @@ impl Place {
     /// # Errors
     /// When that cannot be done.
     pub(super) fn kill(&self) -> Result<(), Problem> {
-        let pid = || {
-            let folder = private(&self.folder).ok()?;
-            let mut digits = [0; 10];
-            let len = rustix::io::pread(folder.lock_file(self.vault).ok()?, &mut digits, 0).ok()?;
-            let pid: i32 = std::str::from_utf8(digits.get(..len)?).ok()?.trim().parse().ok()?;
-            Pid::from_raw(pid)
-        };
-        // The lock is looked at last: who holds it wrote the number.
-        match pid().filter(|_| self.is_held()).map(|pid| kill_process(pid, Signal::KILL)) {
-            None | Some(Ok(()) | Err(Errno::SRCH)) => Ok(()),
-            Some(Err(error)) => Err(self.failed("cannot end the agent", error)),
+        let Some((process, born)) = self.left().and_then(|lock| holder(&lock)) else { return Ok(()) };
+        if process == getpid() {
+            return Err(Problem::new(Code::Conflict, "cannot end the agent", "it is this very process"));
+        }
+        let ended = pidfd_open(process, PidfdFlags::empty()).and_then(|opened| {
+            // Another process may have its number by now, and the lock another holder.
+            let is_it = self.is_held() && system::born(process) == Some(born);
+            if is_it { pidfd_send_signal(opened, Signal::KILL) } else { Ok(()) }
+        });
+        match ended {
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(error) => Err(self.failed("cannot end the agent", error)),
         }
     }
 
@@ -228,6 +236,15 @@ impl Private {
         let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         rustix::fs::openat(&self.0, format!("{vault}.lock"), flags, Mode::RUSR | Mode::WUSR)
     }
+}
+
+/// Which process wrote into a lock, and when that was born.
+fn holder(lock: &OwnedFd) -> Option<(Pid, u64)> {
+    let mut text = [0; 64];
+    let len = rustix::io::pread(lock, &mut text, 0).ok()?;
+    let line = std::str::from_utf8(text.get(..len)?).ok()?.lines().next()?;
+    let (pid, born) = line.split_once(' ')?;
+    Some((Pid::from_raw(pid.parse().ok()?)?, born.parse().ok()?))
 }
 
 fn socket_name(vault: VaultId) -> String {

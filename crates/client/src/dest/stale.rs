@@ -57,7 +57,7 @@ pub(super) fn sweep_after(parent: BorrowedFd<'_>, user: u32, mut meanwhile: impl
 
 /// Whether nobody else can give what is this user's another name here: else a folder of theirs that somebody named like a staging
 /// would be removed for one.
-fn names_are_kept(parent: BorrowedFd<'_>, user: u32) -> bool {
+pub(crate) fn names_are_kept(parent: BorrowedFd<'_>, user: u32) -> bool {
     let Ok(stat) = rustix::fs::fstat(parent) else { return false };
     let mode = Mode::from_raw_mode(stat.st_mode);
     [0, user].contains(&stat.st_uid) && (!mode.intersects(Mode::WGRP | Mode::WOTH) || mode.contains(Mode::SVTX))

@@ -5,7 +5,7 @@ use super::link::{Link, Message};
 use crate::Client;
 use crate::seat::unexpected;
 use crate::watch::Watch;
-use api::terms::{Code, Exit, Timestamp};
+use api::terms::{Code, Exit};
 use api::wire::{Answer, Command, Problem, RunStarted};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::{Handle, Signals};
@@ -80,10 +80,19 @@ impl<'a> Control<'a> {
         self.moved.notify_all();
     }
 
-    /// The command is about to run.
-    pub(super) fn started(&self) {
+    /// The command is about to run: unless it was stopped or interrupted by now. From here on a stop ends it.
+    pub(super) fn start(&self) -> Result<(), Problem> {
+        let mut state = self.state();
+        if let Some(why) = state.stopped.clone() {
+            return Err(why);
+        }
+        if state.interrupted {
+            return Err(Problem::new(Code::Interrupted, "run", "interrupted"));
+        }
+        state.phase = Phase::Running;
+        drop(state);
         self.watch.over();
-        self.enter(Phase::Running);
+        Ok(())
     }
 
     /// The command has ended.
@@ -105,21 +114,26 @@ impl<'a> Control<'a> {
         !state.interrupted && state.stopped.is_none()
     }
 
-    /// Starts the threads that pass signals on and ask the keeper; they end when what is answered is dropped.
+    /// Starts the threads that pass signals on and ask the keeper; they end when what is answered is dropped. Without them nothing is
+    /// run: nobody would stop it.
     pub(super) fn renewing<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
         client: &'scope Client,
         started: &'scope RunStarted,
         link: &Link,
-    ) -> Renewing<'scope, 'a> {
-        let Ok(own) = link.again() else { return Renewing(self) };
+    ) -> Result<Renewing<'scope, 'a>, Problem> {
+        let again = || {
+            let failed =
+                |e: std::io::Error| Problem::new(Code::Unavailable, "cannot watch over the command", e.to_string());
+            link.again().map_err(failed)
+        };
+        let (own, signals) = (again()?, again()?);
         if let Some(incoming) = self.incoming.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            let Ok(link) = link.again() else { return Renewing(self) };
-            scope.spawn(move || self.pass_on(incoming, &link));
+            scope.spawn(move || self.pass_on(incoming, &signals));
         }
         scope.spawn(move || self.ask(client, started, &own));
-        Renewing(self)
+        Ok(Renewing(self))
     }
 
     fn pass_on(&self, mut incoming: Signals, link: &Link) {
@@ -157,7 +171,7 @@ impl<'a> Control<'a> {
                 Err(problem) if passes(&problem) && crate::system::now() < holds_until => continue,
                 Err(problem) => problem,
             };
-            self.stop(problem, link, holds_until);
+            self.stop(problem, link);
             return;
         }
     }
@@ -172,7 +186,7 @@ impl<'a> Control<'a> {
     }
 
     /// Ends the command: it is told, and after a while ended.
-    fn stop(&self, problem: Problem, link: &Link, _held_until: Timestamp) {
+    fn stop(&self, problem: Problem, link: &Link) {
         self.watch.note(&format!("stopping the command: {problem}"));
         let mut state = self.state();
         state.stopped = Some(problem);
@@ -225,5 +239,28 @@ impl Watch for Control<'_> {
     fn interrupted(&self) -> bool {
         let state = self.state();
         state.interrupted || state.stopped.is_some() || self.watch.interrupted()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::Unwatched;
+
+    #[test]
+    fn what_was_stopped_or_interrupted_before_it_started_is_not_started() {
+        let (link, _theirs) = Link::pair().unwrap();
+        let control = Control::new(&Unwatched).unwrap();
+        control.stop(Problem::new(Code::Denied, "no", "not any more"), &link);
+        assert_eq!(control.start().unwrap_err().code, Code::Denied);
+        assert!(Watch::interrupted(&control), "its inputs are not opened to the end either");
+
+        let control = Control::new(&Unwatched).unwrap();
+        control.state().interrupted = true;
+        assert_eq!(control.start().unwrap_err().code, Code::Interrupted);
+
+        let control = Control::new(&Unwatched).unwrap();
+        control.start().unwrap();
+        assert_eq!(control.state().phase, Phase::Running);
     }
 }

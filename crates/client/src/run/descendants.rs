@@ -1,5 +1,6 @@
 //! Everything below this process, where no namespace holds it: what a command started, and what forked away from that.
 
+use crate::system;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, wait};
 
@@ -23,18 +24,10 @@ pub(super) fn end_all() {
 
 /// The processes whose parent this one is.
 fn children() -> Vec<Pid> {
-    let own = getpid().as_raw_nonzero().get();
+    let own = getpid();
     let Ok(listing) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let numbers = listing.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    numbers.filter(|number| parent(*number) == Some(own)).filter_map(Pid::from_raw).collect()
-}
-
-/// The parent of a process. Its name, which may hold anything, is in brackets before it.
-fn parent(process: i32) -> Option<i32> {
-    let stat = std::fs::read(format!("/proc/{process}/stat")).ok()?;
-    let text = String::from_utf8_lossy(&stat);
-    let (_, rest) = text.rsplit_once(')')?;
-    rest.split_whitespace().nth(1)?.parse().ok()
+    let numbers = listing.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers.filter_map(Pid::from_raw).filter(|process| system::parent(*process) == Some(own)).collect()
 }
 
 /// Processes of this user whose environment holds these bytes: what a run that was killed may have left where no namespace held it.

@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// The longest command, in bytes; the keeper refuses longer ones.
 const MAX_COMMAND_LEN: usize = 4096;
@@ -18,6 +19,10 @@ const MAX_PART_LEN: usize = 512;
 /// The most files of the command line that are digested, and the longest of them.
 const MAX_FILES: usize = 8;
 const MAX_FILE_LEN: u64 = 64 << 20;
+
+/// How long git may take, and the most of what it says that is listened to.
+const GIT_PATIENCE: Duration = Duration::from_secs(5);
+const MAX_SAID_LEN: u64 = 1 << 20;
 
 /// Files that say which packages there are, where they lie beside the code.
 const LOCKS: &[&str] = &[
@@ -117,14 +122,33 @@ pub(super) fn shown(command: &[OsString]) -> String {
 fn commit(here: &Path) -> Option<String> {
     let git = |arguments: &[&str]| {
         let mut command = Command::new("git");
-        command.arg("--no-optional-locks").arg("-C").arg(here).args(arguments);
-        let done = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-        done.status.success().then_some(done.stdout)
+        // No program that the repository names watches its files.
+        command.args(["--no-optional-locks", "-c", "core.fsmonitor=false", "-C"]).arg(here).args(arguments);
+        answered(command, GIT_PATIENCE)
     };
     let head = String::from_utf8(git(&["rev-parse", "--verify", "HEAD"])?).ok()?;
     let head = Some(head.trim()).filter(|head| head.len() >= 40 && head.bytes().all(|b| b.is_ascii_hexdigit()))?;
     let changed = git(&["status", "--porcelain", "--untracked-files=no"])?;
     Some(format!("{head}{}", if changed.is_empty() { "" } else { "+" }))
+}
+
+/// What a program says, if it succeeds within this time; else it is ended.
+fn answered(mut command: Command, patience: Duration) -> Option<Vec<u8>> {
+    let mut child = command.stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::piped()).spawn().ok()?;
+    let out = child.stdout.take()?;
+    let (send, receive) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut said = Vec::new();
+        let read = out.take(MAX_SAID_LEN).read_to_end(&mut said);
+        let _ = send.send(read.map(|_| said));
+    });
+    let said = receive.recv_timeout(patience);
+    if said.is_err() {
+        let _ = child.kill();
+    }
+    // It closed its output, was ended, or said more than is listened to, which ends it too.
+    let status = child.wait().ok()?;
+    said.ok()?.ok().filter(|_| status.success())
 }
 
 fn system() -> Option<String> {
@@ -195,6 +219,23 @@ mod tests {
         for missing in ["no-such-program-here", "/etc/passwd", "./none", ""] {
             assert!(program(OsStr::new(missing)).is_err(), "{missing}");
         }
+    }
+
+    #[test]
+    fn a_program_that_does_not_answer_is_ended() {
+        let sh = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            command
+        };
+        assert_eq!(answered(sh("echo yes"), Duration::from_secs(60)).as_deref(), Some(&b"yes\n"[..]));
+        assert_eq!(answered(sh("echo yes; exit 1"), Duration::from_secs(60)), None);
+        assert_eq!(answered(sh("exec tail -f /dev/null"), Duration::from_millis(50)), None);
+        assert_eq!(
+            answered(sh("exec cat /dev/zero"), Duration::from_secs(60)),
+            None,
+            "it says more than anybody wants"
+        );
     }
 
     #[test]

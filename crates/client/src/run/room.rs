@@ -247,11 +247,15 @@ pub(crate) fn sweep(scratch: &Path) {
 fn swept(base: &Path, prefix: &str) {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let Ok(parent) = rustix::fs::open(base, flags, Mode::empty()) else { return };
+    let user = rustix::process::geteuid().as_raw();
+    if !stale::names_are_kept(parent.as_fd(), user) {
+        return;
+    }
     let Ok(listing) = Dir::read_from(&parent) else { return };
     for entry in listing.flatten() {
         let name = entry.file_name().to_bytes();
         let Some(run) = name.strip_prefix(prefix.as_bytes()).filter(|id| id.len() == 32) else { continue };
-        if let Ok(Some(locked)) = stale::dead(parent.as_fd(), name, rustix::process::geteuid().as_raw()) {
+        if let Ok(Some(locked)) = stale::dead(parent.as_fd(), name, user) {
             forget(parent.as_fd(), name, run);
             drop(locked);
         }

@@ -6,6 +6,7 @@ mod alias;
 mod ask;
 mod audit;
 mod jobs;
+mod keeping;
 mod lineage;
 mod policy;
 mod problem;
@@ -25,6 +26,10 @@ pub use audit::{
     Outcome, Receipt, Replayed, StateVerified,
 };
 pub use jobs::{JobBy, JobItem, JobList, JobRan, JobsRan};
+pub use keeping::{
+    HoldItem, HoldLift, HoldMoved, HoldSet, Keeping, KeptVersion, Removal, RemovalItem, Remove, RemovedState, Restore,
+    RetentionItem, RetentionQuery, RetentionReport, RetentionSet,
+};
 pub use lineage::{Direction, Lineage, LineageEdge, LineageKind, LineageNode, LineageQuery};
 pub use policy::{
     CaseFailure, ConditionCovered, DecisionChange, PolicyChanges, PolicyChecked, PolicyCoverage, PolicyCovered,
@@ -110,6 +115,23 @@ pub enum Command {
     },
     /// The moves of an alias, newest first.
     AliasHistory(AliasPast),
+    /// Remove versions.
+    Remove(Remove),
+    /// Restore a version that was removed. Answered as [`Command::Remove`].
+    Restore(Restore),
+    /// Say how long versions are kept. Answered as [`Command::Retention`].
+    RetentionSet(RetentionSet),
+    /// What retention keeps and removes.
+    Retention(RetentionQuery),
+    /// Put versions under a legal hold.
+    HoldSet(HoldSet),
+    /// Lift a legal hold. Answered as [`Command::HoldSet`].
+    HoldLift(HoldLift),
+    /// Legal holds of a workspace or an artifact.
+    Holds {
+        /// `workspace` or `workspace/artifact`.
+        place: String,
+    },
     /// What a version was made from, or what was made from it.
     Lineage(LineageQuery),
     /// Who asks, and with which rights.
@@ -252,6 +274,17 @@ pub enum Answer {
         items: Vec<AliasMove>,
         /// Where to go on.
         next: Option<u64>,
+    },
+    /// To [`Command::Remove`] and [`Command::Restore`].
+    Removal(Box<Removal>),
+    /// To [`Command::Retention`] and [`Command::RetentionSet`].
+    Retention(Box<RetentionReport>),
+    /// To [`Command::HoldSet`] and [`Command::HoldLift`].
+    HoldMoved(Box<HoldMoved>),
+    /// To [`Command::Holds`].
+    Holds {
+        /// By artifact and name.
+        items: Vec<HoldItem>,
     },
     /// To [`Command::Lineage`].
     Lineage(Box<Lineage>),

@@ -5,6 +5,7 @@ mod alias;
 mod ask;
 mod audit;
 mod data;
+mod keeping;
 mod run;
 mod value;
 
@@ -20,6 +21,7 @@ pub use data::ShareArgs;
 pub use data::{
     CatArgs, DiffArgs, GetArgs, HistoryArgs, LineageArgs, LineageCommand, LsArgs, PutArgs, ReasonArgs, VerifyArgs,
 };
+pub use keeping::{HoldCommand, RetentionCommand, RmArgs};
 pub use run::{RoomArg, RunArgs};
 pub use value::{Asserted, ByteRange, Duration, Expected, Percent, Size, Tag};
 
@@ -208,6 +210,20 @@ pub enum Command {
     /// Movable names of versions
     #[command(subcommand)]
     Alias(AliasCommand),
+    /// Remove a version, or all of an artifact: it can be restored for a while
+    Rm(RmArgs),
+    /// Restore a version that was removed
+    Undelete {
+        /// The version, by number
+        #[arg(value_name = "REF")]
+        reference: String,
+    },
+    /// How long versions are kept
+    #[command(subcommand)]
+    Retention(RetentionCommand),
+    /// Legal holds: what is under one is not removed
+    #[command(subcommand)]
+    Hold(HoldCommand),
     /// Check that the depot holds what was put, and that the log is whole
     Verify(VerifyArgs),
     /// Show the state of the vault

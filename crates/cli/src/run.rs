@@ -11,6 +11,7 @@ mod diff;
 mod doctor;
 mod init;
 mod jobs;
+mod keeping;
 mod lineage;
 mod near;
 mod policy;
@@ -69,6 +70,10 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Diff(args) => diff::diff(context, &args),
         Command::Lineage(command) => lineage::lineage(context, &command),
         Command::Alias(command) => alias::alias(context, command),
+        Command::Rm(args) => keeping::remove(context, &args),
+        Command::Undelete { reference } => keeping::restore(context, &reference),
+        Command::Retention(command) => keeping::retention(context, &command),
+        Command::Hold(command) => keeping::hold(context, &command),
         Command::Verify(args) => data::verify(context, &args),
         Command::Status(args) => admin::status(context, &args),
         Command::WhoCan(args) => ask::who_can(context, args),

@@ -17,9 +17,10 @@ pub fn for_word(word: &str) -> Option<&'static str> {
         "events" | "journal" | "trail" => "strongroom audit tail",
         "check" | "fsck" | "scrub" => "strongroom verify --all",
         "prune" | "clean" | "cleanup" | "collect" => "strongroom gc",
-        "delete" | "remove" | "rm" | "del" | "destroy" | "forget" => {
-            "strongroom history REF (a version is immutable; `strongroom gc` removes what no version needs)"
-        }
+        "delete" | "remove" | "del" | "destroy" | "forget" | "unlink" | "shred" | "erase" => "strongroom rm REF",
+        "undo" | "unremove" | "undestroy" | "recycle" => "strongroom undelete REF",
+        "expire" | "lifecycle" | "keep" | "ttl" => "strongroom retention set WORKSPACE/ARTIFACT --keep-last 5",
+        "legal-hold" | "freeze" | "pin" => "strongroom hold set REF NAME --reason TEXT",
         "grant" | "invite" | "chmod" | "allow" => {
             "strongroom principal add NAME --grant WORKSPACE=ROLE --clearance CLASS"
         }

@@ -66,6 +66,13 @@ pub fn place_of_agent(vault: VaultId) -> agent::Place {
     agent::Place::new(runtime_dir().as_deref(), vault)
 }
 
+/// Options with which a command that goes on for this long opens the vault: by itself, where it would not stay unlocked.
+pub fn for_secs(global: &Global, secs: u64) -> Result<Global, Failure> {
+    let described = vault::describe(&folder(global)?)?;
+    let lasts = global.opens_itself || agent::lasts(&place_of_agent(described.vault), secs)?;
+    Ok(Global { opens_itself: global.opens_itself || !lasts, ..global.clone() })
+}
+
 /// The anchor's place.
 pub fn anchor(global: &Global, vault: VaultId) -> Result<PathBuf, Failure> {
     let place = place(global.anchor.as_deref(), state_home(), &format!("strongroom/{vault}.anchor"), "--anchor")?;

@@ -27,7 +27,7 @@ mod start;
 mod wire;
 
 #[cfg(feature = "embedded")]
-pub use connect::{Agent, Locked, Seated, lock, seat, state};
+pub use connect::{Agent, Locked, Seated, lasts, lock, seat, state};
 pub use frame::MAX_FRAME_LEN;
 #[cfg(any(test, feature = "fuzz"))]
 pub use frame::reread;

@@ -38,6 +38,7 @@ mod diff;
 mod fault;
 mod get;
 mod jobs;
+mod keeping;
 mod lineage;
 mod ls;
 mod spool;

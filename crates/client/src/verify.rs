@@ -9,7 +9,7 @@ pub use sample::{Missed, SampleReport, Share};
 
 use crate::watch::{Watch, check};
 use crate::{Client, fault};
-use api::terms::{Action, Name, ObjectId};
+use api::terms::{Action, Code, Name, ObjectId};
 use api::wire::{Command, Explain, Freshness, ListQuery, Problem, VersionItem};
 use depot::sealed::{Scratch, SegmentCheck, VersionObject};
 use depot::{Key, Store};
@@ -202,6 +202,10 @@ impl<'a> Run<'a> {
     fn versions(&mut self, references: &[String]) -> Result<(), Problem> {
         for reference in references {
             let item = self.client.seat().show(reference)?;
+            if item.is_destroyed() {
+                let why = format!("the key of `{}` was destroyed, and what only it opens is not kept", item.reference);
+                return Err(Problem::new(Code::Gone, "the version was removed", why));
+            }
             self.version(&item)?;
         }
         Ok(())
@@ -220,6 +224,10 @@ impl<'a> Run<'a> {
 
     fn version(&mut self, item: &VersionItem) -> Result<(), Problem> {
         check(self.watch, "verify")?;
+        // What only a destroyed version needs may be gone from the depot.
+        if item.is_destroyed() {
+            return Ok(());
+        }
         self.checked.versions += 1;
         // A version object belongs to one version; two references may name it.
         if self.seen.insert(*item.object.as_bytes(), None).is_some() {

@@ -12,6 +12,7 @@ use crate::epochs;
 use crate::error::{Error, Result};
 use crate::facts::{self, Circumstances};
 use crate::journal::{By, Event, Logged};
+use crate::removal;
 use crate::rows::{Alias, Artifact, Change, PolicySet, Table, Version, Workspace};
 use crate::session::Session;
 use crate::show::{self, Seen};
@@ -200,6 +201,9 @@ impl<'a> Call<'a> {
         let named = facts::selected(engine, tx, &artifact, &self.reference.selector)?.ok_or_else(not_found)?;
         for version in left.iter().chain([&named]) {
             together(&artifact, version)?;
+        }
+        if self.act == SET {
+            removal::refuse_version(&named, format!("{}/{}@v{}", workspace.name, artifact.name, named.number))?;
         }
         let comes = (self.act == SET).then_some(named);
         Ok(Site { workspace, artifact, alias, left, comes })

@@ -1,6 +1,7 @@
 //! What can go wrong inside, and how each is told outside.
 
 use crate::datastore;
+use crate::removal::RemovedWords;
 use api::terms::{Class, Code, Suite};
 use api::wire::{Problem, Refusal};
 use std::path::PathBuf;
@@ -57,6 +58,8 @@ pub(crate) enum Error {
     Suite { what: &'static str, suite: Suite },
     #[error("no {class} version of suite `{suite}` is opened here")]
     SuiteShut { class: Class, suite: Suite },
+    #[error("`{reference}` {state}")]
+    Removed { reference: String, state: RemovedWords },
     #[error("the clock went back by {by_secs} s")]
     ClockBack { by_secs: u64 },
     #[error("the clock is {by_days} days ahead of what the vault saw last")]
@@ -141,6 +144,13 @@ impl From<Error> for Problem {
             Error::Suite { what, suite } => Self { suite: Some(suite), ..Self::new(Code::Conflict, what, why) },
             Error::SuiteShut { .. } => {
                 Self::new(Code::Unsupported, "the table of suites", why).with_try("strongroom policy suites")
+            }
+            Error::Removed { reference, state } => {
+                let problem = Self::new(Code::Gone, "the version was removed", why);
+                match state {
+                    RemovedWords::Until { .. } => problem.with_try(format!("strongroom undelete {reference}")),
+                    RemovedWords::Destroyed { .. } => problem,
+                }
             }
             Error::ClockBack { .. } => Self::new(Code::ClockBack, "the clock cannot be trusted", why)
                 .with_try("set the clock; or, if it is right: strongroom status --accept-clock"),

@@ -174,6 +174,9 @@ impl Question<'_> {
                 created: engine.now()?,
                 creator: self.actor.row.id,
                 latest: 0,
+                current: 0,
+                retention: None,
+                holds: std::collections::BTreeMap::new(),
             },
         };
         let path = format!("{}/{}", reference.workspace, reference.artifact);
@@ -195,8 +198,10 @@ impl Question<'_> {
         if !from.is_empty() && *action != Action::Write {
             return Err(self.misplaced("sources apply only to `write`"));
         }
-        if (reason.is_some() || confirm.is_some()) && !of_keys(*action) {
-            return Err(self.misplaced("a reason and a confirmation apply only to `list`, `read` and `export`"));
+        if (reason.is_some() || confirm.is_some()) && !of_keys(*action) && *action != Action::Remove {
+            return Err(
+                self.misplaced("a reason and a confirmation apply only to `list`, `read`, `export` and `remove`")
+            );
         }
         Ok(())
     }
@@ -208,7 +213,17 @@ impl Question<'_> {
 
 /// Actions that are rights on a version, or on one that a `put` would make.
 pub(crate) const fn of_versions(action: Action) -> bool {
-    matches!(action, Action::Read | Action::Export | Action::Write | Action::Alias | Action::Scan)
+    matches!(
+        action,
+        Action::Read
+            | Action::Export
+            | Action::Write
+            | Action::Alias
+            | Action::Scan
+            | Action::Remove
+            | Action::Restore
+            | Action::Hold
+    )
 }
 
 /// Actions that a `put` asks for.

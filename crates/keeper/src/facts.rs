@@ -87,7 +87,7 @@ pub(crate) fn selected(
 ) -> Result<Option<Version>> {
     let guard = &engine.keys.guard;
     let found = match selector {
-        Selector::Latest => return numbered(engine, tx, artifact, artifact.latest),
+        Selector::Latest => return numbered(engine, tx, artifact, artifact.current),
         Selector::Number(number) => return numbered(engine, tx, artifact, *number),
         Selector::Alias(name) => match guard.find::<Alias>(tx, &Alias::id_of(artifact.id, name))? {
             Some(alias) => guard.find(tx, alias.version.as_bytes())?,
@@ -145,7 +145,7 @@ impl Actor {
     }
 }
 
-/// An artifact in the policy's words, as one class in one environment.
+/// An artifact in the policy's words, as one class in one environment; held if it is as a whole.
 pub(crate) fn resource_of(artifact: &Artifact, class: Class, env: Environment) -> Resource {
     Resource::Artifact(policy::Artifact {
         id: artifact.id,
@@ -155,6 +155,7 @@ pub(crate) fn resource_of(artifact: &Artifact, class: Class, env: Environment) -
         kind: artifact.kind,
         owner: Some(artifact.creator),
         quarantined: false,
+        held: artifact.holds.values().any(|hold| hold.version.is_none()),
         residency: Vec::new(),
     })
 }
@@ -162,7 +163,12 @@ pub(crate) fn resource_of(artifact: &Artifact, class: Class, env: Environment) -
 impl Found {
     /// In the policy's words.
     pub(crate) fn resource(&self) -> Resource {
-        resource_of(&self.artifact, self.version.class, self.version.environment)
+        match resource_of(&self.artifact, self.version.class, self.version.environment) {
+            Resource::Artifact(facts) => {
+                Resource::Artifact(policy::Artifact { held: self.artifact.holds(self.version.id), ..facts })
+            }
+            other => other,
+        }
     }
 
     /// `workspace/artifact`.

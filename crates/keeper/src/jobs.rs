@@ -13,6 +13,7 @@ use crate::rows::{Draft, Principal};
 use crate::session::Session;
 use crate::write::give_up;
 use crate::write::objects::millis;
+use crate::{removal, retention};
 use api::terms::{Action, Timestamp};
 use api::wire::{JobBy, JobItem, JobRan};
 use std::time::{Duration, Instant};
@@ -58,7 +59,7 @@ enum Run {
 }
 
 /// Every job, in the order in which they run: what the others write is integrated last.
-static JOBS: [Job; 7] = [
+static JOBS: [Job; 9] = [
     Job {
         name: "denials",
         about: "log the count of refusals that came in a burst",
@@ -76,6 +77,18 @@ static JOBS: [Job; 7] = [
         about: "remove what a root could open that a recovery retired",
         when: When::Waiting(recover::retired),
         run: Run::Keeper(recover::retire),
+    },
+    Job {
+        name: "retention",
+        about: "remove versions that no rule keeps any longer",
+        when: When::Waiting(retention::due),
+        run: Run::Keeper(retention::apply),
+    },
+    Job {
+        name: "destroy",
+        about: "destroy the keys of versions that were removed",
+        when: When::Waiting(removal::destroy_due),
+        run: Run::Keeper(removal::destroy),
     },
     Job {
         name: "drafts",

@@ -7,8 +7,8 @@ use crate::keys::{list, rotate};
 use crate::session::{Presence, Session};
 use crate::vault::{OpenOptions, open};
 use crate::{
-    alias, audit, clock, collect, decision, explain, facts, jobs, laws, lineage, people, prints, release, replay, run,
-    show, status, suites, unlocking, who, whoami, write,
+    alias, audit, clock, collect, decision, explain, facts, hold, jobs, laws, lineage, people, prints, release,
+    removal, replay, retention, run, show, status, suites, unlocking, who, whoami, write,
 };
 use api::terms::{AuthMethod, Mode, Name, PrincipalId, SessionId};
 use api::wire::{Answer, Command, JobList, JobsRan, Problem, VaultInfo};
@@ -126,6 +126,13 @@ impl Keeper {
                 let (items, next) = alias::history(engine, session, &past)?;
                 Answer::AliasMoves { items, next }
             }
+            Command::Remove(remove) => Answer::Removal(Box::new(removal::remove(engine, session, &remove)?)),
+            Command::Restore(restore) => Answer::Removal(Box::new(removal::restore(engine, session, &restore)?)),
+            Command::RetentionSet(set) => Answer::Retention(Box::new(retention::set(engine, session, &set)?)),
+            Command::Retention(query) => Answer::Retention(Box::new(retention::report(engine, session, &query)?)),
+            Command::HoldSet(set) => Answer::HoldMoved(Box::new(hold::set(engine, session, &set)?)),
+            Command::HoldLift(lift) => Answer::HoldMoved(Box::new(hold::lift(engine, session, &lift)?)),
+            Command::Holds { place } => Answer::Holds { items: hold::list(engine, session, &place)? },
             Command::Lineage(query) => Answer::Lineage(Box::new(lineage::graph(engine, session, &query)?)),
             Command::WhoCan(ask) => Answer::WhoCan(Box::new(who::who_can(engine, session, &ask)?)),
             Command::WhoDid(ask) => {

@@ -16,7 +16,7 @@ use crate::keys::sealed;
 use crate::release::{Sealing, envelope};
 use crate::rows::{PolicySet, Version};
 use crate::session::{Session, verified};
-use crate::show;
+use crate::{removal, show};
 use api::terms::{Action, ArtifactId, Class, DecisionId, Environment, ReleaseId, VersionId};
 use api::wire::{Command, Printed, PrintedVersion, Prints};
 use log::entry::Kind;
@@ -36,6 +36,12 @@ pub(crate) fn store(tx: &mut dyn Transaction, version: VersionId, sealed: &[u8])
 pub(crate) fn of(tx: &mut dyn Transaction, version: VersionId) -> Result<Vec<u8>> {
     let rows = tx.query("SELECT sealed FROM prints WHERE version = $1", &[version.as_bytes().into()])?;
     rows.optional()?.map_or_else(|| Ok(Vec::new()), |row| Ok(row.bytes(0)?.to_vec()))
+}
+
+/// Forgets the prints of a version whose key is destroyed.
+pub(crate) fn forget(tx: &mut dyn Transaction, version: VersionId) -> Result<()> {
+    tx.query("DELETE FROM prints WHERE version = $1", &[version.as_bytes().into()])?;
+    Ok(())
 }
 
 /// The vault's print key, for whoever is given a version's list key.
@@ -126,8 +132,8 @@ fn run(
     let mut subjects: Vec<Subject> = vec![*session.principal.as_bytes(), PolicySet::row_id()];
     for version in versions {
         let Some(version) = facts::found_by_id(engine, tx, *version)? else { continue };
-        // The keys of a version leave under its own suite only.
-        if sealed(version.version.suite) != suite {
+        // The keys of a version leave under its own suite only; those of a destroyed one are gone.
+        if sealed(version.version.suite) != suite || removal::is_destroyed(&version.version) {
             continue;
         }
         facts::coherent(&version)?;

@@ -5,6 +5,7 @@
 
 mod burst;
 mod catalog;
+mod keeping;
 mod keyring;
 mod people;
 #[cfg(any(test, feature = "fuzz"))]
@@ -14,6 +15,7 @@ mod run;
 
 pub(crate) use burst::Burst;
 pub(crate) use catalog::{Alias, Artifact, Draft, Edge, Version, Workspace};
+pub(crate) use keeping::{Hold, Removed, Retention};
 pub(crate) use keyring::{Domain, Key, KeyState, Purpose, Root, RootState, Wrap, WrapKind};
 pub(crate) use people::{Grant, Principal};
 #[cfg(any(test, feature = "fuzz"))]

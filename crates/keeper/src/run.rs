@@ -12,6 +12,7 @@ use crate::epochs::{self, Subject};
 use crate::error::{Error, Result};
 use crate::facts::{self, Circumstances, Found};
 use crate::journal::{By, Event};
+use crate::removal;
 use crate::rows::{PolicySet, Run};
 use crate::session::Session;
 use api::terms::{Action, Class, DecisionId, Reference, RunId, Selector, Timestamp, VersionId};
@@ -132,6 +133,7 @@ impl Renewal<'_> {
                 judged.refused = Some((Box::new(verdict), about(session, found)));
                 break;
             }
+            removal::refuse(found)?;
             judged.allowed = Some(verdict);
         }
         Ok((run, judged))

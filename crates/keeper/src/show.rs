@@ -10,7 +10,7 @@ use crate::journal::By;
 use crate::rows::{Alias, Artifact, Made, Principal, Version, Workspace};
 use crate::session::Session;
 use api::terms::{Action, DecisionId, Environment, Reference, VersionId};
-use api::wire::{ListItem, ListPage, ListQuery, MadeBy, Provenance, VersionItem};
+use api::wire::{ListItem, ListPage, ListQuery, MadeBy, Provenance, RemovedState, VersionItem};
 use policy::Resource;
 
 /// The longest page.
@@ -24,9 +24,7 @@ pub(crate) fn list(engine: &Engine, session: &Session, query: &ListQuery) -> Res
         Some(name) => {
             let seen = Seen::workspace(name);
             seen.guarded(engine, session, |tx, actor| {
-                let workspace = facts::workspace_named(engine, tx, name)?;
-                let workspace = workspace.ok_or_else(|| Error::NotFound(name.to_string()))?;
-                may_list(engine, tx, session, actor, workspace_resource(&workspace))?;
+                let workspace = listable_workspace(engine, tx, session, actor, name)?;
                 artifacts(engine, tx, &workspace, query.after.as_deref(), limit)
             })
         }
@@ -78,6 +76,20 @@ pub(crate) fn history(
     })
 }
 
+/// A workspace, if its artifacts may be listed.
+pub(crate) fn listable_workspace(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    session: &Session,
+    actor: &Actor,
+    name: &api::terms::Name,
+) -> Result<Workspace> {
+    let workspace = facts::workspace_named(engine, tx, name)?;
+    let workspace = workspace.ok_or_else(|| Error::NotFound(name.to_string()))?;
+    may_list(engine, tx, session, actor, workspace_resource(&workspace))?;
+    Ok(workspace)
+}
+
 /// The artifact of a reference, if its versions may be listed.
 pub(crate) fn listable(
     engine: &Engine,
@@ -127,6 +139,13 @@ pub(crate) fn item(engine: &Engine, found: &Found, creator: String, aliases: Vec
         aliases,
         from: version.from.clone(),
         made,
+        removed: version.removed.as_ref().map(|removed| RemovedState {
+            at: removed.at,
+            until: removed.until,
+            by_rule: removed.by_rule,
+            held: removed.held,
+            destroyed: removed.destroyed,
+        }),
     })
 }
 
@@ -166,7 +185,7 @@ pub(crate) struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    fn workspace(name: &'a api::terms::Name) -> Self {
+    pub(crate) fn workspace(name: &'a api::terms::Name) -> Self {
         Self { what: Ok(name) }
     }
 
@@ -276,9 +295,13 @@ fn artifacts(
     let next = page.last().map(|artifact| artifact.name.to_string()).filter(|_| more);
     let mut items = Vec::with_capacity(page.len());
     for artifact in page {
-        let latest = facts::numbered(engine, tx, &artifact, artifact.latest)?;
-        let latest = latest.ok_or_else(|| Error::Altered { table: "artifact", row: artifact.id.to_string() })?;
         let name = artifact.name.to_string();
+        if artifact.current == 0 {
+            items.push(ListItem { name, artifacts: None, latest: None });
+            continue;
+        }
+        let latest = facts::numbered(engine, tx, &artifact, artifact.current)?;
+        let latest = latest.ok_or_else(|| Error::Altered { table: "artifact", row: artifact.id.to_string() })?;
         let found = Found { workspace: workspace.clone(), artifact, version: latest };
         let latest = Some(Box::new(described(engine, tx, found)?));
         items.push(ListItem { name, artifacts: None, latest });

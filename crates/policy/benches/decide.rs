@@ -156,6 +156,7 @@ fn query(action: Action, n: usize, clearance: Class, roles: usize) -> Query {
             kind: Kind::Model,
             owner: Some(PrincipalId::from_bytes(numbered(n, 1))),
             quarantined: false,
+            held: false,
             residency: Vec::new(),
         }),
         context: Context {

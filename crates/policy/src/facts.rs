@@ -49,6 +49,8 @@ pub struct Artifact {
     pub owner: Option<PrincipalId>,
     /// Set aside: nothing is released, no alias moves.
     pub quarantined: bool,
+    /// Under a legal hold: it is not removed.
+    pub held: bool,
     /// Regions in which it may be opened; empty: anywhere. Each at most [`Query::MAX_REGION_BYTES`] bytes.
     pub residency: Vec<String>,
 }

@@ -49,6 +49,7 @@ pub(crate) struct ArtifactFacts {
     /// Empty: nobody.
     pub(crate) owner: String,
     pub(crate) quarantined: bool,
+    pub(crate) held: bool,
     pub(crate) residency: Vec<String>,
 }
 
@@ -108,13 +109,15 @@ impl Facts {
     /// schema one by one, and a permit for any resource would otherwise speak for resources that make no sense.
     pub(crate) fn action_applies(&self) -> bool {
         use Action::{
-            Alias, Audit, Collect, Export, List, ManagePolicy, ManagePrincipals, Read, Review, RotateKeys, Scan, Write,
+            Alias, Audit, Collect, Export, Hold, List, ManagePolicy, ManagePrincipals, Read, Remove, Restore, Review,
+            RotateKeys, Scan, Write,
         };
         match (self.action, &self.resource) {
-            (List | Review, _) | (Read | Export | Write | Alias | Scan, ResourceFacts::Artifact(_)) => true,
+            (List | Review, _) => true,
+            (Read | Export | Write | Alias | Scan | Remove | Restore | Hold, ResourceFacts::Artifact(_)) => true,
             (RotateKeys | ManagePrincipals | Audit, ResourceFacts::Vault | ResourceFacts::Workspace(_)) => true,
             (ManagePolicy | Collect, ResourceFacts::Vault) => true,
-            (Read | Export | Write | Alias | Scan, _) => false,
+            (Read | Export | Write | Alias | Scan | Remove | Restore | Hold, _) => false,
             (RotateKeys | ManagePrincipals | Audit | ManagePolicy | Collect, _) => false,
         }
     }
@@ -201,6 +204,7 @@ fn resource_facts(resource: &Resource) -> ResourceFacts {
             kind: artifact.kind,
             owner: artifact.owner.map(|id| id.to_string()).unwrap_or_default(),
             quarantined: artifact.quarantined,
+            held: artifact.held,
             residency: sorted(artifact.residency.iter().cloned()),
         }),
     }

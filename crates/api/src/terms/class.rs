@@ -142,5 +142,11 @@ words! {
         Scan = 10 "scan",
         /// See who may do what.
         Review = 11 "review",
+        /// Remove versions, and say how long they are kept.
+        Remove = 12 "remove",
+        /// Put versions under a legal hold, and lift it.
+        Hold = 13 "hold",
+        /// Restore removed versions.
+        Restore = 14 "restore",
     }
 }

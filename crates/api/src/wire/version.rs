@@ -1,6 +1,6 @@
 //! Versions: opened for writing, committed, released, listed, collected.
 
-use super::{Freshness, MadeBy, Provenance, Receipt, hex_bytes};
+use super::{Freshness, MadeBy, Provenance, Receipt, RemovedState, hex_bytes};
 use crate::terms::{
     Action, ArtifactId, Class, DecisionId, EntryId, Environment, Kind, Name, ObjectId, ReleaseId, RunId, Suite,
     Timestamp, VersionId,
@@ -219,6 +219,16 @@ pub struct VersionItem {
     /// How, if a run made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made: Option<MadeBy>,
+    /// Since when it is not opened any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<RemovedState>,
+}
+
+impl VersionItem {
+    /// Whether its key is gone, and with it whatever only it opens.
+    pub fn is_destroyed(&self) -> bool {
+        self.removed.as_ref().is_some_and(|removed| removed.destroyed.is_some())
+    }
 }
 
 /// What to list.

@@ -4,6 +4,7 @@ use super::{Context, ask, near};
 use crate::args::{RoomArg, RunArgs};
 use crate::output::{Failure, bytes_shown, on_terminal, printable, stderr};
 use crate::progress::Terminal;
+use crate::unlock;
 use api::terms::{Action, Code, Reference, Selector};
 use api::wire::{Explain, RunOutcome};
 use client::run::{Output, Room};
@@ -36,7 +37,12 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<u8, Failure> {
     if context.global.dry_run {
         return context.with(|client| would(context, client, &run));
     }
-    let report = context.with(|client| {
+    // What is to go on alone does not end with somebody's `unlock`.
+    let global = match run.unattended_secs {
+        Some(secs) => unlock::for_secs(&context.global, secs)?,
+        None => context.global.clone(),
+    };
+    let report = context.acting(&global, |client| {
         let mut run = run;
         confirming(&mut run, |run| {
             let terminal = Terminal::without_signals(context.global.progress, context.quiet(), context.output);

@@ -157,6 +157,7 @@ fn names(context: &Context, client: &Client, workspace: Option<Name>, args: &LsA
                     bytes_shown(latest.bytes),
                     latest.created.to_string(),
                 ],
+                None if of_artifacts => vec![item.name.clone(), "removed".to_owned()],
                 None => vec![item.name.clone(), item.artifacts.map(|n| n.to_string()).unwrap_or_default()],
             })
             .collect();
@@ -237,7 +238,15 @@ pub fn show(context: &Context, text: &str) -> Result<u8, Failure> {
                     ("run in", provenance.environment.clone()),
                 ]
             });
-            let rows: Vec<_> = rows.into_iter().chain(made).collect();
+            let removed = item.removed.iter().map(|removed| {
+                let then = match removed.destroyed {
+                    Some(at) => format!("its key was destroyed at {at}"),
+                    None if removed.held => "a legal hold keeps its key".to_owned(),
+                    None => format!("its key is destroyed after {}", removed.until),
+                };
+                ("removed", format!("{}; {then}", removed.at))
+            });
+            let rows: Vec<_> = rows.into_iter().chain(made).chain(removed).collect();
             rows.iter().map(|(name, value)| format!("{name:<12} {}\n", printable(value))).collect()
         })?;
         Ok(0)
@@ -258,7 +267,11 @@ pub fn history(context: &Context, args: &HistoryArgs) -> Result<u8, Failure> {
                     item.files.to_string(),
                     item.created.to_string(),
                     item.creator.clone(),
-                    item.aliases.join(","),
+                    match &item.removed {
+                        None => item.aliases.join(","),
+                        Some(removed) if removed.destroyed.is_some() => "destroyed".to_owned(),
+                        Some(_) => "removed".to_owned(),
+                    },
                 ]
             };
             let head = ["version", "class", "size", "files", "put", "by", "aliases"];

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// A sandbox with a folder for what runs. Its agents end with it: they look at the vault's folder every second.
-fn with_runtime(sandbox: Sandbox) -> Sandbox {
+pub(super) fn with_runtime(sandbox: Sandbox) -> Sandbox {
     std::fs::create_dir(sandbox.at("run")).unwrap();
     std::fs::set_permissions(sandbox.at("run"), std::fs::Permissions::from_mode(0o700)).unwrap();
     sandbox.write("f", b"hello");

@@ -16,6 +16,7 @@ mod faults;
 mod hints;
 mod independent;
 mod inside;
+mod keeping;
 mod killed;
 mod mistakes;
 mod outputs;

@@ -134,6 +134,11 @@ impl Started {
         Self { child, stdin }
     }
 
+    /// Lets the command end.
+    fn go(&mut self) {
+        self.stdin.write_all(b"go\n").unwrap();
+    }
+
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_raw(self.child.id().try_into().unwrap()).unwrap(), signal).unwrap();
     }
@@ -407,6 +412,29 @@ fn access_that_goes_stops_the_command_with_the_reason() {
         log["items"].as_array().unwrap().iter().filter_map(|item| item["entry"]["kind"].as_str()).collect();
     assert_eq!(kinds, ["denial", "denial"], "{log}");
     sandbox.run(["--as", "aud", "verify", "--state"]).exits(0);
+}
+
+#[test]
+fn a_locked_vault_stops_what_runs_in_it_but_not_what_was_to_go_on_alone() {
+    let sandbox = super::agent::with_runtime(filled());
+    let (flags, script) =
+        (["-i", "d=lab/data", "-o", "o=lab/out"], "echo x > $STRONGROOM_OUTPUT_O/x; trap 'exit 0' TERM");
+    sandbox.run(["unlock", "--for", "1h"]).exits(0);
+    let started = Started::over(&sandbox, &flags, script);
+    sandbox.run(["lock"]).exits(0);
+    let ended = started.ends().exits(4);
+    assert!(ended.stderr.contains("stopping the command: the vault is locked"), "{}", ended.stderr);
+    sandbox.run(["show", "lab/out"]).exits(3);
+    nothing_is_left(&sandbox);
+    // Longer than the vault stays unlocked: it opens the vault itself. So long as that, it is the agent's.
+    sandbox.run(["unlock", "--for", "1h"]).exits(0);
+    let mut alone =
+        Started::over(&sandbox, &[&flags[..], &["--unattended", "2h"]].concat(), "echo x > $STRONGROOM_OUTPUT_O/x");
+    sandbox.run(["lock"]).exits(0);
+    alone.go();
+    alone.ends().exits(0);
+    sandbox.run(["show", "lab/out"]).exits(0);
+    nothing_is_left(&sandbox);
 }
 
 #[test]

@@ -88,6 +88,15 @@ pub fn state(place: &Place) -> Result<Option<Unlocked>, Problem> {
     told(asked(&stream, &Ask::State))
 }
 
+/// Whether a vault that is unlocked stays so for this many seconds; one that is not is no hindrance.
+///
+/// # Errors
+/// As [`seat`].
+pub fn lasts(place: &Place, secs: u64) -> Result<bool, Problem> {
+    let end = crate::system::now().plus_millis(secs.saturating_mul(1000));
+    Ok(state(place)?.is_none_or(|unlocked| unlocked.until >= end))
+}
+
 /// Has a living agent stay for so many seconds from now on; none if it is gone.
 pub(super) fn extend(place: &Place, folder: Folder, secs: u64) -> Result<Option<Unlocked>, Problem> {
     let Some((stream, _)) = place.connect()? else { return Ok(None) };

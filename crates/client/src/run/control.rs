@@ -168,6 +168,11 @@ impl<'a> Control<'a> {
                     continue;
                 }
                 Ok(other) => unexpected(&other),
+                // Nobody can say any more that it may not go on.
+                Err(problem) if is_lost(client, &problem) => {
+                    Problem::new(Code::RootRefused, "the vault is locked", "its agent ended")
+                        .with_try("strongroom unlock")
+                }
                 Err(problem) if passes(&problem) && crate::system::now() < holds_until => continue,
                 Err(problem) => problem,
             };
@@ -212,6 +217,11 @@ impl Drop for Renewing<'_, '_> {
         self.0.enter(Phase::Done);
         self.0.signals.close();
     }
+}
+
+/// Whether the agent that kept the vault open is gone.
+fn is_lost(client: &Client, problem: &Problem) -> bool {
+    problem.code == Code::OutcomeUnknown && client.seat().connection().unlocked().is_some()
 }
 
 /// Whether a failure may pass by itself.

@@ -7,7 +7,8 @@ use crate::datastore::{Rows, Transaction, Value};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::journal::in_sizes;
-use crate::rows::{Draft, Version, Wrap};
+use crate::removal;
+use crate::rows::{Artifact, Draft, Version, Wrap};
 use crate::show;
 use crate::write::objects::{MARKED, check_owner, millis};
 use api::terms::{ObjectId, VersionId};
@@ -105,7 +106,7 @@ fn proven(
 
 /// Why objects of a version are garbage.
 enum Fate {
-    /// It is committed and names none of them, or it was given up.
+    /// It is committed and names none of them, it was given up, or it was destroyed and no other names them.
     Over,
     /// It is to be given up.
     DeadDraft,
@@ -119,6 +120,11 @@ fn fate(engine: &Engine, tx: &mut dyn Transaction, version: VersionId, said: &[S
         None => Ok(fate),
     };
     if let Some(row) = guard.find::<Version>(tx, version.as_bytes())? {
+        if removal::is_destroyed(&row) {
+            let artifact: Artifact = guard.expect(tx, row.artifact.as_bytes())?;
+            let needed = removal::living_objects(engine, tx, &artifact)?;
+            return refused(said.iter().find(|said| needed.contains(&said.object)), Fate::Over);
+        }
         let record = VersionRecord::decode(&show::record_of(tx, &row)?)
             .map_err(|_| Error::Altered { table: "record", row: version.to_string() })?;
         let segments = record.packs.iter().flat_map(|pack| &pack.segments).map(|segment| segment.object);

@@ -96,12 +96,14 @@ impl Verdict {
     fn role_of_act(&self) -> Role {
         match self.action {
             Action::List | Action::Read | Action::Export | Action::Scan => Role::Reader,
-            Action::Alias if self.asked.environment != Some(Environment::Dev) => Role::Steward,
-            Action::Write | Action::Alias => Role::Writer,
+            Action::Alias | Action::Remove | Action::Restore if self.asked.environment != Some(Environment::Dev) => {
+                Role::Steward
+            }
+            Action::Write | Action::Alias | Action::Remove | Action::Restore => Role::Writer,
             Action::RotateKeys | Action::Collect => Role::Custodian,
             Action::ManagePolicy => Role::PolicyAuthor,
             Action::Audit | Action::Review => Role::Auditor,
-            Action::ManagePrincipals => Role::Owner,
+            Action::ManagePrincipals | Action::Hold => Role::Owner,
         }
     }
 }

@@ -26,6 +26,7 @@ fn question(at: &[usize]) -> Query {
         env: Environment::ALL[*env],
         kind: Kind::Model,
         owner: (*odd == 0).then(|| PrincipalId::from_bytes([3; 16])),
+        held: false,
         quarantined: *odd == 1 && *task == 1,
         residency: if *odd == 1 && *roots == 1 { vec!["eu".to_owned()] } else { Vec::new() },
     };

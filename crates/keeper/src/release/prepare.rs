@@ -13,6 +13,7 @@ use crate::keys::domains::wrap_of;
 use crate::keys::sealed;
 use crate::rows::PolicySet;
 use crate::session::{Asked, Session};
+use crate::{removal, show};
 use api::terms::{Action, DecisionId, EntryId, Reference, ReleaseId};
 use api::wire::Release;
 use log::entry::Kind;
@@ -42,7 +43,14 @@ pub(crate) fn prepare(
     let known = match remembered.filter(|known| asked.versions == [known.found.version.id] && known.is_read()) {
         Some(known) => known,
         None => {
-            let known = Arc::new(engine.store.read(|tx| read(engine, tx, session, reference))?);
+            let known = match engine.store.read(|tx| read(engine, tx, session, reference)) {
+                // Told to whoever may see it; a refusal is logged.
+                Err(removed @ Error::Removed { .. }) => {
+                    show::show(engine, session, &command.reference)?;
+                    return Err(removed);
+                }
+                known => Arc::new(known?),
+            };
             engine.facts.keep(session.principal, reference, &known);
             known
         }
@@ -135,7 +143,10 @@ pub(crate) const fn act(action: Action) -> &'static str {
         | Action::Audit
         | Action::Collect
         | Action::Scan
-        | Action::Review => "release",
+        | Action::Review
+        | Action::Remove
+        | Action::Restore
+        | Action::Hold => "release",
     }
 }
 
@@ -143,6 +154,7 @@ fn read(engine: &Engine, tx: &mut dyn Transaction, session: &Session, reference:
     let not_found = || Error::NotFound(reference.to_string());
     let found = facts::resolve(engine, tx, reference)?.ok_or_else(not_found)?;
     facts::coherent(&found)?;
+    removal::refuse(&found)?;
     let actor = facts::actor(engine, tx, session.principal)?;
     let rules = engine.rules(tx)?;
     let guard = &engine.keys.guard;
@@ -163,8 +175,8 @@ fn read(engine: &Engine, tx: &mut dyn Transaction, session: &Session, reference:
         Some(row) => facts::name_of(engine, &row)?,
         None => found.version.creator.to_string(),
     };
-    let record = crate::show::record_of(tx, &found.version)?;
-    let aliases = crate::show::aliases_of(engine, tx, found.version.id)?;
+    let record = show::record_of(tx, &found.version)?;
+    let aliases = show::aliases_of(engine, tx, found.version.id)?;
     let crypto = engine.crypto(tx)?;
     Ok(Known { found, actor, rules, crypto, wrap, domain_key, epochs, creator, record, aliases })
 }

@@ -1,6 +1,6 @@
 //! What is kept: workspaces, artifacts, versions, aliases, and versions being written.
 
-use super::{Made, RowId, Table, named_id};
+use super::{Hold, Made, Removed, Retention, RowId, Table, named_id};
 use crate::datastore::Value;
 use api::terms::{
     ArtifactId, Class, Environment, KeyId, Kind, Name, ObjectId, PrincipalId, RunId, Suite, Timestamp, VersionId,
@@ -45,6 +45,14 @@ pub(crate) struct Artifact {
     pub(crate) creator: PrincipalId,
     /// Number of the highest committed version; 0 before the first.
     pub(crate) latest: u64,
+    /// Number of the highest version that is there; 0 if each was removed.
+    pub(crate) current: u64,
+    /// How long versions are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) retention: Option<Retention>,
+    /// Legal holds by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) holds: BTreeMap<Name, Hold>,
 }
 
 impl Artifact {
@@ -55,16 +63,22 @@ impl Artifact {
         }
         Self { kind: kind.unwrap_or(Kind::Other), class, created: now, creator: by, ..self }
     }
+
+    /// Whether a version is under a legal hold.
+    pub(crate) fn holds(&self, version: VersionId) -> bool {
+        self.holds.values().any(|hold| hold.version.is_none_or(|held| held == version))
+    }
 }
 
 impl Table for Artifact {
     const NAME: &'static str = "artifact";
-    const INDEX: &'static [&'static str] = &["workspace", "name", "latest"];
+    const INDEX: &'static [&'static str] = &["workspace", "name", "latest", "due"];
     fn id(&self) -> RowId {
         *self.id.as_bytes()
     }
     fn index(&self) -> Vec<Value<'_>> {
-        vec![self.workspace.as_bytes().into(), self.name.as_str().into(), integer(self.latest)]
+        let due = self.retention.as_ref().and_then(|retention| retention.due).map(Timestamp::as_millis);
+        vec![self.workspace.as_bytes().into(), self.name.as_str().into(), integer(self.latest), perhaps(due)]
     }
 }
 
@@ -95,16 +109,20 @@ pub(crate) struct Version {
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) from: Vec<VersionId>,
     pub(crate) made: Option<Made>,
+    /// Since when it is not opened any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) removed: Option<Removed>,
 }
 
 impl Table for Version {
     const NAME: &'static str = "version";
-    const INDEX: &'static [&'static str] = &["artifact", "number"];
+    const INDEX: &'static [&'static str] = &["artifact", "number", "ends"];
     fn id(&self) -> RowId {
         *self.id.as_bytes()
     }
     fn index(&self) -> Vec<Value<'_>> {
-        vec![self.artifact.as_bytes().into(), integer(self.number)]
+        let ends = self.removed.as_ref().and_then(Removed::ends).map(Timestamp::as_millis);
+        vec![self.artifact.as_bytes().into(), integer(self.number), perhaps(ends)]
     }
 }
 
@@ -200,6 +218,10 @@ impl Table for Draft {
     fn index(&self) -> Vec<Value<'_>> {
         vec![self.artifact.as_bytes().into(), integer(self.lease_until.as_millis())]
     }
+}
+
+fn perhaps(number: Option<u64>) -> Value<'static> {
+    number.map_or(Value::Integer(None), integer)
 }
 
 /// Numbers here are versions and milliseconds, far below 2^63.

@@ -62,16 +62,27 @@ fn workspaces() -> impl Strategy<Value = Workspace> {
 fn artifacts() -> impl Strategy<Value = Artifact> {
     let who = (id(ArtifactId::from_bytes), id(WorkspaceId::from_bytes), id(PrincipalId::from_bytes));
     let fields = (who, names(), select(Kind::ALL), select(Class::ALL), times(), numbers());
-    fields.prop_map(|((id, workspace, creator), name, kind, class, created, latest)| Artifact {
-        id,
-        workspace,
-        name,
-        kind,
-        class,
-        created,
-        creator,
-        latest,
+    let kept = (prop::option::of(retentions()), prop::collection::btree_map(names(), holds(), 0..3));
+    (fields, numbers(), kept).prop_map(|(fields, current, (retention, holds))| {
+        let ((id, workspace, creator), name, kind, class, created, latest) = fields;
+        Artifact { id, workspace, name, kind, class, created, creator, latest, current, retention, holds }
     })
+}
+
+fn retentions() -> impl Strategy<Value = Retention> {
+    let fields = (prop::option::of(numbers()), prop::option::of(any::<u32>()), prop::option::of(times()));
+    fields.prop_map(|(keep_secs, keep_last, due)| Retention { keep_secs, keep_last, due })
+}
+
+fn holds() -> impl Strategy<Value = Hold> {
+    let fields = (prop::option::of(id(VersionId::from_bytes)), id(PrincipalId::from_bytes), times());
+    fields.prop_map(|(version, by, at)| Hold { version, by, at })
+}
+
+fn removals() -> impl Strategy<Value = Removed> {
+    let fields =
+        (times(), id(PrincipalId::from_bytes), any::<bool>(), times(), any::<bool>(), prop::option::of(times()));
+    fields.prop_map(|(at, by, by_rule, until, held, destroyed)| Removed { at, by, by_rule, until, held, destroyed })
 }
 
 fn places() -> impl Strategy<Value = (Environment, Suite)> {
@@ -89,7 +100,8 @@ fn versions() -> impl Strategy<Value = Version> {
     );
     let from = prop::collection::vec(id(VersionId::from_bytes), 0..3);
     let rest = (numbers(), select(Class::ALL), places(), numbers(), numbers(), times(), pairs(), from);
-    (ids, rest, texts(), texts(), prop::option::of(made())).prop_map(|(ids, rest, digest, plaintext, made)| {
+    let ends = (prop::option::of(made()), prop::option::of(removals()));
+    (ids, rest, texts(), texts(), ends).prop_map(|(ids, rest, digest, plaintext, (made, removed))| {
         let (id, artifact, workspace, key, object, creator) = ids;
         let (number, class, (environment, suite), bytes, files, created, tags, from) = rest;
         Version {
@@ -111,6 +123,7 @@ fn versions() -> impl Strategy<Value = Version> {
             tags,
             from,
             made,
+            removed,
         }
     })
 }

@@ -260,6 +260,9 @@ impl Call<'_> {
             created: self.now,
             creator: self.session.principal,
             latest: 0,
+            current: 0,
+            retention: None,
+            holds: std::collections::BTreeMap::new(),
         });
         let site = Site { workspace, artifact, new_workspace, new_artifact, class, class_why, conflict };
         match existing {
@@ -450,10 +453,10 @@ impl Call<'_> {
         ticket: i64,
     ) -> Result<Option<Previous>> {
         let (engine, Some(id)) = (self.engine, self.previous) else { return Ok(None) };
-        if site.class == Class::Restricted || site.artifact.latest == 0 {
+        if site.class == Class::Restricted || site.artifact.current == 0 {
             return Ok(None);
         }
-        let latest = facts::numbered(engine, tx, &site.artifact, site.artifact.latest)?;
+        let latest = facts::numbered(engine, tx, &site.artifact, site.artifact.current)?;
         let place = (site.class, self.command.environment);
         let shares = |version: &crate::rows::Version| {
             version.id == id && (version.class, version.environment) == place && sealed(version.suite) == self.asks

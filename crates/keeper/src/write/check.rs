@@ -137,6 +137,13 @@ fn check_borrowed(
     let bad = || Error::bad("the version record", "it names a pack that no earlier version of the artifact wrote");
     let version: Version = engine.keys.guard.find(tx, owner.as_bytes())?.ok_or_else(bad)?;
     let place = |version: &Version| (version.class, version.environment, version.suite);
+    if version.removed.as_ref().is_some_and(|removed| removed.destroyed.is_some()) {
+        return Err(Error::Conflict {
+            what: "the new version",
+            why: "the version whose files it takes over was destroyed meanwhile".into(),
+            hint: Some("run the command again: it sends them anew".into()),
+        });
+    }
     if version.artifact != draft.artifact
         || version.class == Class::Restricted
         || place(&version) != (draft.class, draft.environment, draft.suite)

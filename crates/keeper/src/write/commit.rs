@@ -13,7 +13,7 @@ use crate::hash;
 use crate::journal::{By, Event, Logged};
 use crate::rows::{Alias, Artifact, Change, Draft, Edge, Made, PolicySet, Table, Version, Workspace};
 use crate::session::Session;
-use crate::{prints, show};
+use crate::{prints, retention, show};
 use api::terms::{Action, Class, DecisionId, EntryId, Environment, Timestamp, VersionId};
 use api::wire::{Commit, Committed, LineageKind, Provenance};
 use log::entry::Kind;
@@ -162,7 +162,13 @@ impl Call<'_> {
         engine.watch.mark(tx)?;
         let version = self.version(&draft, artifact.latest + 1, checked, from)?;
         let first = artifact.latest == 0;
-        let artifact = Artifact { latest: version.number, class: artifact.class.max(draft.class), ..artifact };
+        let artifact = Artifact {
+            latest: version.number,
+            current: version.number,
+            class: artifact.class.max(draft.class),
+            retention: retention::after_commit(artifact.retention.clone(), self.now),
+            ..artifact
+        };
         let mut changes = vec![guard.insert(tx, &version, ticket)?, guard.update(tx, &artifact, ticket)?];
         let (moved, left) = self.move_alias(tx, &version, ticket)?;
         changes.extend(moved);
@@ -247,6 +253,7 @@ impl Call<'_> {
             tags: command.tags.clone(),
             from,
             made: self.made(draft)?,
+            removed: None,
         })
     }
 

@@ -9,6 +9,7 @@ mod datastore;
 mod decisions;
 mod engines;
 mod forged;
+mod keeping;
 mod ledger;
 mod lineage;
 mod prints;

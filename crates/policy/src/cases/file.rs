@@ -94,6 +94,8 @@ struct ArtifactForm {
     #[serde(default)]
     quarantined: bool,
     #[serde(default)]
+    held: bool,
+    #[serde(default)]
     residency: Vec<String>,
 }
 
@@ -221,6 +223,7 @@ impl ArtifactForm {
             kind: self.kind,
             owner: self.owner.as_deref().map(principal_id),
             quarantined: self.quarantined,
+            held: self.held,
             residency: self.residency.clone(),
         }
     }

@@ -57,6 +57,7 @@ prop_compose! {
         kind in select(Kind::ALL),
         owner in option::weighted(0.9, 0..3_u8),
         quarantined in prop::bool::weighted(0.1),
+        held in prop::bool::weighted(0.1),
         residency in subsequence(vec!["eu", "us\"\\\u{7}ä"], 0..=2),
     ) -> Artifact {
         Artifact {
@@ -67,6 +68,7 @@ prop_compose! {
             kind,
             owner: owner.map(|n| PrincipalId::from_bytes(id(n))),
             quarantined,
+            held,
             residency: residency.into_iter().map(str::to_owned).collect(),
         }
     }
@@ -138,6 +140,7 @@ fn a_condition() -> impl Strategy<Value = String> {
         "resource.kind != \"model\"",
         "resource.owner == \"\"",
         "resource.quarantined == true",
+        "resource.held",
         "resource.residency.isEmpty()",
         "resource.residency.contains(context.region)",
         "context.solo",
@@ -530,7 +533,7 @@ fn poorer_slices(slice: &Slice, entities: &Value, context: &Value) -> Vec<Slice>
     poorer.into_iter().map(build).collect()
 }
 
-/// Policies of 470 workspaces and of the one asked about, with the baseline.
+/// 500 policies: the baseline, and two for each of many workspaces, the one asked about among them.
 fn many(condition: &str) -> Set {
     let policy = |n: u8, place: u8| {
         let place = hex::encode(id(place));
@@ -540,7 +543,8 @@ fn many(condition: &str) -> Set {
              resource is Artifact in Workspace::\"{place}\") when {{ {condition} }};\n"
         )
     };
-    let text: String = (0..231).flat_map(|place| [policy(0, place), policy(1, place)]).collect();
+    let own = (0..=u8::MAX).flat_map(|place| [policy(0, place), policy(1, place)]);
+    let text: String = own.take(500 - baseline().ids().count()).collect();
     let mut sources = Set::baseline_sources();
     sources.push(Source { name: "own".to_owned(), text });
     Set::load(&sources).unwrap()
@@ -566,6 +570,7 @@ fn plain_query() -> Query {
             kind: Kind::Model,
             owner: Some(PrincipalId::from_bytes(id(1))),
             quarantined: false,
+            held: false,
             residency: Vec::new(),
         }),
         context: Context::new(Timestamp::from_millis(0), Mode::Rehearsal),

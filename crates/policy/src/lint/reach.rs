@@ -119,6 +119,7 @@ fn axis(fact: Fact, texts: &[String]) -> Option<Vec<Change>> {
         Fact::Kind => each(Kind::ALL, |facts, kind| artifact(facts, |of| of.kind = kind)),
         Fact::Owner => owned(free, |facts, owner| artifact(facts, |of| of.owner.clone_from(&owner))),
         Fact::Quarantined => each(&FLAGS, |facts, is| artifact(facts, |of| of.quarantined = is)),
+        Fact::Held => each(&FLAGS, |facts, is| artifact(facts, |of| of.held = is)),
         Fact::Residency => owned(subsets(&free)?, |facts, all| artifact(facts, |of| of.residency.clone_from(&all))),
         Fact::Solo => each(&FLAGS, |facts, is| facts.context.solo = is),
         Fact::Auth => each(AuthMethod::ALL, |facts, auth| facts.context.auth = auth),
@@ -161,6 +162,7 @@ fn blank(action: Action, of: ResourceType) -> Facts {
         kind: Kind::Other,
         owner: String::new(),
         quarantined: false,
+        held: false,
         residency: Vec::new(),
     };
     Facts {

@@ -49,6 +49,7 @@ fn of_resource(name: &str, facts: &Facts) -> Option<String> {
         "env" => Some(format!("the artifact is in {}", artifact.env)),
         "kind" => Some(format!("the artifact is a {}", artifact.kind)),
         "owner" => artifact.owner.is_empty().then(|| "nobody answers for the artifact".to_owned()),
+        "held" => artifact.held.then(|| "it is under a legal hold".to_owned()),
         "quarantined" => artifact.quarantined.then(|| "the artifact is quarantined".to_owned()),
         _ => None,
     }

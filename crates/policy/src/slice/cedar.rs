@@ -183,6 +183,7 @@ fn artifact_entity(
     let attrs = [
         ("class".to_owned(), RestrictedExpression::new_long(facts.class.number().into())),
         ("env".to_owned(), word(facts.env.word())),
+        ("held".to_owned(), RestrictedExpression::new_bool(facts.held)),
         ("kind".to_owned(), word(facts.kind.word())),
         ("owner".to_owned(), word(&facts.owner)),
         ("quarantined".to_owned(), RestrictedExpression::new_bool(facts.quarantined)),

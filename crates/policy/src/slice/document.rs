@@ -69,6 +69,7 @@ struct PrincipalAttrs<'a> {
 struct ArtifactAttrs<'a> {
     class: u8,
     env: Cow<'a, str>,
+    held: bool,
     kind: Cow<'a, str>,
     owner: Cow<'a, str>,
     quarantined: bool,
@@ -185,6 +186,7 @@ fn artifact_doc<'a>(facts: &'a ArtifactFacts, vault: Uid<'a>) -> EntityDoc<'a> {
         attrs: Attrs::Artifact(ArtifactAttrs {
             class: facts.class.number(),
             env: facts.env.word().into(),
+            held: facts.held,
             kind: facts.kind.word().into(),
             owner: facts.owner.as_str().into(),
             quarantined: facts.quarantined,
@@ -271,6 +273,7 @@ fn read_artifact(id: String, attrs: ArtifactAttrs<'_>) -> Result<ArtifactFacts, 
         kind: attrs.kind.parse()?,
         owner: attrs.owner.into_owned(),
         quarantined: attrs.quarantined,
+        held: attrs.held,
         residency: owned(attrs.residency),
     })
 }

@@ -40,6 +40,7 @@ pub fn artifact(class: Class) -> Artifact {
         kind: Kind::Model,
         owner: Some(BOB),
         quarantined: false,
+        held: false,
         residency: Vec::new(),
     }
 }

@@ -31,10 +31,13 @@ const ON_ARTIFACTS: &[(Action, &[Role])] = &[
     (Action::Collect, &[]),
     (Action::Scan, &[Role::Reader, Role::Writer, Role::Steward]),
     (Action::Review, &[Role::Steward, Role::Auditor, Role::Owner]),
+    (Action::Remove, &[Role::Writer, Role::Steward]),
+    (Action::Hold, &[Role::Owner]),
+    (Action::Restore, &[Role::Writer, Role::Steward]),
 ];
 
 fn is_on_artifacts(action: Action) -> bool {
-    action as u8 <= Action::Alias as u8 || matches!(action, Action::Scan | Action::Review)
+    action as u8 <= Action::Alias as u8 || action as u8 >= Action::Scan as u8
 }
 
 fn everything_given(mut query: Query) -> Query {
@@ -42,9 +45,8 @@ fn everything_given(mut query: Query) -> Query {
     query.context.reason_given = true;
     query.context.confirmed = true;
     query.context.roots = vec![RootKind::Hsm, RootKind::Kms, RootKind::Escrow];
-    let both =
-        [approval("restricted-export", BOB, &[Role::Steward]), approval("restricted-export", CAROL, &[Role::Owner])];
-    query.context.approvals = both.to_vec();
+    let both = |rule| [approval(rule, BOB, &[Role::Steward]), approval(rule, CAROL, &[Role::Owner])];
+    query.context.approvals = ["restricted-export", "restricted-removal"].into_iter().flat_map(both).collect();
     query
 }
 
@@ -122,7 +124,8 @@ fn roles_of_a_workspace_do_not_reach_the_vault() {
 #[test]
 fn no_role_and_no_pair_that_duties_admit_holds_keys_and_data() {
     let keys = [Action::RotateKeys, Action::Collect];
-    let data = [Action::Read, Action::Export, Action::Write, Action::Alias, Action::Scan];
+    let data =
+        [Action::Read, Action::Export, Action::Write, Action::Alias, Action::Scan, Action::Remove, Action::Restore];
     for one in Role::ALL {
         for other in Role::ALL {
             let held = [Held::new(*one, Scope::Vault), Held::new(*other, Scope::Vault)];
@@ -147,6 +150,16 @@ fn edges() -> Vec<Edge> {
     let read = |class| query(Action::Read, class);
     let restricted = |action| {
         let mut query = everything_given(query(action, Class::Restricted));
+        query.context.mfa = Mfa::Age { millis: 15 * 60_000 };
+        query
+    };
+    let removal = |class| {
+        let mut query = everything_given(with(
+            Action::Remove,
+            Resource::Artifact(artifact(class)),
+            &[Role::Steward],
+            Mode::Rehearsal,
+        ));
         query.context.mfa = Mfa::Age { millis: 15 * 60_000 };
         query
     };
@@ -188,6 +201,23 @@ fn edges() -> Vec<Edge> {
         ("another environment", read(Class::Public), |q| of(q).env = Environment::Prod, &[], &[]),
         ("no environment", read(Class::Public), |q| q.principal.envs.clear(), &["environment"], &[]),
         ("quarantined", read(Class::Public), |q| of(q).quarantined = true, &["quarantine"], &[]),
+        ("held", removal(Class::Public), |q| of(q).held = true, &["legal-hold"], &[]),
+        ("held, read", read(Class::Public), |q| of(q).held = true, &[], &[]),
+        (
+            "removed with no approval",
+            removal(r),
+            |q| q.context.approvals.clear(),
+            &["restricted-removal"],
+            &["request"],
+        ),
+        ("removed over 15 min", removal(r), |q| age(q, H / 4 + 1), &["presence-restricted-export"], present),
+        (
+            "removed alone with no reason",
+            solo(Action::Remove),
+            |q| q.context.reason_given = false,
+            &["restricted-confirmation"],
+            confirm,
+        ),
         ("unowned", read(Class::Public), |q| of(q).owner = None, &["ownership"], &[]),
         ("region unknown", read(Class::Public), |q| of(q).residency = vec!["eu".into()], &["residency"], &[]),
         ("12 h", read(Class::Confidential), |q| age(q, 12 * H), &[], &[]),
@@ -340,13 +370,14 @@ fn presence_is_not_asked_of_programs() {
 }
 
 #[test]
-fn writers_move_aliases_in_dev_and_stewards_everywhere() {
-    for env in Environment::ALL {
+fn writers_move_aliases_and_remove_in_dev_and_stewards_everywhere() {
+    let all = [Action::Alias, Action::Remove, Action::Restore].into_iter();
+    for (action, env) in all.flat_map(|action| Environment::ALL.iter().map(move |env| (action, env))) {
         for (role, may) in [(Role::Writer, *env == Environment::Dev), (Role::Steward, true), (Role::Reader, false)] {
             let mut artifact = artifact(Class::Internal);
             artifact.env = *env;
-            let query = with(Action::Alias, Resource::Artifact(artifact), &[role], Mode::Rehearsal);
-            assert_eq!(decide(baseline(), &query).allowed, may, "{role} in {env}");
+            let query = with(action, Resource::Artifact(artifact), &[role], Mode::Rehearsal);
+            assert_eq!(decide(baseline(), &query).allowed, may, "{role} {action} in {env}");
         }
     }
 }

@@ -12,7 +12,7 @@ fn the_record_of_a_decision_is_canonical_json() {
         r#"{"action":{"id":"read","type":"Action"},"entities":[{"attrs":{"active":true,"clearance":3,"#,
         r#""envs":["dev","staging","prod"],"roles":["member","reader"]},"parents":[{"id":"member","type":"Role"},"#,
         r#"{"id":"reader","type":"Role"}],"uid":{"id":"a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1","type":"User"}},{"attrs":"#,
-        r#"{"class":2,"env":"dev","kind":"model","owner":"b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0","quarantined":false,"#,
+        r#"{"class":2,"env":"dev","held":false,"kind":"model","owner":"b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0","quarantined":false,"#,
         r#""residency":[],"workspace":{"__entity":{"id":"1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a","type":"Workspace"}}},"#,
         r#""parents":[{"id":"1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a","type":"Workspace"},"#,
         r#"{"id":"5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a","type":"Vault"}],"#,

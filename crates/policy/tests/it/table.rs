@@ -42,6 +42,8 @@ fn given(action: Action, resource: Resource, roles: &[Role], mode: Mode) -> Quer
         approval("confidential-export", BOB, &[Role::Steward]),
         approval("restricted-export", BOB, &[Role::Steward]),
         approval("restricted-export", CAROL, &[Role::Owner]),
+        approval("restricted-removal", BOB, &[Role::Steward]),
+        approval("restricted-removal", CAROL, &[Role::Owner]),
     ];
     query
 }
@@ -106,6 +108,7 @@ const LACKS: &[Lack] = &[
     ("clearance for the class", |q| q.principal.clearance = Class::Public),
     ("admission to the environment", |q| q.principal.envs.clear()),
     ("no quarantine", |q| artifact_of(q).quarantined = true),
+    ("no legal hold", |q| artifact_of(q).held = true),
     ("an owner", |q| artifact_of(q).owner = None),
     ("one of its regions, if it names any", |q| artifact_of(q).residency = vec!["eu".to_owned()]),
     ("no custodian's role", |q| q.principal.roles.push(Held::new(Role::Custodian, Scope::Workspace(LAB)))),

@@ -157,6 +157,10 @@ one_of! {
     Freshness [Freshness::Proven, Freshness::Unproven];
     Outcome [Outcome::Same, Outcome::Differs, Outcome::Missing, Outcome::OtherEngine];
     JobBy [JobBy::Keeper, JobBy::Client];
+    Keeping [
+        Keeping::NoRule, Keeping::Young, Keeping::Last, Keeping::Held, Keeping::Aliased, Keeping::Due, Keeping::Removed,
+        Keeping::Destroyed,
+    ];
     ObjectRole [ObjectRole::Committed, ObjectRole::Leased, ObjectRole::Marked];
 }
 
@@ -200,6 +204,22 @@ structs! {
     Commit { version record plaintext_commitment bytes files tags alias from made prints }
     Committed { version receipt }
     Explain { principal action reference class at_least environment kind from reason confirm }
+    HoldItem { name of by at }
+    HoldLift { reference name reason }
+    HoldMoved { hold holds changed receipt }
+    HoldSet { reference name reason }
+    KeptVersion { version created fate until }
+    Removal { items changed receipt }
+    RemovalItem {
+        version id class environment bytes files until made_from_it more_made_from_it shares_with
+    }
+    Remove { reference all reason confirm dry }
+    RemovedState { at until by_rule held destroyed }
+    Restore { reference }
+    RetentionItem { artifact keep_secs keep_last holds kept due removed destroyed versions }
+    RetentionQuery { place after }
+    RetentionReport { items next receipt }
+    RetentionSet { reference keep_secs keep_last reason confirm dry }
     GrantSpec { workspace role until }
     JobItem { name about by every_millis last due overdue }
     JobList { items }
@@ -276,7 +296,7 @@ structs! {
     WhoAmI { principal id kind clearance suspended grants auth presence vault mode read_only }
     VersionItem {
         reference id number artifact class environment suite kind digest object bytes files created creator tags aliases from
-        made
+        made removed
     }
 }
 
@@ -315,6 +335,13 @@ each! { Command:
     AliasRemove[AliasRemove],
     AliasList { reference },
     AliasHistory[AliasPast],
+    Remove[Remove],
+    Restore[Restore],
+    RetentionSet[RetentionSet],
+    Retention[RetentionQuery],
+    HoldSet[HoldSet],
+    HoldLift[HoldLift],
+    Holds { place },
     Lineage[LineageQuery],
     WhoAmI,
     WhoCan[WhoCan],
@@ -363,6 +390,10 @@ each! { Answer:
     AliasMoved[AliasMoved],
     Aliases { items },
     AliasMoves { items next },
+    Removal[Removal],
+    Retention[RetentionReport],
+    HoldMoved[HoldMoved],
+    Holds { items },
     Lineage[Lineage],
     WhoAmI[WhoAmI],
     WhoCan[WhoCanPage],

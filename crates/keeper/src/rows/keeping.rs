@@ -1,0 +1,49 @@
+//! How long versions stay: what was removed, what is held, what a rule keeps.
+
+use api::terms::{PrincipalId, Timestamp, VersionId};
+use serde::{Deserialize, Serialize};
+
+/// That a version was removed. It can be restored until its key is destroyed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Removed {
+    pub(crate) at: Timestamp,
+    pub(crate) by: PrincipalId,
+    /// By the artifact's retention, not by hand.
+    pub(crate) by_rule: bool,
+    /// Its key stays at least until then.
+    pub(crate) until: Timestamp,
+    /// Under a legal hold, which came after the removal: its key stays.
+    pub(crate) held: bool,
+    /// When its key was destroyed.
+    pub(crate) destroyed: Option<Timestamp>,
+}
+
+impl Removed {
+    /// When its key is to be destroyed, if it is.
+    pub(crate) fn ends(&self) -> Option<Timestamp> {
+        (self.destroyed.is_none() && !self.held).then_some(self.until)
+    }
+}
+
+/// Which versions an artifact keeps; what neither bound keeps is removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Retention {
+    /// Those that are younger.
+    pub(crate) keep_secs: Option<u64>,
+    /// The newest so many.
+    pub(crate) keep_last: Option<u32>,
+    /// When there may be something to remove; none: not before the next version comes.
+    pub(crate) due: Option<Timestamp>,
+}
+
+/// A legal hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Hold {
+    /// Of one version; else of every version, later ones too.
+    pub(crate) version: Option<VersionId>,
+    pub(crate) by: PrincipalId,
+    pub(crate) at: Timestamp,
+}

@@ -266,6 +266,11 @@ def main():
             growth(work, 4 * size)
     finally:
         shutil.rmtree(work)
+    table()
+
+
+def table():
+    """What was reported, once more, in columns."""
     print(f"\n{'measure':58} {'value':>10} {'unit':5} {'need':>9} verdict")
     for r in ROWS:
         print(f"{r['measure']:58} {r['value']:>10} {r['unit']:5} {r['need']:>9} {r['verdict']}")

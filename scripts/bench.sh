@@ -12,9 +12,11 @@ if ! command -v age >/dev/null; then
 fi
 # With the whole workspace there is one set of features, so that each dependency is built once.
 cargo build -q --release --workspace --bins --benches
-for bench in seal release segment range verify decide datastore ledger catalog grants; do
+for bench in seal release segment range verify decide datastore ledger catalog grants ask; do
     printf '\n== %s\n' "$bench"
     cargo bench -q --workspace --bench "$bench"
 done
 printf '\n== commands\n'
 benches/commands.py "$@"
+printf '\n== the daily loop\n'
+benches/daily.py

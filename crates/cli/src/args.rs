@@ -120,8 +120,9 @@ pub enum When {
 /// # Errors
 /// When that is no command of ours; help and version too.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<(Cli, String), clap::Error> {
-    let mut command = command();
-    let matches = command.try_get_matches_from_mut(words)?;
+    let words: Vec<OsString> = words.into_iter().collect();
+    let mut command = prepared(Cli::command(), "STRONGROOM", &|name| words.iter().any(|word| word == name));
+    let matches = command.try_get_matches_from_mut(&words)?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     let below = std::iter::successors(matches.subcommand(), |(_, matches)| matches.subcommand());
     let words: Vec<&str> = below.map(|(name, _)| name).collect();
@@ -144,10 +145,12 @@ pub fn words(arguments: impl IntoIterator<Item = OsString>) -> String {
 /// The command line, with a variable of the environment for every flag: `STRONGROOM_VAULT` for a global one, `STRONGROOM_PUT_CLASS`
 /// for one of a command.
 pub fn command() -> clap::Command {
-    with_variables(Cli::command(), "STRONGROOM")
+    prepared(Cli::command(), "STRONGROOM", &|_| true)
 }
 
-fn with_variables(command: clap::Command, prefix: &str) -> clap::Command {
+/// With variables for the command itself and those below it that may be called. The whole tree is most of what parsing costs, and a
+/// command that is called is among the arguments.
+fn prepared(command: clap::Command, prefix: &str, is_called: &dyn Fn(&str) -> bool) -> clap::Command {
     let below = |name: &str| format!("{prefix}_{}", name.replace('-', "_").to_uppercase());
     let command = command.mut_args(|arg| {
         let Some(variable) = arg.get_long().map(below) else { return arg };
@@ -163,8 +166,10 @@ fn with_variables(command: clap::Command, prefix: &str) -> clap::Command {
             arg.env(variable).hide_env(true)
         }
     });
-    let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-    names.iter().fold(command, |command, name| command.mut_subcommand(name, |sub| with_variables(sub, &below(name))))
+    command.mut_subcommands(|sub| {
+        let prefix = below(sub.get_name());
+        if is_called(sub.get_name()) { prepared(sub, &prefix, is_called) } else { sub }
+    })
 }
 
 /// Switches that overrule what protects the vault: said each time, and never by a variable that is set somewhere.

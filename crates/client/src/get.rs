@@ -8,7 +8,7 @@ mod out;
 mod unpack;
 mod work;
 
-use crate::dest::{Existing, Place, Stage};
+use crate::dest::{Existing, Granted, Place, Stage};
 use crate::opened::{List, Map, Opened};
 use crate::seat::{Grant, Why};
 use crate::source::split;
@@ -18,7 +18,7 @@ use api::terms::{Action, Code, Reference, ReleaseId};
 use api::wire::Problem;
 pub(crate) use feed::below;
 use feed::{Feed, Sink};
-use out::OutFile;
+use out::{Making, Medium, OutFile};
 use seal::list::{Entry, Node};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,7 +79,7 @@ impl Client {
         let packed = Packed::open(self.store(), &grant, get.reference.path.as_deref())?;
         let Packed { opened, list, map, wanted, .. } = packed;
         let total = if matches!(wanted, Wanted::Folder(_)) { list.total_len() } else { 0 };
-        let getting = Getting { opened: &opened, grant: &grant, watch };
+        let getting = Getting { opened: &opened, grant: &grant, watch, medium: Medium::Disk };
         match wanted {
             Wanted::File(ordinal, entry) => {
                 watch.stage("opening", Some(entry.size()));
@@ -97,6 +97,7 @@ struct Getting<'a> {
     opened: &'a Opened<'a>,
     grant: &'a Grant,
     watch: &'a dyn Watch,
+    medium: Medium,
 }
 
 impl Getting<'_> {
@@ -108,7 +109,7 @@ impl Getting<'_> {
         let mapped = mapped.ok_or_else(|| disagree(self.grant))?;
         let (staged, granted) = place.stage_file()?;
         let staged = Arc::new(staged);
-        let out = Arc::new(OutFile::new(self.grant.record.suite, entry, &mapped, Some(Arc::clone(&staged)), granted));
+        let out = Arc::new(OutFile::new(self.making(granted), entry, &mapped, Some(Arc::clone(&staged))));
         let feed = Feed::one(self.opened, list, map, out, mapped);
         let done = self.run(feed, None)?;
         staged.sync_all().map_err(|e| fault::io("cannot write", &get.dest, &e))?;
@@ -127,7 +128,7 @@ impl Getting<'_> {
 
     /// Everything below a folder of the version, in the stage with its links and modes; answers bytes and files.
     fn staged(&self, list: List, map: Map, stage: &Stage, prefix: &[u8]) -> Result<(u64, u64), Problem> {
-        let feed = Feed::folder(self.opened, list, map, Sink { stage, prefix })?;
+        let feed = Feed::folder(self.opened, list, map, Sink { stage, prefix, making: self.making(stage.granted()) })?;
         let done = self.run(feed, Some(stage))?;
         for (path, target) in &done.links {
             stage.link(path, target)?;
@@ -137,6 +138,10 @@ impl Getting<'_> {
             stage.mode(path, u32::from(*mode))?;
         }
         Ok((done.bytes, done.files))
+    }
+
+    fn making(&self, granted: Granted) -> Making {
+        Making { suite: self.grant.record.suite, granted, medium: self.medium }
     }
 
     fn run<'b>(&self, feed: Feed<'b>, stage: Option<&'b Stage>) -> Result<Feed<'b>, Problem> {

@@ -368,7 +368,10 @@ impl Ledger {
             if !state.swap(tx, &new)? {
                 return Err(Error::Busy);
             }
-            rows::drop_bundled(tx, full, gone)?;
+            // Below the start of the old tail nothing is left since its own pass.
+            if full > tail_start(state.size) {
+                rows::drop_bundled(tx, full, gone)?;
+            }
             rows::number(tx, full.max(state.size), stay.iter().zip(stay_leaves.clone()))?;
             search::index(tx, &bundles)
         })?;

@@ -1,6 +1,6 @@
 //! The order of work of a get: list and map read side by side, cut into ranges of segments.
 
-use super::out::OutFile;
+use super::out::{Making, OutFile};
 use crate::dest::Stage;
 use crate::fault;
 use crate::opened::{List, Map, Opened};
@@ -44,6 +44,7 @@ pub(super) struct Sink<'a> {
     pub(super) stage: &'a Stage,
     /// The folder of the version that is asked for; empty for all.
     pub(super) prefix: &'a [u8],
+    pub(super) making: Making,
 }
 
 /// Hands out blocks; shared by the threads behind a lock.
@@ -197,7 +198,7 @@ impl<'a> Feed<'a> {
                 }
                 let entry = Entry::new(path.to_vec(), entry.mode(), entry.node().clone());
                 let entry = entry.map_err(|e| Problem::new(Code::Integrity, "cannot read the list", e.to_string()))?;
-                let out = Arc::new(OutFile::new(record.suite, &entry, &mapped, None, sink.stage.granted()));
+                let out = Arc::new(OutFile::new(sink.making, &entry, &mapped, None));
                 if *size == 0 {
                     out.finish_empty(sink.stage)?;
                 }

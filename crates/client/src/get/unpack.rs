@@ -1,7 +1,7 @@
 //! A version that is going to be opened somewhere: onto the disk, or into a room in memory.
 
 use super::feed::Feed;
-use super::out::OutFile;
+use super::out::{Medium, OutFile};
 use super::{Getting, Wanted, disagree, wanted};
 use crate::dest::{LastFolder, Stage};
 use crate::fault;
@@ -55,13 +55,14 @@ impl<'a> Packed<'a> {
         }
     }
 
-    /// Opens it into a folder; answers bytes and files. Nothing is made durable: the folder lies in memory.
+    /// Opens it into a folder; answers bytes and files. Nothing is made durable, and each group is verified as for `cat`: the folder
+    /// lies in memory.
     ///
     /// # Errors
     /// `integrity` with the place; `disk-full`; `interrupted`. What is there by then stays.
     pub(crate) fn unpack(self, stage: &Stage, watch: &dyn Watch) -> Result<(u64, u64), Problem> {
         let Self { opened, grant, list, map, wanted } = self;
-        let getting = Getting { opened: &opened, grant, watch };
+        let getting = Getting { opened: &opened, grant, watch, medium: Medium::Memory };
         match wanted {
             Wanted::Folder(prefix) => getting.staged(list, map, stage, &prefix),
             Wanted::File(ordinal, entry) => getting.one(list, map, ordinal, &entry, stage),
@@ -75,7 +76,9 @@ impl Getting<'_> {
         let place = place.filter(|mapped| mapped.size() == Some(entry.size()) && mapped.digest.is_some());
         let mapped = place.ok_or_else(|| disagree(self.grant))?;
         let file = Arc::new(stage.file(split(entry.path()).1, &mut LastFolder::default())?);
-        let out = Arc::new(OutFile::new(self.grant.record.suite, entry, &mapped, Some(file), stage.granted()));
+        let out = OutFile::new(self.making(stage.granted()), entry, &mapped, Some(Arc::clone(&file)));
+        out.lay_out(&file)?;
+        let out = Arc::new(out);
         let done = self.run(Feed::one(self.opened, list, map, out, mapped), None)?;
         Ok((done.bytes, 1))
     }

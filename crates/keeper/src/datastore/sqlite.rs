@@ -145,6 +145,8 @@ fn harden(connection: &Connection, options: &Options) -> Result<()> {
     ] {
         connection.set_db_config(setting, on).map_err(translate)?;
     }
+    // What a long transaction keeps aside, to undo a part of it, is pages of this database: it goes into no folder for temporary files.
+    connection.pragma_update(None, "temp_store", "MEMORY").map_err(translate)?;
     connection.pragma_update(None, "cell_size_check", "ON").map_err(translate)
 }
 

@@ -2,8 +2,9 @@
 //!
 //! `entry` holds what is not in a full bundle yet: pending entries (`idx` and `leaf` are NULL) and the tail of the tree, at most
 //! 255 of them, with their leaves, which the signed root vouches for: whoever opens the log need not hash its newest entries.
-//! Full bundles and tiles are files; the rows go when their bundle is durable. `logstate` is the lock state: the last signed
-//! head. `entry_index` finds entries of full bundles; it is a hint, and what it finds is read from the log itself.
+//! `entry_pending` finds the pending ones without a look at the tail. Full bundles and tiles are files; the rows go when their bundle
+//! is durable. `logstate` is the lock state: the last signed head. `entry_index` finds entries of full bundles; it is a hint, and what
+//! it finds is read from the log itself.
 
 use crate::datastore::Migration;
 
@@ -14,6 +15,7 @@ pub const SCHEMA: Migration = Migration {
     statements: &[
         "CREATE TABLE entry (ticket BIGINT NOT NULL, position BIGINT NOT NULL, id BYTEA NOT NULL, idx BIGINT, \
          leaf BYTEA, body BYTEA NOT NULL, mac BYTEA NOT NULL, PRIMARY KEY (ticket, position))",
+        "CREATE INDEX entry_pending ON entry (ticket, position) WHERE idx IS NULL",
         "CREATE TABLE logstate (id BIGINT PRIMARY KEY, fence BIGINT NOT NULL, size BIGINT NOT NULL, root TEXT NOT NULL, \
          checkpoint TEXT NOT NULL)",
         "INSERT INTO logstate (id, fence, size, root, checkpoint) VALUES (0, 0, 0, \

@@ -50,6 +50,15 @@ fn the_sqlite_files_are_their_owners_alone() -> Outcome {
 }
 
 #[test]
+fn what_a_transaction_keeps_aside_lies_in_memory() -> Outcome {
+    let fixture = Fixture::sqlite();
+    let sql = "SELECT CAST(temp_store AS BIGINT) FROM pragma_temp_store";
+    assert_eq!(fixture.store.write(|tx| tx.query(sql, &[])?.one()?.integer(0))?, 2);
+    assert_eq!(fixture.store.read(|tx| tx.query(sql, &[])?.one()?.integer(0))?, 2);
+    Ok(())
+}
+
+#[test]
 fn a_closed_sqlite_store_is_one_file() -> Outcome {
     let Fixture { store, place } = Fixture::sqlite();
     store.write(|tx| tx.query(INSERT, &[b"a".into()]))?;

@@ -21,6 +21,27 @@ fn rows(store: &Datastore, sql: &str) -> i64 {
     store.read(|tx| tx.query(sql, &[])?.one()?.integer(0)).unwrap()
 }
 
+#[test]
+fn pending_entries_are_found_without_a_look_at_the_tail() {
+    let world = World::sqlite();
+    world.commit_together(0..100);
+    world.open().integrate(NOW).unwrap();
+    let db = rusqlite::Connection::open(world.path("vault/keeper.db")).unwrap();
+    for select in [
+        "ticket, position, body, mac FROM entry WHERE idx IS NULL ORDER BY ticket, position LIMIT 4096",
+        "COUNT(*) FROM entry WHERE idx IS NULL",
+    ] {
+        let plan: Vec<String> = db
+            .prepare(&format!("EXPLAIN QUERY PLAN SELECT {select}"))
+            .unwrap()
+            .query_map([], |row| row.get(3))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert!(plan.iter().all(|step| step.contains("entry_pending")), "{plan:?}");
+    }
+}
+
 fn grows_through_all_shapes(world: &World) {
     let mut size = 0;
     for step in [1, 2, 252, 1, 1, 255, 1, 300, 700] {

@@ -1,6 +1,7 @@
 //! The `strongroom` command: arguments, prompts, rendering. What things do is in the client.
 
 mod args;
+mod complete;
 mod config;
 mod output;
 mod progress;
@@ -17,6 +18,9 @@ fn main() -> ExitCode {
         return ExitCode::from(client::run::inside(&inside));
     }
     let hardened = harden();
+    if complete::answered() {
+        return ExitCode::SUCCESS;
+    }
     let json = wants_json();
     let code = match args::parse(std::env::args_os()) {
         Err(error) => usage(&error, json),
@@ -77,13 +81,13 @@ fn wants_json() -> bool {
 fn usage(error: &clap::Error, json: bool) -> u8 {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            return match output::print(error.render().to_string().as_bytes()) {
+            return match output::print(output::styled(&error.render()).as_bytes()) {
                 Ok(()) => 0,
                 Err(failure) => failure.report(json),
             };
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand if !json => {
-            output::stderr(error.render().to_string().trim_end());
+            output::usage(&error.render());
             return api::terms::Exit::Usage as u8;
         }
         _ => {}

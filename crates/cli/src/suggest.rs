@@ -17,9 +17,7 @@ pub fn for_word(word: &str) -> Option<&'static str> {
             "strongroom ls [WORKSPACE|REF[/PREFIX]]"
         }
         "info" | "inspect" | "describe" | "stat" | "metadata" => "strongroom show REF",
-        "log" | "versions" | "revisions" | "snapshots" | "models" => {
-            "strongroom history REF, or strongroom audit tail"
-        }
+        "log" | "versions" | "revisions" | "snapshots" | "models" => "strongroom history REF, or strongroom audit tail",
         "events" | "journal" | "trail" | "lease" | "monitor" => "strongroom audit tail",
         "check" | "fsck" | "scrub" | "repair" | "rebuild-index" => "strongroom verify --all",
         "prune" | "clean" | "cleanup" | "collect" | "rb" | "rmdir" => "strongroom gc",
@@ -37,9 +35,7 @@ pub fn for_word(word: &str) -> Option<&'static str> {
         "presign" | "send" => "strongroom share REF --with RECIPIENT --purpose TEXT",
         "new" | "create" | "setup" | "initialize" => "strongroom init",
         "operator" => "strongroom init, or strongroom key rotate",
-        "tag" | "label" | "promote" | "rollback" | "ln" | "branch" | "revert" => {
-            "strongroom alias set REF NAME"
-        }
+        "tag" | "label" | "promote" | "rollback" | "ln" | "branch" | "revert" => "strongroom alias set REF NAME",
         "aliases" | "tags" | "reflog" | "branches" => "strongroom alias ls WORKSPACE/ARTIFACT",
         "exec" | "repro" | "exp" | "stage" | "mount" | "train" => {
             "strongroom run --input NAME=REF --output NAME=WORKSPACE/ARTIFACT -- COMMAND"

@@ -46,7 +46,7 @@ pub fn open_unasked(global: &Global) -> Result<Option<Client>, Failure> {
     }
     match root_kind(global, &asked.described)? {
         RootKind::Keyfile => asked.by_root(ClockCheck::AtOpening).map(Some),
-        RootKind::Passphrase => Ok(None),
+        RootKind::Passphrase | RootKind::Recovery => Ok(None),
     }
 }
 

@@ -51,7 +51,7 @@ fn page(command: &clap::Command, name: &str, above: Option<&str>) -> std::io::Re
     let man = Man::new(command.clone())
         .title(name)
         .section("1")
-        .source(concat!("strongroom ", env!("CARGO_PKG_VERSION")))
+        .source(concat!(env!("CARGO_BIN_NAME"), " ", env!("CARGO_PKG_VERSION")))
         .manual("Strongroom Manual");
     let mut text = Vec::new();
     man.render_title(&mut text)?;

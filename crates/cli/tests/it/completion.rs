@@ -1,6 +1,7 @@
 //! What real shells offer while somebody types.
 
 use super::sandbox::{Sandbox, end};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -81,6 +82,13 @@ fn values_are_offered_from_the_vault_as_ls_shows_them() {
         (&["strongroom", "init", "--mode", ""], &["solo", "rehearsal"]),
         (&["strongroom", "policy", "explain", "manage-"], &["manage-principals", "manage-policy"]),
         (&["strongroom", "audit", "ex"], &["export"]),
+        (&["strongroom", "--as", "wanda", "diff", "lab/thing", "@", "v1", "lab/ot"], &["lab/other"]),
+        (&["strongroom", "--as", "wanda", "lineage", "show", "lab/t"], &["lab/thing"]),
+        (&["strongroom", "--as", "wanda", "share", "lab/t"], &["lab/thing"]),
+        (&["strongroom", "who-can", "rev"], &["review"]),
+        (&["strongroom", "--as", "wanda", "who-did", "lab/o"], &["lab/other"]),
+        (&["strongroom", "--as", "wanda", "alias", "history", "lab/thing", ""], &["prod"]),
+        (&["strongroom", "jobs", "run", "rew"], &["rewrap"]),
     ] {
         assert_eq!(bash(&sandbox, words), offered, "{words:?}");
     }
@@ -156,6 +164,85 @@ until(expected)
 os.write(terminal, b"\x15exit\n")
 "#;
 
+/// A vault that a passphrase opens, with one workspace.
+fn with_passphrase() -> Sandbox {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.at("run")).unwrap();
+    std::fs::set_permissions(sandbox.at("run"), std::fs::Permissions::from_mode(0o700)).unwrap();
+    sandbox.write_private("words", "correct horse\n");
+    sandbox.write("f", b"data");
+    for args in [&["init", "--root", "passphrase", "--no-recovery"][..], &["put", "f", "lab/a"]] {
+        sandbox.run(["--passphrase-file", "words"].iter().chain(args)).exits(0);
+    }
+    sandbox
+}
+
+#[test]
+fn an_agent_answers_for_a_vault_that_only_a_passphrase_opens() {
+    let sandbox = with_passphrase();
+    assert_eq!(bash(&sandbox, &["strongroom", "get", "la"]), NOTHING);
+    sandbox.run(["--passphrase-file", "words", "unlock", "--for", "10m"]).exits(0);
+    let offered = (bash(&sandbox, &["strongroom", "get", "la"]), bash(&sandbox, &["strongroom", "get", "lab/"]));
+    let named = bash(&sandbox, &["strongroom", "--keyfile", "none", "get", "la"]);
+    sandbox.run(["lock"]).exits(0);
+    assert_eq!(offered, (vec!["lab/".to_owned()], vec!["lab/a".to_owned()]));
+    assert_eq!(named, NOTHING, "who names a root does not mean the agent");
+    assert_eq!(bash(&sandbox, &["strongroom", "get", "la"]), NOTHING);
+}
+
+#[test]
+fn an_agent_that_is_silent_is_not_waited_for() {
+    let sandbox = with_passphrase();
+    let status = sandbox.run(["--passphrase-file", "words", "--format", "json", "unlock", "--dry-run"]).exits(0).json();
+    let socket = std::path::PathBuf::from(status["socket"].as_str().unwrap());
+    let folder = socket.parent().unwrap();
+    std::fs::create_dir_all(folder).unwrap();
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let silent = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let begun = Instant::now();
+    assert_eq!(bash(&sandbox, &["strongroom", "get", "la"]), NOTHING);
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(20), "{took:?}: a command would wait for half a minute");
+    silent.set_nonblocking(true).unwrap();
+    assert!(silent.accept().is_ok(), "it was asked");
+}
+
+/// Every file below these folders, with what it holds.
+fn files(folders: &[std::path::PathBuf]) -> std::collections::BTreeMap<std::path::PathBuf, Vec<u8>> {
+    let (mut found, mut open) = (std::collections::BTreeMap::new(), folders.to_vec());
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                let bytes = std::fs::read(&path).unwrap();
+                found.insert(path, bytes);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn looking_writes_nothing_into_the_vault_or_beside_it() {
+    let sandbox = lab();
+    let folders = [sandbox.vault(), sandbox.at("state"), sandbox.at("config")];
+    let before = files(&folders);
+    assert!(before.len() > 5, "{:?}", before.keys());
+    for words in [
+        &["strongroom", "--as", "wanda", "get", "lab/thing", "@"][..],
+        &["strongroom", "principal", "show", ""],
+        &["strongroom", "jobs", "run", ""],
+    ] {
+        assert_ne!(bash(&sandbox, words), NOTHING, "{words:?}");
+    }
+    let after = files(&folders);
+    let changed: Vec<_> =
+        before.keys().chain(after.keys()).filter(|path| before.get(*path) != after.get(*path)).collect();
+    assert!(changed.is_empty(), "{changed:?}");
+}
+
 #[test]
 fn bash_and_zsh_complete_while_somebody_types() {
     let sandbox = lab();
@@ -167,7 +254,7 @@ fn bash_and_zsh_complete_while_somebody_types() {
             ("strongroom --as wanda get lab/th", "ing"),
             ("strongroom --as wanda get lab/thing@pr", "od"),
             ("strongroom put f lab/a --class=re", "stricted"),
-            ("strongroom wh", "oami"),
+            ("strongroom whoa", "mi"),
         ] {
             let mut command = shell(&sandbox, "python3");
             command.args(["-c", TYPED, setup, typed, rest]).args(shell_line);

@@ -37,7 +37,7 @@ fn every_command_has_a_manual_page_that_groff_takes_without_a_warning_and_mandoc
         assert!(linted.stdout.is_empty(), "{name}: {}", String::from_utf8_lossy(&linted.stdout));
     }
     let page =
-        checked(Command::new("groff").args(["-man", "-Tascii", "-P-c"]).arg(sandbox.at("pages/strongroom-put.1")));
+        checked(Command::new("groff").args(["-man", "-Tascii", "-P-cbou"]).arg(sandbox.at("pages/strongroom-put.1")));
     let text = String::from_utf8_lossy(&page.stdout).replace('\u{8}', "");
     for part in ["STRONGROOM-PUT(1)", "SYNOPSIS", "WORKSPACE/ARTIFACT", "SEE ALSO"] {
         assert!(text.to_uppercase().contains(part), "{part}: {text}");

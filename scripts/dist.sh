@@ -13,6 +13,7 @@ if [ -d "$(rustc --print sysroot)/lib/rustlib/$musl" ] && command -v musl-gcc >/
     target=$musl
     env "CC_${musl//-/_}=musl-gcc" "${build[@]}" --target "$musl"
 else
+    echo "no musl here, so this machine's C library is linked in; for musl: rustup target add $musl, and musl-gcc (Debian: musl-tools)" >&2
     target=$gnu
     RUSTFLAGS='-C target-feature=+crt-static' "${build[@]}" --target "$gnu"
 fi
@@ -28,12 +29,13 @@ if readelf -l "$binary" | grep -q INTERP; then
     echo "the binary asks for a loader: it is not static" >&2
     exit 1
 fi
+echo "checking $binary"
 empty=$(mktemp -d)
 trap 'rm -rf "$empty"' EXIT
 cp "$binary" "$empty/strongroom"
 inside=(unshare --user --map-root-user chroot "$empty" /strongroom)
 [ "$(id -u)" != 0 ] || inside=(chroot "$empty" /strongroom)
-env -i "${inside[@]}" --version
+env -i PATH="$PATH:/usr/sbin" "${inside[@]}" --version
 
 "$binary" -q man "$out/man"
 for shell in bash zsh fish elvish powershell; do
@@ -42,5 +44,20 @@ done
 platform=linux_$arch
 [ "$target" != "$musl" ] || platform=manylinux_2_17_$arch.musllinux_1_1_$arch
 scripts/wheel.py "$binary" "$out" "$platform" >/dev/null
+
+# Who installs the wheel has this binary under this name, and it works.
+python3 -m venv "$empty/env"
+"$empty/env/bin/pip" install -q --no-index --no-deps --disable-pip-version-check "$out"/*.whl
+cmp "$binary" "$empty/env/bin/strongroom"
+(
+    cd "$empty"
+    export PATH=$empty/env/bin:$PATH HOME=$empty XDG_CONFIG_HOME=$empty/config XDG_STATE_HOME=$empty/state
+    strongroom --version
+    strongroom -q init --no-recovery
+    head -c 1000000 /dev/urandom >in
+    strongroom -q put in lab/a
+    strongroom -q get lab/a out
+    cmp in out
+)
 (cd "$out" && sha256sum strongroom ./*.whl >SHA256SUMS)
 stat -c '%s bytes  %n' "$binary" "$out"/*.whl

@@ -17,6 +17,27 @@ fn main() -> ExitCode {
     if let Some(inside) = inside() {
         return ExitCode::from(client::run::inside(&inside));
     }
+    with_its_stack(acted)
+}
+
+/// The policy engine evaluates nothing on the last 100 KiB of a stack, and musl counts of the first thread's stack what was used so far.
+#[cfg(target_env = "musl")]
+fn with_its_stack(act: fn() -> ExitCode) -> ExitCode {
+    const STACK_LEN_BYTES: usize = 8 << 20;
+    match std::thread::Builder::new().stack_size(STACK_LEN_BYTES).spawn(act).map(std::thread::JoinHandle::join) {
+        Ok(Ok(code)) => code,
+        Ok(Err(_)) => ExitCode::from(api::terms::Exit::Error as u8),
+        // What needs no decision works here too.
+        Err(_) => act(),
+    }
+}
+
+#[cfg(not(target_env = "musl"))]
+fn with_its_stack(act: fn() -> ExitCode) -> ExitCode {
+    act()
+}
+
+fn acted() -> ExitCode {
     let hardened = harden();
     if complete::answered() {
         return ExitCode::SUCCESS;

@@ -3,7 +3,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 MODEL ?=
 
-.PHONY: demo test test-deps lint bench fuzz crash vectors build
+.PHONY: demo test test-deps lint bench fuzz crash vectors dist build
 
 # There are no examples: naming them has cargo choose the features that the tests need, so that demo and tests share one
 # build of every dependency.
@@ -35,3 +35,6 @@ crash: ## kill -9 at random points, ROUNDS times (200 by default), then reopen a
 
 vectors: ## writes vectors/ again from the independent Python generator
 	@scripts/vectors.sh
+
+dist: ## a static binary, the manual, completions and a wheel, into target/dist/out
+	@scripts/dist.sh

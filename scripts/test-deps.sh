@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and this machine lacks: PostgreSQL (second engine), Go with x/mod (independent log
 # verifier), Python packages (independent decryptor, in target/venv), faketime (a clock that is wrong), age and
-# ssh-keygen (who opens what is shared), unshare (namespaces).
+# ssh-keygen (who opens what is shared), unshare (namespaces), shells (completion), groff and mandoc (manual).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,6 +15,10 @@ command -v age >/dev/null || packages+=(age)
 command -v ssh-keygen >/dev/null || packages+=(openssh-client)
 command -v unshare >/dev/null || packages+=(util-linux)
 command -v faketime >/dev/null || packages+=(faketime)
+command -v zsh >/dev/null || packages+=(zsh)
+command -v fish >/dev/null || packages+=(fish)
+command -v groff >/dev/null || packages+=(groff-base)
+command -v mandoc >/dev/null || packages+=(mandoc)
 command -v g++ >/dev/null || packages+=(g++)
 
 if [ ${#packages[@]} -gt 0 ]; then

@@ -25,6 +25,7 @@ pub use keeping::{HoldCommand, RetentionCommand, RmArgs};
 pub use run::{RoomArg, RunArgs};
 pub use value::{Asserted, ByteRange, Duration, Expected, Percent, Size, Tag};
 
+use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::builder::{BoolishValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
@@ -32,7 +33,7 @@ use std::path::PathBuf;
 
 /// Protects model artifacts and sensitive data: sealed at the source, opened only where policy allows, every release in a log.
 #[derive(Debug, Parser)]
-#[command(name = "strongroom", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "strongroom", version, max_term_width = 100, disable_help_subcommand = true, styles = STYLES)]
 #[command(after_help = "References: WORKSPACE/ARTIFACT[@v3|@alias][/path/in/artifact]; no @ means the latest version.
 Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 sign in or unlock, 5 denied, 6 approval needed,
 7 integrity, 8 conflict, 9 temporary, 10 gone, 130 interrupted.
@@ -45,6 +46,13 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 }
+
+/// Heads and names stand out; nothing else does.
+const STYLES: Styles = Styles::plain()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(Style::new().bold())
+    .placeholder(Style::new());
 
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
@@ -89,6 +97,13 @@ pub struct Global {
     /// A root or an anchor was named for this command, so it opens the vault itself and asks no agent.
     #[arg(skip)]
     pub opens_itself: bool,
+}
+
+impl Global {
+    /// Whether a root or an anchor is named, by a flag or its variable.
+    pub fn names_what_opens(&self) -> bool {
+        self.keyfile.is_some() || self.passphrase_file.is_some() || self.anchor.is_some()
+    }
 }
 
 /// How to print.
@@ -279,6 +294,12 @@ pub enum Command {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
+    /// Write the manual page of every command
+    Man {
+        /// A folder for all of them [default: the first one, on standard output]
+        #[arg(value_name = "DIR")]
+        folder: Option<PathBuf>,
+    },
 }
 
 #[cfg(test)]
@@ -325,6 +346,38 @@ mod tests {
         assert_eq!(words("strongroom put f lab/a"), "put");
         assert_eq!(words("strongroom --vault v policy explain read lab/a --as alice"), "policy explain");
         assert_eq!(words("strongroom audit tail"), "audit tail");
+    }
+
+    /// `key ls`, for every command that has none below it.
+    fn leaves(command: &clap::Command, words: &str, out: &mut Vec<String>) {
+        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+            let words = format!("{words} {}", sub.get_name()).trim_start().to_owned();
+            if sub.has_subcommands() { leaves(sub, &words, out) } else { out.push(words) }
+        }
+    }
+
+    /// The commands in backticks of the first column of the table; a word alone may stand for `alias rm` after `alias set`.
+    fn documented(text: &str) -> Vec<String> {
+        let mut found: Vec<String> = Vec::new();
+        for row in text.lines().filter_map(|line| line.strip_prefix("| ")) {
+            let (mut above, cell) = (String::new(), row.split('|').next().unwrap_or_default());
+            for words in cell.split('`').skip(1).step_by(2) {
+                found.push(words.to_owned());
+                found.push(format!("{above} {words}"));
+                above = words.split(' ').next().unwrap_or_default().to_owned();
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_command_says_in_the_documents_what_its_json_is() {
+        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/json.md")).unwrap();
+        let (documented, mut commands) = (documented(&text), Vec::new());
+        leaves(&command(), "", &mut commands);
+        assert!(commands.len() > 30, "{commands:?}");
+        let missing: Vec<&String> = commands.iter().filter(|words| !documented.contains(words)).collect();
+        assert!(missing.is_empty(), "docs/json.md does not name {missing:?}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The `strongroom` command: arguments, prompts, rendering. What things do is in the client.
 
 mod args;
+mod complete;
 mod config;
 mod output;
 mod progress;
@@ -16,7 +17,31 @@ fn main() -> ExitCode {
     if let Some(inside) = inside() {
         return ExitCode::from(client::run::inside(&inside));
     }
+    with_its_stack(acted)
+}
+
+/// The policy engine evaluates nothing on the last 100 KiB of a stack, and musl counts of the first thread's stack what was used so far.
+#[cfg(target_env = "musl")]
+fn with_its_stack(act: fn() -> ExitCode) -> ExitCode {
+    const STACK_LEN_BYTES: usize = 8 << 20;
+    match std::thread::Builder::new().stack_size(STACK_LEN_BYTES).spawn(act).map(std::thread::JoinHandle::join) {
+        Ok(Ok(code)) => code,
+        Ok(Err(_)) => ExitCode::from(api::terms::Exit::Error as u8),
+        // What needs no decision works here too.
+        Err(_) => act(),
+    }
+}
+
+#[cfg(not(target_env = "musl"))]
+fn with_its_stack(act: fn() -> ExitCode) -> ExitCode {
+    act()
+}
+
+fn acted() -> ExitCode {
     let hardened = harden();
+    if complete::answered() {
+        return ExitCode::SUCCESS;
+    }
     let json = wants_json();
     let code = match args::parse(std::env::args_os()) {
         Err(error) => usage(&error, json),
@@ -77,13 +102,13 @@ fn wants_json() -> bool {
 fn usage(error: &clap::Error, json: bool) -> u8 {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            return match output::print(error.render().to_string().as_bytes()) {
+            return match output::print(output::styled(&error.render()).as_bytes()) {
                 Ok(()) => 0,
                 Err(failure) => failure.report(json),
             };
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand if !json => {
-            output::stderr(error.render().to_string().trim_end());
+            output::usage(&error.render());
             return api::terms::Exit::Usage as u8;
         }
         _ => {}

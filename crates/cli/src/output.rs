@@ -3,10 +3,12 @@
 mod failure;
 mod human;
 mod printable;
+mod style;
 
 pub use failure::{Failure, refusal_text};
 pub use human::{bytes_shown, table};
 pub use printable::{json, printable};
+pub use style::styled;
 
 use crate::args::Format;
 use serde::Serialize;
@@ -39,7 +41,7 @@ impl Output {
     /// Prints a result: its JSON under `kind`, or the text.
     pub fn result(&self, kind: &str, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
         match self.format {
-            Format::Auto | Format::Human => print(printable::lines(&text()).as_bytes()),
+            Format::Auto | Format::Human => print(style::marked(&printable::lines(&text())).as_bytes()),
             Format::Json | Format::Jsonl => print(&line(&tagged(kind, value)?)),
         }
     }
@@ -98,7 +100,13 @@ pub fn on_terminal() -> bool {
 
 /// Writes a line to standard error, with nothing in it that a terminal obeys; nobody can be told if that fails.
 pub fn stderr(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", printable::lines(text));
+    let text = style::with_heads(style::plain(&printable::lines(text)));
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Writes the parser's help to standard error.
+pub fn usage(help: &clap::builder::StyledStr) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", style::styled_for(help, &std::io::stderr()).trim_end());
 }
 
 /// Writes bytes to standard output as they are: those of a file, or text that was made printable.

@@ -1,9 +1,12 @@
-//! Bars on a terminal, nothing otherwise; and the flag that Ctrl-C sets.
+//! Bars on a terminal; lines elsewhere, for whoever asks for them; and the flag that Ctrl-C sets.
+
+mod lines;
 
 use crate::args::When;
 use crate::output::{Output, stderr};
 use client::Watch;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lines::Lines;
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Debug)]
 pub struct Terminal {
     bar: Option<ProgressBar>,
+    lines: Option<Lines>,
     stop: Arc<AtomicBool>,
     output: Output,
 }
@@ -34,13 +38,14 @@ impl Terminal {
 
     /// The same for an operation that looks after signals itself.
     pub fn without_signals(when: Option<When>, quiet: bool, output: Output) -> Self {
-        let shown = match when.unwrap_or(When::Auto) {
-            When::Always => true,
-            When::Never => false,
-            When::Auto => !quiet && std::io::stderr().is_terminal(),
+        let terminal = std::io::stderr().is_terminal();
+        let (bar, lines) = match when.unwrap_or(When::Auto) {
+            When::Always => (terminal, !terminal),
+            When::Never => (false, false),
+            When::Auto => (!quiet && terminal, false),
         };
-        let bar = shown.then(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()));
-        Self { bar, stop: Arc::default(), output }
+        let bar = bar.then(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()));
+        Self { bar, lines: lines.then(Lines::default), stop: Arc::default(), output }
     }
 
     /// Takes the bar away.
@@ -59,6 +64,9 @@ impl Drop for Terminal {
 
 impl Watch for Terminal {
     fn stage(&self, name: &'static str, total_bytes: Option<u64>) {
+        if let Some(lines) = &self.lines {
+            lines.stage(name, total_bytes);
+        }
         let Some(bar) = &self.bar else { return };
         let template = match total_bytes {
             Some(_) => "{msg:>10} [{wide_bar}] {bytes}/{total_bytes} {bytes_per_sec} {eta}",
@@ -76,6 +84,9 @@ impl Watch for Terminal {
     }
 
     fn advance(&self, bytes: u64) {
+        if let Some(lines) = &self.lines {
+            lines.advance(bytes);
+        }
         if let Some(bar) = &self.bar {
             bar.inc(bytes);
         }

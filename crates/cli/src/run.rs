@@ -13,6 +13,7 @@ mod init;
 mod jobs;
 mod keeping;
 mod lineage;
+mod man;
 mod near;
 mod policy;
 mod recover;
@@ -45,7 +46,7 @@ pub fn run(cli: Cli, words: &str) -> Result<u8, (Failure, bool)> {
         return agent::agent().map_err(|failure| (failure, early));
     }
     // Named for this command, by a flag or its variable; the user's configuration only says where things are.
-    global.opens_itself = global.keyfile.is_some() || global.passphrase_file.is_some() || global.anchor.is_some();
+    global.opens_itself = global.names_what_opens();
     let here = std::env::current_dir().map_err(|e| (Failure::from_io("cannot tell the working folder", &e), early))?;
     let config = Config::load(&here).map_err(|failure| (failure, early))?;
     config.fill(&mut global).map_err(|failure| (failure, early))?;
@@ -91,7 +92,8 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Lock => agent::lock(context),
         Command::Agent => agent::agent(),
         Command::Jobs(command) => jobs::jobs(context, &command),
-        Command::Completions { shell } => completions(shell),
+        Command::Completions { shell } => print(&crate::complete::script(shell)?).map(|()| 0),
+        Command::Man { folder } => man::man(context, folder.as_deref()),
     }
 }
 
@@ -102,12 +104,6 @@ fn further<T>(check: Option<Result<T, Problem>>) -> (Option<T>, Option<Problem>)
         Some(Ok(found)) => (Some(found), None),
         Some(Err(problem)) => (None, Some(problem)),
     }
-}
-
-fn completions(shell: clap_complete::Shell) -> Result<u8, Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut crate::args::command(), "strongroom", &mut script);
-    print(&script).map(|()| 0)
 }
 
 impl Context {

@@ -3,42 +3,56 @@
 /// The hint for a word that is no command, if it is known from elsewhere.
 pub fn for_word(word: &str) -> Option<&'static str> {
     Some(match word {
-        "push" | "upload" | "add" | "store" | "save" | "import" | "encrypt" | "seal" | "commit" | "publish"
-        | "backup" | "write" => "strongroom put SRC WORKSPACE/ARTIFACT",
+        "push" | "upload" | "add" | "store" | "save" | "import" | "import-url" | "encrypt" | "seal" | "commit"
+        | "publish" | "backup" | "write" | "register" | "log-artifact" | "log-model" | "mb" | "mkdir" => {
+            "strongroom put SRC WORKSPACE/ARTIFACT"
+        }
         "pull" | "download" | "fetch" | "checkout" | "clone" | "restore" | "export" | "decrypt" | "extract"
-        | "unseal" => "strongroom get REF DEST",
-        "cp" | "copy" | "mv" | "move" | "sync" | "rsync" => {
+        | "unseal" | "switch" | "get-url" | "artifacts" => "strongroom get REF DEST",
+        "cp" | "copy" | "mv" | "move" | "sync" | "rsync" | "s3" | "s3api" | "kv" | "secrets" | "rclone" | "edit" => {
             "strongroom put SRC WORKSPACE/ARTIFACT, or strongroom get REF DEST"
         }
-        "read" | "open" | "head" | "stream" => "strongroom cat REF[/PATH]",
-        "list" | "dir" | "find" | "tree" | "search" => "strongroom ls [WORKSPACE|REF[/PREFIX]]",
+        "read" | "open" | "head" | "stream" | "dump" | "less" | "tail" | "view" => "strongroom cat REF[/PATH]",
+        "list" | "dir" | "find" | "tree" | "search" | "grep" | "ls-files" | "ls-tree" | "ls-remote" => {
+            "strongroom ls [WORKSPACE|REF[/PREFIX]]"
+        }
         "info" | "inspect" | "describe" | "stat" | "metadata" => "strongroom show REF",
-        "log" | "versions" | "revisions" => "strongroom history REF, or strongroom audit tail",
-        "events" | "journal" | "trail" => "strongroom audit tail",
-        "check" | "fsck" | "scrub" => "strongroom verify --all",
+        "log" | "versions" | "revisions" | "snapshots" | "models" => "strongroom history REF, or strongroom audit tail",
+        "events" | "journal" | "trail" | "lease" | "monitor" => "strongroom audit tail",
+        "check" | "fsck" | "scrub" | "repair" | "rebuild-index" => "strongroom verify --all",
         "prune" | "clean" | "cleanup" | "collect" => "strongroom gc",
-        "delete" | "remove" | "del" | "destroy" | "forget" | "unlink" | "shred" | "erase" => "strongroom rm REF",
+        "delete" | "remove" | "del" | "destroy" | "forget" | "unlink" | "shred" | "erase" | "rb" | "rmdir" => {
+            "strongroom rm REF"
+        }
         "undo" | "unremove" | "undestroy" | "recycle" => "strongroom undelete REF",
         "expire" | "lifecycle" | "keep" | "ttl" => "strongroom retention set WORKSPACE/ARTIFACT --keep-last 5",
         "legal-hold" | "freeze" | "pin" => "strongroom hold set REF NAME --reason TEXT",
-        "grant" | "invite" | "chmod" | "allow" => {
+        "grant" | "invite" | "chmod" | "chown" | "allow" => {
             "strongroom principal add NAME --grant WORKSPACE=ROLE --clearance CLASS"
         }
-        "user" | "users" | "member" | "members" | "account" => "strongroom principal ls",
+        "user" | "users" | "member" | "members" | "account" | "auth" => "strongroom principal ls",
         "whocan" | "can" | "access" | "permissions" | "acl" => "strongroom who-can read REF",
         "whodid" | "blame" | "annotate" | "usage" | "accesses" => "strongroom who-did REF",
         "why" => "strongroom policy explain --as PRINCIPAL read REF",
-        "rotate" | "rekey" | "keys" => "strongroom key rotate",
+        "rotate" | "rekey" | "keys" | "renew" | "transit" => "strongroom key rotate",
+        "presign" | "send" => "strongroom share REF --with RECIPIENT --purpose TEXT",
         "new" | "create" | "setup" | "initialize" => "strongroom init",
-        "tag" | "label" | "promote" | "rollback" | "ln" | "branch" => "strongroom alias set REF NAME",
-        "aliases" | "tags" | "reflog" => "strongroom alias ls WORKSPACE/ARTIFACT",
+        "operator" => "strongroom init, or strongroom key rotate",
+        "tag" | "label" | "promote" | "rollback" | "ln" | "branch" | "revert" => "strongroom alias set REF NAME",
+        "aliases" | "tags" | "reflog" | "branches" => "strongroom alias ls WORKSPACE/ARTIFACT",
+        "exec" | "repro" | "exp" | "stage" | "mount" | "train" => {
+            "strongroom run --input NAME=REF --output NAME=WORKSPACE/ARTIFACT -- COMMAND"
+        }
         "version" => "strongroom --version",
         "policies" | "rule" | "rules" => "strongroom policy show",
         "revoke" | "suspend" => "strongroom principal add NAME --change --revoke WORKSPACE",
-        "id" | "me" | "session" => "strongroom whoami",
+        "id" | "me" | "session" | "token" => "strongroom whoami",
         "reset" | "recovery" | "rescue" => "strongroom recover",
         "login" | "signin" => "strongroom unlock",
         "logout" | "signout" | "close" => "strongroom lock",
+        "stats" | "state" | "health" | "remote" => "strongroom status",
+        "timers" | "cron" | "tasks" => "strongroom jobs ls",
+        "manual" => "strongroom man",
         "help" => "strongroom --help",
         "compare" | "cmp" | "delta" | "changes" => "strongroom diff REF REF",
         "provenance" | "ancestry" | "dag" | "parents" | "graph" => "strongroom lineage show REF",
@@ -77,6 +91,9 @@ pub fn below(parent: &str, word: &str) -> Option<&'static str> {
         ("lineage", "down" | "descendants" | "children" | "usage") => "strongroom lineage impact REF",
         ("audit", "list" | "ls" | "log" | "last" | "newest") => "strongroom audit tail",
         ("audit", "search" | "find" | "filter") => "strongroom audit query",
+        ("policy", "write" | "edit" | "create") => "strongroom policy apply FILE",
+        ("policy", "read" | "fmt") => "strongroom policy show",
+        ("audit", "enable" | "tailf" | "follow") => "strongroom audit tail",
         ("audit", "check" | "replay") => "strongroom audit verify",
         _ => return None,
     })
@@ -84,7 +101,7 @@ pub fn below(parent: &str, word: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::for_word;
+    use super::{below, for_word};
     use crate::args::Cli;
     use clap::Parser as _;
     use std::path::{Path, PathBuf};
@@ -97,6 +114,124 @@ mod tests {
         use clap::CommandFactory as _;
         for command in crate::args::Cli::command().get_subcommands() {
             assert_eq!(for_word(command.get_name()), None, "{}", command.get_name());
+        }
+    }
+
+    /// What users of other tools type first, by tool.
+    const HABITS: [(&str, &[&str]); 8] = [
+        (
+            "git",
+            &[
+                "add", "blame", "branch", "checkout", "clone", "commit", "diff", "fetch", "gc", "grep", "init", "log",
+                "ls-files", "mv", "pull", "push", "reflog", "remote", "reset", "restore", "revert", "rm", "show",
+                "status", "switch", "tag",
+            ],
+        ),
+        ("aws s3", &["s3", "cp", "ls", "mb", "mv", "presign", "rb", "rm", "sync"]),
+        (
+            "dvc",
+            &[
+                "add",
+                "checkout",
+                "dag",
+                "diff",
+                "exp",
+                "fetch",
+                "gc",
+                "get",
+                "get-url",
+                "import",
+                "import-url",
+                "init",
+                "list",
+                "mv",
+                "pull",
+                "push",
+                "remote",
+                "remove",
+                "repro",
+                "run",
+                "stage",
+                "status",
+            ],
+        ),
+        (
+            "restic",
+            &[
+                "backup",
+                "cat",
+                "check",
+                "copy",
+                "diff",
+                "dump",
+                "find",
+                "forget",
+                "init",
+                "key",
+                "list",
+                "ls",
+                "mount",
+                "prune",
+                "rebuild-index",
+                "repair",
+                "restore",
+                "snapshots",
+                "stats",
+                "tag",
+                "unlock",
+                "version",
+            ],
+        ),
+        (
+            "vault",
+            &[
+                "audit", "auth", "delete", "kv", "lease", "list", "login", "operator", "policy", "read", "seal",
+                "secrets", "status", "token", "transit", "unseal", "write",
+            ],
+        ),
+        ("age, sops", &["encrypt", "decrypt", "edit", "rotate"]),
+        ("mlflow, hubs", &["artifacts", "models", "register", "log-artifact", "upload", "download", "run", "login"]),
+        ("shells", &["cat", "chmod", "cp", "find", "head", "less", "ls", "mkdir", "mv", "rm", "rmdir", "stat", "tail"]),
+    ];
+
+    #[test]
+    fn every_habit_from_elsewhere_is_a_command_or_leads_to_one_that_parses() {
+        use clap::CommandFactory as _;
+        let ours: Vec<String> = Cli::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
+        for (tool, words) in HABITS {
+            for word in words {
+                if ours.iter().any(|name| name == word) {
+                    continue;
+                }
+                let hint = for_word(word).unwrap_or_else(|| panic!("{tool} {word} leads nowhere"));
+                // A hint may name two commands; prose stands in brackets.
+                for command in hint.split(" (").next().unwrap_or_default().split(", or ") {
+                    let told = parses(command);
+                    assert!(told.is_ok(), "{tool} {word}: `{command}`: {told:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn words_below_a_command_lead_to_one_that_parses() {
+        use clap::CommandFactory as _;
+        let command = Cli::command();
+        for (parent, words) in [
+            ("principal", &["list", "rm", "revoke", "grant", "new"][..]),
+            ("key", &["list", "add", "renew"]),
+            ("policy", &["list", "read", "write", "validate", "why"]),
+            ("jobs", &["list", "start"]),
+            ("alias", &["list", "add", "delete", "reflog"]),
+            ("audit", &["list", "enable", "search", "check"]),
+        ] {
+            let ours = command.find_subcommand(parent).unwrap();
+            for word in words {
+                assert!(ours.find_subcommand(word).is_none(), "{parent} {word}");
+                let hint = below(parent, word).unwrap_or_else(|| panic!("{parent} {word} leads nowhere"));
+                let told = parses(hint);
+                assert!(told.is_ok(), "{parent} {word}: `{hint}`: {told:?}");
+            }
         }
     }
 
@@ -123,11 +258,12 @@ mod tests {
             let word = match word {
                 "SRC" | "FILE" | "DEST" | "'{}'" => "file",
                 "WORKSPACE/ARTIFACT" | "REF" | "REF[/PATH]" | "[WORKSPACE|REF[/PREFIX]]" | "{reference}" => "lab/a",
+                "NAME=REF" | "NAME=WORKSPACE/ARTIFACT" => "a=lab/a",
                 "WORKSPACE=ROLE" | "WORKSPACE=writer" => "lab=reader",
                 "KEY=VALUE" => "k=v",
                 "WORKSPACE" => "lab",
                 "CLASS" => "internal",
-                "NAME" | "PRINCIPAL" | "{}" | "{who}" => "alice",
+                "NAME" | "PRINCIPAL" | "COMMAND" | "{}" | "{who}" => "alice",
                 "{action}" => "read",
                 "{asked}" => "lab/a",
                 other => other,
@@ -144,6 +280,14 @@ mod tests {
             words.push("lab/a".to_owned());
         }
         words
+    }
+
+    /// Whether the parser takes it, or prints help or the version.
+    fn parses(command: &str) -> Result<(), clap::Error> {
+        Cli::try_parse_from(filled(command)).map(|_| ()).or_else(|error| match error.kind() {
+            clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion => Ok(()),
+            _ => Err(error),
+        })
     }
 
     fn sources(dir: &Path, into: &mut Vec<PathBuf>) {
@@ -170,11 +314,7 @@ mod tests {
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();
             for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
                 for command in commands(line) {
-                    let parsed = Cli::try_parse_from(filled(&command));
-                    let told = parsed.map(|_| ()).or_else(|error| match error.kind() {
-                        clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion => Ok(()),
-                        _ => Err(error),
-                    });
+                    let told = parses(&command);
                     assert!(told.is_ok(), "{}: `{command}`: {told:?}", file.display());
                     seen += 1;
                 }

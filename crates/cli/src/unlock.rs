@@ -9,6 +9,7 @@ use client::Client;
 use client::agent;
 use client::vault::{self, ClockCheck, Passphrase, Presence, Root, RootKind, Sitting};
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -37,28 +38,65 @@ pub fn open_with_any_clock(global: &Global) -> Result<Client, Failure> {
     open_checking(global, ClockCheck::AtCommands)
 }
 
+/// Opens the vault if nobody needs to be asked for that and no passphrase has to be stretched.
+pub fn open_unasked(global: &Global) -> Result<Option<Client>, Failure> {
+    let asked = Asked::new(global)?;
+    if let Some(client) = asked.by_agent()? {
+        return Ok(Some(client));
+    }
+    match root_kind(global, &asked.described)? {
+        RootKind::Keyfile => asked.by_root(ClockCheck::AtOpening).map(Some),
+        RootKind::Passphrase | RootKind::Recovery => Ok(None),
+    }
+}
+
 fn open_checking(global: &Global, clock_check: ClockCheck) -> Result<Client, Failure> {
-    let dir = folder(global)?;
-    let described = vault::describe(&dir)?;
-    let principal = global.principal.as_deref().map(name).transpose()?;
-    if !global.opens_itself {
-        let presence = global.presence.map(|asserted| match asserted {
+    let asked = Asked::new(global)?;
+    match asked.by_agent()? {
+        Some(client) => Ok(client),
+        None => asked.by_root(clock_check),
+    }
+}
+
+/// Which vault somebody wants to sit down at, and who.
+struct Asked<'a> {
+    global: &'a Global,
+    dir: PathBuf,
+    described: vault::Description,
+    principal: Option<Name>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(global: &'a Global) -> Result<Self, Failure> {
+        let dir = folder(global)?;
+        let described = vault::describe(&dir)?;
+        let principal = global.principal.as_deref().map(name).transpose()?;
+        Ok(Self { global, dir, described, principal })
+    }
+
+    /// At the agent's side, if there is one and it may be asked.
+    fn by_agent(&self) -> Result<Option<Client>, Failure> {
+        if self.global.opens_itself {
+            return Ok(None);
+        }
+        let presence = self.global.presence.map(|asserted| match asserted {
             Asserted::Absent => agent::Presence::None,
             Asserted::Present => agent::Presence::Now,
         });
-        let who = agent::Seated { principal: principal.as_ref(), presence };
-        if let Some(client) = agent::seat(&place_of_agent(described.vault), &dir, who)? {
-            return Ok(client);
-        }
+        let who = agent::Seated { principal: self.principal.as_ref(), presence };
+        Ok(agent::seat(&place_of_agent(self.described.vault), &self.dir, who)?)
     }
-    let root = root(global, &described)?;
-    let anchor = anchor(global, described.vault)?;
-    let presence = global.presence.map(|asserted| match asserted {
-        Asserted::Absent => Presence::None,
-        Asserted::Present => Presence::Now,
-    });
-    let who = Sitting { principal: principal.as_ref(), presence };
-    Ok(vault::open_checking(&dir, root, anchor, who, clock_check)?)
+
+    fn by_root(&self, clock_check: ClockCheck) -> Result<Client, Failure> {
+        let root = root(self.global, &self.described)?;
+        let anchor = anchor(self.global, self.described.vault)?;
+        let presence = self.global.presence.map(|asserted| match asserted {
+            Asserted::Absent => Presence::None,
+            Asserted::Present => Presence::Now,
+        });
+        let who = Sitting { principal: self.principal.as_ref(), presence };
+        Ok(vault::open_checking(&self.dir, root, anchor, who, clock_check)?)
+    }
 }
 
 /// Where the agent of a vault is found.
@@ -113,21 +151,27 @@ pub enum New {
 
 /// What opens the vault, asked for if need be.
 pub fn root(global: &Global, described: &vault::Description) -> Result<Root, Failure> {
-    let has = |kind| described.roots.contains(&kind);
-    let prefers_passphrase = global.passphrase_file.is_some() && global.keyfile.is_none();
-    if has(RootKind::Passphrase) && (prefers_passphrase || !has(RootKind::Keyfile)) {
+    if root_kind(global, described)? == RootKind::Passphrase {
         return Ok(Root::Passphrase(passphrase(global, New::No)?));
     }
     let path = keyfile(global, described.vault)?;
-    if !path.exists() && has(RootKind::Passphrase) {
-        return Ok(Root::Passphrase(passphrase(global, New::No)?));
-    }
     if matches!(path.try_exists(), Ok(false)) {
         let why = format!("there is no key file at `{}`", path.display());
         let problem = Problem::new(Code::RootRefused, "the vault stays locked", why);
         return Err(problem.with_try("put the vault's key file there, or name it with --keyfile PATH").into());
     }
     Ok(Root::Keyfile(path))
+}
+
+/// Which of the vault's roots opens it here.
+fn root_kind(global: &Global, described: &vault::Description) -> Result<RootKind, Failure> {
+    let has = |kind| described.roots.contains(&kind);
+    let prefers_passphrase = global.passphrase_file.is_some() && global.keyfile.is_none();
+    if has(RootKind::Passphrase) && (prefers_passphrase || !has(RootKind::Keyfile)) {
+        return Ok(RootKind::Passphrase);
+    }
+    let kept = keyfile(global, described.vault)?.exists();
+    Ok(if !kept && has(RootKind::Passphrase) { RootKind::Passphrase } else { RootKind::Keyfile })
 }
 
 fn place(given: Option<&Path>, home: Option<PathBuf>, below: &str, flag: &str) -> Result<PathBuf, Failure> {
@@ -141,6 +185,13 @@ fn place(given: Option<&Path>, home: Option<PathBuf>, below: &str, flag: &str) -
 fn from_file(path: &Path) -> Result<Passphrase, Failure> {
     let what = format!("cannot read `{}`", path.display());
     let file = std::fs::File::open(path).map_err(|e| Failure::from_io(&what, &e))?;
+    let about = file.metadata().map_err(|e| Failure::from_io(&what, &e))?;
+    // A pipe or a terminal is whoever's it was made for.
+    if about.is_file() && about.mode() & 0o077 != 0 {
+        let why = "others can read the passphrase file, or write to it";
+        let hint = format!("chmod 600 '{}'", path.display());
+        return Err(Problem::new(Code::RootRefused, "the vault stays locked", why).with_try(hint).into());
+    }
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_PASSPHRASE_LEN as usize + 3));
     file.take(MAX_PASSPHRASE_LEN + 3).read_to_end(&mut bytes).map_err(|e| Failure::from_io(&what, &e))?;
     let ends = bytes.iter().rev().take_while(|b| matches!(b, b'\n' | b'\r')).count().min(2);

@@ -143,7 +143,9 @@ pub fn examine(places: &Places) -> Vec<Check> {
     checks
 }
 
-const OPENS: Unit = Unit::new("opens", "what cannot be opened cannot be checked, and not be used");
+/// The name of the check whether the vault opens, and takes what is written.
+pub const OPENS_NAME: &str = "opens";
+const OPENS: Unit = Unit::new(OPENS_NAME, "what cannot be opened cannot be checked, and not be used");
 const CLOCK: Unit = Unit::new("clock", "leases, windows and the ends of grants go by the clock of this machine");
 const FRESHNESS: Unit = Unit::new("freshness", "only the anchor tells this vault from an older copy of it");
 const ROOTS: Unit = Unit::new("roots", "whoever loses every root loses all data");
@@ -179,7 +181,7 @@ impl Client {
             Freshness::Proven => FRESHNESS.ok("the log is as new as the anchor"),
             Freshness::Unproven => FRESHNESS
                 .warning("there is no anchor to compare the log with")
-                .with_try("strongroom audit verify --new-anchor, if this is the newest copy"),
+                .with_try("strongroom audit verify --new-anchor, if this is the newest copy of the vault"),
         };
         let roots = match status.roots.len() {
             1 => ROOTS.warning("one root opens this vault, and nothing else").with_try("keep a copy of it apart"),

@@ -109,7 +109,7 @@ pub(crate) enum RunError {
     #[error("there is no command to run")]
     NoCommand,
     /// More than there is.
-    #[error("the inputs take {needed} bytes, and {available} bytes of memory are free")]
+    #[error("the inputs take {needed} bytes of memory, and {available} are free and allowed")]
     Memory {
         /// Bytes.
         needed: u64,
@@ -259,7 +259,9 @@ impl Running<'_> {
     /// A room in memory, or an error: never a folder on a disk.
     fn room(&self, inputs: &[Input<'_>], total: u64) -> Result<room::Room, Problem> {
         let memory = Memory::of_this_machine();
-        if let Some(Memory { available, .. }) = memory.filter(|memory| memory.available < total) {
+        let free = memory.map(|memory| memory.available);
+        let allowed = free.into_iter().chain(self.run.size_bytes).min();
+        if let Some(available) = allowed.filter(|bytes| *bytes < total) {
             return Err(RunError::Memory { needed: total, available }.into());
         }
         let fallback = Memory { total: 8 << 30, available: 8 << 30 };

@@ -123,8 +123,7 @@ impl From<Error> for Problem {
                 Self::new(Code::BadRequest, what, error.to_string())
                     .with_try(format!("strongroom put '{}' ...", target.display()))
             }
-            Error::Changed(_) => Self::new(Code::SourceChanged, what, error.to_string())
-                .with_try("the same command again, when nothing writes to the source"),
+            Error::Changed(_) => Self::new(Code::SourceChanged, what, error.to_string()),
             Error::TooMuch { .. } => Self::new(Code::Unsupported, what, error.to_string()),
             Error::Io { source, .. } => Self::new(Code::Unavailable, what, format!("{error}: {source}")),
         }

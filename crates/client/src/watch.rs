@@ -28,7 +28,7 @@ impl Watch for Unwatched {}
 /// Fails if the user wants to stop.
 pub(crate) fn check(watch: &dyn Watch, what: &str) -> Result<(), Problem> {
     if watch.interrupted() {
-        return Err(Problem::new(Code::Interrupted, what, "interrupted"));
+        return Err(Problem::new(Code::Interrupted, what, "it was interrupted"));
     }
     Ok(())
 }

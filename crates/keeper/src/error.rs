@@ -132,18 +132,22 @@ impl From<Error> for Problem {
                 .with_try("choose another path; nothing is overwritten"),
             Error::Io { why: kind, .. } => of_io(kind, why),
             Error::Random => Self::new(Code::Unavailable, "no randomness", why),
-            Error::BadRequest { what, why } => Self::new(Code::BadRequest, what, why),
+            Error::BadRequest { what, why } => Self::new(Code::BadRequest, refused_what(what), why),
             Error::BadSession(_) => {
-                Self::new(Code::BadSession, "the session was refused", why).with_try("start a new session")
+                Self::new(Code::BadSession, "the session was refused", why).with_try("run the command again: it starts a new session")
             }
             Error::TooMany(_) => {
                 Self::new(Code::Busy, "too many requests", why).with_try("wait, then run the command again")
             }
             Error::Refused { what, code, refusal } => refused(what, code, refusal),
-            Error::Conflict { what, why, hint } => Self { try_: hint, ..Self::new(Code::Conflict, what, why) },
-            Error::Suite { what, suite } => Self { suite: Some(suite), ..Self::new(Code::Conflict, what, why) },
+            Error::Conflict { what, why, hint } => {
+                Self { try_: hint, ..Self::new(Code::Conflict, refused_what(what), why) }
+            }
+            Error::Suite { what, suite } => {
+                Self { suite: Some(suite), ..Self::new(Code::Conflict, refused_what(what), why) }
+            }
             Error::SuiteShut { .. } => {
-                Self::new(Code::Unsupported, "the table of suites", why).with_try("strongroom policy suites")
+                Self::new(Code::Unsupported, "the version stays closed", why).with_try("strongroom policy suites")
             }
             Error::Removed { reference, state } => {
                 let problem = Self::new(Code::Gone, "the version was removed", why);
@@ -197,6 +201,11 @@ fn other_baseline(edition: u32, digest: &str) -> String {
     )
 }
 
+/// What happened to something that was asked for.
+fn refused_what(what: &str) -> String {
+    format!("{what} was refused")
+}
+
 fn refused(what: String, code: Code, refusal: Box<Refusal>) -> Problem {
     let why = match refusal.reasons.first() {
         Some(reason) => reason.clone(),
@@ -226,7 +235,7 @@ fn of_store(error: &datastore::Error) -> Problem {
         Store::SchemaNewer { .. } | Store::Unsupported(_) => Code::Unsupported,
         Store::SchemaChanged { .. } | Store::Statement(_) | Store::Misuse(_) | Store::TooLarge { .. } => Code::Internal,
     };
-    let problem = Problem::new(code, "the database", error.to_string());
+    let problem = Problem::new(code, "the database could not be used", error.to_string());
     match error {
         Store::Full => problem.with_try("make room, then run the command again"),
         _ if error.is_temporary() => problem.with_try("run the command again"),

@@ -29,5 +29,5 @@ pub(crate) fn push_long(out: &mut Vec<u8>, field: &[u8]) {
 
 /// RFC 8785 JSON.
 pub(crate) fn canonical_json(value: &serde_json::Value) -> Result<Vec<u8>> {
-    log::jcs::to_vec(value).map_err(|error| Error::bad("a value cannot be recorded", error.to_string()))
+    log::jcs::to_vec(value).map_err(|error| Error::bad("a value to record", error.to_string()))
 }

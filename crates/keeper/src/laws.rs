@@ -56,7 +56,7 @@ pub(crate) fn move_baseline(engine: &Engine, session: &Session, command: &Baseli
     })?;
     if before.is_current() {
         return Err(Error::Conflict {
-            what: "the baseline",
+            what: "the move to the baseline",
             why: format!("the vault has this program's baseline already, edition {}", policy::EDITION),
             hint: Some("strongroom policy show".into()),
         });
@@ -146,7 +146,7 @@ fn rows(sources: &BTreeMap<String, String>) -> Vec<PolicySource> {
 }
 
 fn check_form(sources: &BTreeMap<String, String>) -> Result<()> {
-    let bad = |why: &str| Err(Error::bad("the policy sources", why));
+    let bad = |why: &str| Err(Error::bad("the policy set", why));
     if sources.len() > Set::MAX_SOURCES {
         return bad("too many files");
     }

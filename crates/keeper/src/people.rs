@@ -241,7 +241,7 @@ fn refuse_conflicts(engine: &Engine, tx: &mut dyn Transaction, grants: &[Grant])
     match rules.conflicts(&held).first() {
         None => Ok(()),
         Some(conflict) => Err(Error::Conflict {
-            what: "the grants",
+            what: "the change of grants",
             why: format!("{} and {} must be apart: {}", conflict.one, conflict.other, conflict.reason),
             hint: None,
         }),

@@ -319,5 +319,9 @@ pub(crate) fn count(tx: &mut dyn Transaction, name: &'static str) -> Result<()> 
 pub(crate) fn parsed(reference: &str) -> Result<Reference> {
     let bad = |error: api::terms::ReferenceError| Error::bad("the reference", error.to_string());
     let parsed: Reference = reference.parse().map_err(bad)?;
-    if parsed.path.is_some() { Err(Error::bad("the reference", "a path inside is the client's")) } else { Ok(parsed) }
+    if parsed.path.is_some() {
+        Err(Error::bad("the reference", "it names a path inside, which the client looks up"))
+    } else {
+        Ok(parsed)
+    }
 }

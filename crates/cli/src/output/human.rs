@@ -1,6 +1,6 @@
 //! Text for people.
 
-use super::printable;
+use super::printable::{HEAD, HEAD_END, printable};
 
 /// Columns of equal width; the last one runs free. Control characters are shown, never sent to the terminal.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
@@ -19,7 +19,12 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
             line.push_str(cell);
             line.extend(std::iter::repeat_n(' ', width.saturating_sub(cell.chars().count()) + 2));
         }
-        out.push_str(line.trim_end());
+        let line = line.trim_end();
+        if out.is_empty() {
+            out.extend([HEAD].into_iter().chain(line.chars()).chain([HEAD_END]));
+        } else {
+            out.push_str(line);
+        }
         out.push('\n');
     }
     out
@@ -50,7 +55,7 @@ mod tests {
     #[test]
     fn columns_line_up_and_control_characters_are_shown() {
         let text = table(&["name", "size"], &[vec!["a\x1b[31m".into(), "1".into()], vec!["long".into(), "22".into()]]);
-        assert_eq!(text, "NAME         SIZE\na\\u{1b}[31m  1\nlong         22\n");
+        assert_eq!(text, "\u{fdd0}NAME         SIZE\u{fdd1}\na\\u{1b}[31m  1\nlong         22\n");
     }
 
     #[test]

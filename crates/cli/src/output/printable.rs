@@ -9,10 +9,15 @@ pub fn printable(text: &str) -> String {
 }
 
 /// Text of several lines, as this program lays them out. What others wrote went through [`printable`] before, so that its line breaks
-/// are not taken for ours.
+/// are not taken for ours, nor its marks of a head.
 pub fn lines(text: &str) -> String {
-    escaped(text, &['\n', '\t'])
+    escaped(text, &['\n', '\t', HEAD, HEAD_END])
 }
+
+/// Where the head of a table begins, until it is printed; a character that Unicode keeps for such use and that no text has.
+pub const HEAD: char = '\u{fdd0}';
+/// Where it ends.
+pub const HEAD_END: char = '\u{fdd1}';
 
 /// JSON whose strings mean the same and are safe to look at: JSON has its own way to write such a character.
 pub fn json(text: &str) -> String {
@@ -47,7 +52,7 @@ fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+            | '\u{2060}'..='\u{206f}' | '\u{fdd0}'..='\u{fdef}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -64,6 +69,12 @@ mod tests {
         }
         assert_eq!(printable("a\nb\tc\u{1b}"), "a\\nb\\tc\\u{1b}");
         assert_eq!(lines("a\nb\tc\u{1b}"), "a\nb\tc\\u{1b}");
+    }
+
+    #[test]
+    fn the_mark_of_a_head_is_shown_in_what_others_wrote() {
+        assert_eq!(printable("a\u{fdd0}b\u{fdd1}"), "a\\u{fdd0}b\\u{fdd1}");
+        assert_eq!(json("\"\u{fdd0}\""), "\"\\ufdd0\"");
     }
 
     #[test]

@@ -92,7 +92,7 @@ fn confirming<T>(run: &mut Run, mut act: impl FnMut(&Run) -> Result<T, Failure>)
                 }
                 run.confirm.push(ask("WORKSPACE/ARTIFACT again, to confirm: ")?);
                 if asked > run.inputs.len() {
-                    return Err(Failure::usage("not confirmed", "no input of this name"));
+                    return Err(Failure::usage("not confirmed", "what was typed names no input"));
                 }
             }
             other => return other,

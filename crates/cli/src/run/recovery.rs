@@ -43,7 +43,7 @@ pub fn prepared(args: &RecoveryArgs, vault: &Path) -> Result<Prepared, Failure> 
     }
     if !on_terminal() {
         let why = "there is no terminal to show the recovery code on; give --recovery-file FILE or --no-recovery";
-        return Err(Failure::usage("where does the recovery code go?", why));
+        return Err(Failure::usage("no place for the recovery code", why));
     }
     let code = RecoveryCode::draw(Kept::Paper)?;
     let text = code.expose_text();

@@ -16,7 +16,7 @@ pub(super) fn with_runtime(sandbox: Sandbox) -> Sandbox {
 
 fn passphrase() -> Sandbox {
     let sandbox = Sandbox::new();
-    sandbox.write("phrase", b"correct horse");
+    sandbox.write_private("phrase", b"correct horse");
     let mut init = sandbox.command(["init", "--root", "passphrase", "--no-recovery"]);
     init.env("STRONGROOM_PASSPHRASE_FILE", sandbox.at("phrase"));
     end(init).exits(0);
@@ -110,7 +110,7 @@ fn unlocking_again_sets_another_time_and_wants_the_root_again() {
     assert_eq!(first["pid"], second["pid"], "the same agent");
     assert_eq!(second["until"].as_u64().unwrap() - second["since"].as_u64().unwrap(), 120_000);
     assert_eq!(unlocked(&sandbox)["until"], second["until"]);
-    sandbox.write("phrase", b"wrong");
+    sandbox.write_private("phrase", b"wrong");
     let mut wrong = sandbox.command(["unlock"]);
     wrong.env("STRONGROOM_PASSPHRASE_FILE", sandbox.at("phrase"));
     end(wrong).exits(4);

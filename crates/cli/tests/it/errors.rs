@@ -111,8 +111,8 @@ fn what_is_not_there_is_3() {
 #[test]
 fn a_wrong_passphrase_is_4_and_a_right_one_opens() {
     let sandbox = Sandbox::new();
-    sandbox.write("right", "correct horse\n");
-    sandbox.write("wrong", "battery staple\n");
+    sandbox.write_private("right", "correct horse\n");
+    sandbox.write_private("wrong", "battery staple\n");
     let run = |file: &str, args: &[&str]| {
         let mut command = sandbox.command(args);
         command.env("STRONGROOM_PASSPHRASE_FILE", sandbox.at(file));
@@ -126,6 +126,36 @@ fn a_wrong_passphrase_is_4_and_a_right_one_opens() {
     assert!(!refused.stderr.contains("battery"), "{}", refused.stderr);
     assert_eq!(run("right", &["cat", "lab/a"]).exits(0).stdout, b"x");
     sandbox.run(["cat", "lab/a"]).exits(4);
+}
+
+#[test]
+fn a_passphrase_file_that_others_may_read_is_refused_and_the_hint_mends_it() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.write_private("words of mine", "correct horse\n");
+    let run = |args: &[&str]| {
+        let mut command = sandbox.command(["--format", "json"].iter().chain(args));
+        command.env("STRONGROOM_PASSPHRASE_FILE", &path);
+        end(command)
+    };
+    run(&["init", "--root", "passphrase", "--no-recovery"]).exits(0);
+    for mode in [0o640, 0o604, 0o660, 0o602] {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(&path, mode).unwrap();
+        let refused = error(&run(&["ls"]).exits(4).stderr);
+        assert_eq!(refused["code"], "root-refused", "{refused}");
+        let hint = refused["try"].as_str().unwrap();
+        let mended = std::process::Command::new("sh").args(["-c", hint]).status().unwrap();
+        assert!(mended.success(), "{hint}");
+        run(&["ls"]).exits(0);
+    }
+    // Of a pipe nobody else can read.
+    let piped =
+        format!("strongroom() {{ \"$0\" \"$@\"; }}; strongroom --passphrase-file <(cat '{}') ls", path.display());
+    let plain = sandbox.command(["ls"]);
+    let mut command = std::process::Command::new("bash");
+    command.args(["-c", &piped]).arg(plain.get_program()).current_dir(sandbox.path()).env_clear();
+    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    end(command).exits(0);
 }
 
 #[test]
@@ -416,7 +446,7 @@ fn a_key_file_carries_no_confidential_data_in_prod() {
     sandbox.run(["put", "f", "lab/c", "--class", "internal", "--env", "prod"]).exits(0);
     let other = Sandbox::new();
     other.write("f", b"secret");
-    other.write("words", "correct horse\n");
+    other.write_private("words", "correct horse\n");
     let run = |args: &[&str]| {
         let mut command = other.command(args);
         command.env("STRONGROOM_PASSPHRASE_FILE", other.at("words"));

@@ -69,6 +69,8 @@ fn a_hold_keeps_and_a_rule_removes_what_nothing_keeps() {
     assert!(set.contains("clinic/scans@v1 is under the hold case-7"), "{set}");
     let refused = sandbox.run(["rm", "clinic/scans@v1"]).exits(5).stderr;
     assert!(refused.contains("legal hold"), "{refused}");
+    let taken = sandbox.run(["hold", "set", "clinic/scans@v2", "case-7"].iter().chain(&reason)).exits(8).stderr;
+    assert!(taken.contains("try: strongroom hold ls clinic/scans"), "{taken}");
     assert!(sandbox.run(["hold", "ls", "clinic/scans"]).exits(0).text().contains("case-7"));
 
     let would = sandbox.run(["retention", "set", "clinic/scans", "--keep-last", "1", "-n"]).exits(0).text();
@@ -86,4 +88,15 @@ fn a_hold_keeps_and_a_rule_removes_what_nothing_keeps() {
     sandbox.run(["retention", "set", "clinic/scans"]).exits(2);
     sandbox.run(["undelete", "clinic/scans@v2"]).exits(0);
     sandbox.run(["audit", "verify", "--replay"]).exits(0);
+}
+
+#[test]
+fn an_alias_is_taken_away_before_its_version() {
+    let sandbox = clinic();
+    sandbox.run(["alias", "set", "clinic/scans@v2", "golden"]).exits(0);
+    let refused = sandbox.run(["rm", "clinic/scans@v2"]).exits(8).stderr;
+    let hint =
+        refused.lines().find_map(|line| line.strip_prefix("  try: strongroom ")).unwrap_or_else(|| panic!("{refused}"));
+    sandbox.run(hint.split(' ')).exits(0);
+    sandbox.run(["rm", "clinic/scans@v2"]).exits(0);
 }

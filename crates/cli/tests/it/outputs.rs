@@ -310,13 +310,13 @@ fn quiet_says_results_only_and_nothing_is_drawn_without_a_terminal() {
 }
 
 #[test]
-fn the_version_is_printed_and_completions_name_the_commands() {
+fn the_version_is_printed_and_completions_ask_the_program() {
     let sandbox = Sandbox::new();
     let version = sandbox.run(["--version"]).exits(0).stdout;
     assert_eq!(String::from_utf8(version).unwrap().trim(), concat!("strongroom ", env!("CARGO_PKG_VERSION")));
-    for shell in ["bash", "zsh", "fish"] {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = String::from_utf8(sandbox.run(["completions", shell]).exits(0).stdout).unwrap();
-        assert!(script.contains("principal") && script.contains("passphrase-file"), "{shell}");
+        assert!(script.contains("STRONGROOM_COMPLETE") && script.contains("strongroom"), "{shell}");
     }
 }
 

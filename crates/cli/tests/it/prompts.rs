@@ -38,13 +38,17 @@ sys.exit(98 if answers else os.waitstatus_to_exitcode(status))
 "#;
 
 fn at_a_terminal(sandbox: &Sandbox, answers: &[(&str, &str)], args: &[&str]) -> Ended {
+    at_a_terminal_with(sandbox, &[("TERM", "xterm")], answers, args)
+}
+
+fn at_a_terminal_with(sandbox: &Sandbox, variables: &[(&str, &str)], answers: &[(&str, &str)], args: &[&str]) -> Ended {
     let plain = sandbox.command(args);
     let mut command = Command::new("python3");
     command.args(["-c", AT_A_TERMINAL]).arg(plain.get_program()).args(plain.get_args());
     command.current_dir(sandbox.path()).env_clear();
     command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let answers: Vec<String> = answers.iter().map(|(prompt, answer)| format!("{prompt}={answer}")).collect();
-    command.env("TERM", "xterm").env("ANSWERS", answers.join("\n"));
+    command.envs(variables.iter().copied()).env("ANSWERS", answers.join("\n"));
     end(command)
 }
 
@@ -119,4 +123,55 @@ fn bars_are_drawn_at_a_terminal_and_nowhere_else() {
     }
     let piped = sandbox.run(["put", "f", "lab/a"]).exits(0);
     assert!(!piped.stderr.contains("sealing") && !piped.stderr.contains('\u{1b}'), "{}", piped.stderr);
+}
+
+#[test]
+fn progress_that_is_always_wanted_is_told_in_lines_where_no_terminal_is() {
+    let sandbox = Sandbox::solo();
+    sandbox.write("f", vec![7; 4 << 20]);
+    let told = sandbox.run(["--progress", "always", "put", "f", "lab/a"]).exits(0).stderr;
+    let lines: Vec<&str> = told.lines().filter(|line| line.starts_with("sealing")).collect();
+    assert_eq!(lines.first(), Some(&"sealing 4.0 MiB"), "{told}");
+    assert!(lines.iter().any(|line| line.starts_with("sealing 100 %")) && lines.len() <= 12, "{told}");
+    assert!(!told.contains(['\u{1b}', '\r']), "{told:?}");
+    let told = sandbox.run(["--progress", "never", "put", "f", "lab/a"]).exits(0).stderr;
+    assert!(!told.contains("sealing"), "{told}");
+}
+
+#[test]
+fn colour_is_shown_at_a_terminal_to_whoever_wants_it() {
+    const COLOUR: char = '\u{1b}';
+    let sandbox = Sandbox::solo();
+    sandbox.write("f", b"data");
+    sandbox.run(["put", "f", "lab/a"]).exits(0);
+    let at = |variables: &[(&str, &str)], args: &[&str]| shown(&at_a_terminal_with(&sandbox, variables, &[], args));
+    let xterm = ("TERM", "xterm");
+    for (args, head) in [
+        (&["show", "lab/none"][..], "\u{1b}[1;31merror:\u{1b}[0m "),
+        (&["pull"], "  \u{1b}[1;32mtry:\u{1b}[0m strongroom get"),
+        (&["ls"], "\u{1b}[1mWORKSPACE  ARTIFACTS\u{1b}[0m\r\n"),
+        (&["--help"], "\u{1b}[1m\u{1b}[32mUsage:\u{1b}[0m"),
+    ] {
+        let text = at(&[xterm], args);
+        assert!(text.contains(head), "{args:?}: {text:?}");
+        for off in [&[xterm, ("NO_COLOR", "1")][..], &[("TERM", "dumb")], &[xterm, ("CLICOLOR", "0")], &[]] {
+            let text = at(off, args);
+            assert!(!text.contains(COLOUR), "{off:?} {args:?}: {text:?}");
+        }
+        // In a pipe there is none, unless it is forced; and whoever wants none gets none.
+        let piped = |variables: &[(&str, &str)]| {
+            let mut command = sandbox.command(args);
+            end({
+                command.envs(variables.iter().copied());
+                command
+            })
+            .text()
+        };
+        assert!(!piped(&[xterm]).contains(COLOUR), "{args:?}");
+        assert!(piped(&[("CLICOLOR_FORCE", "1")]).contains(head.trim_end()), "{args:?}");
+        assert!(!piped(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]).contains(COLOUR), "{args:?}");
+    }
+    // JSON is for programs, wherever it is shown.
+    assert!(!at(&[xterm], &["--format", "json", "ls"]).contains(COLOUR));
+    assert!(!at(&[xterm], &["--format", "json", "show", "lab/none"]).contains(COLOUR));
 }

@@ -10,7 +10,7 @@ use testkit::suites;
 /// A vault with a recovery code in a file, of the suite that the test runs for.
 fn with_code(root: &str) -> Sandbox {
     let sandbox = Sandbox::new();
-    sandbox.write("phrase", b"correct horse");
+    sandbox.write_private("phrase", b"correct horse");
     sandbox.write("f", b"hello");
     let mut init = sandbox.command(["--format", "json", "init", "--root", root, "--recovery-file", "code"]);
     init.env("STRONGROOM_PASSPHRASE_FILE", sandbox.at("phrase"));
@@ -107,7 +107,7 @@ fn a_passphrase_is_recovered_from_and_replaced() {
     let sandbox = with_code("passphrase");
     let open = |args: &[&str], phrase: &str| {
         let mut command = sandbox.command(args);
-        command.env("STRONGROOM_PASSPHRASE_FILE", sandbox.write("typed", phrase));
+        command.env("STRONGROOM_PASSPHRASE_FILE", sandbox.write_private("typed", phrase));
         end(command)
     };
     open(&["put", "f", "lab/a"], "correct horse").exits(0);
@@ -179,7 +179,7 @@ fn a_code_in_a_file_counts_as_a_key_file_and_one_on_paper_as_a_passphrase() {
         end(command)
     };
     let plain = Sandbox::new();
-    plain.write("phrase", b"correct horse");
+    plain.write_private("phrase", b"correct horse");
     plain.write("f", b"hello");
     run(&plain, &["init", "--root", "passphrase", "--no-recovery"]).exits(0);
     run(&plain, &put).exits(0);

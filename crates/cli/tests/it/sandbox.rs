@@ -91,6 +91,14 @@ impl Sandbox {
         path
     }
 
+    /// The same, for its owner alone: a passphrase is read from no other.
+    pub fn write_private(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.write(name, bytes);
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&path, mode).expect("a mode");
+        path
+    }
+
     /// The binary with the sandbox's environment, not started yet.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom"));

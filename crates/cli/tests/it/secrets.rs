@@ -196,7 +196,7 @@ fn memory_holds_no_plaintext_after_standard_input_comparisons_and_failures() {
 fn memory_holds_no_passphrase_after_the_work() {
     let sandbox = Sandbox::new();
     let phrase = "correct-horse-7f3a91-battery";
-    let file = sandbox.write("phrase.txt", format!("{phrase}\n"));
+    let file = sandbox.write_private("phrase.txt", format!("{phrase}\n"));
     let file = file.display().to_string();
     let mut init = sandbox.command(["init", "--root", "passphrase", "--no-recovery"]);
     init.env("STRONGROOM_PASSPHRASE_FILE", &file);

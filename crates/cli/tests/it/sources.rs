@@ -191,7 +191,9 @@ fn a_source_that_changes_while_it_is_read_is_refused() {
     });
     assert_eq!(refused.code, 8, "{}", refused.stderr);
     assert!(refused.stderr.contains("source-changed"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("run the command again when nothing writes to the source"), "{}", refused.stderr);
     sandbox.run(["show", "lab/moving"]).exits(3);
+    sandbox.run(["put", "in", "lab/moving"]).exits(0);
 }
 
 #[test]

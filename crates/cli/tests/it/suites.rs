@@ -69,7 +69,7 @@ fn a_class_goes_over_to_another_suite_and_both_open() {
 fn a_vault_of_suite_nist_stretches_a_passphrase_by_pbkdf2() {
     let sandbox = Sandbox::new();
     sandbox.write("suites.toml", suites::table("nist").expect("a table"));
-    sandbox.write("phrase", "correct horse battery staple");
+    sandbox.write_private("phrase", "correct horse battery staple");
     let with = ["--passphrase-file", "phrase"];
     let init = ["init", "--root", "passphrase", "--no-recovery", "--crypto", "suites.toml"];
     let made = json(&sandbox, &[&with[..], &init].concat());
@@ -81,7 +81,7 @@ fn a_vault_of_suite_nist_stretches_a_passphrase_by_pbkdf2() {
     sandbox.write("x", b"x");
     sandbox.run([&with[..], &["put", "x", "lab/x"]].concat()).exits(0);
     assert_eq!(sandbox.run([&with[..], &["cat", "lab/x"]].concat()).exits(0).stdout, b"x");
-    sandbox.write("wrong", "correct horse battery stable");
+    sandbox.write_private("wrong", "correct horse battery stable");
     sandbox.run(["--passphrase-file", "wrong", "cat", "lab/x"]).exits(4);
     // One iteration, by an editor of the file: refused before it is tried.
     let weak = std::fs::read_to_string(sandbox.vault().join("vault.json")).unwrap().replace("83021a000927c0", "830201");

@@ -220,7 +220,11 @@ impl Shared {
         drop(state);
         let Some(keeper) = keeper.and_then(Arc::into_inner) else {
             // Something does not come to an end. The process does: what was not acknowledged did not happen.
-            return Err(Problem::new(Code::Busy, "the agent ended at work", "a command did not come to its end"));
+            return Err(Problem::new(
+                Code::Busy,
+                "the agent ended while it worked",
+                "a command did not come to its end",
+            ));
         };
         if matches!(over, Over::Folder | Over::ReadOnly) {
             return Ok(());
@@ -298,9 +302,10 @@ impl Shared {
                 }
                 Err(problem) => refuse(stream, problem),
             },
-            Ask::Call(_) | Ask::Close => {
-                refuse(stream, Problem::new(Code::BadSession, "nobody sat down", "a session comes first"))
-            }
+            Ask::Call(_) | Ask::Close => refuse(
+                stream,
+                Problem::new(Code::BadSession, "no session is open", "a command came before its session"),
+            ),
         }
     }
 
@@ -351,8 +356,8 @@ impl Shared {
             Presence::Now => keeper::Presence::Now,
         });
         let public_key = open.public_key.as_slice().try_into();
-        let public_key =
-            public_key.map_err(|_| Problem::new(Code::BadRequest, "cannot sit down", "the session's key is no key"))?;
+        let public_key = public_key
+            .map_err(|_| Problem::new(Code::BadRequest, "cannot open a session", "the session's key is no key"))?;
         let session = sat_down(&keeper, Sitting { principal: open.principal.as_ref(), presence }, public_key)?;
         let (info, unlocked) = (keeper.info().clone(), self.unlocked());
         let opened = Opened { info, principal: session.principal(), session: session.id(), unlocked };
@@ -362,7 +367,7 @@ impl Shared {
     fn extend(&self, folder: &Folder, program: &str, secs: u64) -> Result<Unlocked, Problem> {
         self.is_meant(folder, program)?;
         let keeper = self.keeper()?;
-        let bad = || Problem::new(Code::BadRequest, "cannot unlock for so long", "from a minute to seven days");
+        let bad = || Problem::new(Code::BadRequest, "cannot unlock for so long", "it is from 1m to 7d");
         let lease = Lease::new(self.clocks.now(), secs).ok_or_else(bad)?;
         keeper.unlocked_until(lease.until())?;
         keeper.settle()?;
@@ -402,7 +407,10 @@ impl Shared {
                         };
                     }
                     Ok(_) => {
-                        return refuse(stream, Problem::new(Code::BadSession, "a session is open", "one is enough"));
+                        return refuse(
+                            stream,
+                            Problem::new(Code::BadSession, "a session is open already", "a connection has one"),
+                        );
                     }
                     Err(failed @ (Failed::Malformed | Failed::TooLong)) => {
                         return refuse(stream, not_understood(&failed));

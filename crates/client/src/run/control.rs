@@ -87,7 +87,7 @@ impl<'a> Control<'a> {
             return Err(why);
         }
         if state.interrupted {
-            return Err(Problem::new(Code::Interrupted, "run", "interrupted"));
+            return Err(Problem::new(Code::Interrupted, "the run was stopped", "it was interrupted"));
         }
         state.phase = Phase::Running;
         drop(state);

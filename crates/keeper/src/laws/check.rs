@@ -38,7 +38,9 @@ pub(crate) fn checked(engine: &Engine, command: &PolicyCheck) -> Result<PolicyCh
         }
     };
     let run = |set: &Set| match &command.cases {
-        Some(text) => policy::test(set, text).map(Some).map_err(|error| Error::bad("the cases", error.to_string())),
+        Some(text) => {
+            policy::test(set, text).map(Some).map_err(|error| Error::bad("the file of cases", error.to_string()))
+        }
         None => Ok(None),
     };
     let report = run(&set)?;

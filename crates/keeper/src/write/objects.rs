@@ -25,10 +25,10 @@ pub(crate) const MARKED: i64 = 2;
 /// Refuses too many objects, and one twice.
 pub(crate) fn check_count(objects: &[ObjectId]) -> Result<()> {
     if objects.len() > MAX_OBJECTS {
-        return Err(Error::bad("the objects", "at most 1,024 at once"));
+        return Err(Error::bad("the list of objects", "at most 1,024 at once"));
     }
     let distinct: HashSet<&ObjectId> = objects.iter().collect();
-    if distinct.len() == objects.len() { Ok(()) } else { Err(Error::bad("the objects", "one is named twice")) }
+    if distinct.len() == objects.len() { Ok(()) } else { Err(Error::bad("the list of objects", "one is named twice")) }
 }
 
 /// Checks that the keeper registered an object for a version. That never changes, so no older row says otherwise.
@@ -52,7 +52,7 @@ fn count(tx: &mut dyn Transaction, version: VersionId) -> Result<i64> {
 
 fn too_many() -> Error {
     Error::Conflict {
-        what: "the objects",
+        what: "the list of objects",
         why: "the version being written has 131,072 of them, twice what it can name".into(),
         hint: Some("run the command again: it starts a new version".into()),
     }
@@ -90,7 +90,7 @@ pub(crate) fn register(
         Ok(())
     })?;
     if taken != objects.len() {
-        return Err(Error::conflict("the objects", "one is in use already"));
+        return Err(Error::conflict("the list of objects", "one is in use already"));
     }
     if count(tx, version)? <= MAX_OF_VERSION { Ok(()) } else { Err(too_many()) }
 }

@@ -71,6 +71,36 @@ fn every_row_of_security_md_names_its_test() {
 }
 
 #[test]
+fn the_table_of_messages_is_what_the_sources_say_in_a_calm_voice() {
+    let script = root().join("scripts/messages.py");
+    let checked = |sources: &std::path::Path| {
+        let mut command = std::process::Command::new("python3");
+        command.arg(&script).arg("--check").env("STRONGROOM_SOURCES", sources);
+        let output = command.output().expect("python3");
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.success(), format!("{out}{err}"))
+    };
+    let (current, told) = checked(&root());
+    assert!(current, "{told}");
+    let number =
+        |word: &str| told.split(word).next().and_then(|text| text.split(", ").last()?.trim().parse::<u32>().ok());
+    assert!(number(" messages") > Some(200) && number(" hints") > Some(80), "{told}");
+    // The check sees what it looks for: a text that the table has not, and a tone that it should not have.
+    let other = tempfile::tempdir().expect("a folder");
+    for (text, wrong) in [("it is closed", "is not what the sources say"), ("please open it!", "small talk")] {
+        for name in ["crates/api/src/terms/code.rs", "crates/cli/src/output/failure.rs", "docs/messages.md"] {
+            let to = other.path().join(name);
+            std::fs::create_dir_all(to.parent().expect("a parent")).expect("folders");
+            std::fs::copy(root().join(name), to).expect("a copy");
+        }
+        let source = format!("fn f() {{ Problem::new(Code::Busy, \"the door\", \"{text}\"); }}\n");
+        std::fs::write(other.path().join("crates/api/src/door.rs"), source).expect("a source");
+        let (current, told) = checked(other.path());
+        assert!(!current && told.contains(wrong), "{told}");
+    }
+}
+
+#[test]
 fn links_between_documents_lead_somewhere() {
     let mut checked = 0;
     for path in files("", &[".md"]) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The daily loop as whole commands, against peers in one run: `run`, an unlocked vault, prints, the search of `doctor`.
+"""The daily loop as whole commands, against peers in one run: `run`, an unlocked vault, the search of `doctor`.
 
     benches/daily.py [--size GIB] [--runs N] [--only NAME,...] [--files N]
 
@@ -119,25 +119,6 @@ def words(path, size):
 COLOURS = ["red", "green", "blue", "amber", "violet", "grey"]
 
 
-def prints(work, size, runs):
-    """put with prints (restricted and confidential data) against put without (public data)."""
-    for kind, make in (("table", words), ("incompressible", incompressible)):
-        src = work / "src.csv"
-        make(src, size)
-        v = Vault(work)
-        number = iter(range(1 << 30))
-
-        def put(klass):
-            took = v.time("put", src, f"bench/p{next(number)}", "--class", klass)
-            shutil.rmtree(v.dir / "v" / ".strongroom" / "cache", ignore_errors=True)
-            return took
-
-        t = interleaved(runs, **{"with": lambda: put("confidential"), "without": lambda: put("public")})
-        report(f"put with prints / without, {kind} of {size >> 20} MiB", statistics.median(t["with"]) / statistics.median(t["without"]), "x", ("<=", 1.05), seconds={name: [round(s, 3) for s in took] for name, took in t.items()})
-        v.drop()
-        src.unlink()
-
-
 def doctor(work, runs, count):
     """A search for spills through a tree of code, notebooks and data, with one spill in it, on the disk that holds the repository."""
     v = Vault(work)
@@ -176,7 +157,7 @@ def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--size", type=float, default=4.0, help="GiB of the big input")
     ap.add_argument("--runs", type=int, default=5)
-    ap.add_argument("--only", default="true,inputs,prints,doctor")
+    ap.add_argument("--only", default="true,inputs,doctor")
     ap.add_argument("--files", type=int, default=100_000)
     a = ap.parse_args()
     subprocess.run(["cargo", "build", "-q", "--release", "--workspace", "--bins", "--examples"], cwd=ROOT, check=True)
@@ -188,8 +169,6 @@ def main():
             true(work, a.runs)
         if "inputs" in wanted:
             inputs(work, size, a.runs)
-        if "prints" in wanted:
-            prints(work, min(size, 512 << 20), a.runs)
         if "doctor" in wanted:
             doctor(work, min(a.runs, 3), a.files)
     finally:

@@ -21,7 +21,7 @@ pub fn remove(context: &Context, args: &RmArgs) -> Result<u8, Failure> {
     if named.selector == Selector::Latest && !args.all {
         let why = "say which version, or --all: what has no number is the latest version for other commands";
         let hint = format!("strongroom history {named}, then strongroom rm {named}@vN");
-        return Err(Problem::new(Code::BadRequest, "which version?", why).with_try(hint).into());
+        return Err(Problem::new(Code::BadRequest, "no version is named", why).with_try(hint).into());
     }
     context.with_reasons(why(&args.why), |why| {
         context.with(|client| {

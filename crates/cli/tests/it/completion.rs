@@ -88,6 +88,10 @@ fn values_are_offered_from_the_vault_as_ls_shows_them() {
         (&["strongroom", "who-can", "rev"], &["review"]),
         (&["strongroom", "--as", "wanda", "who-did", "lab/o"], &["lab/other"]),
         (&["strongroom", "--as", "wanda", "alias", "history", "lab/thing", ""], &["prod"]),
+        (&["strongroom", "--as", "wanda", "rm", "lab/thing", "@", "v"], &["v1"]),
+        (&["strongroom", "--as", "wanda", "undelete", "lab/th"], &["lab/thing"]),
+        (&["strongroom", "--as", "wanda", "retention", "set", "lab/o"], &["lab/other"]),
+        (&["strongroom", "--as", "wanda", "hold", "ls", "la"], &["lab/"]),
         (&["strongroom", "jobs", "run", "rew"], &["rewrap"]),
     ] {
         assert_eq!(bash(&sandbox, words), offered, "{words:?}");

@@ -26,7 +26,7 @@ fn no_vault_is_said_with_what_to_do() {
 fn words_of_other_tools_lead_to_ours() {
     let sandbox = Sandbox::new();
     for (word, hint) in
-        [("push", "put"), ("pull", "get"), ("upload", "put"), ("download", "get"), ("cp", "put"), ("delete", "history")]
+        [("push", "put"), ("pull", "get"), ("upload", "put"), ("download", "get"), ("cp", "put"), ("delete", "rm")]
     {
         let ended = sandbox.run([word]).exits(2);
         assert!(ended.stderr.contains(&format!("try: strongroom {hint}")), "{word}: {}", ended.stderr);

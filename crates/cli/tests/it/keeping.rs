@@ -17,7 +17,7 @@ fn clinic() -> Sandbox {
 fn a_removed_version_is_gone_and_comes_back() {
     let sandbox = clinic();
     let bare = sandbox.run(["rm", "clinic/scans"]).exits(2).stderr;
-    assert!(bare.contains("which version?") && bare.contains("strongroom rm clinic/scans@vN"), "{bare}");
+    assert!(bare.contains("no version is named") && bare.contains("strongroom rm clinic/scans@vN"), "{bare}");
     let would = sandbox.run(["rm", "clinic/scans@v1", "-n"]).exits(0).text();
     assert!(
         would.contains("would remove clinic/scans@v1") && would.contains("made from it: clinic/model@v1"),

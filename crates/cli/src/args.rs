@@ -21,7 +21,7 @@ pub use data::ShareArgs;
 pub use data::{
     CatArgs, DiffArgs, GetArgs, HistoryArgs, LineageArgs, LineageCommand, LsArgs, PutArgs, ReasonArgs, VerifyArgs,
 };
-pub use keeping::{HoldCommand, RetentionCommand, RmArgs};
+pub use keeping::{HoldCommand, RemovalArgs, RetentionCommand, RmArgs};
 pub use run::{RoomArg, RunArgs};
 pub use value::{Asserted, ByteRange, Duration, Expected, Percent, Size, Tag};
 
@@ -187,8 +187,8 @@ fn prepared(command: clap::Command, prefix: &str, is_called: &dyn Fn(&str) -> bo
     })
 }
 
-/// Switches that overrule what protects the vault: said each time, and never by a variable that is set somewhere.
-const ON_PURPOSE: [&str; 2] = ["new_anchor", "accept_clock"];
+/// Switches that overrule what protects the vault, or reach all of something: said each time, and never by a variable that is set somewhere.
+const ON_PURPOSE: [&str; 4] = ["new_anchor", "accept_clock", "all_versions", "keep_everything"];
 
 /// Whether a switch's variable says no. To the parser even such a switch would be given, and would fulfil or exclude others.
 fn says_no(variable: &str) -> bool {

@@ -7,8 +7,8 @@ pub fn for_word(word: &str) -> Option<&'static str> {
         | "publish" | "backup" | "write" | "register" | "log-artifact" | "log-model" | "mb" | "mkdir" => {
             "strongroom put SRC WORKSPACE/ARTIFACT"
         }
-        "pull" | "download" | "fetch" | "checkout" | "clone" | "restore" | "export" | "decrypt" | "extract"
-        | "unseal" | "switch" | "get-url" | "artifacts" => "strongroom get REF DEST",
+        "pull" | "download" | "fetch" | "checkout" | "clone" | "export" | "decrypt" | "extract" | "unseal"
+        | "switch" | "get-url" | "artifacts" => "strongroom get REF DEST",
         "cp" | "copy" | "mv" | "move" | "sync" | "rsync" | "s3" | "s3api" | "kv" | "secrets" | "rclone" | "edit" => {
             "strongroom put SRC WORKSPACE/ARTIFACT, or strongroom get REF DEST"
         }
@@ -21,11 +21,13 @@ pub fn for_word(word: &str) -> Option<&'static str> {
         "events" | "journal" | "trail" | "lease" | "monitor" => "strongroom audit tail",
         "check" | "fsck" | "scrub" | "repair" | "rebuild-index" => "strongroom verify --all",
         "prune" | "clean" | "cleanup" | "collect" => "strongroom gc",
-        "delete" | "remove" | "del" | "destroy" | "forget" | "unlink" | "shred" | "erase" | "rb" | "rmdir" => {
-            "strongroom rm REF"
+        "delete" | "remove" | "del" | "destroy" | "forget" | "unlink" | "shred" | "erase" | "purge" | "rb"
+        | "rmdir" => "strongroom rm REF",
+        "restore" => "strongroom undelete REF, or strongroom get REF DEST",
+        "undo" | "unremove" | "undestroy" | "recycle" | "unrm" | "trash" => "strongroom undelete REF",
+        "expire" | "lifecycle" | "keep" | "ttl" | "retain" => {
+            "strongroom retention set WORKSPACE/ARTIFACT --keep-last 5"
         }
-        "undo" | "unremove" | "undestroy" | "recycle" => "strongroom undelete REF",
-        "expire" | "lifecycle" | "keep" | "ttl" => "strongroom retention set WORKSPACE/ARTIFACT --keep-last 5",
         "legal-hold" | "freeze" | "pin" => "strongroom hold set REF NAME --reason TEXT",
         "grant" | "invite" | "chmod" | "chown" | "allow" => {
             "strongroom principal add NAME --grant WORKSPACE=ROLE --clearance CLASS"
@@ -68,6 +70,15 @@ pub fn below(parent: &str, word: &str) -> Option<&'static str> {
         ("principal", "rm" | "remove" | "delete" | "del" | "disable" | "suspend" | "lock") => {
             "strongroom principal add NAME --change --suspended"
         }
+        ("retention", "ls" | "list" | "show" | "get" | "status") => "strongroom retention report WORKSPACE[/ARTIFACT]",
+        ("retention", "rm" | "remove" | "clear" | "unset" | "delete") => {
+            "strongroom retention set WORKSPACE/ARTIFACT --keep-everything"
+        }
+        ("hold", "add" | "put" | "place" | "create" | "new") => "strongroom hold set REF NAME --reason TEXT",
+        ("hold", "rm" | "remove" | "release" | "unset" | "delete" | "clear" | "end") => {
+            "strongroom hold lift WORKSPACE/ARTIFACT NAME --reason TEXT"
+        }
+        ("hold", "list" | "show" | "get" | "status") => "strongroom hold ls WORKSPACE[/ARTIFACT]",
         ("principal", "revoke" | "ungrant") => "strongroom principal add NAME --change --revoke WORKSPACE",
         ("principal", "change" | "edit" | "set" | "update" | "modify" | "grant") => {
             "strongroom principal add NAME --change --grant WORKSPACE=ROLE"

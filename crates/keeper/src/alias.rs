@@ -10,7 +10,7 @@ use crate::decide::{About, Verdict, judge};
 use crate::engine::Engine;
 use crate::epochs;
 use crate::error::{Error, Result};
-use crate::facts::{self, Circumstances};
+use crate::facts::{self, Circumstances, Found};
 use crate::journal::{By, Event, Logged};
 use crate::removal;
 use crate::rows::{Alias, Artifact, Change, PolicySet, Table, Version, Workspace};
@@ -156,7 +156,7 @@ impl<'a> Call<'a> {
         let by = By::session(self.session, self.now);
         let mut verdicts = Vec::new();
         for (version, about) in self.wanted(&site) {
-            let verdict = self.decide(tx, &site.artifact, version, verdicts.len())?;
+            let verdict = self.decide(tx, &site, version, verdicts.len())?;
             if !verdict.answer.allowed {
                 // Not under the name of a move: a refusal is none.
                 let event = verdict.denial(self.act).on("version", version.id).with(ASKED, self.name);
@@ -165,6 +165,9 @@ impl<'a> Call<'a> {
             verdicts.push((verdict, version));
         }
         let path = format!("{}/{}", site.workspace.name, site.artifact.name);
+        if let Some(comes) = &site.comes {
+            removal::refuse_version(comes, format!("{path}@v{}", comes.number))?;
+        }
         let numbered = |version: &Option<Version>| version.as_ref().map(|v| format!("{path}@v{}", v.number));
         let (version, before) = (numbered(&site.comes), numbered(&site.left));
         let about = About::version(&self.reference, &self.session.name);
@@ -202,9 +205,6 @@ impl<'a> Call<'a> {
         for version in left.iter().chain([&named]) {
             together(&artifact, version)?;
         }
-        if self.act == SET {
-            removal::refuse_version(&named, format!("{}/{}@v{}", workspace.name, artifact.name, named.number))?;
-        }
         let comes = (self.act == SET).then_some(named);
         Ok(Site { workspace, artifact, alias, left, comes })
     }
@@ -218,11 +218,12 @@ impl<'a> Call<'a> {
         comes.chain(left.map(|version| (version, About::version(&leaving, who)))).collect()
     }
 
-    fn decide(&self, tx: &mut dyn Transaction, artifact: &Artifact, version: &Version, nth: usize) -> Result<Verdict> {
+    fn decide(&self, tx: &mut dyn Transaction, site: &Site, version: &Version, nth: usize) -> Result<Verdict> {
         let engine = self.engine;
         let rules = engine.rules(tx)?;
         let actor = facts::actor(engine, tx, self.session.principal)?;
-        let resource = facts::resource_of(artifact, version.class, version.environment);
+        let (workspace, artifact) = (site.workspace.clone(), site.artifact.clone());
+        let resource = Found { workspace, artifact, version: version.clone() }.resource();
         let circumstances = Circumstances::plain(self.now)?;
         let query = facts::query(engine, self.session, &actor, Action::Alias, resource, &circumstances);
         let id = self.decisions.get(nth).ok_or(Error::Internal("an alias of more than two versions"))?;

@@ -11,7 +11,7 @@ use crate::ledger::{Filter, Found, SignedHead, StateRow};
 use crate::replay;
 use crate::rows::{
     Alias, Artifact, Edge, Grant, Key, PolicySet, PolicySource, Principal, Root, Run, Setting, Table, Version,
-    Workspace, Wrap,
+    Workspace, Wrap, known_by, selecting,
 };
 use crate::session::Session;
 use crate::show;
@@ -147,15 +147,16 @@ pub(crate) fn state_rows(tx: &mut dyn Transaction) -> Result<Vec<StateRow>> {
     Ok(rows)
 }
 
-/// The rows of a table as commitments. MACs are not looked at: an altered row shows as one that the log does not know.
+/// The rows of a table as commitments. MACs are not looked at: an altered row shows as one that the log does not know, and so does one
+/// whose index columns are not what its body says.
 fn add<T: Table>(tx: &mut dyn Transaction, rows: &mut Vec<StateRow>) -> Result<()> {
     let mut after: Vec<u8> = Vec::new();
     loop {
-        let sql = format!("SELECT id, body, salt, ticket FROM {} WHERE id > $1 ORDER BY id LIMIT $2", T::NAME);
+        let sql = selecting::<T>("WHERE id > $1 ORDER BY id LIMIT $2");
         let page = tx.query(&sql, &[(&after).into(), STATE_PAGE.into()])?;
         for row in &page {
             let id = row.bytes(0)?.to_vec();
-            let commitment = crate::rows::commitment(T::NAME, &id, row.bytes(2)?, row.bytes(1)?);
+            let commitment = known_by::<T>(row)?.unwrap_or([0; 32]);
             rows.push(StateRow { table: T::NAME, ticket: row.integer(3)?, commitment, id });
         }
         match page.iter().last() {

@@ -177,8 +177,14 @@ impl Verdict {
             Some(Advice::Request { rule }) => {
                 format!("none: this release takes no approvals ({rule}) yet; `{explaining}` says what is missing")
             }
+            None if self.is_held() => format!("strongroom hold ls {path}"),
             None => self.mending(about),
         })
+    }
+
+    /// Whether a legal hold is what refuses.
+    fn is_held(&self) -> bool {
+        self.answer.policies.iter().any(|policy| policy == "legal-hold")
     }
 
     /// The error of a refusal that was logged.

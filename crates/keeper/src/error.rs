@@ -152,7 +152,7 @@ impl From<Error> for Problem {
             Error::Removed { reference, state } => {
                 let problem = Self::new(Code::Gone, "the version was removed", why);
                 match state {
-                    RemovedWords::Until { .. } => problem.with_try(format!("strongroom undelete {reference}")),
+                    RemovedWords::Until { .. } | RemovedWords::Held { .. } => problem.with_try(format!("strongroom undelete {reference}")),
                     RemovedWords::Destroyed { .. } => problem,
                 }
             }

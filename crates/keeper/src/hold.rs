@@ -122,6 +122,10 @@ impl Call<'_> {
             let event = verdict.denial(self.act());
             return Ok((about, denied_as(engine, tx, &by, verdict, event)?));
         }
+        if let Some(version) = version.as_ref().filter(|version| self.holds && removal::is_destroyed(version)) {
+            let path = format!("{}/{}", workspace.name, artifact.name);
+            removal::refuse_version(version, format!("{path}@v{}", version.number))?;
+        }
         let wanted = version.as_ref().map(|version| version.id);
         let hold = Hold { version: wanted, by: self.session.principal, at: self.now };
         let (hold, changes) = match (artifact.holds.get(self.name), self.holds) {
@@ -132,7 +136,7 @@ impl Call<'_> {
             }
             (None, true) => (hold, true),
             (Some(there), false) => (there.clone(), true),
-            (None, false) => return Err(Error::NotFound(format!("the hold {} of {}", self.name, self.reference))),
+            (None, false) => return Err(self.conflict("there is no such hold")),
         };
         let item = item(engine, tx, &workspace, &artifact, self.name, &hold)?;
         if !changes {
@@ -151,18 +155,17 @@ impl Call<'_> {
         }
     }
 
-    /// The one version that is meant; none for the artifact.
+    /// The one version that is meant, or that a hold to be lifted is of; none for the artifact.
     fn version(&self, tx: &mut dyn Transaction, workspace: &Workspace, artifact: &Artifact) -> Result<Option<Version>> {
-        if self.reference.selector == Selector::Latest {
+        let held = artifact.holds.get(self.name).filter(|_| !self.holds).and_then(|hold| hold.version);
+        let selector = held.map_or_else(|| self.reference.selector.clone(), Selector::Id);
+        if selector == Selector::Latest {
             return Ok(None);
         }
-        let found = facts::selected(self.engine, tx, artifact, &self.reference.selector)?;
+        let found = facts::selected(self.engine, tx, artifact, &selector)?;
         let version = found.ok_or_else(|| Error::NotFound(self.reference.to_string()))?;
         let found = Found { workspace: workspace.clone(), artifact: artifact.clone(), version };
         facts::coherent(&found)?;
-        if removal::is_destroyed(&found.version) {
-            removal::refuse(&found)?;
-        }
         Ok(Some(found.version))
     }
 
@@ -218,16 +221,19 @@ impl Call<'_> {
         logged.first().copied().ok_or(Error::Internal("an entry was lost"))
     }
 
-    /// What was removed before waits with its end, and goes on when it is held no more.
+    /// What was removed before waits with its end, and when it is held no more it can be restored for as long again.
     fn ends(&self, tx: &mut dyn Transaction, artifact: &Artifact, ticket: i64) -> Result<Vec<Change>> {
         let mut changes = Vec::new();
+        let rules = self.engine.rules(tx)?;
         for version in removal::every(self.engine, tx, artifact)? {
             let held = artifact.holds(version.id);
             let Some(removed) = &version.removed else { continue };
             if removed.destroyed.is_some() || removed.held == held {
                 continue;
             }
-            let removed = Some(Removed { held, ..removed.clone() });
+            let again = removal::until(&rules, version.class, self.now);
+            let until = if held { removed.until } else { removed.until.max(again) };
+            let removed = Some(Removed { held, until, ..removed.clone() });
             changes.push(self.engine.keys.guard.update(tx, &Version { removed, ..version }, ticket)?);
         }
         Ok(changes)

@@ -16,7 +16,7 @@ use crate::keys::sealed;
 use crate::release::{Sealing, envelope};
 use crate::rows::{PolicySet, Version};
 use crate::session::{Session, verified};
-use crate::{removal, show};
+use crate::show;
 use api::terms::{Action, ArtifactId, Class, DecisionId, Environment, ReleaseId, VersionId};
 use api::wire::{Command, Printed, PrintedVersion, Prints};
 use log::entry::Kind;
@@ -66,7 +66,7 @@ struct Done {
 }
 
 /// Versions of one artifact that policy cannot tell apart are decided on once.
-type Placed = (ArtifactId, Class, Environment);
+type Placed = (ArtifactId, Class, Environment, bool);
 
 /// Hands out the prints of the versions that the caller may look for. Of the others nothing is said; refusals are logged.
 pub(crate) fn printed(engine: &Engine, session: &Session, command: &Prints) -> Result<Printed> {
@@ -132,13 +132,14 @@ fn run(
     let mut subjects: Vec<Subject> = vec![*session.principal.as_bytes(), PolicySet::row_id()];
     for version in versions {
         let Some(version) = facts::found_by_id(engine, tx, *version)? else { continue };
-        // The keys of a version leave under its own suite only; those of a destroyed one are gone.
-        if sealed(version.version.suite) != suite || removal::is_destroyed(&version.version) {
+        // The keys of a version leave under its own suite only, and those of a removed one not at all.
+        if sealed(version.version.suite) != suite || version.version.removed.is_some() {
             continue;
         }
         facts::coherent(&version)?;
         subjects.extend([*version.workspace.id.as_bytes(), *version.artifact.id.as_bytes()]);
-        let placed = (version.artifact.id, version.version.class, version.version.environment);
+        let held = version.artifact.holds(version.version.id);
+        let placed = (version.artifact.id, version.version.class, version.version.environment, held);
         found.entry(placed).or_default().push(version);
     }
     subjects.sort_unstable();

@@ -15,17 +15,18 @@ use crate::epochs;
 use crate::error::{Error, Result};
 use crate::facts::{self, Circumstances, Found, Stated};
 use crate::journal::{By, Event};
-use crate::rows::{Artifact, Change, Edge, PolicySet, Removed, Version, Workspace};
+use crate::retention;
+use crate::rows::{Artifact, Change, Edge, PolicySet, Removed, Table as _, Version, Workspace};
 use crate::session::Session;
 use crate::show;
 use crate::write::{Outcome, denied_as};
-use api::terms::{Action, DecisionId, Reference, Selector, Timestamp};
+use api::terms::{Action, Class, DecisionId, Reference, Selector, Timestamp};
 use api::wire::{Removal, RemovalItem, Remove, Restore};
 use log::entry::Kind;
 use seal::record::VersionRecord;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most versions removed by one command.
+/// The most versions removed by one command; of more, the oldest.
 const MAX_VERSIONS: usize = 1_000;
 /// The most dependents that are named, and the most that are looked at.
 const MAX_NAMED: usize = 100;
@@ -33,6 +34,12 @@ const MAX_EDGES: i64 = 1_000;
 /// The longest reason, in bytes.
 pub(crate) const MAX_REASON_LEN: usize = 1024;
 const DAY_MILLIS: u64 = 86_400_000;
+
+/// When the key of a version that is removed now is destroyed.
+pub(crate) fn until(rules: &policy::Set, class: Class, now: Timestamp) -> Timestamp {
+    now.plus_millis(u64::from(rules.class_rules(class).destroy_wait_days).saturating_mul(DAY_MILLIS))
+}
+
 /// The acts.
 const REMOVE: &str = "version.remove";
 const RESTORE: &str = "version.restore";
@@ -42,6 +49,8 @@ const RESTORE: &str = "version.restore";
 pub(crate) enum RemovedWords {
     /// It can be restored.
     Until { at: Timestamp, until: Timestamp },
+    /// A legal hold keeps its key.
+    Held { at: Timestamp },
     /// It cannot.
     Destroyed { at: Timestamp },
 }
@@ -50,6 +59,7 @@ impl std::fmt::Display for RemovedWords {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Until { at, until } => write!(f, "was removed at {at}; its key is destroyed after {until}"),
+            Self::Held { at } => write!(f, "was removed at {at}; a legal hold keeps its key"),
             Self::Destroyed { at } => write!(f, "was removed, and its key was destroyed at {at}"),
         }
     }
@@ -65,6 +75,7 @@ pub(crate) fn refuse_version(version: &Version, reference: String) -> Result<()>
     let Some(removed) = &version.removed else { return Ok(()) };
     let state = match removed.destroyed {
         Some(at) => RemovedWords::Destroyed { at },
+        None if removed.held => RemovedWords::Held { at: removed.at },
         None => RemovedWords::Until { at: removed.at, until: removed.until },
     };
     Err(Error::Removed { reference, state })
@@ -155,15 +166,18 @@ impl Call<'_> {
         }
         let changing = self.changing(tx, &site)?;
         let rules = engine.rules(tx)?;
+        let shared = match self.wish {
+            Wish::Remove(_) => Shared::of(engine, tx, &site.artifact)?,
+            Wish::Restore => Shared::default(),
+        };
         let mut items = Vec::with_capacity(site.versions.len());
         for version in &site.versions {
-            let wait = u64::from(rules.class_rules(version.class).destroy_wait_days).saturating_mul(DAY_MILLIS);
             let until = match (&version.removed, self.wish) {
                 (Some(removed), Wish::Remove(_)) => Some(removed.until),
-                (None, Wish::Remove(_)) => Some(self.now.plus_millis(wait)),
+                (None, Wish::Remove(_)) => Some(until(&rules, version.class, self.now)),
                 (_, Wish::Restore) => None,
             };
-            items.push(self.item(tx, &site, version, until)?);
+            items.push(self.item(tx, &site, &shared, version, until)?);
         }
         if changing.is_empty() || matches!(self.wish, Wish::Remove(Remove { dry: true, .. })) {
             return Ok((about, Outcome::Done((items, 0, None))));
@@ -189,7 +203,12 @@ impl Call<'_> {
             let event = Event { decision: Some(verdict.logged()), ..Event::new(Kind::State, self.act()) };
             events.push(self.event(event, version, item, change)?);
         }
-        let artifact = updated(engine, tx, &site.artifact, ticket)?;
+        let mut artifact = site.artifact.clone();
+        if let (Wish::Restore, Some(rule)) = (self.wish, &mut artifact.retention) {
+            // Its age counts again.
+            rule.due = Some(self.now);
+        }
+        let artifact = updated(engine, tx, &artifact, ticket)?;
         if let Some(first) = events.first_mut() {
             first.state.push(artifact);
         }
@@ -228,10 +247,7 @@ impl Call<'_> {
         let versions = if all {
             let mut versions = living(engine, tx, &artifact)?;
             versions.reverse();
-            if versions.len() > MAX_VERSIONS {
-                let why = format!("it has more than {MAX_VERSIONS} versions: remove some of them by number first");
-                return Err(Error::conflict("the removal", why));
-            }
+            versions.truncate(MAX_VERSIONS);
             versions
         } else {
             vec![facts::selected(engine, tx, &artifact, &self.reference.selector)?.ok_or_else(not_found)?]
@@ -264,8 +280,17 @@ impl Call<'_> {
         let path = format!("{}/{}", site.workspace.name, site.artifact.name);
         for version in &site.versions {
             match (self.wish, &version.removed) {
-                (Wish::Restore, Some(removed)) if removed.destroyed.is_some() => {
+                (_, Some(removed)) if removed.destroyed.is_some() => {
                     refuse_version(version, format!("{path}@v{}", version.number))?;
+                }
+                (Wish::Restore, Some(_)) => {
+                    if retention::takes(self.engine, tx, &site.artifact, version, self.now)? {
+                        return Err(Error::Conflict {
+                            what: "the restoration",
+                            why: format!("the retention of {path} would remove {path}@v{} again", version.number),
+                            hint: Some(format!("strongroom retention report {path}")),
+                        });
+                    }
                 }
                 (Wish::Remove(_), None) => {
                     if let Some(alias) = show::aliases_of(self.engine, tx, version.id)?.first() {
@@ -287,6 +312,7 @@ impl Call<'_> {
         &self,
         tx: &mut dyn Transaction,
         site: &Site,
+        shared: &Shared,
         version: &Version,
         until: Option<Timestamp>,
     ) -> Result<RemovalItem> {
@@ -296,8 +322,7 @@ impl Call<'_> {
         if until.is_some() {
             (made_from_it, more) = self.dependents(tx, version)?;
             let goes: BTreeSet<u64> = site.versions.iter().map(|version| version.number).collect();
-            let numbers = sharing(self.engine, tx, &site.artifact, version)?;
-            let others = numbers.into_iter().filter(|number| !goes.contains(number));
+            let others = shared.with(version.number).into_iter().filter(|number| !goes.contains(number));
             shares_with = others.map(|number| format!("{path}@v{number}")).collect();
         }
         Ok(RemovalItem {
@@ -314,7 +339,7 @@ impl Call<'_> {
         })
     }
 
-    /// What was made from a version and is there, as far as the caller may see it, and how many more.
+    /// What was made from a version and is not destroyed, as far as the caller may see it, and how many more.
     fn dependents(&self, tx: &mut dyn Transaction, version: &Version) -> Result<(Vec<String>, u64)> {
         let engine = self.engine;
         let values = [version.id.as_bytes().into(), MAX_EDGES.into()];
@@ -365,9 +390,15 @@ pub(crate) fn living(engine: &Engine, tx: &mut dyn Transaction, artifact: &Artif
     Ok(all.into_iter().filter(|version| version.removed.is_none()).collect())
 }
 
-/// Versions of an artifact, removed or not, newest first.
+/// Versions of an artifact, removed or not, newest first. Numbers have no gaps: one that is not found by its artifact was hidden, and
+/// nothing may be concluded without it.
 pub(crate) fn every(engine: &Engine, tx: &mut dyn Transaction, artifact: &Artifact) -> Result<Vec<Version>> {
-    engine.keys.guard.select(tx, "WHERE artifact = $1 ORDER BY number DESC", &[artifact.id.as_bytes().into()])
+    let tail = "WHERE artifact = $1 ORDER BY number DESC";
+    let all: Vec<Version> = engine.keys.guard.select(tx, tail, &[artifact.id.as_bytes().into()])?;
+    if all.iter().map(|version| version.number).eq((1..=artifact.latest).rev()) {
+        return Ok(all);
+    }
+    Err(Error::Altered { table: Version::NAME, row: format!("of the artifact {}", artifact.id) })
 }
 
 /// Writes an artifact whose versions changed, with the number of the highest one that is there.
@@ -377,23 +408,25 @@ pub(crate) fn updated(engine: &Engine, tx: &mut dyn Transaction, artifact: &Arti
     engine.keys.guard.update(tx, &Artifact { current, ..artifact.clone() }, ticket)
 }
 
-/// Numbers of other versions, not destroyed, that hold some of a version's packs.
-fn sharing(engine: &Engine, tx: &mut dyn Transaction, artifact: &Artifact, version: &Version) -> Result<Vec<u64>> {
-    let packs = |tx: &mut dyn Transaction, version: &Version| -> Result<BTreeSet<[u8; 16]>> {
-        let record = VersionRecord::decode(&show::record_of(tx, version)?)
-            .map_err(|_| Error::Altered { table: "record", row: version.id.to_string() })?;
-        Ok(record.packs.iter().map(|pack| pack.id).collect())
-    };
-    if is_destroyed(version) {
-        return Ok(Vec::new());
-    }
-    let own = packs(tx, version)?;
-    let mut numbers = Vec::new();
-    for other in living(engine, tx, artifact)? {
-        if other.id != version.id && !own.is_disjoint(&packs(tx, &other)?) {
-            numbers.push(other.number);
+/// Which versions of an artifact hold which packs: those whose keys are there.
+#[derive(Default)]
+struct Shared(BTreeMap<u64, BTreeSet<[u8; 16]>>);
+
+impl Shared {
+    fn of(engine: &Engine, tx: &mut dyn Transaction, artifact: &Artifact) -> Result<Self> {
+        let mut packs = BTreeMap::new();
+        for version in every(engine, tx, artifact)?.iter().filter(|version| !is_destroyed(version)) {
+            let record = VersionRecord::decode(&show::record_of(tx, version)?)
+                .map_err(|_| Error::Altered { table: "record", row: version.id.to_string() })?;
+            packs.insert(version.number, record.packs.iter().map(|pack| pack.id).collect());
         }
+        Ok(Self(packs))
     }
-    numbers.sort_unstable();
-    Ok(numbers)
+
+    /// Numbers of the others that hold some of a version's packs.
+    fn with(&self, number: u64) -> Vec<u64> {
+        let Some(own) = self.0.get(&number) else { return Vec::new() };
+        let shares = |(other, packs): (&u64, &BTreeSet<[u8; 16]>)| *other != number && !own.is_disjoint(packs);
+        self.0.iter().filter(|(other, packs)| shares((other, packs))).map(|(other, _)| *other).collect()
+    }
 }

@@ -23,12 +23,15 @@ use crate::write::{Outcome, denied_as};
 use api::terms::{Action, ArtifactId, DecisionId, Environment, Reference, Selector, Timestamp};
 use api::wire::{Keeping, RetentionItem, RetentionReport, RetentionSet};
 use log::entry::Kind;
+use std::collections::BTreeMap;
 
 const DAY_SECS: u64 = 86_400;
 const MAX_SECS: u64 = 100 * 366 * DAY_SECS;
 const MAX_LAST: u32 = 1_000_000;
 /// After how long an artifact is looked at again where an alias or a hold keeps what the rule would not.
 const AGAIN_MILLIS: u64 = DAY_SECS * 1000;
+/// The act.
+const SET: &str = "retention.set";
 /// The most artifacts looked at at once, and the most versions removed in one transaction.
 const PAGE: i64 = 16;
 const MAX_AT_ONCE: usize = 256;
@@ -39,7 +42,7 @@ pub(super) struct Fate {
     pub(super) young_until: Option<Timestamp>,
 }
 
-/// What becomes of the `rank`-th newest version that is there, from 0.
+/// What becomes of the `rank`-th newest version of its environment that is there, from 0.
 fn fate(artifact: &Artifact, version: &Version, rank: usize, aliased: bool, now: Timestamp) -> Fate {
     let Some(rule) = &artifact.retention else { return Fate { keeping: Keeping::NoRule, young_until: None } };
     let young_until = rule.keep_secs.map(|secs| version.created.plus_millis(secs.saturating_mul(1000)));
@@ -47,6 +50,8 @@ fn fate(artifact: &Artifact, version: &Version, rank: usize, aliased: bool, now:
         Keeping::Last
     } else if young_until.is_some_and(|until| now < until) {
         Keeping::Young
+    } else if version.class > rule.class {
+        Keeping::Above
     } else if artifact.holds(version.id) {
         Keeping::Held
     } else if aliased {
@@ -65,12 +70,30 @@ fn fates(
     now: Timestamp,
 ) -> Result<Vec<(Version, Fate)>> {
     let mut fates = Vec::new();
-    for (rank, version) in removal::living(engine, tx, artifact)?.into_iter().enumerate() {
+    // Whoever may write in one environment pushes nothing out of another.
+    let mut ranks = BTreeMap::<Environment, usize>::new();
+    for version in removal::living(engine, tx, artifact)? {
+        let next = ranks.entry(version.environment).or_default();
+        let rank = *next;
+        *next += 1;
         let aliased = !show::aliases_of(engine, tx, version.id)?.is_empty();
         let fate = fate(artifact, &version, rank, aliased, now);
         fates.push((version, fate));
     }
     Ok(fates)
+}
+
+/// Whether the rule would remove a version as soon as it was there again.
+pub(crate) fn takes(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    artifact: &Artifact,
+    version: &Version,
+    now: Timestamp,
+) -> Result<bool> {
+    let newer = |other: &&Version| other.number > version.number && other.environment == version.environment;
+    let rank = removal::living(engine, tx, artifact)?.iter().filter(newer).count();
+    Ok(fate(artifact, version, rank, false, now).keeping == Keeping::Due)
 }
 
 /// A rule after one more version: the newest ones are others now, and each has an age at which it goes.
@@ -130,19 +153,19 @@ struct Call<'a> {
 impl Call<'_> {
     #[expect(clippy::type_complexity, reason = "the answer's parts, or the refusal to tell")]
     fn run(&self, tx: &mut dyn Transaction) -> Result<(About, Outcome<(RetentionItem, Option<Logged>)>)> {
-        const ACT: &str = "retention.set";
         let engine = self.engine;
         let (workspace, artifact) = seized(engine, tx, self.session, &self.reference)?;
         let about = About::version(&self.reference, &self.session.name);
         let by = By::session(self.session, self.now);
-        let verdict = self.decide(tx, &artifact)?;
-        if !verdict.answer.allowed {
-            let event = verdict.denial(ACT);
-            return Ok((about, denied_as(engine, tx, &by, verdict, event)?));
-        }
         let (keep_secs, keep_last) = (self.command.keep_secs, self.command.keep_last);
         let any = keep_secs.is_some() || keep_last.is_some();
-        let retention = any.then_some(Retention { keep_secs, keep_last, due: Some(self.now) });
+        let class = artifact.class;
+        let retention = any.then_some(Retention { keep_secs, keep_last, class, due: Some(self.now) });
+        let verdict = self.decide(tx, &artifact, retention.as_ref())?;
+        if !verdict.answer.allowed {
+            let event = verdict.denial(SET);
+            return Ok((about, denied_as(engine, tx, &by, verdict, event)?));
+        }
         let becomes = Artifact { retention, ..artifact.clone() };
         let item = report::item(engine, tx, &workspace, &becomes, self.now, report::Detail::Versions)?;
         if self.command.dry {
@@ -153,7 +176,7 @@ impl Call<'_> {
         let change = engine.keys.guard.update(tx, &becomes, ticket)?;
         epochs::bump(tx, artifact.id.as_bytes())?;
         engine.keep(tx, ticket, &[&verdict.blob()])?;
-        let event = Event { decision: Some(verdict.logged()), ..Event::new(Kind::State, ACT) };
+        let event = Event { decision: Some(verdict.logged()), ..Event::new(Kind::State, SET) };
         let mut event = event.on("workspace", workspace.id).on("artifact", artifact.id).changing(vec![change]);
         event = keep_secs.into_iter().fold(event, |event, secs| event.with("keep_secs", secs));
         event = keep_last.into_iter().fold(event, |event, last| event.with("keep_last", last));
@@ -165,16 +188,23 @@ impl Call<'_> {
         Ok((about, Outcome::Done((item, Some(logged)))))
     }
 
-    /// The right to remove in prod, whatever there is now: a rule removes what will be there, too.
-    fn decide(&self, tx: &mut dyn Transaction, artifact: &Artifact) -> Result<Verdict> {
+    /// The right to remove in prod, whatever there is now: a rule removes what will be there, too. A rule that keeps whatever the one
+    /// before keeps only restores.
+    fn decide(&self, tx: &mut dyn Transaction, artifact: &Artifact, rule: Option<&Retention>) -> Result<Verdict> {
         let engine = self.engine;
+        let restores = match (rule, &artifact.retention) {
+            (None, _) => true,
+            (Some(rule), Some(before)) => rule.keeps_all_of(before),
+            (Some(_), None) => false,
+        };
+        let action = if restores { Action::Restore } else { Action::Remove };
         let resource = facts::resource_of(artifact, artifact.class, Environment::Prod);
         let stated = Stated { reason: self.command.reason.as_deref(), confirm: self.command.confirm.as_deref() };
         let path = format!("{}/{}", self.reference.workspace, self.reference.artifact);
         let circumstances = Circumstances::stated(self.now, &stated, &path)?;
         let actor = facts::actor(engine, tx, self.session.principal)?;
         let rules = engine.rules(tx)?;
-        let query = facts::query(engine, self.session, &actor, Action::Remove, resource, &circumstances);
+        let query = facts::query(engine, self.session, &actor, action, resource, &circumstances);
         Ok(judge(&rules, DecisionId::from_bytes(crate::system::random()?), &query))
     }
 }
@@ -223,8 +253,7 @@ fn look(engine: &Engine, tx: &mut dyn Transaction, id: ArtifactId, now: Timestam
     let rules = engine.rules(tx)?;
     let mut events = Vec::with_capacity(going.len());
     for (version, _) in fates.iter().filter(|(version, _)| going.contains(&version.number)) {
-        let wait = u64::from(rules.class_rules(version.class).destroy_wait_days).saturating_mul(AGAIN_MILLIS);
-        let until = now.plus_millis(wait);
+        let until = removal::until(&rules, version.class, now);
         let removed = Removed { at: now, by: engine.owner, by_rule: true, until, held: false, destroyed: None };
         let change = guard.update(tx, &Version { removed: Some(removed), ..version.clone() }, ticket)?;
         let event = Event::new(Kind::State, "retention.remove")

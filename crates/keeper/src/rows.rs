@@ -156,19 +156,7 @@ impl Guard {
         let tag = row.bytes(4)?;
         hmac::verify(&self.key, &mac_input(T::NAME, id, body, salt, row.integer(3)?), tag).map_err(|_| altered())?;
         let typed: T = serde_json::from_slice(body).map_err(|_| altered())?;
-        let same = |at: usize, value: &Value<'_>| -> Result<bool> {
-            Ok(match value {
-                Value::Integer(v) => row.integer_or_null(at)? == *v,
-                Value::Text(v) => row.text_or_null(at)? == *v,
-                Value::Bytes(v) => row.bytes_or_null(at)? == *v,
-            })
-        };
-        for (at, value) in typed.index().iter().enumerate() {
-            if !same(at + 5, value)? {
-                return Err(altered());
-            }
-        }
-        if typed.id() != id { Err(altered()) } else { Ok(typed) }
+        if typed.id() != id || !indexed(&typed, row, 5)? { Err(altered()) } else { Ok(typed) }
     }
 
     fn sealed<T: Table>(&self, row: &T, ticket: i64) -> Result<SealedRow> {
@@ -178,6 +166,34 @@ impl Guard {
         let tag = hmac::sign(&self.key, &mac_input(T::NAME, &id, &body, &salt, ticket));
         Ok(SealedRow { id, body, salt, ticket, mac: tag.as_ref().to_vec() })
     }
+}
+
+/// Whether the index columns of a row, the first of which is at this place, are what its body says.
+fn indexed<T: Table>(typed: &T, row: &Row, first: usize) -> Result<bool> {
+    for (at, value) in (first..).zip(typed.index()) {
+        let same = match value {
+            Value::Integer(v) => row.integer_or_null(at)? == v,
+            Value::Text(v) => row.text_or_null(at)? == v,
+            Value::Bytes(v) => row.bytes_or_null(at)? == v,
+        };
+        if !same {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// What the log would know a row by; none if its index columns hide it, or show it where it is not.
+pub(crate) fn known_by<T: Table>(row: &Row) -> Result<Option<[u8; 32]>> {
+    let (id, body, salt) = (row.bytes(0)?, row.bytes(1)?, row.bytes(2)?);
+    let Ok(typed) = serde_json::from_slice::<T>(body) else { return Ok(None) };
+    let is_itself = typed.id() == id && indexed(&typed, row, 4)?;
+    Ok(is_itself.then(|| commitment(T::NAME, id, salt, body)))
+}
+
+/// `SELECT` of what [`known_by`] reads.
+pub(crate) fn selecting<T: Table>(tail: &str) -> String {
+    format!("SELECT id, body, salt, ticket{} FROM {} {tail}", columns::<T>(""), T::NAME)
 }
 
 /// A row ready for its table.

@@ -83,7 +83,7 @@ pub struct RetentionSet {
     pub reference: String,
     /// Keep versions that are younger, in seconds, from a day to 100 years.
     pub keep_secs: Option<u64>,
-    /// Keep the newest so many, from 1 to 1,000,000. Without both bounds everything is kept.
+    /// Keep the newest so many of each environment, from 1 to 1,000,000. Without both bounds everything is kept.
     pub keep_last: Option<u32>,
     /// Why; up to 1,024 bytes. For the log.
     pub reason: Option<String>,
@@ -146,7 +146,7 @@ pub struct KeptVersion {
     pub created: Timestamp,
     /// What becomes of it.
     pub fate: Keeping,
-    /// Until when it is kept for its age, or when the key of a removed one is or was destroyed.
+    /// Until when it is kept for its age, or when the key of a removed one is or was destroyed; none while a hold keeps it.
     pub until: Option<Timestamp>,
 }
 
@@ -160,6 +160,8 @@ pub enum Keeping {
     Young,
     /// It is one of the newest.
     Last,
+    /// The rule was set for a lower class.
+    Above,
     /// A legal hold keeps it.
     Held,
     /// An alias points to it.

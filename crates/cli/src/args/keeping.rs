@@ -1,24 +1,35 @@
 //! `rm`, `undelete`, `retention`, `hold`: how long versions stay.
 
-use super::{Duration, ReasonArgs};
+use super::Duration;
 use clap::{Args, Subcommand};
 
 /// `rm`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "What is removed is not opened any more. It can be restored with `undelete` until its key is destroyed: after 7
-days, or 30 for confidential and restricted data. `gc` then frees the space."
+    after_help = "What is removed is not opened any more. `undelete` restores it until its key is destroyed: after 7 days,
+or 30 for confidential and restricted data, by the next command or `jobs run`. `gc` then frees the space.
+In a team, restricted data is removed when a steward and an owner agree, whom this release cannot ask."
 )]
 pub struct RmArgs {
-    /// The version, by number; with --all the artifact
+    /// The version, by number; with --all-versions the artifact
     #[arg(value_name = "REF")]
     pub reference: String,
     /// Every version of the artifact
     #[arg(long)]
-    pub all: bool,
-    /// Why, for the log, and what restricted data asks for
+    pub all_versions: bool,
     #[command(flatten)]
-    pub why: ReasonArgs,
+    pub why: RemovalArgs,
+}
+
+/// What a removal says of itself.
+#[derive(Debug, Clone, Args)]
+pub struct RemovalArgs {
+    /// Why, for the log (restricted data asks for it)
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// WORKSPACE/ARTIFACT again (restricted data in a solo vault)
+    #[arg(long, value_name = "WORKSPACE/ARTIFACT")]
+    pub confirm: Option<String>,
 }
 
 /// `retention`
@@ -26,25 +37,25 @@ pub struct RmArgs {
 pub enum RetentionCommand {
     /// Keep the newest versions, or the young ones, of an artifact; the others are removed
     #[command(
-        after_help = "A version stays if either bound keeps it, if an alias points to it, or under a legal hold. What is removed can
-be restored like what `rm` removes. The rule is applied by the job `retention`, which runs by itself."
+        after_help = "A version stays if either bound keeps it, if an alias points to it, under a legal hold, or if its class is
+above the artifact's when the rule was set. What is removed can be restored like what `rm` removes. The job
+`retention` applies the rule, at the end of commands or by `jobs run`."
     )]
     Set {
         /// The artifact
         #[arg(value_name = "WORKSPACE/ARTIFACT")]
         artifact: String,
         /// Keep versions that are younger, as in 365d
-        #[arg(long, value_name = "TIME", required_unless_present_any = ["keep_last", "everything"])]
+        #[arg(long, value_name = "TIME", required_unless_present_any = ["keep_last", "keep_everything"])]
         keep_for: Option<Duration>,
-        /// Keep the newest so many
+        /// Keep the newest so many of each environment
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
         keep_last: Option<u32>,
         /// Keep everything: take the rule away
-        #[arg(long = "keep-everything", conflicts_with_all = ["keep_for", "keep_last"])]
-        everything: bool,
-        /// Why, for the log, and what restricted data asks for
+        #[arg(long, conflicts_with_all = ["keep_for", "keep_last"])]
+        keep_everything: bool,
         #[command(flatten)]
-        why: ReasonArgs,
+        why: RemovalArgs,
     },
     /// Show what is kept, what goes, and what is removed already
     Report {

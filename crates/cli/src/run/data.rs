@@ -267,14 +267,16 @@ pub fn history(context: &Context, args: &HistoryArgs) -> Result<u8, Failure> {
                     item.files.to_string(),
                     item.created.to_string(),
                     item.creator.clone(),
+                    item.aliases.join(","),
                     match &item.removed {
-                        None => item.aliases.join(","),
+                        None => String::new(),
                         Some(removed) if removed.destroyed.is_some() => "destroyed".to_owned(),
+                        Some(removed) if removed.held => "removed, held".to_owned(),
                         Some(_) => "removed".to_owned(),
                     },
                 ]
             };
-            let head = ["version", "class", "size", "files", "put", "by", "aliases"];
+            let head = ["version", "class", "size", "files", "put", "by", "aliases", "state"];
             let text = table(&head, &items.iter().map(row).collect::<Vec<_>>());
             match next {
                 Some(next) => format!("{text}more: --before {next}\n"),

@@ -1,8 +1,8 @@
 //! `rm`, `undelete`, `retention`, `hold`.
 
 use super::data::reference;
-use super::{Context, near, policy, why};
-use crate::args::{HoldCommand, ReasonArgs, RetentionCommand, RmArgs};
+use super::{Context, near, policy};
+use crate::args::{HoldCommand, RemovalArgs, RetentionCommand, RmArgs};
 use crate::output::{Failure, bytes_shown, table};
 use crate::unlock;
 use api::terms::{Action, Code, Name, Reference, Selector};
@@ -10,7 +10,7 @@ use api::wire::{
     Explain, HoldItem, HoldLift, HoldMoved, HoldSet, Keeping, KeptVersion, Problem, Removal, RemovalItem, Remove,
     Restore, RetentionItem, RetentionQuery, RetentionReport, RetentionSet,
 };
-use client::Client;
+use client::{Client, Why};
 use serde_json::json;
 use std::ffi::OsStr;
 
@@ -18,16 +18,16 @@ const DAY_SECS: u64 = 86_400;
 
 pub fn remove(context: &Context, args: &RmArgs) -> Result<u8, Failure> {
     let named = whole(&args.reference)?;
-    if named.selector == Selector::Latest && !args.all {
-        let why = "say which version, or --all: what has no number is the latest version for other commands";
+    if named.selector == Selector::Latest && !args.all_versions {
+        let why = "say which version, or --all-versions: what has no number is the latest version for other commands";
         let hint = format!("strongroom history {named}, then strongroom rm {named}@vN");
         return Err(Problem::new(Code::BadRequest, "no version is named", why).with_try(hint).into());
     }
-    context.with_reasons(why(&args.why), |why| {
+    context.with_reasons(stated(&args.why), |why| {
         context.with(|client| {
             let wish = Remove {
                 reference: named.to_string(),
-                all: args.all,
+                all: args.all_versions,
                 reason: why.reason.clone(),
                 confirm: why.confirm.clone(),
                 dry: context.global.dry_run,
@@ -55,6 +55,10 @@ fn removed(done: &Removal, dry: bool) -> String {
         text += &warnings(item);
     }
     text + &entry(done.receipt.as_ref())
+}
+
+fn stated(args: &RemovalArgs) -> Why {
+    Why { reason: args.reason.clone(), confirm: args.confirm.clone() }
 }
 
 /// What depends on a version.
@@ -96,7 +100,7 @@ pub fn restore(context: &Context, text: &str) -> Result<u8, Failure> {
 
 pub fn retention(context: &Context, command: &RetentionCommand) -> Result<u8, Failure> {
     match command {
-        RetentionCommand::Set { artifact, keep_for, keep_last, everything: _, why } => {
+        RetentionCommand::Set { artifact, keep_for, keep_last, keep_everything: _, why } => {
             set(context, artifact, keep_for.map(|time| time.secs), *keep_last, why)
         }
         RetentionCommand::Report { place, after } => report(context, place, after.clone()),
@@ -108,10 +112,10 @@ fn set(
     text: &str,
     keep_secs: Option<u64>,
     keep_last: Option<u32>,
-    reasons: &ReasonArgs,
+    reasons: &RemovalArgs,
 ) -> Result<u8, Failure> {
     let named = artifact(text)?;
-    context.with_reasons(why(reasons), |why| {
+    context.with_reasons(stated(reasons), |why| {
         context.with(|client| {
             let wish = RetentionSet {
                 reference: named.to_string(),
@@ -165,7 +169,7 @@ fn rule(item: &RetentionItem) -> String {
         (None, None) => "everything".to_owned(),
         (Some(age), None) => format!("younger than {age}"),
         (None, Some(last)) => format!("the last {last}"),
-        (Some(age), Some(last)) => format!("the last {last}, and younger than {age}"),
+        (Some(age), Some(last)) => format!("the last {last}, and whatever is younger than {age}"),
     }
 }
 
@@ -188,9 +192,11 @@ fn of_artifact(item: &RetentionItem) -> String {
         Keeping::NoRule => "stays: no rule".to_owned(),
         Keeping::Young => format!("stays until {}", until(version)),
         Keeping::Last => "stays: one of the last".to_owned(),
+        Keeping::Above => "stays: the rule was set for a lower class".to_owned(),
         Keeping::Held => "stays: legal hold".to_owned(),
         Keeping::Aliased => "stays: an alias points to it".to_owned(),
         Keeping::Due => "goes with the next run of the job".to_owned(),
+        Keeping::Removed if version.until.is_none() => "removed; a legal hold keeps its key".to_owned(),
         Keeping::Removed => format!("removed; restorable until {}", until(version)),
         Keeping::Destroyed => format!("destroyed at {}", until(version)),
     };

@@ -70,11 +70,14 @@ fn missing(client: &Client, reference: &Reference) -> Option<Problem> {
         let near = among(artifact.as_str(), &artifacts).map(|name| format!("{workspace}/{name}"));
         return Some(not_found(&reference.to_string(), near, format!("strongroom ls {workspace}")));
     }
-    if matches!(reference.selector, Selector::Latest) {
-        return None;
-    }
     let (versions, _) = client.history(&path, None, 100).ok()?;
     let latest = versions.first()?;
+    if matches!(reference.selector, Selector::Latest) {
+        latest.removed.as_ref()?;
+        let why = format!("every version of `{path}` was removed");
+        let gone = Problem::new(Code::Gone, "nothing is there", why);
+        return Some(gone.with_try(format!("strongroom history {path}, then strongroom undelete {path}@vN")));
+    }
     let aliases: Vec<String> = versions.iter().flat_map(|version| version.aliases.clone()).collect();
     let near = match &reference.selector {
         Selector::Alias(alias) => among(alias.as_str(), &aliases).map(|alias| format!("{path}@{alias}")),

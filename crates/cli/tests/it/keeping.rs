@@ -50,9 +50,12 @@ fn the_latest_version_is_the_newest_that_is_there() {
     sandbox.write("f", "scan 4");
     let put = sandbox.run(["put", "f", "clinic/scans", "--format", "json"]).exits(0).json();
     assert_eq!(put["version"], "clinic/scans@v4", "no number is used twice");
-    let all = sandbox.run(["rm", "clinic/scans", "--all", "--format", "json"]).exits(0).json();
+    let all = sandbox.run(["rm", "clinic/scans", "--all-versions", "--format", "json"]).exits(0).json();
     assert_eq!((all["kind"].as_str(), all["changed"].as_u64()), (Some("removal"), Some(3)));
-    sandbox.run(["cat", "clinic/scans"]).exits(3);
+    let gone = sandbox.run(["cat", "clinic/scans"]).exits(10).stderr;
+    assert!(gone.contains("every version of `clinic/scans` was removed"), "{gone}");
+    let history = sandbox.run(["history", "clinic/scans"]).exits(0).text();
+    assert!(gone.contains("strongroom history clinic/scans, then") && history.contains("removed"), "{gone}");
     assert!(sandbox.run(["ls", "clinic"]).exits(0).text().contains("removed"));
     sandbox.run(["undelete", "clinic/scans@v2"]).exits(0);
     assert_eq!(sandbox.run(["cat", "clinic/scans"]).exits(0).stdout, b"scan 2");

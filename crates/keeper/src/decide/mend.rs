@@ -80,6 +80,9 @@ impl Verdict {
             let wanted =
                 miss.source.strip_prefix("principal in ").and_then(|role| role.split('"').nth(1)?.parse().ok());
             match (wanted, miss.policy.as_str()) {
+                (Some(_), _) if matches!(self.action, Action::Remove | Action::Restore) => {
+                    missing.role = Some(self.role_of_act());
+                }
                 (Some(role), _) => missing.role = Some(role),
                 (None, "solo-owner-data" | "solo-owner-vault") => missing.role = Some(self.role_of_act()),
                 (None, "clearance") => missing.clearance = true,

@@ -68,6 +68,10 @@ fn end(engine: &Engine, tx: &mut dyn Transaction, id: VersionId, now: Timestamp)
     let ticket = tx.ticket()?;
     engine.watch.mark(tx)?;
     let wraps: Vec<Wrap> = guard.select(tx, "WHERE wrapped = $1", &[version.key.as_bytes().into()])?;
+    if wraps.is_empty() {
+        // It was not destroyed, and its wraps are not where they are looked for.
+        return Err(Error::Altered { table: Wrap::NAME, row: version.key.to_string() });
+    }
     let mut changes = Vec::with_capacity(wraps.len() + 1);
     for wrap in &wraps {
         changes.push(guard.remove::<Wrap>(tx, &wrap.id())?);

@@ -73,7 +73,7 @@ pub(super) fn item(
         let (keeping, until) = match &version.removed {
             Some(removed) => match removed.destroyed {
                 Some(at) => (Keeping::Destroyed, Some(at)),
-                None => (Keeping::Removed, Some(removed.until)),
+                None => (Keeping::Removed, removed.ends()),
             },
             // In the same order.
             None => there.next().map_or((Keeping::NoRule, None), |(_, fate)| (fate.keeping, fate.young_until)),

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 const DAY: u64 = AGAIN_MILLIS;
 
 fn artifact(keep_days: Option<u64>, keep_last: Option<u32>) -> Artifact {
-    let retention = Retention { keep_secs: keep_days.map(|days| days * DAY_SECS), keep_last, due: None };
+    let retention =
+        Retention { keep_secs: keep_days.map(|days| days * DAY_SECS), keep_last, class: Class::Internal, due: None };
     Artifact {
         id: ArtifactId::from_bytes([1; 16]),
         workspace: WorkspaceId::from_bytes([2; 16]),
@@ -67,10 +68,31 @@ fn either_bound_keeps_and_what_neither_keeps_goes() {
 }
 
 #[test]
+fn a_rule_reaches_no_class_above_the_one_it_was_set_for() {
+    let now = Timestamp::from_millis(100 * DAY);
+    let secret = Version { class: Class::Confidential, ..version(1, 0) };
+    assert_eq!(fate(&artifact(None, Some(1)), &secret, 5, false, now).keeping, Keeping::Above);
+    let rule = |keep_secs, keep_last, class| Retention { keep_secs, keep_last, class, due: None };
+    let (low, high) = (Class::Internal, Class::Confidential);
+    let before = rule(Some(10), Some(2), low);
+    for (after, keeps) in [
+        (rule(Some(10), Some(2), low), true),
+        (rule(Some(11), Some(3), low), true),
+        (rule(Some(9), Some(3), low), false),
+        (rule(Some(10), None, low), false),
+        (rule(None, Some(9), low), false),
+        (rule(Some(10), Some(2), high), false),
+    ] {
+        assert_eq!(after.keeps_all_of(&before), keeps, "{after:?}");
+    }
+    assert!(rule(Some(1), Some(2), low).keeps_all_of(&rule(None, Some(2), low)));
+}
+
+#[test]
 fn a_commit_brings_the_look_forward_and_never_puts_it_off() {
     let at = Timestamp::from_millis;
     let due = |rule: Option<Retention>, now| after_commit(rule, now).unwrap().due;
-    let rule = |keep_secs, keep_last, due| Some(Retention { keep_secs, keep_last, due });
+    let rule = |keep_secs, keep_last, due| Some(Retention { keep_secs, keep_last, class: Class::Internal, due });
     assert_eq!(due(rule(None, Some(3), None), at(7)), Some(at(7)));
     assert_eq!(due(rule(Some(DAY_SECS), None, None), at(7)), Some(at(7 + DAY)));
     assert_eq!(due(rule(Some(DAY_SECS), None, Some(at(5))), at(7)), Some(at(5)));

@@ -1,6 +1,6 @@
 //! How long versions stay: what was removed, what is held, what a rule keeps.
 
-use api::terms::{PrincipalId, Timestamp, VersionId};
+use api::terms::{Class, PrincipalId, Timestamp, VersionId};
 use serde::{Deserialize, Serialize};
 
 /// That a version was removed. It can be restored until its key is destroyed.
@@ -32,10 +32,20 @@ impl Removed {
 pub(crate) struct Retention {
     /// Those that are younger.
     pub(crate) keep_secs: Option<u64>,
-    /// The newest so many.
+    /// The newest so many of each environment.
     pub(crate) keep_last: Option<u32>,
+    /// It was decided for versions up to this class, and removes none above.
+    pub(crate) class: Class,
     /// When there may be something to remove; none: not before the next version comes.
     pub(crate) due: Option<Timestamp>,
+}
+
+impl Retention {
+    /// Whether it keeps whatever another one does.
+    pub(crate) fn keeps_all_of(&self, other: &Self) -> bool {
+        // None keeps nothing by itself, and is below every bound.
+        self.keep_secs >= other.keep_secs && self.keep_last >= other.keep_last && self.class <= other.class
+    }
 }
 
 /// A legal hold.

@@ -70,8 +70,9 @@ fn artifacts() -> impl Strategy<Value = Artifact> {
 }
 
 fn retentions() -> impl Strategy<Value = Retention> {
-    let fields = (prop::option::of(numbers()), prop::option::of(any::<u32>()), prop::option::of(times()));
-    fields.prop_map(|(keep_secs, keep_last, due)| Retention { keep_secs, keep_last, due })
+    let fields =
+        (prop::option::of(numbers()), prop::option::of(any::<u32>()), select(Class::ALL), prop::option::of(times()));
+    fields.prop_map(|(keep_secs, keep_last, class, due)| Retention { keep_secs, keep_last, class, due })
 }
 
 fn holds() -> impl Strategy<Value = Hold> {

@@ -187,6 +187,10 @@ impl Place {
     }
 }
 
+fn was_there(version: &Version, at: Timestamp) -> bool {
+    version.created <= at && version.removed.as_ref().is_none_or(|removed| at < removed.at)
+}
+
 /// The newest version that was there.
 fn newest(engine: &Engine, tx: &mut dyn Transaction, artifact: &Artifact, at: Timestamp) -> Result<Option<Version>> {
     let mut below = i64::MAX;
@@ -195,7 +199,7 @@ fn newest(engine: &Engine, tx: &mut dyn Transaction, artifact: &Artifact, at: Ti
         let page: Vec<Version> = engine.keys.guard.select(tx, tail, &[artifact.id.as_bytes().into(), below.into()])?;
         let Some(last) = page.last() else { return Ok(None) };
         below = i64::try_from(last.number).unwrap_or(0);
-        if let Some(found) = page.into_iter().find(|version| version.created <= at) {
+        if let Some(found) = page.into_iter().find(|version| was_there(version, at)) {
             return Ok(Some(found));
         }
     }

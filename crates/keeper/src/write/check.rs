@@ -5,7 +5,8 @@ use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::keys::sealed;
-use crate::rows::{Draft, Version};
+use crate::removal;
+use crate::rows::{Artifact, Draft, Version};
 use crate::show;
 use api::terms::{Class, Name, ObjectId, VersionId};
 use api::wire::{Commit, Provenance};
@@ -137,7 +138,14 @@ fn check_borrowed(
     let bad = || Error::bad("the version record", "it names a pack that no earlier version of the artifact wrote");
     let version: Version = engine.keys.guard.find(tx, owner.as_bytes())?.ok_or_else(bad)?;
     let place = |version: &Version| (version.class, version.environment, version.suite);
-    if version.removed.as_ref().is_some_and(|removed| removed.destroyed.is_some()) {
+    // Packs outlive who wrote them as long as another version names them.
+    let mut lost = || {
+        let artifact: Artifact = engine.keys.guard.expect(tx, draft.artifact.as_bytes())?;
+        let needed = removal::living_objects(engine, tx, &artifact)?;
+        let mut segments = packs.iter().flat_map(|pack| &pack.segments);
+        Ok::<_, Error>(!segments.all(|segment| needed.contains(&ObjectId::from_bytes(segment.object))))
+    };
+    if removal::is_destroyed(&version) && lost()? {
         return Err(Error::Conflict {
             what: "the new version",
             why: "the version whose files it takes over was destroyed meanwhile".into(),

@@ -4,8 +4,8 @@ use crate::decisions::{entries, principal, staff};
 use crate::world::{Client, Put, World, code, name};
 use api::terms::{Action, Class, Code, Environment, Mode, ObjectId};
 use api::wire::{
-    AliasRemove, AliasSet, Answer, Command, HoldItem, HoldLift, HoldMoved, HoldSet, Keeping, Problem, Removal, Remove,
-    Restore, RetentionQuery, RetentionReport, RetentionSet,
+    AliasRemove, AliasSet, Answer, Command, HoldItem, HoldLift, HoldMoved, HoldSet, Keeping, Prints, Problem, Removal,
+    Remove, Restore, RetentionQuery, RetentionReport, RetentionSet,
 };
 use keeper::Keeper;
 use seal::envelope::{Key, Opened};
@@ -237,13 +237,26 @@ fn packs_that_another_version_took_over_stay_and_are_told_of() {
     // Its own object goes; the segment that the second version names stays, until that is destroyed too.
     assert_eq!(collected(&client), [first.objects[0]]);
     client.call(Command::CollectDone { objects: vec![first.objects[0]] }).unwrap();
+    // And a third version takes it over, though who wrote it is gone: until nobody names it any more.
+    let borrowing = |previous: &Put| Put {
+        previous: Some(previous.version),
+        packs: record.packs.clone(),
+        ..Put::new("lab/net").class(Class::Internal)
+    };
+    let third = borrowing(&second);
+    client.put(&third).unwrap();
     let all = Remove { all: true, ..wish("lab/net") };
-    assert_eq!(removal(client.call(Command::Remove(all))).unwrap().items.len(), 1);
+    let late = borrowing(&third);
+    let (begun, _) = client.begin(&late).unwrap();
+    assert_eq!(removal(client.call(Command::Remove(all))).unwrap().items.len(), 2);
     assert_eq!(code(client.show("lab/net").map(drop)), Code::NotFound, "nothing is there");
     world.clock.advance(8 * DAY);
-    assert_eq!(ran(&client, "destroy"), 1);
+    assert_eq!(ran(&client, "destroy"), 2);
+    assert_eq!(code(client.commit(&late, &begun)), Code::Conflict, "what it would take over is gone");
+    client.call(Command::Abandon { version: late.version }).unwrap();
     world.clock.advance(1000);
-    let mut rest = vec![first.objects[1], second.objects[0], second.objects[1]];
+    let mut rest = vec![first.objects[1]];
+    rest.extend([&second, &third, &late].into_iter().flat_map(|put| put.objects.clone()));
     rest.sort();
     assert_eq!(collected(&client), rest);
     holds_together(&client);
@@ -294,8 +307,11 @@ fn nothing_under_a_legal_hold_is_removed_or_destroyed() {
     assert_eq!(names, [pair("all", "lab/net"), pair("one", "lab/net@v2")]);
     assert_eq!(code(keep(&client, "lab/net", None, Some(1), false)), Code::Denied, "no rule either");
     lift(&client, "lab/net", "all").unwrap();
-    assert_eq!(code(lift(&client, "lab/net", "all")), Code::NotFound);
-    assert_eq!(ran(&client, "destroy"), 1, "its time was over");
+    assert_eq!(code(lift(&client, "lab/net", "all")), Code::Conflict);
+    assert_eq!(ran(&client, "destroy"), 0, "its time begins again, so that nobody destroys by lifting a hold");
+    world.clock.advance(7 * DAY);
+    assert_eq!(ran(&client, "destroy"), 1, "its time is over");
+    assert_eq!(code(remove(&client, "lab/net@v1")), Code::Gone);
     assert!(client.show("lab/net@v1").unwrap().is_destroyed());
     assert_eq!(code(hold(&client, "lab/net@v1", "late")), Code::Gone);
     assert_eq!(entries(&client, "hold.set").len(), 2);
@@ -317,6 +333,9 @@ fn a_rule_keeps_the_young_and_the_newest_and_removes_the_others() {
     assert_eq!(fates(&client), [Keeping::Aliased, Keeping::Held, due, last, last]);
     assert_eq!(ran(&client, "retention"), 1);
     assert!(client.show("lab/net@v3").unwrap().removed.unwrap().by_rule);
+    let again = restore(&client, "lab/net@v3").unwrap_err();
+    let hint = "strongroom retention report lab/net";
+    assert_eq!((again.code, again.try_.as_deref()), (Code::Conflict, Some(hint)), "the rule would take it again");
     // One more version pushes the oldest of the last two out.
     client.put(&Put::new("lab/net")).unwrap();
     assert_eq!(ran(&client, "retention"), 1);
@@ -374,12 +393,24 @@ fn who_may_not_remove_does_not_and_learns_nothing() {
     // Gone for those who see it, not found for the others; what is tried is in the log.
     assert_eq!(code(rick.release(Action::Read, "lab/net@v2")), Code::Gone);
     assert_eq!(code(mallory.release(Action::Read, "lab/net@v2")), Code::NotFound);
+    assert_eq!(code(alias(&mallory, "lab/net@v2", "prod")), Code::NotFound);
+    assert_eq!(code(hold(&mallory, "lab/net@v2", "case")), Code::NotFound);
     restore(&stew, "lab/net@v2").unwrap();
     // Restricted data is removed when two agree, whom this release cannot ask.
     let secret = Put::new("lab/secret").class(Class::Restricted);
     stew.put(&secret).unwrap();
     let refused = remove(&stew, "lab/secret@v1").unwrap_err();
     assert_eq!(refused.code, Code::ApprovalNeeded);
+    // Nor by a rule that was set while the artifact was of a lower class; such a rule can always be taken away.
+    stew.put(&Put::new("lab/rising").class(Class::Internal)).unwrap();
+    keep(&stew, "lab/rising", None, Some(1), false).unwrap();
+    for _ in 0..2 {
+        stew.put(&Put::new("lab/rising").class(Class::Restricted)).unwrap();
+    }
+    assert_eq!(ran(&owner, "retention"), 1, "the internal one");
+    assert_eq!(report(&stew, "lab/rising").items[0].versions[1].fate, Keeping::Above);
+    assert_eq!(code(keep(&stew, "lab/rising", Some(1), None, false)), Code::ApprovalNeeded);
+    keep(&stew, "lab/rising", None, None, false).unwrap();
     holds_together(&as_("aud"));
 }
 
@@ -405,6 +436,7 @@ fn a_writer_of_the_database_cannot_undo_a_removal_or_a_hold() {
         "UPDATE version SET body = CAST(replace(CAST(body AS TEXT), '\"removed\"', '\"removed_\"') AS BLOB)",
         "UPDATE artifact SET body = CAST(replace(CAST(body AS TEXT), '\"holds\"', '\"holds_\"') AS BLOB)",
         "UPDATE artifact SET due = 7",
+        "UPDATE version SET artifact = zeroblob(16) WHERE number = 2",
     ] {
         let (world, keeper, _) = world(2);
         let client = Client::new(&keeper, &world, None);
@@ -415,7 +447,9 @@ fn a_writer_of_the_database_cannot_undo_a_removal_or_a_hold() {
         assert!(world.tamper(edit) > 0, "{edit}");
         let keeper = world.open();
         let client = Client::new(&keeper, &world, None);
-        assert_eq!(code(client.release(Action::Read, "lab/net@v1")), Code::BadSignature, "{edit}");
+        let state = client.call(Command::StateVerify).unwrap();
+        assert!(matches!(state, Answer::StateVerified(verified) if !verified.ok), "{edit}");
+        assert_ne!(code(client.release(Action::Read, "lab/net@v1")), Code::NotFound, "{edit}");
         assert!(remove(&client, "lab/net@v2").is_err(), "{edit}");
     }
 }
@@ -433,8 +467,67 @@ fn removal_and_retention_work_on_postgres() {
     world.clock.advance(8 * DAY);
     assert_eq!(ran(&client, "destroy"), 0);
     lift(&client, "lab/net", "case").unwrap();
+    world.clock.advance(8 * DAY);
     assert_eq!(ran(&client, "destroy"), 1);
     keep(&client, "lab/net", None, Some(1), false).unwrap();
     assert_eq!((ran(&client, "retention"), ran(&client, "retention")), (1, 0));
     holds_together(&client);
+}
+
+#[test]
+fn what_the_database_hides_is_not_destroyed_for_its_sake() {
+    // A version that needs the same objects is hidden from whoever looks for it by its artifact; a wrap from whoever looks by its key.
+    for (edit, back) in [
+        ("UPDATE version SET artifact = zeroblob(16) WHERE number = 2", "UPDATE version SET artifact = ARTIFACT"),
+        ("UPDATE wrap SET wrapped = zeroblob(16) WHERE version IS NOT NULL", ""),
+    ] {
+        let (world, keeper, puts) = world(2);
+        let client = Client::new(&keeper, &world, None);
+        let artifact = client.show("lab/net").unwrap().artifact;
+        remove(&client, "lab/net@v1").unwrap();
+        world.clock.advance(8 * DAY);
+        assert!(world.tamper(edit) > 0, "{edit}");
+        match client.call(Command::JobsRun { name: Some("destroy".into()) }).unwrap() {
+            Answer::JobsRan(ran) => assert!(ran.items[0].done == 0 && ran.items[0].failed.is_some(), "{edit}: {ran:?}"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(code(client.call(Command::CollectMark { grace_secs: 0, dry: false })), Code::Integrity, "{edit}");
+        if !back.is_empty() {
+            world.tamper(&back.replace("ARTIFACT", &format!("x'{artifact}'")));
+            assert_eq!(ran(&client, "destroy"), 1);
+            client.release(Action::Read, "lab/net@v2").unwrap();
+            holds_together(&client);
+        }
+        drop(puts);
+    }
+}
+
+#[test]
+fn one_environment_pushes_nothing_out_of_another() {
+    let (world, keeper, _) = world(1);
+    let client = Client::new(&keeper, &world, None);
+    keep(&client, "lab/net", None, Some(1), false).unwrap();
+    for _ in 0..2 {
+        client.put(&Put { environment: Environment::Staging, ..Put::new("lab/net").class(Class::Internal) }).unwrap();
+    }
+    assert_eq!(ran(&client, "retention"), 1);
+    assert_eq!(fates(&client), [Keeping::Last, Keeping::Removed, Keeping::Last]);
+}
+
+#[test]
+fn no_key_of_a_removed_version_leaves_for_a_scan_either() {
+    let (world, keeper, puts) = world(2);
+    let client = Client::new(&keeper, &world, None);
+    remove(&client, "lab/net@v1").unwrap();
+    let ids: Vec<_> = puts.iter().map(|put| put.version).collect();
+    let empty = Command::Prints(Prints { request: Vec::new() });
+    let asked = client.ask(Action::Scan, &ids, &empty);
+    let request = asked.signed.encode();
+    match client.call(Command::Prints(Prints { request })).unwrap() {
+        Answer::Printed(printed) => {
+            let told: Vec<_> = printed.items.iter().map(|item| item.version).collect();
+            assert_eq!(told, [puts[1].version]);
+        }
+        other => panic!("{other:?}"),
+    }
 }

@@ -158,7 +158,7 @@ one_of! {
     Outcome [Outcome::Same, Outcome::Differs, Outcome::Missing, Outcome::OtherEngine];
     JobBy [JobBy::Keeper, JobBy::Client];
     Keeping [
-        Keeping::NoRule, Keeping::Young, Keeping::Last, Keeping::Held, Keeping::Aliased, Keeping::Due, Keeping::Removed,
+        Keeping::NoRule, Keeping::Young, Keeping::Last, Keeping::Above, Keeping::Held, Keeping::Aliased, Keeping::Due, Keeping::Removed,
         Keeping::Destroyed,
     ];
     ObjectRole [ObjectRole::Committed, ObjectRole::Leased, ObjectRole::Marked];

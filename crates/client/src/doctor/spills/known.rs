@@ -137,7 +137,7 @@ impl Making {
     /// Keys leave under the suite of their version: each is asked for apart.
     fn take(&mut self, client: &Client, items: Vec<VersionItem>) -> Result<(), Problem> {
         let mut by_suite: std::collections::BTreeMap<u8, (Suite, Vec<VersionItem>)> = std::collections::BTreeMap::new();
-        for item in items.into_iter().filter(|item| !item.is_destroyed()) {
+        for item in items.into_iter().filter(|item| item.removed.is_none()) {
             let place = by_suite.entry(item.suite.number()).or_insert_with(|| (item.suite, Vec::new()));
             place.1.push(item);
         }

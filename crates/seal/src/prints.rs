@@ -138,7 +138,8 @@ impl Printer {
                 hasher.finalize()
             }
         };
-        zeroize::Zeroize::zeroize(&mut buffer);
+        // As much as there was of it: many pieces are short, and every byte is written for itself.
+        zeroize::Zeroize::zeroize(buffer.get_mut(..len.min(256)).unwrap_or_default());
         hash.as_bytes().first_chunk().map_or(0, |start| u64::from_be_bytes(*start))
     }
 }

@@ -10,6 +10,7 @@ use super::sandbox::{Dice, Sandbox};
 use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
+use testkit::suites;
 
 const DEFAULT_ROUNDS: u64 = 20;
 
@@ -18,6 +19,10 @@ type Acknowledged = BTreeMap<String, Vec<Vec<u8>>>;
 
 #[test]
 fn what_was_acknowledged_survives_kill_9() {
+    suites::each(survives);
+}
+
+fn survives() {
     let (rounds, mut dice) = rounds_and_dice();
     let seed = dice.0;
     let sandbox = Sandbox::solo();

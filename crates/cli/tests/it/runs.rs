@@ -9,6 +9,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
+use testkit::suites;
 
 /// Both places where files can be kept.
 const ROOMS: [&str; 2] = ["namespace", "folder"];
@@ -412,6 +413,22 @@ fn access_that_goes_stops_the_command_with_the_reason() {
         log["items"].as_array().unwrap().iter().filter_map(|item| item["entry"]["kind"].as_str()).collect();
     assert_eq!(kinds, ["denial", "denial"], "{log}");
     sandbox.run(["--as", "aud", "verify", "--state"]).exits(0);
+}
+
+#[test]
+fn a_run_opens_and_seals_under_either_suite() {
+    suites::each(|| {
+        let sandbox = filled();
+        let script = "cp \"$STRONGROOM_INPUT_DATA/b.txt\" \"$STRONGROOM_OUTPUT_O/\"";
+        for room in ROOMS {
+            run(&sandbox, &["-i", "data=lab/data", "-o", "o=lab/out", "--room", room], script).exits(0);
+            nothing_is_left(&sandbox);
+        }
+        assert_eq!(sandbox.run(["cat", "lab/out@v2/b.txt"]).exits(0).stdout, canary(&sandbox).as_bytes());
+        let shown = sandbox.run(["--format", "json", "show", "lab/out"]).exits(0).json();
+        assert_eq!(shown["suite"], suites::current());
+        sandbox.run(["verify", "--all", "--state"]).exits(0);
+    });
 }
 
 #[test]

@@ -80,8 +80,8 @@ fn string(tally: &mut Tally<'_>, text: &[u8]) {
 
 /// Tables in HTML and bytes in base64, wherever they are pasted.
 fn pasted(tally: &mut Tally<'_>, bytes: &[u8], depth: u32) {
-    let has = |word: &[u8]| bytes.windows(word.len()).any(|part| part == word);
-    if has(b"<td") {
+    let mut tags = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'<');
+    if tags.any(|(at, _)| bytes.get(at..).is_some_and(|rest| rest.starts_with(b"<td"))) {
         tally.parts(&rows(bytes), Edges::WHOLE);
     }
     if depth >= MAX_DEPTH {

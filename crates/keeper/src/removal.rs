@@ -283,14 +283,12 @@ impl Call<'_> {
                 (_, Some(removed)) if removed.destroyed.is_some() => {
                     refuse_version(version, format!("{path}@v{}", version.number))?;
                 }
-                (Wish::Restore, Some(_)) => {
-                    if retention::takes(self.engine, tx, &site.artifact, version, self.now)? {
-                        return Err(Error::Conflict {
-                            what: "the restoration",
-                            why: format!("the retention of {path} would remove {path}@v{} again", version.number),
-                            hint: Some(format!("strongroom retention report {path}")),
-                        });
-                    }
+                (Wish::Restore, Some(_)) if retention::takes(self.engine, tx, &site.artifact, version, self.now)? => {
+                    return Err(Error::Conflict {
+                        what: "the restoration",
+                        why: format!("the retention of {path} would remove {path}@v{} again", version.number),
+                        hint: Some(format!("strongroom retention report {path}")),
+                    });
                 }
                 (Wish::Remove(_), None) => {
                     if let Some(alias) = show::aliases_of(self.engine, tx, version.id)?.first() {

@@ -149,11 +149,11 @@ fn causes_are_told_by_places_and_shared_folders_are_for_ones_own() {
         ("/home/x/.cache/huggingface/hub/a", "Hugging Face"),
         ("/tmp/mlflow-1/artifacts/m", "MLflow"),
         ("/home/x/.cache/rclone/vfs/a", "rclone"),
-        ("/home/x/work/eval.ipynb", "notebook"),
+        ("/home/x/project/eval.ipynb", "notebook"),
         ("/home/x/.local/share/Trash/files/a", "trash"),
         ("/home/x/.bash_history", "shell"),
         ("/tmp/x/y", "temporary"),
-        ("/home/x/work/.git/lfs/objects/a", "commit"),
+        ("/home/x/project/.git/lfs/objects/a", "commit"),
     ] {
         let (cause, avoid) = places::cause(Path::new(path));
         assert!(cause.contains(word) && !avoid.is_empty(), "{path}: {cause}");

@@ -156,7 +156,7 @@ pub fn is_common_name(path: &[u8]) -> bool {
 
 /// Whether content says enough for a whole file to be recognised by it: not one byte over and over.
 pub fn says_enough(bytes: &[u8]) -> bool {
-    distinct(bytes.get(..MAX_PIECE_LEN).unwrap_or(bytes)) >= 8
+    has_distinct(bytes.get(..MAX_PIECE_LEN).unwrap_or(bytes), 8)
 }
 
 /// Text has no zero bytes and hardly any other control characters.
@@ -172,15 +172,20 @@ fn is_mostly_printable(bytes: &[u8]) -> bool {
     printable * 2 > bytes.len()
 }
 
-/// How many different bytes there are.
-fn distinct(bytes: &[u8]) -> u32 {
-    let mut seen = [0_u64; 4];
+/// Whether there are at least so many different bytes.
+fn has_distinct(bytes: &[u8], least: u32) -> bool {
+    let (mut seen, mut count) = ([0_u64; 4], 0);
     for byte in bytes {
         if let Some(word) = seen.get_mut(usize::from(byte >> 6)) {
-            *word |= 1 << (byte & 63);
+            let bit = 1 << (byte & 63);
+            count += u32::from(*word & bit == 0);
+            *word |= bit;
+        }
+        if count >= least {
+            return true;
         }
     }
-    seen.iter().map(|word| word.count_ones()).sum()
+    count >= least
 }
 
 /// The key of a vault's prints.

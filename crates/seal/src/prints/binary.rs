@@ -1,6 +1,6 @@
 //! Content that is no text: windows of 64 bytes that a rolling hash chooses.
 
-use super::{Kind, Printer, distinct};
+use super::{Kind, Printer, has_distinct};
 
 /// Bytes of a window, and of what the rolling hash remembers.
 const WINDOW: usize = 64;
@@ -34,7 +34,7 @@ fn header_len(bytes: &[u8]) -> usize {
 /// that only counts.
 fn is_telling(window: &[u8]) -> bool {
     let printable = window.iter().filter(|byte| matches!(byte, 32..=126 | b'\n' | b'\t')).count();
-    if printable * 10 > window.len() * 6 || distinct(window) < 10 {
+    if printable * 10 > window.len() * 6 || !has_distinct(window, 10) {
         return false;
     }
     let differs = |stride: usize| {

@@ -1,6 +1,6 @@
 //! Text: rows of tables, runs of cells, long lines, and three lines together.
 
-use super::{Edges, For, Kind, Printer, distinct};
+use super::{Edges, For, Kind, Printer, has_distinct};
 use zeroize::Zeroizing;
 
 /// Rows shorter than this, in bytes of their cells, are shared by tables that have nothing to do with each other.
@@ -30,7 +30,7 @@ pub(super) fn prints(printer: &Printer, bytes: &[u8], edges: Edges, what_for: Fo
     let mut rest = bytes;
     let mut first = true;
     while !rest.is_empty() {
-        let end = rest.iter().position(|byte| *byte == b'\n');
+        let end = memchr::memchr(b'\n', rest);
         let (line, next) = match end {
             Some(end) => (rest.get(..end).unwrap_or_default(), rest.get(end + 1..).unwrap_or_default()),
             None => (rest, &[][..]),
@@ -139,7 +139,7 @@ impl Lines<'_> {
         for first in 0..row.ends.len().saturating_sub(CELLS - 1) {
             let (text, digits) = row.part(first, first + CELLS);
             let numbers = row.numbers.get(first..first + CELLS).unwrap_or_default().iter().filter(|n| **n).count();
-            let telling = numbers >= 2 && digits >= MIN_DIGITS && distinct(text) >= MIN_ROW_DISTINCT;
+            let telling = numbers >= 2 && digits >= MIN_DIGITS && has_distinct(text, MIN_ROW_DISTINCT);
             if telling && quick(text).is_multiple_of(CELLS_RATE) {
                 (self.out)(Kind::Cells, self.printer.print(Kind::Cells, text));
             }
@@ -150,14 +150,14 @@ impl Lines<'_> {
     fn whole_row(&mut self, row: &Row, first: usize) {
         let (text, _) = row.part(first, row.ends.len());
         let len = text.iter().filter(|byte| **byte != 0).count();
-        if len >= MIN_ROW_LEN && distinct(text) > MIN_ROW_DISTINCT {
+        if len >= MIN_ROW_LEN && has_distinct(text, MIN_ROW_DISTINCT + 1) {
             (self.out)(Kind::Row, self.printer.print(Kind::Row, text));
         }
     }
 
     fn line(&mut self, line: &[u8]) {
         let starts: [&[u8]; 8] = [b"#", b"//", b"*", b"/*", b"--", b";", b"%", b"<!--"];
-        if line.len() < MIN_LINE_LEN || distinct(line) < 8 || starts.iter().any(|start| line.starts_with(start)) {
+        if line.len() < MIN_LINE_LEN || !has_distinct(line, 8) || starts.iter().any(|start| line.starts_with(start)) {
             return;
         }
         let print = self.printer.print(Kind::Lines, line);
@@ -182,17 +182,21 @@ fn form_of(line: &[u8]) -> Option<Form> {
     if line.starts_with(b"{") && (line.ends_with(b"}") || line.ends_with(b"},")) && line.len() >= 2 * MIN_ROW_LEN {
         return Some(Form { cut: Cut::Whole, cells: 1 });
     }
-    if !line.iter().any(u8::is_ascii_digit) && line.len() < 2 * MIN_ROW_LEN {
+    let has = line.iter().fold(0, |has, byte| has | HAS.get(usize::from(*byte)).copied().unwrap_or(0));
+    if has & DIGIT == 0 && line.len() < 2 * MIN_ROW_LEN {
         return None;
     }
-    for separator in [b'\t', b',', b';', b'|'] {
+    for (separator, bit) in SEPARATORS {
         let cut = Cut::At(separator);
-        if line.contains(&separator) && cut.cells(line).nth(2).is_some() {
+        if has & bit != 0 && cut.cells(line).nth(2).is_some() {
             // What looks like a call or an assignment is code, of which unrelated programs share lines.
-            let is_code = separator != b'\t' && line.iter().any(|byte| matches!(byte, b'(' | b'=' | b'{'));
-            let is_row = !is_code || cut.cells(line).any(|cell| is_number(cell.trim_ascii()));
+            let is_code = separator != b'\t' && has & CODE != 0;
+            let is_row = !is_code || (has & DIGIT != 0 && cut.cells(line).any(|cell| is_number(cell.trim_ascii())));
             return is_row.then(|| Form { cut, cells: cut.cells(line).count() });
         }
+    }
+    if has & SPACE == 0 {
+        return None;
     }
     let spaced = Cut::AtSpaces.cells(line).count();
     if spaced >= 3 {
@@ -206,6 +210,37 @@ fn form_of(line: &[u8]) -> Option<Form> {
     }
     (cells >= 4 && numbers * 2 >= cells).then_some(Form { cut: Cut::AtSpace, cells })
 }
+
+/// Separators of cells, the likeliest first, with their bits in [`HAS`].
+const SEPARATORS: [(u8, u8); 4] = [(b'\t', 1), (b',', 2), (b';', 4), (b'|', 8)];
+const DIGIT: u8 = 16;
+const SPACE: u8 = 32;
+const CODE: u8 = 64;
+
+/// What a byte is, for a line to be read once.
+const HAS: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        let byte = at as u8;
+        let separator = match byte {
+            b'\t' => 1,
+            b',' => 2,
+            b';' => 4,
+            b'|' => 8,
+            _ => 0,
+        };
+        let digit = if byte.is_ascii_digit() { DIGIT } else { 0 };
+        let space = if byte.is_ascii_whitespace() { SPACE } else { 0 };
+        let code = if matches!(byte, b'(' | b'=' | b'{') { CODE } else { 0 };
+        #[expect(clippy::indexing_slicing, reason = "below 256, and checked by the compiler")]
+        {
+            table[at] = separator | digit | space | code;
+        }
+        at += 1;
+    }
+    table
+};
 
 impl Cut {
     fn cells(self, line: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -271,9 +306,8 @@ impl Row {
 }
 
 fn is_number(cell: &[u8]) -> bool {
-    let digits = cell.iter().filter(|byte| byte.is_ascii_digit()).count();
     let fits = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b'E');
-    digits > 0 && cell.len() < 40 && cell.iter().all(fits)
+    cell.len() < 40 && cell.iter().all(fits) && cell.iter().any(u8::is_ascii_digit)
 }
 
 /// A number as it is written shortest: without a plus, without zeros that end a fraction.

@@ -179,32 +179,51 @@ fn pieces(hits: &[HashSet<u64>; 5]) -> u64 {
     hits.iter().map(|kind| kind.len() as u64).sum()
 }
 
+/// Where files are read to, one after another: wiped when the search ends, or a file needs more.
+#[derive(Default)]
+pub(super) struct Room(Zeroizing<Vec<u8>>);
+
+impl Room {
+    fn of(&mut self, len: usize) -> &mut [u8] {
+        if self.0.len() < len {
+            self.0 = Zeroizing::new(vec![0; len.next_power_of_two()]);
+        }
+        self.0.get_mut(..len).unwrap_or_default()
+    }
+}
+
 /// Looks at an open file of this length. Holes are passed over.
 ///
 /// # Errors
 /// The file system's.
-pub(super) fn look(index: &Index, path: &[u8], file: &File, len: u64) -> std::io::Result<Looked> {
+pub(super) fn look(index: &Index, room: &mut Room, path: &[u8], file: &File, len: u64) -> std::io::Result<Looked> {
     let mut tally = Tally::new(index, len);
     let mut looked = Looked::default();
     let wanted = index.has_length(len);
     // Which suite sealed what is looked for is not known here; few files have a length that is.
     let mut growing: Vec<Growing> = Suite::ALL.into_iter().map(Growing::new).collect();
-    let mut whole = Zeroizing::new(Vec::with_capacity(if len <= MAX_WHOLE_LEN { len as usize } else { 0 }));
-    let mut buffer = Zeroizing::new(vec![0; READ_LEN.min(usize::try_from(len).unwrap_or(READ_LEN)).max(1)]);
+    let mut whole = len <= MAX_WHOLE_LEN;
+    let buffer = room.of(if whole { len as usize } else { READ_LEN });
     let mut at = 0;
     while at < len {
         // A whole file that is looked for is read whole, for its digest.
         if !wanted {
             match next_data(file, at, len) {
                 Some(data) if data > at => {
-                    at = at.max(data - data % READ_LEN as u64);
+                    let next = at.max(data - data % READ_LEN as u64);
+                    whole &= next == at;
+                    at = next;
                 }
                 Some(_) => {}
-                None => break,
+                None => {
+                    whole = false;
+                    break;
+                }
             }
         }
-        let step = (len - at).min(buffer.len() as u64) as usize;
-        let part = buffer.get_mut(..step).unwrap_or_default();
+        let step = (len - at).min(READ_LEN as u64) as usize;
+        let to = if whole { at as usize } else { 0 };
+        let part = buffer.get_mut(to..to + step).unwrap_or_default();
         file.read_exact_at(part, at)?;
         looked.bytes += step as u64;
         if wanted {
@@ -216,9 +235,6 @@ pub(super) fn look(index: &Index, path: &[u8], file: &File, len: u64) -> std::io
         if at == 0 {
             looked.left.extend(archive::not_opened(path, part));
         }
-        if len <= MAX_WHOLE_LEN {
-            whole.extend_from_slice(part);
-        }
         at += step as u64;
         if at >= ALL_LEN && !wanted {
             at = at.next_multiple_of(STRETCH_LEN).max(at).min(len.saturating_sub(READ_LEN as u64).max(at));
@@ -228,8 +244,8 @@ pub(super) fn look(index: &Index, path: &[u8], file: &File, len: u64) -> std::io
     if wanted {
         growing.iter().for_each(|growing| tally.digest(len, &growing.finish()));
     }
-    if whole.len() as u64 == len {
-        views::inside(&mut tally, path, &whole);
+    if whole {
+        views::inside(&mut tally, path, buffer.get(..len as usize).unwrap_or_default());
     }
     looked.left.sort_unstable();
     looked.left.dedup();

@@ -1,7 +1,7 @@
 //! Removing what was found: the very file, if it still is what was found.
 
 use super::known::Index;
-use super::look::look;
+use super::look::{Room, look};
 use super::walk::{Found, folder_of};
 use crate::source::{Identity, LastFolder, split};
 use rustix::fs::AtFlags;
@@ -42,7 +42,7 @@ pub(super) fn remove(index: &Index, found: &Found) -> Removal {
     let Ok(file) = found.tree.file(&found.path, &found.identity, &mut LastFolder::default()) else {
         return Removal::Changed;
     };
-    let again = look(index, &found.path, &file, found.identity.size);
+    let again = look(index, &mut Room::default(), &found.path, &file, found.identity.size);
     if !again.is_ok_and(|again| !again.held.is_empty()) {
         return Removal::Changed;
     }

@@ -80,8 +80,7 @@ fn string(tally: &mut Tally<'_>, text: &[u8]) {
 
 /// Tables in HTML and bytes in base64, wherever they are pasted.
 fn pasted(tally: &mut Tally<'_>, bytes: &[u8], depth: u32) {
-    let mut tags = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'<');
-    if tags.any(|(at, _)| bytes.get(at..).is_some_and(|rest| rest.starts_with(b"<td"))) {
+    if memchr::memmem::find(bytes, b"<td").is_some() {
         tally.parts(&rows(bytes), Edges::WHOLE);
     }
     if depth >= MAX_DEPTH {
@@ -136,11 +135,18 @@ fn rows(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
 /// Long runs of base64, line breaks inside them left out.
 fn base64_runs(bytes: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
     let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    let is_other = |byte: &u8| !is_digit(byte) && !matches!(byte, b'\n' | b'\r');
     let mut runs = Vec::new();
     let mut rest = bytes;
-    while let Some(start) = rest.iter().position(is_digit) {
+    // A long run has no other byte in its first stretch: behind the last one there, the next may begin.
+    while let Some(stretch) = rest.get(..MIN_BASE64_LEN) {
+        if let Some(last) = stretch.iter().rposition(is_other) {
+            rest = rest.get(last + 1..).unwrap_or_default();
+            continue;
+        }
+        let start = rest.iter().position(is_digit).unwrap_or(rest.len());
         let from = rest.get(start..).unwrap_or_default();
-        let end = from.iter().position(|byte| !is_digit(byte) && !matches!(byte, b'\n' | b'\r')).unwrap_or(from.len());
+        let end = from.iter().position(is_other).unwrap_or(from.len());
         let run = from.get(..end).unwrap_or_default();
         if run.len() >= MIN_BASE64_LEN && is_dense(run) {
             let mut clean = Zeroizing::new(Vec::with_capacity(run.len()));

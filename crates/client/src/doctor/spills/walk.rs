@@ -2,7 +2,7 @@
 //! what others are just changing.
 
 use super::known::Index;
-use super::look::{Looked, Match, look};
+use super::look::{Looked, Match, Room, look};
 use super::places::Root;
 use super::{NotSearched, Searched};
 use crate::source::{Identity, LastFolder, Tree};
@@ -100,7 +100,7 @@ pub(super) fn search(index: &Index, roots: &[Root], vault: &Path, watch: &dyn Wa
 }
 
 fn work(index: &Index, jobs: &Mutex<Receiver<Job>>, walked: &Mutex<Walked>, watch: &dyn Watch) {
-    let mut folder = LastFolder::default();
+    let (mut folder, mut room) = (LastFolder::default(), Room::default());
     let mut last: Option<Arc<Tree>> = None;
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -113,7 +113,7 @@ fn work(index: &Index, jobs: &Mutex<Receiver<Job>>, walked: &Mutex<Walked>, watc
             last = Some(Arc::clone(&job.tree));
         }
         let looked = job.tree.file(&job.path, &job.identity, &mut folder).ok().and_then(|file| {
-            let looked = look(index, &job.path, &file, job.identity.size).ok()?;
+            let looked = look(index, &mut room, &job.path, &file, job.identity.size).ok()?;
             job.tree.unchanged(&job.path, &file, &job.identity).ok().map(|()| looked)
         });
         let mut walked = walked.lock().unwrap_or_else(PoisonError::into_inner);

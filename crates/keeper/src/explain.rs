@@ -7,6 +7,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::facts::{self, Actor, Circumstances, Stated};
 use crate::people::VAULT_WIDE;
+use crate::removal;
 use crate::rows::Artifact;
 use crate::session::Session;
 use crate::show;
@@ -138,7 +139,9 @@ impl Question<'_> {
             return Err(self.misplaced("a put goes to WORKSPACE/ARTIFACT, without a version"));
         }
         let found = facts::resolve(engine, tx, &reference)?.ok_or_else(|| Error::NotFound(reference.to_string()))?;
-        Ok(Subject::new(found.resource(), About::version(&reference, self.who)))
+        // What was removed is opened by nobody, whatever the policies say.
+        let conflict = if opens(action) { removal::refuse(&found).err() } else { None };
+        Ok(Subject { conflict, ..Subject::new(found.resource(), About::version(&reference, self.who)) })
     }
 
     /// The version that a `put` would make.
@@ -234,6 +237,11 @@ const fn of_put(action: Action) -> bool {
 /// Actions that have keys released.
 const fn of_keys(action: Action) -> bool {
     matches!(action, Action::List | Action::Read | Action::Export)
+}
+
+/// Actions that what was removed has no part in.
+pub(crate) const fn opens(action: Action) -> bool {
+    of_keys(action) || matches!(action, Action::Scan | Action::Alias)
 }
 
 /// Actions that are rights on the vault itself and on nothing below it.

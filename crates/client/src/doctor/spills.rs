@@ -259,6 +259,22 @@ impl Client {
     }
 }
 
+/// Names that say how a file is looked at; the first byte of a seed chooses one.
+#[cfg(any(test, feature = "fuzz"))]
+pub const FUZZED: [&[u8]; 4] = [b"a.txt", b"a.ipynb", b"a.jsonl", b".git/objects/ab/cd"];
+
+/// Looks at content as a search does that looks for nothing, for the crate `fuzz/`: whatever a file holds, it ends.
+#[cfg(any(test, feature = "fuzz"))]
+pub fn looked_into(path: &[u8], bytes: &[u8]) {
+    let key = seal::secret::PrintKey::from_bytes(Box::new([7; 32]));
+    let index = Index::of(key, Vec::new());
+    let mut tally = look::Tally::new(&index, bytes.len() as u64);
+    tally.parts(bytes, seal::prints::Edges::WHOLE);
+    let _ = archive::not_opened(path, bytes);
+    views::inside(&mut tally, path, bytes);
+    assert!(tally.matches().is_empty(), "nothing was looked for");
+}
+
 /// The most exports that are looked through.
 const MAX_EXPORTS: u32 = 1_000;
 

@@ -9,9 +9,10 @@ use crate::datastore::{Transaction, Value};
 use crate::decide::{About, THE_VAULT};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::explain::{of_vault, of_versions};
+use crate::explain::{of_vault, of_versions, opens};
 use crate::facts::{self, Actor};
 use crate::people::VAULT_WIDE;
+use crate::removal;
 use crate::rows::{Alias, Artifact, Grant, Principal, Version, Workspace};
 use crate::session::Session;
 use crate::show;
@@ -180,7 +181,11 @@ impl Place {
             };
             let version = version.filter(|version| version.artifact == artifact.id && version.created <= at);
             let version = version.ok_or_else(not_found)?;
-            (version.class, version.environment, format!("{path}@v{}", version.number))
+            let about = format!("{path}@v{}", version.number);
+            if opens(command.action) && !was_there(&version, at) {
+                removal::refuse_version(&version, about.clone())?;
+            }
+            (version.class, version.environment, about)
         };
         let resource = facts::resource_of(artifact, class, environment);
         Ok(Subject { resource, about, class: Some(class), environment: Some(environment) })

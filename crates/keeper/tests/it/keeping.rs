@@ -2,10 +2,10 @@
 
 use crate::decisions::{entries, principal, staff};
 use crate::world::{Client, Put, World, code, name};
-use api::terms::{Action, Class, Code, Environment, Mode, ObjectId};
+use api::terms::{Action, Class, Code, Environment, Mode, ObjectId, Timestamp};
 use api::wire::{
-    AliasRemove, AliasSet, Answer, Command, HoldItem, HoldLift, HoldMoved, HoldSet, Keeping, Prints, Problem, Removal,
-    Remove, Restore, RetentionQuery, RetentionReport, RetentionSet,
+    AliasRemove, AliasSet, Answer, Command, Explain, HoldItem, HoldLift, HoldMoved, HoldSet, Keeping, Prints, Problem,
+    Removal, Remove, Restore, RetentionQuery, RetentionReport, RetentionSet, WhoCan,
 };
 use keeper::Keeper;
 use seal::envelope::{Key, Opened};
@@ -147,6 +147,8 @@ fn what_is_removed_is_not_opened_until_it_is_restored() {
     let (world, keeper, _) = world(3);
     let client = Client::new(&keeper, &world, None);
     let (_, before) = client.release(Action::Read, "lab/net@v3").unwrap();
+    let then = Timestamp::from_millis(world.clock.millis());
+    world.clock.advance(1_000);
     let removed = remove(&client, "lab/net@v3").unwrap();
     let until = removed.items[0].until.unwrap();
     assert_eq!((removed.changed, until.as_millis()), (1, world.clock.millis() + 7 * DAY));
@@ -159,6 +161,7 @@ fn what_is_removed_is_not_opened_until_it_is_restored() {
         assert_eq!(refused.try_.as_deref(), Some("strongroom undelete lab/net@v3"));
     }
     assert_eq!(code(alias(&client, "lab/net@v3", "prod")), Code::Gone);
+    questions_are_answered_like_acts(&client, then);
     // Said again it is so already.
     let again = remove(&client, "lab/net@v3").unwrap();
     assert_eq!((again.changed, again.receipt, again.items[0].until), (0, None, Some(until)));
@@ -176,6 +179,28 @@ fn what_is_removed_is_not_opened_until_it_is_restored() {
     assert_eq!(client.show("lab/net").unwrap().number, 4);
     assert_eq!((entries(&client, "version.remove").len(), entries(&client, "version.restore").len()), (1, 1));
     holds_together(&client);
+}
+
+/// Of `lab/net@v3`, which was there before.
+fn questions_are_answered_like_acts(client: &Client<'_>, before: Timestamp) {
+    let explain =
+        |action| client.call(Command::Explain(Explain { reference: Some("lab/net@v3".into()), ..Explain::of(action) }));
+    let who_can = |action, as_of| {
+        let reference = Some("lab/net@v3".into());
+        client.call(Command::WhoCan(WhoCan { action, reference, environment: None, as_of, after: None, limit: 10 }))
+    };
+    for action in [Action::Read, Action::Export, Action::List, Action::Scan] {
+        assert_eq!(code(explain(action)), Code::Gone, "{action}");
+        assert_eq!(code(who_can(action, None)), Code::Gone, "{action}");
+        assert!(
+            matches!(who_can(action, Some(before)), Ok(Answer::WhoCan(page)) if !page.items.is_empty()),
+            "{action}"
+        );
+    }
+    for action in [Action::Restore, Action::Hold] {
+        assert!(matches!(explain(action), Ok(Answer::Explained(_))), "{action}");
+        assert!(matches!(who_can(action, None), Ok(Answer::WhoCan(page)) if !page.items.is_empty()), "{action}");
+    }
 }
 
 #[test]

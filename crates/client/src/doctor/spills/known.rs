@@ -66,7 +66,7 @@ impl Index {
     }
 
     /// Over sets at hand.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzz"))]
     pub(super) fn of(key: PrintKey, sets: Vec<(VersionItem, Set)>) -> Self {
         let mut making = Making { key: Some(key), ..Making::default() };
         for (item, set) in sets {

@@ -167,6 +167,37 @@ fn is_dense(run: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Looking ahead finds what looking at each byte finds.
+        #[test]
+        fn long_runs_are_all_found(pieces in prop::collection::vec(("[A-Za-z0-9+/]{0,150}", "[\n\r]{0,2}[ \"=,.]{0,1}"), 0..12)) {
+            let text: String = pieces.iter().map(|(run, between)| format!("{run}{between}")).collect();
+            let is_other = |c: char| !c.is_ascii_alphanumeric() && !"+/\r\n".contains(c);
+            let plain = text.split(is_other).map(|run| run.trim_start_matches(['\r', '\n']));
+            let long = plain.filter(|run| run.len() >= MIN_BASE64_LEN && is_dense(run.as_bytes()));
+            let expected: Vec<Vec<u8>> = long.map(|run| run.replace(['\r', '\n'], "").into_bytes()).collect();
+            let found: Vec<Vec<u8>> = base64_runs(text.as_bytes()).iter().map(|run| run.to_vec()).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+
+    /// What the fuzzer starts from holds what it is named for.
+    #[test]
+    fn the_seeds_of_the_fuzzer_are_looked_into() {
+        let seeds = testkit::seeds::good("spills");
+        assert!(seeds.len() >= 6);
+        for seed in &seeds {
+            let (first, rest) = seed.split_first().unwrap();
+            super::super::looked_into(super::super::FUZZED[usize::from(*first)], rest);
+        }
+        let some = |has: &dyn Fn(&[u8]) -> bool| assert!(seeds.iter().any(|seed| has(&seed[1..])));
+        some(&archive::is_tar);
+        some(&|bytes| rows(bytes).len() > 20);
+        some(&|bytes| !base64_runs(bytes).is_empty());
+        some(&|bytes| serde_json::from_slice::<serde_json::Value>(bytes).is_ok());
+    }
 
     #[test]
     fn rows_of_html_become_lines() {

@@ -146,6 +146,7 @@ pub(crate) fn item(engine: &Engine, found: &Found, creator: String, aliases: Vec
             held: removed.held,
             destroyed: removed.destroyed,
         }),
+        holds: artifact.holds_of(version.id).cloned().collect(),
     })
 }
 

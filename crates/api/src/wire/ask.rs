@@ -146,6 +146,8 @@ pub struct Deed {
     pub time: Timestamp,
     /// Who, by name.
     pub principal: Option<String>,
+    /// The keeper did it when it was due, as a rule says; the principal is the owner, in whose name it acts.
+    pub by_system: bool,
     /// The act, such as `release.read`.
     pub act: String,
     /// Whether it was done.

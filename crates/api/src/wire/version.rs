@@ -222,6 +222,9 @@ pub struct VersionItem {
     /// Since when it is not opened any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<RemovedState>,
+    /// Legal holds that it is under.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<Name>,
 }
 
 impl VersionItem {

@@ -77,6 +77,9 @@ pub fn who_did(context: &Context, args: &WhoDidArgs) -> Result<u8, Failure> {
     })
 }
 
+/// Who does what is due by itself, instead of the owner in whose name it is done: no name of a principal.
+pub const THE_SYSTEM: &str = "(system)";
+
 fn row(deed: &Deed) -> Vec<String> {
     let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let outcome = match (deed.outcome, deed.count) {
@@ -90,7 +93,8 @@ fn row(deed: &Deed) -> Vec<String> {
     };
     let index = deed.log_index.map_or_else(|| "pending".to_owned(), |index| index.to_string());
     let policies = if deed.policies.is_empty() { "-".to_owned() } else { deed.policies.join(", ") };
-    vec![index, deed.time.to_string(), or_dash(&deed.principal), act, or_dash(&deed.version), outcome, policies]
+    let who = if deed.by_system { THE_SYSTEM.to_owned() } else { or_dash(&deed.principal) };
+    vec![index, deed.time.to_string(), who, act, or_dash(&deed.version), outcome, policies]
 }
 
 pub fn explain(context: &Context, text: &str) -> Result<u8, Failure> {

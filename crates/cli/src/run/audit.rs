@@ -1,5 +1,6 @@
 //! Commands on the log.
 
+use super::ask::THE_SYSTEM;
 use super::{Context, further};
 use crate::args::{AuditCommand, AuditQueryArgs};
 use crate::output::{Failure, json as safe_json, printable, table};
@@ -80,7 +81,9 @@ fn page_text(page: &AuditPage) -> String {
     };
     let row = |item: &AuditItem| {
         let index = item.log_index.map(|index| index.to_string()).unwrap_or_else(|| "pending".to_owned());
-        let who = item.principal.clone().unwrap_or_else(|| "-".to_owned());
+        let by_system = item.entry.pointer("/auth/method").is_some_and(|method| method == "system");
+        let named = || item.principal.clone().unwrap_or_else(|| "-".to_owned());
+        let who = if by_system { THE_SYSTEM.to_owned() } else { named() };
         let time = match item.entry.get("time").and_then(Value::as_u64) {
             Some(millis) => api::terms::Timestamp::from_millis(millis).to_string(),
             None => field(item, "time"),

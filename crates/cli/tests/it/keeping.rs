@@ -75,6 +75,9 @@ fn a_hold_keeps_and_a_rule_removes_what_nothing_keeps() {
     let taken = sandbox.run(["hold", "set", "clinic/scans@v2", "case-7"].iter().chain(&reason)).exits(8).stderr;
     assert!(taken.contains("try: strongroom hold ls clinic/scans"), "{taken}");
     assert!(sandbox.run(["hold", "ls", "clinic/scans"]).exits(0).text().contains("case-7"));
+    assert!(sandbox.run(["show", "clinic/scans@v1"]).exits(0).text().contains("legal holds  case-7"));
+    assert!(!sandbox.run(["show", "clinic/scans@v2"]).exits(0).text().contains("legal holds"));
+    assert!(sandbox.run(["history", "clinic/scans"]).exits(0).text().contains(" held\n"));
 
     let would = sandbox.run(["retention", "set", "clinic/scans", "--keep-last", "1", "-n"]).exits(0).text();
     assert!(would.contains("goes with the next run") && would.contains("stays: legal hold"), "{would}");

@@ -66,7 +66,13 @@ impl Artifact {
 
     /// Whether a version is under a legal hold.
     pub(crate) fn holds(&self, version: VersionId) -> bool {
-        self.holds.values().any(|hold| hold.version.is_none_or(|held| held == version))
+        self.holds_of(version).next().is_some()
+    }
+
+    /// The legal holds that a version is under.
+    pub(crate) fn holds_of(&self, version: VersionId) -> impl Iterator<Item = &Name> {
+        let held = self.holds.iter().filter(move |(_, hold)| hold.version.is_none_or(|held| held == version));
+        held.map(|(name, _)| name)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::session::Session;
 use crate::show;
 use api::terms::{Action, Code, DecisionId, EntryId, PrincipalId, Timestamp, VersionId};
 use api::wire::{AuditFilter, Deed, DeedOutcome, WhoDid};
-use log::entry::{Effect, Entry, Kind};
+use log::entry::{AuthMethod, Effect, Entry, Kind};
 use policy::Resource;
 use std::collections::HashMap;
 
@@ -98,6 +98,7 @@ impl Told<'_> {
             entry: EntryId::from_bytes(entry.id.0),
             time: entry.time.parse::<Timestamp>().map_err(|_| damaged("an entry has no time"))?,
             principal,
+            by_system: entry.auth == AuthMethod::System,
             outcome: outcome(&entry),
             count: count.map_err(|_| damaged("an entry counts no number"))?,
             version: self.version(tx, &entry)?,

@@ -5,7 +5,7 @@ use crate::world::{Client, Put, World, code, name};
 use api::terms::{Action, Class, Code, Environment, Mode, ObjectId, Timestamp};
 use api::wire::{
     AliasRemove, AliasSet, Answer, Command, Explain, HoldItem, HoldLift, HoldMoved, HoldSet, Keeping, Prints, Problem,
-    Removal, Remove, Restore, RetentionQuery, RetentionReport, RetentionSet, WhoCan,
+    Removal, Remove, Restore, RetentionQuery, RetentionReport, RetentionSet, WhoCan, WhoDid,
 };
 use keeper::Keeper;
 use seal::envelope::{Key, Opened};
@@ -213,6 +213,11 @@ fn a_removed_version_ends_with_its_key_and_keeps_its_name() {
     assert!(collected(&client).is_empty());
     world.clock.advance(1000);
     assert_eq!(ran(&client, "destroy"), 1);
+    let ask = WhoDid { reference: "lab/net@v1".into(), since: None, until: None, after: None, limit: 10 };
+    let Answer::WhoDid { items, .. } = client.call(Command::WhoDid(ask)).unwrap() else { panic!() };
+    let by_system: Vec<(&str, bool)> = items.iter().map(|deed| (deed.act.as_str(), deed.by_system)).collect();
+    assert!(by_system.contains(&("version.destroy", true)), "{by_system:?}");
+    assert!(by_system.contains(&("version.remove", false)), "{by_system:?}");
     let gone = client.release(Action::Read, "lab/net@v1").unwrap_err();
     assert_eq!((gone.code, gone.try_), (Code::Gone, None));
     assert_eq!(code(restore(&client, "lab/net@v1")), Code::Gone);

@@ -233,7 +233,7 @@ structs! {
         decision entry log_index time principal act allowed policies reasons near_misses policy_set engine subject
         replayed facts
     }
-    Deed { log_index entry time principal act outcome count version alias decision policies }
+    Deed { log_index entry time principal by_system act outcome count version alias decision policies }
     FactsTold {
         action kind clearance active roles envs own class environment artifact_kind solo auth presence_applies
         presence_millis approved task reasoned confirmed roots
@@ -296,7 +296,7 @@ structs! {
     WhoAmI { principal id kind clearance suspended grants auth presence vault mode read_only }
     VersionItem {
         reference id number artifact class environment suite kind digest object bytes files created creator tags aliases from
-        made removed
+        made removed holds
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn explain(engine: &Engine, session: &Session, command: &Explain) -> 
                 (facts::actor(engine, tx, row.id)?, name)
             }
         };
-        let Subject { resource, about, conflict } =
+        let Subject { resource, about, conflict, removed } =
             Question { engine, actor: &actor, who: who.as_str(), command }.resource(tx)?;
         let rules = engine.rules(tx)?;
         let stated = Stated { reason: command.reason.as_deref(), confirm: command.confirm.as_deref() };
@@ -51,6 +51,12 @@ pub(crate) fn explain(engine: &Engine, session: &Session, command: &Explain) -> 
         };
         if !told.answer.visible && !told.answer.allowed {
             return Err(Error::NotFound(about.named));
+        }
+        // As for the act: whoever sees it learns that it is opened by nobody, whatever else is decided.
+        if let Some(removed) = removed
+            && judged(&caller, Action::List).answer.allowed
+        {
+            return Err(removed);
         }
         // As for a `put`: only whoever may write there learns what stands against it.
         if verdict.answer.allowed {
@@ -73,7 +79,7 @@ pub(crate) fn written(
     who: &str,
     asked: &Explain,
 ) -> Result<(Resource, Class, About, Option<Error>)> {
-    let Subject { resource, about, conflict } = Question { engine, actor, who, command: asked }.resource(tx)?;
+    let Subject { resource, about, conflict, .. } = Question { engine, actor, who, command: asked }.resource(tx)?;
     match resource {
         Resource::Artifact(ref artifact) => {
             let class = artifact.class;
@@ -95,11 +101,13 @@ struct Subject {
     resource: Resource,
     about: About,
     conflict: Option<Error>,
+    /// It was removed, and what is asked would open it.
+    removed: Option<Error>,
 }
 
 impl Subject {
     fn new(resource: Resource, about: About) -> Self {
-        Self { resource, about, conflict: None }
+        Self { resource, about, conflict: None, removed: None }
     }
 }
 
@@ -139,9 +147,8 @@ impl Question<'_> {
             return Err(self.misplaced("a put goes to WORKSPACE/ARTIFACT, without a version"));
         }
         let found = facts::resolve(engine, tx, &reference)?.ok_or_else(|| Error::NotFound(reference.to_string()))?;
-        // What was removed is opened by nobody, whatever the policies say.
-        let conflict = if opens(action) { removal::refuse(&found).err() } else { None };
-        Ok(Subject { conflict, ..Subject::new(found.resource(), About::version(&reference, self.who)) })
+        let removed = if opens(action) { removal::refuse(&found).err() } else { None };
+        Ok(Subject { removed, ..Subject::new(found.resource(), About::version(&reference, self.who)) })
     }
 
     /// The version that a `put` would make.
@@ -184,7 +191,7 @@ impl Question<'_> {
         };
         let path = format!("{}/{}", reference.workspace, reference.artifact);
         let about = About::placed(path, self.who, (class, environment));
-        Ok(Subject { resource: facts::resource_of(&artifact, class, environment), about, conflict })
+        Ok(Subject { resource: facts::resource_of(&artifact, class, environment), about, conflict, removed: None })
     }
 
     /// Refuses what such a question does not ask for: nothing that was said is left out of the answer.
@@ -239,9 +246,9 @@ const fn of_keys(action: Action) -> bool {
     matches!(action, Action::List | Action::Read | Action::Export)
 }
 
-/// Actions that what was removed has no part in.
+/// Actions that open a version, or say that it is opened: refused of what was removed. It is still shown (`list`).
 pub(crate) const fn opens(action: Action) -> bool {
-    of_keys(action) || matches!(action, Action::Scan | Action::Alias)
+    matches!(action, Action::Read | Action::Export | Action::Scan | Action::Alias)
 }
 
 /// Actions that are rights on the vault itself and on nothing below it.

@@ -197,12 +197,12 @@ impl Keeper {
         Ok(unlocking::begun(&self.engine, until)?)
     }
 
-    /// Says in the log that it does not any more, and why.
+    /// Says in the log that it does not any more, and why: by itself, or because somebody locked it.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn locked(&self, why: &str) -> std::result::Result<(), Problem> {
-        Ok(unlocking::ended(&self.engine, why)?)
+    pub fn locked(&self, why: &str, by_itself: bool) -> std::result::Result<(), Problem> {
+        Ok(unlocking::ended(&self.engine, why, by_itself)?)
     }
 
     /// Integrates what the log has pending, as at the end of every command.

@@ -38,7 +38,7 @@ pub(crate) fn show(engine: &Engine, session: &Session, reference: &str) -> Resul
         let found = facts::resolve(engine, tx, &reference)?.ok_or_else(|| Error::NotFound(reference.to_string()))?;
         facts::coherent(&found)?;
         may_list(engine, tx, session, actor, found.resource())?;
-        described(engine, tx, found)
+        shown(engine, tx, found)
     })
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn history(
             .into_iter()
             .map(|version| {
                 let found = Found { workspace: workspace.clone(), artifact: artifact.clone(), version };
-                described(engine, tx, found)
+                shown(engine, tx, found)
             })
             .collect::<Result<_>>()?;
         Ok((items, next))
@@ -104,6 +104,12 @@ pub(crate) fn listable(
     let resource = facts::resource_of(&artifact, artifact.class, Environment::Dev);
     may_list(engine, tx, session, actor, resource)?;
     Ok((workspace, artifact))
+}
+
+/// A version for whoever may list it: with the legal holds that it is under, which `hold ls` tells too.
+fn shown(engine: &Engine, tx: &mut dyn Transaction, found: Found) -> Result<VersionItem> {
+    let holds = found.artifact.holds_of(found.version.id).cloned().collect();
+    Ok(VersionItem { holds, ..described(engine, tx, found)? })
 }
 
 /// A version for an answer.
@@ -146,7 +152,7 @@ pub(crate) fn item(engine: &Engine, found: &Found, creator: String, aliases: Vec
             held: removed.held,
             destroyed: removed.destroyed,
         }),
-        holds: artifact.holds_of(version.id).cloned().collect(),
+        holds: Vec::new(),
     })
 }
 

@@ -15,9 +15,11 @@ pub(crate) fn begun(engine: &Engine, until: Timestamp) -> Result<()> {
     write(engine, &by, event.with("until", until).with("kind", root.kind().word()))
 }
 
-/// It does not any more.
-pub(crate) fn ended(engine: &Engine, why: &str) -> Result<()> {
-    let by = by_system(engine, engine.now()?);
+/// It does not any more: somebody said so, or it ended by itself.
+pub(crate) fn ended(engine: &Engine, why: &str, by_itself: bool) -> Result<()> {
+    let at = engine.now()?;
+    let by =
+        if by_itself { by_system(engine, at) } else { By { principal: engine.owner, auth: AuthMethod::Asserted, at } };
     write(engine, &by, Event::new(Kind::State, "vault.lock").with("why", why))
 }
 

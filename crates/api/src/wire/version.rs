@@ -222,7 +222,7 @@ pub struct VersionItem {
     /// Since when it is not opened any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<RemovedState>,
-    /// Legal holds that it is under.
+    /// Legal holds that it is under; only `Show` and `History` tell them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<Name>,
 }

@@ -84,6 +84,12 @@ fn a_hold_keeps_and_a_rule_removes_what_nothing_keeps() {
     assert!(sandbox.run(["retention", "report", "clinic/scans"]).exits(0).text().contains("keeps everything"));
     sandbox.run(["retention", "set", "clinic/scans", "--keep-last", "1"]).exits(0);
     sandbox.run(["jobs", "run", "retention"]).exits(0);
+    for told in [vec!["who-did", "clinic/scans"], vec!["audit", "query", "--ref", "clinic/scans"]] {
+        let text = sandbox.run(&told).exits(0).text();
+        let row = |act: &str| text.lines().find(|line| line.contains(act)).unwrap_or_else(|| panic!("{text}"));
+        assert!(row("retention.remove").contains("(system)"), "{text}");
+        assert!(row("retention.set").contains("owner") && row("hold.set").contains("owner"), "{text}");
+    }
     let report = sandbox.run(["retention", "report", "clinic", "--format", "json"]).exits(0).json();
     let scans = report["items"].as_array().unwrap().iter().find(|item| item["artifact"] == "clinic/scans").unwrap();
     assert_eq!((scans["kept"].as_u64(), scans["removed"].as_u64()), (Some(2), Some(1)), "{report}");

@@ -229,7 +229,7 @@ impl Shared {
         if matches!(over, Over::Folder | Over::ReadOnly) {
             return Ok(());
         }
-        keeper.locked(over.word())?;
+        keeper.locked(over.word(), !matches!(over, Over::Asked))?;
         keeper.close()
     }
 

@@ -272,7 +272,6 @@ pub fn looked_into(path: &[u8], bytes: &[u8]) {
     tally.parts(bytes, seal::prints::Edges::WHOLE);
     let _ = archive::not_opened(path, bytes);
     views::inside(&mut tally, path, bytes);
-    assert!(tally.matches().is_empty(), "nothing was looked for");
 }
 
 /// The most exports that are looked through.

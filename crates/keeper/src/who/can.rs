@@ -166,13 +166,14 @@ impl Place {
         };
         let not_found = || Error::NotFound(reference.to_string());
         let path = format!("{}/{}", workspace.name, artifact.name);
-        let latest = newest(engine, tx, artifact, at)?.ok_or_else(not_found)?;
+        let latest = |tx: &mut dyn Transaction| newest(engine, tx, artifact, at)?.ok_or_else(not_found);
         let (class, environment, about) = if command.action == Action::Write {
+            let latest = latest(tx)?;
             let class = if then.is_some() { class_of(engine, tx, artifact, latest.number)? } else { artifact.class };
             (class, command.environment.unwrap_or(Environment::Dev), path)
         } else {
             let version = match (&reference.selector, then) {
-                (Selector::Latest, _) => Some(latest),
+                (Selector::Latest, _) => Some(latest(tx)?),
                 (Selector::Alias(_), Some(then)) => match then.alias {
                     Some(id) => engine.keys.guard.find::<Version>(tx, id.as_bytes())?,
                     None => None,

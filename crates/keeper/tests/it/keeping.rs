@@ -189,7 +189,7 @@ fn questions_are_answered_like_acts(client: &Client<'_>, before: Timestamp) {
         let reference = Some("lab/net@v3".into());
         client.call(Command::WhoCan(WhoCan { action, reference, environment: None, as_of, after: None, limit: 10 }))
     };
-    for action in [Action::Read, Action::Export, Action::List, Action::Scan] {
+    for action in [Action::Read, Action::Export, Action::Scan, Action::Alias] {
         assert_eq!(code(explain(action)), Code::Gone, "{action}");
         assert_eq!(code(who_can(action, None)), Code::Gone, "{action}");
         assert!(
@@ -197,10 +197,24 @@ fn questions_are_answered_like_acts(client: &Client<'_>, before: Timestamp) {
             "{action}"
         );
     }
-    for action in [Action::Restore, Action::Hold] {
+    for action in [Action::Restore, Action::Hold, Action::List] {
         assert!(matches!(explain(action), Ok(Answer::Explained(_))), "{action}");
         assert!(matches!(who_can(action, None), Ok(Answer::WhoCan(page)) if !page.items.is_empty()), "{action}");
     }
+}
+
+#[test]
+fn questions_about_the_last_version_are_answered_when_it_is_removed_too() {
+    let (world, keeper, _) = world(1);
+    let client = Client::new(&keeper, &world, None);
+    remove(&client, "lab/net@v1").unwrap();
+    let who_can = |action| {
+        let reference = Some("lab/net@v1".into());
+        let ask = WhoCan { action, reference, environment: None, as_of: None, after: None, limit: 10 };
+        client.call(Command::WhoCan(ask))
+    };
+    assert_eq!(code(who_can(Action::Read)), Code::Gone);
+    assert!(matches!(who_can(Action::Restore), Ok(Answer::WhoCan(page)) if !page.items.is_empty()));
 }
 
 #[test]

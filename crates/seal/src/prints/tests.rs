@@ -126,6 +126,28 @@ fn lines_of_text_are_found_in_other_text() {
     assert_eq!(shared(long.join("\n").as_bytes(), few.join("\n").as_bytes(), Kind::Row), few.len());
 }
 
+/// Prints are kept for as long as their version: later programs make the same.
+#[test]
+fn prints_stay_what_they_are() {
+    let letter = |c: char| if c.is_ascii_digit() { (c as u8 - b'0' + b'a') as char } else { ' ' };
+    let line = |row: &String| format!("read {}", row.chars().map(letter).collect::<String>());
+    let text: Vec<String> = Dice(7).table(40).iter().map(line).collect();
+    let content = [csv(&Dice(1).table(40)), text.join("\n").into_bytes(), Dice(3).bytes(40_000)];
+    let mut hasher = blake3::Hasher::new();
+    let mut counts = [0; 5];
+    for content in &content {
+        let mut prints: Vec<(Kind, u64)> = made(content, For::Keeping).into_iter().collect();
+        prints.sort_unstable();
+        for (kind, print) in prints {
+            counts[usize::from(kind.number())] += 1;
+            hasher.update(&[kind.number()]).update(&print.to_be_bytes());
+        }
+    }
+    assert_eq!(counts, [0, 40, 20, 38, 156]);
+    let kept = "0085b24317a697b5308b637eb559e9112ea4b951cb844e708b649d051c6f09e6";
+    assert_eq!(hasher.finalize().to_hex().as_str(), kept);
+}
+
 #[test]
 fn without_the_key_prints_are_other_prints() {
     let bytes = Dice(7).bytes(50_000);

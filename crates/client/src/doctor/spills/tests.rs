@@ -1,11 +1,13 @@
 //! Searches over prints at hand.
 
 use super::known::Index;
+use super::look::{Room, look};
 use super::walk::search;
 use super::*;
 use crate::watch::Unwatched;
 use api::terms::{ArtifactId, Class, Environment, Kind, ObjectId, Timestamp, VersionId};
 use api::wire::VersionItem;
+use base64::Engine as _;
 use seal::Suite;
 use seal::prints::{Builder, Edges, For, Printer, Set};
 use seal::secret::PrintKey;
@@ -121,6 +123,24 @@ fn a_file_that_is_not_what_was_found_stays() {
     let last = one();
     assert_eq!(remove::remove(&index, &last), Removal::Removed);
     assert_eq!(remove::remove(&index, &last), Removal::Changed, "it is gone");
+}
+
+/// Files are read into one room, one after another: what was read before is no content of a file that has none.
+#[test]
+fn what_a_hole_leaves_out_is_not_what_was_read_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let secret = bytes(5, 50_000);
+    let index = Index::of(key(), vec![(version(1, Class::Confidential), set(&secret))]);
+    let pasted = format!("x = \"{}\"", base64::engine::general_purpose::STANDARD.encode(&secret));
+    let (dense, hole) = (dir.path().join("a.py"), dir.path().join("b.py"));
+    std::fs::write(&dense, &pasted).unwrap();
+    let len = pasted.len() as u64;
+    std::fs::File::create(&hole).unwrap().set_len(len).unwrap();
+    let mut room = Room::default();
+    let mut held =
+        |path: &Path| look(&index, &mut room, b"a.py", &std::fs::File::open(path).unwrap(), len).unwrap().held;
+    assert_eq!(held(&dense).len(), 1);
+    assert!(held(&hole).is_empty());
 }
 
 #[test]

@@ -147,8 +147,10 @@ impl Question<'_> {
             return Err(self.misplaced("a put goes to WORKSPACE/ARTIFACT, without a version"));
         }
         let found = facts::resolve(engine, tx, &reference)?.ok_or_else(|| Error::NotFound(reference.to_string()))?;
-        let removed = if opens(action) { removal::refuse(&found).err() } else { None };
-        Ok(Subject { removed, ..Subject::new(found.resource(), About::version(&reference, self.who)) })
+        let gone = if opens(action) { removal::refuse(&found).err() } else { None };
+        // Moving an alias is decided first; opening is not.
+        let (conflict, removed) = if action == Action::Alias { (gone, None) } else { (None, gone) };
+        Ok(Subject { conflict, removed, ..Subject::new(found.resource(), About::version(&reference, self.who)) })
     }
 
     /// The version that a `put` would make.

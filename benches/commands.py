@@ -20,7 +20,8 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BIN = ROOT / "target" / "release" / "strongroom"
+# As it is handed out: scripts/dist.sh makes it.
+BIN = ROOT / "target" / "dist" / "out" / "strongroom"
 ROWS = []
 
 

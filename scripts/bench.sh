@@ -16,7 +16,8 @@ for bench in seal release segment range verify decide datastore ledger catalog g
     printf '\n== %s\n' "$bench"
     cargo bench -q --workspace --bench "$bench"
 done
-printf '\n== commands\n'
+printf '\n== commands, as they are handed out\n'
+scripts/dist.sh
 benches/commands.py "$@"
 printf '\n== the daily loop\n'
 benches/daily.py

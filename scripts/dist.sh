@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 arch=$(uname -m)
 musl=$arch-unknown-linux-musl
 gnu=$arch-unknown-linux-gnu
-build=(cargo build --locked --release --workspace --bin strongroom --target-dir target/dist)
+build=(cargo build --locked --profile dist --workspace --bin strongroom --target-dir target/dist)
 if [ -d "$(rustc --print sysroot)/lib/rustlib/$musl" ] && command -v musl-gcc >/dev/null; then
     target=$musl
     env "CC_${musl//-/_}=musl-gcc" "${build[@]}" --target "$musl"
@@ -21,7 +21,7 @@ fi
 out=target/dist/out
 rm -rf "$out" && mkdir -p "$out/completions"
 binary=$out/strongroom
-cp "target/dist/$target/release/strongroom" "$binary"
+cp "target/dist/$target/dist/strongroom" "$binary"
 strip "$binary"
 
 # It needs no other file: nothing to load, and it runs where there is nothing else.

@@ -136,12 +136,30 @@ pub enum When {
 /// When that is no command of ours; help and version too.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<(Cli, String), clap::Error> {
     let words: Vec<OsString> = words.into_iter().collect();
-    let mut command = prepared(Cli::command(), "STRONGROOM", &|name| words.iter().any(|word| word == name));
-    let matches = command.try_get_matches_from_mut(&words)?;
+    // What is wrong, or is no command, the whole command line tells.
+    parsed(lean(&words), &words).or_else(|_| parsed(Cli::command(), &words))
+}
+
+fn parsed(command: clap::Command, words: &[OsString]) -> Result<(Cli, String), clap::Error> {
+    let mut command = prepared(command, "STRONGROOM", &|name| words.iter().any(|word| word == name));
+    let matches = command.try_get_matches_from_mut(words)?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    // Freeing some thousand small pieces takes longer than the end of the process.
+    std::mem::forget(command);
     let below = std::iter::successors(matches.subcommand(), |(_, matches)| matches.subcommand());
     let words: Vec<&str> = below.map(|(name, _)| name).collect();
     Ok((cli, words.join(" ")))
+}
+
+/// The command line with those commands only that these words may call: giving every command the global options is most of what
+/// parsing costs. What this takes, the whole one takes alike.
+fn lean(words: &[OsString]) -> clap::Command {
+    let all = Command::augment_subcommands(clap::Command::new("strongroom"));
+    let called = all.get_subcommands().filter(|sub| words.iter().any(|word| word == sub.get_name()));
+    let root = Global::augment_args(clap::Command::new("strongroom")).subcommand_required(true);
+    let root = called.fold(root, |root, sub| root.subcommand(sub.clone()));
+    std::mem::forget(all);
+    root.disable_help_subcommand(true)
 }
 
 /// The words of the command that arguments name, as far as they name one.
@@ -383,5 +401,30 @@ mod tests {
     #[test]
     fn the_parser_is_sound() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn the_lean_command_line_takes_what_the_whole_one_takes() {
+        for (line, taken) in [
+            ("put a lab/b --class restricted", true),
+            ("-q --as put get lab/b out", true),
+            ("--as put get", false),
+            ("put get put/get", true),
+            ("key rotate --workspace key", true),
+            ("run --input in=lab/a -- put x", true),
+            ("audit show put", true),
+            ("audit put", false),
+            ("get", false),
+            ("--version", false),
+            ("put --help", false),
+            ("push a", false),
+            ("", false),
+        ] {
+            let words: Vec<OsString> =
+                ["strongroom"].into_iter().chain(line.split_whitespace()).map(Into::into).collect();
+            let (lean, whole) = (parsed(lean(&words), &words), parsed(Cli::command(), &words));
+            assert_eq!(lean.is_ok(), taken, "{line}");
+            assert_eq!(format!("{:?}", lean.ok()), format!("{:?}", whole.ok()), "{line}");
+        }
     }
 }

@@ -17,7 +17,7 @@ use crate::{Client, fault};
 use api::terms::{Action, Code, Reference, ReleaseId};
 use api::wire::Problem;
 pub(crate) use feed::below;
-use feed::{Feed, Sink};
+use feed::{BLOCK_LEN, Feed, Sink};
 use out::{Making, Medium, OutFile};
 use seal::list::{Entry, Node};
 use std::path::{Path, PathBuf};
@@ -54,7 +54,13 @@ pub struct GetReport {
     pub release: ReleaseId,
 }
 
+/// At work on what is longer than a block.
 const THREADS: usize = 2;
+
+/// How many threads so many bytes are worth: starting one takes longer than opening a block.
+fn threads(len: u64) -> usize {
+    if len <= BLOCK_LEN { 1 } else { THREADS }
+}
 
 /// What of a version is asked for.
 pub(crate) enum Wanted {
@@ -111,7 +117,7 @@ impl Getting<'_> {
         let staged = Arc::new(staged);
         let out = Arc::new(OutFile::new(self.making(granted), entry, &mapped, Some(Arc::clone(&staged))));
         let feed = Feed::one(self.opened, list, map, out, mapped);
-        let done = self.run(feed, None)?;
+        let done = self.run(feed, None, threads(entry.size()))?;
         staged.sync_all().map_err(|e| fault::io("cannot write", &get.dest, &e))?;
         check(self.watch, "get")?;
         Ok(self.report(place.show()?, done.bytes, 1))
@@ -129,7 +135,7 @@ impl Getting<'_> {
     /// Everything below a folder of the version, in the stage with its links and modes; answers bytes and files.
     fn staged(&self, list: List, map: Map, stage: &Stage, prefix: &[u8]) -> Result<(u64, u64), Problem> {
         let feed = Feed::folder(self.opened, list, map, Sink { stage, prefix, making: self.making(stage.granted()) })?;
-        let done = self.run(feed, Some(stage))?;
+        let done = self.run(feed, Some(stage), THREADS)?;
         for (path, target) in &done.links {
             stage.link(path, target)?;
         }
@@ -144,26 +150,29 @@ impl Getting<'_> {
         Making { suite: self.grant.record.suite, granted, medium: self.medium }
     }
 
-    fn run<'b>(&self, feed: Feed<'b>, stage: Option<&'b Stage>) -> Result<Feed<'b>, Problem> {
+    /// Blocks until there are no more, in so many threads, of which this is one.
+    fn run<'b>(&self, feed: Feed<'b>, stage: Option<&'b Stage>, threads: usize) -> Result<Feed<'b>, Problem> {
         let feed = Mutex::new(feed);
         let failed: Mutex<Option<Problem>> = Mutex::new(None);
         let stop = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            for _ in 0..THREADS {
-                scope.spawn(|| {
-                    let mut worker = Worker::new(stage);
-                    while !stop.load(Ordering::Relaxed) {
-                        match self.step(&feed, &mut worker) {
-                            Ok(true) => {}
-                            Ok(false) => return,
-                            Err(problem) => {
-                                stop.store(true, Ordering::Relaxed);
-                                failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(problem);
-                            }
-                        }
+        let work = || {
+            let mut worker = Worker::new(stage);
+            while !stop.load(Ordering::Relaxed) {
+                match self.step(&feed, &mut worker) {
+                    Ok(true) => {}
+                    Ok(false) => return,
+                    Err(problem) => {
+                        stop.store(true, Ordering::Relaxed);
+                        failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(problem);
                     }
-                });
+                }
             }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..threads {
+                scope.spawn(work);
+            }
+            work();
         });
         match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(problem) => Err(problem),

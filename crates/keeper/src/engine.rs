@@ -14,7 +14,7 @@ use crate::suites::Suites;
 use api::terms::{Mode, PrincipalId, Timestamp, VaultId};
 use api::wire::VaultInfo;
 use policy::{Crypto, Digest, Pins, Set, Source};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 /// One opened vault.
@@ -37,6 +37,8 @@ pub(crate) struct Engine {
     pub(crate) ledger: Ledger,
     /// Entries written since the log was last integrated by this process.
     pub(crate) appended: AtomicU64,
+    /// Whether it stays open between sessions, after each of which it integrates.
+    pub(crate) stays: AtomicBool,
     /// Why nothing may be written, if so.
     pub(crate) read_only: OnceLock<String>,
 }

@@ -189,12 +189,15 @@ impl Keeper {
         self.engine.read_only.get().is_some()
     }
 
-    /// Says in the log that this keeper stays open until then, between commands.
+    /// Says in the log that this keeper stays open until then, between commands: from here on answers do not wait for the tree, and
+    /// [`settle`](Self::settle) is for the end of each session.
     ///
     /// # Errors
     /// When it cannot be written; then it must not stay open.
     pub fn unlocked_until(&self, until: api::terms::Timestamp) -> std::result::Result<(), Problem> {
-        Ok(unlocking::begun(&self.engine, until)?)
+        unlocking::begun(&self.engine, until)?;
+        self.engine.stays.store(true, std::sync::atomic::Ordering::Relaxed);
+        Ok(())
     }
 
     /// Says in the log that it does not any more, and why: by itself, or because somebody locked it.
@@ -214,6 +217,11 @@ impl Keeper {
             return Ok(());
         }
         Ok(self.integrate_pending()?)
+    }
+
+    /// Whether this keeper wrote something that is not in the tree yet.
+    pub fn is_unsettled(&self) -> bool {
+        self.engine.ledger.owes() || self.engine.appended.load(std::sync::atomic::Ordering::Relaxed) > 0
     }
 
     /// Runs the jobs that are due, for so long: what a keeper that stays open does between commands.

@@ -188,6 +188,9 @@ impl Connection for Agent {
         }
     }
     fn close(self: Box<Self>) -> Result<(), Problem> {
+        if !self.opened.waits {
+            return Ok(());
+        }
         match self.ask(&Ask::Close) {
             Ok(Reply::Done) => Ok(()),
             Ok(_) => Err(Failed::Malformed.problem()),

@@ -8,11 +8,11 @@ use crate::vault::{Sitting, sat_down};
 use api::terms::Code;
 use api::wire::{Answer, Command, Problem};
 use keeper::{Keeper, Session};
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -50,6 +50,8 @@ impl Default for Limits {
 const IDLE_WORK: Duration = Duration::from_millis(200);
 /// How many ticks lie between two looks at what is due.
 const TICKS_BETWEEN_JOBS: u32 = 30;
+/// A word for whoever waits fits what the kernel keeps for them, or they do not read.
+const BEAT_WITHIN: Duration = Duration::from_millis(50);
 
 /// What an agent serves.
 #[derive(Debug)]
@@ -101,6 +103,12 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     connections: AtomicUsize,
+    /// Whose command is at work, and when they were told so last.
+    waiting: Mutex<BTreeMap<u64, (Arc<UnixStream>, Instant)>>,
+    /// Commands so far.
+    commands: AtomicU64,
+    /// Held while entries are brought into the tree.
+    settling: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -133,6 +141,9 @@ pub(super) fn serve_in(held: &Held, serving: Serving, ready: impl FnOnce(&Unlock
         state: Mutex::new(state),
         changed: Condvar::new(),
         connections: AtomicUsize::new(0),
+        waiting: Mutex::default(),
+        commands: AtomicU64::new(0),
+        settling: Mutex::default(),
     });
     ready(&shared.unlocked());
     let acceptor = Arc::clone(&shared);
@@ -160,9 +171,11 @@ impl Shared {
     /// Waits until it is over, and does between commands what is due.
     fn wait(&self, stop: &AtomicBool) -> Over {
         let mut ticks = 0_u32;
+        let tick = self.limits.tick.min(self.limits.beat);
         loop {
+            self.beat();
             let state = self.state();
-            let (state, _) = self.changed.wait_timeout(state, self.limits.tick).unwrap_or_else(PoisonError::into_inner);
+            let (state, _) = self.changed.wait_timeout(state, tick).unwrap_or_else(PoisonError::into_inner);
             let idle = state.running == 0;
             let keeper = state.keeper.clone();
             drop(state);
@@ -171,6 +184,10 @@ impl Shared {
             }
             if let Some(over) = self.over() {
                 return over;
+            }
+            // A session that goes on, as a run's does, keeps its entries out of the tree no longer than this.
+            if idle {
+                let _ = self.settle();
             }
             ticks += 1;
             if ticks >= TICKS_BETWEEN_JOBS
@@ -214,7 +231,13 @@ impl Shared {
         while state.running > 0 {
             let left = ends.and_then(|ends| ends.checked_duration_since(Instant::now()));
             let Some(left) = left.filter(|left| !left.is_zero()) else { break };
-            (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+            drop(state);
+            self.beat();
+            state = self.state();
+            if state.running > 0 {
+                let left = left.min(self.limits.beat);
+                (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+            }
         }
         let keeper = state.keeper.take();
         drop(state);
@@ -253,6 +276,7 @@ impl Shared {
                 continue;
             };
             let shared = Arc::clone(self);
+            let stream = Arc::new(stream);
             if self.connections.fetch_add(1, Ordering::AcqRel) >= self.limits.connections {
                 let why = format!("it has {} connections already", self.limits.connections);
                 let _ = refuse(&stream, Problem::new(Code::Busy, "the agent is busy", why));
@@ -271,7 +295,7 @@ impl Shared {
     }
 
     /// One connection, to its end.
-    fn attend(&self, stream: &UnixStream) -> Result<(), Failed> {
+    fn attend(&self, stream: &Arc<UnixStream>) -> Result<(), Failed> {
         if let Err(why) = peer(stream) {
             return refuse(stream, Problem::new(Code::BadSession, "the agent answers its own user only", why));
         }
@@ -294,11 +318,12 @@ impl Shared {
                 Ok((session, opened)) => {
                     self.reply(stream, &Reply::Opened(Box::new(opened)))?;
                     let ended = self.attend_session(stream, &session);
-                    // A client that was killed leaves its entries waiting: they go into the tree now.
-                    if let Ok(keeper) = self.keeper() {
-                        let _ = keeper.settle();
+                    let settled = self.settle();
+                    match (ended?, settled) {
+                        (Ended::Closed, Ok(())) => self.reply(stream, &Reply::Done),
+                        (Ended::Closed, Err(problem)) => refuse(stream, problem),
+                        (Ended::Left, _) => Ok(()),
                     }
-                    ended
                 }
                 Err(problem) => refuse(stream, problem),
             },
@@ -307,6 +332,13 @@ impl Shared {
                 Problem::new(Code::BadSession, "no session is open", "a command came before its session"),
             ),
         }
+    }
+
+    /// What sessions left goes into the tree: when one ends, also by the death of its client, and before the next one begins.
+    fn settle(&self) -> Result<(), Problem> {
+        let keeper = self.keeper()?;
+        let _one = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
+        if keeper.is_unsettled() { keeper.settle() } else { Ok(()) }
     }
 
     fn reply(&self, stream: &UnixStream, reply: &Reply) -> Result<(), Failed> {
@@ -360,7 +392,8 @@ impl Shared {
             .map_err(|_| Problem::new(Code::BadRequest, "cannot open a session", "the session's key is no key"))?;
         let session = sat_down(&keeper, Sitting { principal: open.principal.as_ref(), presence }, public_key)?;
         let (info, unlocked) = (keeper.info().clone(), self.unlocked());
-        let opened = Opened { info, principal: session.principal(), session: session.id(), unlocked };
+        let waits = self.settle().is_err();
+        let opened = Opened { info, principal: session.principal(), session: session.id(), unlocked, waits };
         Ok((session, opened))
     }
 
@@ -375,51 +408,45 @@ impl Shared {
         Ok(self.unlocked())
     }
 
-    /// Commands of one session, each answered by a thread beside this one, which tells meanwhile that it is at work.
-    fn attend_session(&self, stream: &UnixStream, session: &Session) -> Result<(), Failed> {
-        std::thread::scope(|scope| {
-            let (commands, work) = sync_channel::<Command>(1);
-            let (done, answers) = sync_channel::<Result<Answer, Problem>>(1);
-            scope.spawn(move || {
-                for command in work {
-                    if done.send(self.call(session, command)).is_err() {
-                        return;
-                    }
+    /// Commands of one session, one after the other.
+    fn attend_session(&self, stream: &Arc<UnixStream>, session: &Session) -> Result<Ended, Failed> {
+        loop {
+            match receive(stream, None, self.limits.frame) {
+                Ok(Ask::Call(command)) => {
+                    let at_work = AtWork::on(self, stream);
+                    let answer = self.call(session, *command);
+                    drop(at_work);
+                    self.answer(stream, answer)?;
                 }
-            });
-            loop {
-                match receive(stream, None, self.limits.frame) {
-                    Ok(Ask::Call(command)) => {
-                        commands.send(*command).map_err(|_| Failed::Gone)?;
-                        let answer = loop {
-                            match answers.recv_timeout(self.limits.beat) {
-                                Ok(answer) => break answer,
-                                Err(RecvTimeoutError::Timeout) => self.reply(stream, &Reply::Working)?,
-                                Err(RecvTimeoutError::Disconnected) => return Err(Failed::Gone),
-                            }
-                        };
-                        self.answer(stream, answer)?;
-                    }
-                    Ok(Ask::Close) => {
-                        return match self.keeper().and_then(|keeper| keeper.settle()) {
-                            Ok(()) => self.reply(stream, &Reply::Done),
-                            Err(problem) => refuse(stream, problem),
-                        };
-                    }
-                    Ok(_) => {
-                        return refuse(
-                            stream,
-                            Problem::new(Code::BadSession, "a session is open already", "a connection has one"),
-                        );
-                    }
-                    Err(failed @ (Failed::Malformed | Failed::TooLong)) => {
-                        return refuse(stream, not_understood(&failed));
-                    }
-                    Err(Failed::Gone) => return Ok(()),
-                    Err(other) => return Err(other),
+                Ok(Ask::Close) => return Ok(Ended::Closed),
+                Ok(_) => {
+                    let why = "a connection has one";
+                    refuse(stream, Problem::new(Code::BadSession, "a session is open already", why))?;
+                    return Ok(Ended::Left);
                 }
+                Err(failed @ (Failed::Malformed | Failed::TooLong)) => {
+                    refuse(stream, not_understood(&failed))?;
+                    return Ok(Ended::Left);
+                }
+                Err(Failed::Gone) => return Ok(Ended::Left),
+                Err(other) => return Err(other),
             }
-        })
+        }
+    }
+
+    /// Tells whoever waits for a long command that it is being worked on.
+    fn beat(&self) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        for (stream, since) in waiting.values_mut() {
+            if since.elapsed() < self.limits.beat {
+                continue;
+            }
+            *since = Instant::now();
+            // Whoever does not read ends here: a part of a frame must not come before the answer.
+            if send(stream, &Reply::Working, Deadline::within(BEAT_WITHIN)).is_err() {
+                let _ = stream.shutdown(std::net::Shutdown::Both);
+            }
+        }
     }
 
     /// Answers a command, unless it is over by now.
@@ -443,6 +470,36 @@ impl Shared {
     }
 }
 
+/// How a session came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// Its client waits for the tree.
+    Closed,
+    /// Its client is gone, or was refused.
+    Left,
+}
+
+/// A command under way: until this is dropped its client is told so from time to time.
+struct AtWork<'a> {
+    shared: &'a Shared,
+    number: u64,
+}
+
+impl<'a> AtWork<'a> {
+    fn on(shared: &'a Shared, stream: &Arc<UnixStream>) -> Self {
+        let number = shared.commands.fetch_add(1, Ordering::Relaxed);
+        let waiting = (Arc::clone(stream), Instant::now());
+        shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(number, waiting);
+        Self { shared, number }
+    }
+}
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
+    }
+}
+
 /// The vault while something is done with it. Fields are dropped in their order: first the vault is given back, then that is told.
 struct Borrowed<'a> {
     keeper: Arc<Keeper>,
@@ -460,8 +517,12 @@ impl std::ops::Deref for Borrowed<'_> {
 
 impl Drop for Told<'_> {
     fn drop(&mut self) {
-        self.0.state().running -= 1;
-        self.0.changed.notify_all();
+        let mut state = self.0.state();
+        state.running -= 1;
+        // Only the end waits for this.
+        if state.over.is_some() {
+            self.0.changed.notify_all();
+        }
     }
 }
 

@@ -89,6 +89,9 @@ pub struct Opened {
     pub session: SessionId,
     /// Until when.
     pub unlocked: Unlocked,
+    /// Whether the log could not be brought into the tree: who has closed the session then waits for it, and is told why not. Else
+    /// the agent does it when the connection ends.
+    pub waits: bool,
 }
 
 /// An unlocked vault.

@@ -2,7 +2,7 @@
 
 use super::feed::Feed;
 use super::out::{Medium, OutFile};
-use super::{Getting, Wanted, disagree, wanted};
+use super::{Getting, Wanted, disagree, threads, wanted};
 use crate::dest::{LastFolder, Stage};
 use crate::fault;
 use crate::opened::{List, Map, Opened};
@@ -79,7 +79,7 @@ impl Getting<'_> {
         let out = OutFile::new(self.making(stage.granted()), entry, &mapped, Some(Arc::clone(&file)));
         out.lay_out(&file)?;
         let out = Arc::new(out);
-        let done = self.run(Feed::one(self.opened, list, map, out, mapped), None)?;
+        let done = self.run(Feed::one(self.opened, list, map, out, mapped), None, threads(entry.size()))?;
         Ok((done.bytes, 1))
     }
 }

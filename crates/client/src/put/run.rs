@@ -4,7 +4,7 @@ use super::cache::{self, CacheReader, CacheWriter};
 use super::collect::{self, Collector, Order};
 use super::draft::{Journal, Record, Resume};
 use super::entries::Opened;
-use super::feed::{Ended, Feed, Plan};
+use super::feed::{BLOCK_LEN, Ended, Feed, Plan};
 use super::known::Known;
 use super::prints::Prints;
 use super::target::{Target, random};
@@ -107,7 +107,8 @@ impl Putting<'_> {
         let prints = Prints::new(self.draft.printer.as_ref(), self.carried());
         let mut collector = Collector::new(suite, list.map_err(told)?, map.map_err(told)?, cache, prints);
 
-        let sealed = self.blocks(&feed, &tree, &mut collector, start);
+        let small = opened.total.is_some_and(|total| total <= BLOCK_LEN as u64);
+        let sealed = self.blocks(&feed, &tree, &mut collector, start, small);
         let sealed = sealed
             .map_err(|error| object.borrow_mut().1.take().or_else(|| spool.borrow_mut().1.take()).unwrap_or(error))?;
         let feed = feed.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -214,19 +215,30 @@ impl Putting<'_> {
         set.ok().map(Carried::from)
     }
 
-    /// Runs the threads and collects what they finish.
+    /// Runs the threads and collects what they finish; what is small is sealed here.
     fn blocks(
         &self,
         feed: &Mutex<Feed<'_>>,
         tree: &crate::source::Tree,
         to: &mut Collector<'_>,
         mut sealed: Sealed,
+        small: bool,
     ) -> Result<Sealed, Problem> {
-        let (stop, suite) = (AtomicBool::new(false), self.draft.suite);
+        let (stop, suite, printer) = (AtomicBool::new(false), self.draft.suite, self.draft.printer.as_ref());
+        // One block is not worth a thread: starting it takes longer than sealing a small file.
+        if small {
+            let mut worker = Worker::new(suite, tree, printer);
+            loop {
+                let block = feed.lock().unwrap_or_else(PoisonError::into_inner).next()?;
+                let Some(block) = block else { return Ok(sealed) };
+                check(self.watch, "put")?;
+                self.collect(worker.process(block)?, to, &mut sealed)?;
+            }
+        }
         let (send, receive) = sync_channel(MAX_WAITING);
         std::thread::scope(|scope| {
             for _ in 0..THREADS {
-                let (send, stop, printer) = (send.clone(), &stop, self.draft.printer.as_ref());
+                let (send, stop) = (send.clone(), &stop);
                 scope.spawn(move || worker(suite, feed, tree, printer, &send, stop));
             }
             drop(send);

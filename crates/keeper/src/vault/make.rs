@@ -25,7 +25,7 @@ use log::entry::{AuthMethod, Kind};
 use policy::{Crypto, Role, Set};
 use seal::passphrase::Params;
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
 /// Folders of a vault.
@@ -79,6 +79,7 @@ pub(crate) fn init(options: &InitOptions, store: Option<Datastore>) -> Result<Va
         releases: Queue::default(),
         ledger,
         appended: AtomicU64::new(0),
+        stays: AtomicBool::new(false),
         read_only: OnceLock::new(),
         keys,
     };

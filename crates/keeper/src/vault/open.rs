@@ -22,7 +22,7 @@ use log::keys::Signers;
 use seal::passphrase::Params;
 use seal::recovery::Code;
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
 /// The database in the vault's folder.
@@ -78,6 +78,7 @@ pub(crate) fn opened(options: &OpenOptions, file: &VaultFile, root: Box<dyn Root
         releases: Queue::default(),
         read_only: ledger.read_only().map(OnceLock::from).unwrap_or_default(),
         appended: AtomicU64::new(0),
+        stays: AtomicBool::new(false),
         ledger,
         keys: loaded.keys,
     })

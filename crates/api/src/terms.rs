@@ -3,16 +3,18 @@
 mod class;
 mod code;
 mod id;
+mod key_state;
 mod name;
 mod reference;
 mod time;
 
-pub use class::{Action, AuthMethod, Class, Environment, Kind, Mode, PrincipalKind, RootKind, Suite};
+pub use class::{Action, AuthMethod, Class, Environment, KeyState, Kind, Mode, PrincipalKind, RootKind, Suite};
 pub use code::{Code, Exit};
 pub use id::{
     ArtifactId, DecisionId, EntryId, GrantId, IdError, KeyId, ObjectId, PackId, PrincipalId, ReleaseId, RunId,
     SessionId, VaultId, VersionId, WorkspaceId,
 };
+pub use key_state::{TRANSITIONS, Transition};
 pub use name::{Name, NameError};
 pub use reference::{Reference, ReferenceError, Selector};
 pub use time::{TimeError, Timestamp};

@@ -14,8 +14,8 @@ mod run;
 mod version;
 
 pub use admin::{
-    BaselineApply, GrantSpec, KeyItem, KeyList, KeyRotate, KeyRotated, PolicyApplied, PolicyApply, PolicyCheck,
-    PolicyShown, PrincipalAdd, PrincipalItem, Revocation, RootItem, Status, SuitesShown, VaultInfo,
+    BaselineApply, GrantSpec, KeyItem, KeyList, KeyMove, KeyMoved, KeyRotate, KeyRotated, PolicyApplied, PolicyApply,
+    PolicyCheck, PolicyShown, PrincipalAdd, PrincipalItem, Revocation, RootItem, Status, SuitesShown, VaultInfo,
 };
 pub use alias::{AliasItem, AliasMove, AliasMoved, AliasPast, AliasRemove, AliasSet};
 pub use ask::{
@@ -153,6 +153,8 @@ pub enum Command {
     KeyList,
     /// Rotate domain keys.
     KeyRotate(KeyRotate),
+    /// Suspend or resume a key.
+    KeyMove(KeyMove),
     /// Add a principal, or change one.
     PrincipalAdd(PrincipalAdd),
     /// All principals.
@@ -309,6 +311,8 @@ pub enum Answer {
     Keys(KeyList),
     /// To [`Command::KeyRotate`].
     Rotated(KeyRotated),
+    /// To [`Command::KeyMove`].
+    KeyMoved(Box<KeyMoved>),
     /// To [`Command::PrincipalAdd`].
     Principal(Box<PrincipalItem>),
     /// To [`Command::PrincipalList`].

@@ -85,6 +85,11 @@ pub fn below(parent: &str, word: &str) -> Option<&'static str> {
         }
         ("principal", "new" | "create" | "invite") => "strongroom principal add NAME",
         ("key", "list" | "dir" | "all") => "strongroom key ls",
+        ("key", "disable" | "pause" | "freeze" | "lock" | "revoke") => "strongroom key suspend ID --reason TEXT",
+        ("key", "enable" | "unpause" | "activate" | "restore" | "unsuspend") => {
+            "strongroom key resume ID --reason TEXT"
+        }
+        ("key", "state" | "lifecycle") => "strongroom key states",
         ("key", "add" | "new" | "create" | "renew" | "rekey" | "roll") => "strongroom key rotate",
         ("policy", "ls" | "list" | "get" | "cat" | "dump") => "strongroom policy show",
         ("policy", "check" | "validate") => "strongroom policy lint",

@@ -6,9 +6,9 @@ use api::terms::Code;
 use api::terms::Name;
 use api::wire::{
     Answer, AuditFilter, AuditItem, AuditPage, BaselineApply, ClockAccepted, Command, DecisionsReplayed, Explain,
-    JobList, KeyItem, KeyList, KeyRotate, KeyRotated, ListPage, ListQuery, LogVerified, PolicyApplied, PolicyApply,
-    PolicyCheck, PolicyChecked, PolicyShown, PrincipalAdd, PrincipalItem, Problem, Refusal, StateVerified, Status,
-    SuitesShown, VersionItem,
+    JobList, KeyItem, KeyList, KeyMove, KeyMoved, KeyRotate, KeyRotated, ListPage, ListQuery, LogVerified,
+    PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked, PolicyShown, PrincipalAdd, PrincipalItem, Problem, Refusal,
+    StateVerified, Status, SuitesShown, VersionItem,
 };
 use std::path::Path;
 
@@ -105,6 +105,14 @@ impl Client {
     /// `denied`, `not-found`.
     pub fn rotate(&self, which: KeyRotate) -> Result<KeyRotated, Problem> {
         ask!(self, Command::KeyRotate(which), Answer::Rotated(rotated) => rotated)
+    }
+
+    /// Suspends a key, or resumes it.
+    ///
+    /// # Errors
+    /// `denied`, `not-found`; `conflict` if its state does not lead there.
+    pub fn key_move(&self, wanted: KeyMove) -> Result<KeyMoved, Problem> {
+        ask!(self, Command::KeyMove(wanted), Answer::KeyMoved(moved) => *moved)
     }
 
     /// Adds or changes a principal.

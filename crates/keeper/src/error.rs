@@ -2,7 +2,7 @@
 
 use crate::datastore;
 use crate::removal::RemovedWords;
-use api::terms::{Class, Code, Suite};
+use api::terms::{Class, Code, KeyId, KeyState, Suite};
 use api::wire::{Problem, Refusal};
 use std::path::PathBuf;
 
@@ -60,6 +60,8 @@ pub(crate) enum Error {
     SuiteShut { class: Class, suite: Suite },
     #[error("`{reference}` {state}")]
     Removed { reference: String, state: RemovedWords },
+    #[error("key {key} of {of} is {state}: {}", state.allows())]
+    KeyShut { key: KeyId, of: String, state: KeyState },
     #[error("the clock went back by {by_secs} s")]
     ClockBack { by_secs: u64 },
     #[error("the clock is {by_days} days ahead of what the vault saw last")]
@@ -155,6 +157,9 @@ impl From<Error> for Problem {
                     RemovedWords::Until { .. } | RemovedWords::Held { .. } => problem.with_try(format!("strongroom undelete {reference}")),
                     RemovedWords::Destroyed { .. } => problem,
                 }
+            }
+            Error::KeyShut { state, .. } => {
+                Self::new(Code::Gone, format!("the key is {state}"), why).with_try("strongroom key states")
             }
             Error::ClockBack { .. } => Self::new(Code::ClockBack, "the clock cannot be trusted", why)
                 .with_try("set the clock; or, if it is right: strongroom status --accept-clock"),

@@ -6,6 +6,7 @@ use crate::decide::{About, THE_VAULT, judge};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::facts::{self, Actor, Circumstances, Stated};
+use crate::keys::state;
 use crate::people::VAULT_WIDE;
 use crate::removal;
 use crate::rows::Artifact;
@@ -136,7 +137,7 @@ impl Question<'_> {
             let resource = Resource::Workspace(policy::Workspace { id: workspace.id });
             return Ok(Subject::new(resource, About::new(name.as_str(), self.who)));
         }
-        if matches!(action, Action::RotateKeys | Action::Audit) {
+        if matches!(action, Action::RotateKeys | Action::ManageKeys | Action::Audit) {
             return Err(self.misplaced("it is about a workspace, or about the vault without a reference"));
         }
         let reference = show::parsed(text)?;
@@ -150,6 +151,12 @@ impl Question<'_> {
         let gone = if opens(action) { removal::refuse(&found).err() } else { None };
         // Moving an alias is decided first; opening is not.
         let (conflict, removed) = if action == Action::Alias { (gone, None) } else { (None, gone) };
+        // So is whether its keys open.
+        let shut = removed.is_none() && matches!(action, Action::Read | Action::Export | Action::Scan);
+        let conflict = match shut {
+            true => state::refuse_shut(engine, tx, &found.version, &found.named()).err(),
+            false => conflict,
+        };
         Ok(Subject { conflict, removed, ..Subject::new(found.resource(), About::version(&reference, self.who)) })
     }
 

@@ -175,6 +175,11 @@ impl Found {
     pub(crate) fn path(&self) -> String {
         format!("{}/{}", self.workspace.name, self.artifact.name)
     }
+
+    /// `workspace/artifact@vN`.
+    pub(crate) fn named(&self) -> String {
+        format!("{}@v{}", self.path(), self.version.number)
+    }
 }
 
 /// The question to the policy.

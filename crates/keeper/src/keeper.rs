@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::jobs::{IN_PASSING, Slice};
-use crate::keys::{list, rotate};
+use crate::keys::{list, rotate, state};
 use crate::session::{Presence, Session};
 use crate::vault::{OpenOptions, open};
 use crate::{
@@ -118,6 +118,7 @@ impl Keeper {
             Command::Explain(ask) => Answer::Explained(Box::new(explain::explain(engine, session, &ask)?)),
             Command::Status => Answer::Status(Box::new(status::status(engine, session)?)),
             Command::KeyList => Answer::Keys(list::list(engine, session)?),
+            Command::KeyMove(ask) => Answer::KeyMoved(Box::new(state::change(engine, session, &ask)?)),
             Command::KeyRotate(ask) => Answer::Rotated(rotate::rotate(engine, session, &ask)?),
             Command::AliasSet(set) => Answer::AliasMoved(Box::new(alias::set(engine, session, &set)?)),
             Command::AliasRemove(remove) => Answer::AliasMoved(Box::new(alias::remove(engine, session, &remove)?)),

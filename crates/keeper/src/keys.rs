@@ -3,6 +3,7 @@
 pub(crate) mod domains;
 pub(crate) mod list;
 pub(crate) mod rotate;
+pub(crate) mod state;
 pub(crate) mod vault;
 
 pub(crate) use domains::{Domains, Minted};

@@ -11,8 +11,7 @@ use crate::epochs::{self, Subject};
 use crate::error::{Error, Result};
 use crate::facts::{self, Circumstances, Found};
 use crate::journal::{By, Event, Logged};
-use crate::keys::domains::{Belongs, wrap_of};
-use crate::keys::sealed;
+use crate::keys::{sealed, state};
 use crate::release::{Sealing, envelope};
 use crate::rows::{PolicySet, Version};
 use crate::session::{Session, verified};
@@ -137,6 +136,9 @@ fn run(
             continue;
         }
         facts::coherent(&version)?;
+        if state::is_shut(engine, tx, &version.version)? {
+            continue;
+        }
         subjects.extend([*version.workspace.id.as_bytes(), *version.artifact.id.as_bytes()]);
         let held = version.artifact.holds(version.version.id);
         let placed = (version.artifact.id, version.version.class, version.version.environment, held);
@@ -172,13 +174,10 @@ fn run(
         let event = about(event).on("release", release).with("versions", group.len()).with("class", one.version.class);
         done.logged.extend(engine.log(tx, ticket, by, &[event])?);
         done.lease_secs = done.lease_secs.min(rules.class_rules(one.version.class).lease_secs);
-        for Found { version, .. } in group {
-            let guard = &engine.keys.guard;
-            let wrap = wrap_of(tx, guard, version.key)?;
-            let with = engine.domains.open(tx, guard, wrap.under)?;
-            let key = engine.domains.unwrap(&Belongs::from(&version), &wrap, &with)?;
-            let sealed = of(tx, version.id)?;
-            done.opened.push(Opened { version, key, sealed });
+        for found in group {
+            let key = state::opened(engine, tx, &found)?;
+            let sealed = of(tx, found.version.id)?;
+            done.opened.push(Opened { version: found.version, key, sealed });
         }
     }
     Ok(done)

@@ -47,7 +47,9 @@ pub(crate) fn release(engine: &Engine, session: &Session, command: &Release) -> 
         let prepared = prepare::prepare(engine, session, command, &reference, &asked)?;
         match engine.releases.submit(engine, prepared)? {
             (prepared, Fate::Released(logged)) => return seal::finish(engine, &asked, &prepared, &logged),
-            (prepared, Fate::Denied) => return Err(prepared.decided.verdict.error(&prepared.about)),
+            (prepared, Fate::Denied) => {
+                return Err(prepared.shut.unwrap_or_else(|| prepared.decided.verdict.error(&prepared.about)));
+            }
             (prepared, Fate::Stale) => engine.facts.forget(&prepared.subjects),
         }
     }

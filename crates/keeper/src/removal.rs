@@ -67,7 +67,7 @@ impl std::fmt::Display for RemovedWords {
 
 /// Refuses a version that was removed.
 pub(crate) fn refuse(found: &Found) -> Result<()> {
-    refuse_version(&found.version, format!("{}@v{}", found.path(), found.version.number))
+    refuse_version(&found.version, found.named())
 }
 
 /// The same of a version of this name.

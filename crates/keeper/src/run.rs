@@ -12,6 +12,7 @@ use crate::epochs::{self, Subject};
 use crate::error::{Error, Result};
 use crate::facts::{self, Circumstances, Found};
 use crate::journal::{By, Event};
+use crate::keys::state;
 use crate::removal;
 use crate::rows::{PolicySet, Run};
 use crate::session::Session;
@@ -134,6 +135,7 @@ impl Renewal<'_> {
                 break;
             }
             removal::refuse(found)?;
+            state::refuse_shut(engine, tx, &found.version, &found.named())?;
             judged.allowed = Some(verdict);
         }
         Ok((run, judged))

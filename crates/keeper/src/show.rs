@@ -137,6 +137,8 @@ pub(crate) fn item(engine: &Engine, found: &Found, creator: String, aliases: Vec
         kind: artifact.kind,
         digest: version.digest.clone(),
         object: version.object,
+        key: version.key,
+        key_state: version.key_state,
         bytes: version.bytes,
         files: version.files,
         created: version.created,

@@ -4,9 +4,10 @@ use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::jobs;
-use crate::rows::{KeyState, PolicySet, Purpose, Root, RootState};
+use crate::rows::{PolicySet, Purpose, Root, RootState};
 use crate::session::Session;
 use crate::write::objects::millis;
+use api::terms::KeyState;
 use api::wire::{RootItem, Status};
 
 /// How the vault stands.

@@ -148,5 +148,23 @@ words! {
         Hold = 13 "hold",
         /// Restore removed versions.
         Restore = 14 "restore",
+        /// Suspend keys and resume them.
+        ManageKeys = 15 "manage-keys",
+    }
+    /// Where a key is in its life (NIST SP 800-57 part 1 revision 5, section 7). What a state allows and what follows it:
+    /// [`KeyState::protects`], [`KeyState::opens`], [`TRANSITIONS`](super::TRANSITIONS).
+    KeyState {
+        /// Made, and not in use yet.
+        PreActive = 0 "pre-active",
+        /// Protects and opens.
+        Active = 1 "active",
+        /// Set aside while somebody looks into it; it can come back.
+        Suspended = 2 "suspended",
+        /// Opens what it protected, and protects nothing new.
+        Deactivated = 3 "deactivated",
+        /// Somebody else may have it.
+        Compromised = 4 "compromised",
+        /// Gone: no copy of it opens anything here.
+        Destroyed = 5 "destroyed",
     }
 }

@@ -1,7 +1,9 @@
 //! Vault, keys, principals, policy.
 
 use super::{Freshness, Receipt, hex_bytes};
-use crate::terms::{Class, Environment, KeyId, Mode, Name, PrincipalId, PrincipalKind, Suite, Timestamp, VaultId};
+use crate::terms::{
+    Class, Environment, KeyId, KeyState, Mode, Name, PrincipalId, PrincipalKind, Suite, Timestamp, VaultId,
+};
 use std::collections::BTreeMap;
 
 /// What a client pins at enrolment.
@@ -92,10 +94,38 @@ pub struct KeyItem {
     pub fingerprint: String,
     /// Made.
     pub created: Timestamp,
+    /// Since when it is in its state.
+    pub since: Timestamp,
     /// Rotation due.
     pub due: Option<Timestamp>,
     /// Keys wrapped under it.
     pub wraps: u64,
+}
+
+/// Move a key to another state.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct KeyMove {
+    /// A domain key or a version's.
+    pub key: KeyId,
+    /// `suspended`, or `active` to resume it.
+    pub to: KeyState,
+    /// Why; in the log, under a salted commitment.
+    pub reason: String,
+}
+
+/// A key that was moved.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct KeyMoved {
+    /// The key.
+    pub key: KeyId,
+    /// What it was.
+    pub from: KeyState,
+    /// What it is.
+    pub to: KeyState,
+    /// What it belongs to: `workspace/environment/class`, or `workspace/artifact@vN`.
+    pub of: String,
+    /// Where the log says so; none if it was so already.
+    pub receipt: Option<Receipt>,
 }
 
 /// Which domain keys to rotate: all that match.

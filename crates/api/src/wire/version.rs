@@ -2,8 +2,8 @@
 
 use super::{Freshness, MadeBy, Provenance, Receipt, RemovedState, hex_bytes};
 use crate::terms::{
-    Action, ArtifactId, Class, DecisionId, EntryId, Environment, Kind, Name, ObjectId, ReleaseId, RunId, Suite,
-    Timestamp, VersionId,
+    Action, ArtifactId, Class, DecisionId, EntryId, Environment, KeyId, KeyState, Kind, Name, ObjectId, ReleaseId,
+    RunId, Suite, Timestamp, VersionId,
 };
 use std::collections::BTreeMap;
 
@@ -202,6 +202,10 @@ pub struct VersionItem {
     pub digest: String,
     /// The depot object holding list, map and record.
     pub object: ObjectId,
+    /// Its version key.
+    pub key: KeyId,
+    /// In which state that is; the domain's key above it has one of its own.
+    pub key_state: KeyState,
     /// Plaintext bytes.
     pub bytes: u64,
     /// Files.

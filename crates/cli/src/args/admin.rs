@@ -85,6 +85,23 @@ pub enum KeyCommand {
         #[arg(long)]
         no_wait: bool,
     },
+    /// Set a key aside: nothing is sealed or opened with it until it is resumed
+    Suspend(KeyMoveArgs),
+    /// Take a suspended key into use again
+    Resume(KeyMoveArgs),
+    /// Show the states that a key goes through, and what each allows
+    States,
+}
+
+/// `key suspend`, `key resume`
+#[derive(Debug, Args)]
+pub struct KeyMoveArgs {
+    /// Its id, the beginning of a domain key's, or a version for its version key
+    #[arg(value_name = "ID|REF")]
+    pub key: String,
+    /// Why; it goes into the log
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
 }
 
 /// `principal`
@@ -159,7 +176,7 @@ pub enum PolicyCommand {
     /// Say what would be decided and why, without acting; exits with 0 either way
     Explain {
         /// list, read (cat), export (get), scan (doctor --spills), write (put), alias (alias set, put --alias), rotate-keys,
-        /// manage-principals, manage-policy, audit, collect (gc) or review (who-can)
+        /// manage-keys (key suspend, resume), manage-principals, manage-policy, audit, collect (gc) or review (who-can)
         #[arg(value_name = "ACTION")]
         action: Action,
         /// On which version, workspace, or artifact to put; nothing, or vault, for what is about the whole vault

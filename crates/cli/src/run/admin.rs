@@ -1,15 +1,16 @@
 //! Commands on the vault, keys and principals.
 
-use super::Context;
-use crate::args::{GcArgs, KeyCommand, PrincipalAddArgs, PrincipalCommand, StatusArgs};
+use super::{Context, near};
+use crate::args::{GcArgs, KeyCommand, KeyMoveArgs, PrincipalAddArgs, PrincipalCommand, StatusArgs};
 use crate::output::{Failure, bytes_shown, printable, table};
 use crate::unlock;
-use api::terms::Timestamp;
+use api::terms::{KeyId, KeyState, Timestamp};
 use api::wire::{
-    Freshness, GrantSpec, KeyItem, KeyList, KeyRotate, PresenceTold, PrincipalAdd, PrincipalItem, Revocation,
+    Freshness, GrantSpec, KeyItem, KeyList, KeyMove, KeyRotate, PresenceTold, PrincipalAdd, PrincipalItem, Revocation,
 };
-use client::Deletes;
+use client::{Client, Deletes};
 use serde_json::json;
+use std::ffi::OsStr;
 
 pub fn status(context: &Context, args: &StatusArgs) -> Result<u8, Failure> {
     if args.accept_clock {
@@ -124,7 +125,13 @@ fn accept_clock(context: &Context) -> Result<u8, Failure> {
 }
 
 pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
+    if matches!(command, KeyCommand::States) {
+        return key_states(context);
+    }
     context.with(|client| match command {
+        KeyCommand::States => key_states(context),
+        KeyCommand::Suspend(args) => key_move(context, client, &args, KeyState::Suspended),
+        KeyCommand::Resume(args) => key_move(context, client, &args, KeyState::Active),
         KeyCommand::Ls => {
             let keys = client.keys()?;
             context.output.list("keys", &keys, "keys", || keys_text(&keys.keys))?;
@@ -160,6 +167,50 @@ pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
             Ok(0)
         }
     })
+}
+
+/// A key by its id, the beginning of a domain key's, or the version whose key it is.
+fn key_named(client: &Client, text: &str) -> Result<KeyId, Failure> {
+    if text.contains('/') {
+        let named = super::data::reference(OsStr::new(text))?;
+        return Ok(client.show(&named.to_string()).map_err(|problem| near::told(client, &named, problem.into()))?.key);
+    }
+    match text.parse() {
+        Ok(id) => Ok(id),
+        Err(_) => Ok(client.key(text)?.id),
+    }
+}
+
+fn key_move(context: &Context, client: &Client, args: &KeyMoveArgs, to: KeyState) -> Result<u8, Failure> {
+    let key = key_named(client, &args.key)?;
+    if context.global.dry_run {
+        let would = json!({"key": key, "to": to});
+        context.output.result("key-moved", &would, || format!("key {key} would be {to}: {}\n", to.allows()))?;
+        return Ok(0);
+    }
+    let moved = client.key_move(KeyMove { key, to, reason: args.reason.clone() })?;
+    context.output.result("key-moved", &moved, || match moved.receipt {
+        Some(_) => format!("key {key} of {} is {to}, and was {}: {}\n", moved.of, moved.from, to.allows()),
+        None => format!("key {key} of {} was {to} already\n", moved.of),
+    })?;
+    Ok(0)
+}
+
+fn key_states(context: &Context) -> Result<u8, Failure> {
+    let item = |state: &KeyState| {
+        let then: Vec<KeyState> = state.follows().collect();
+        json!({"state": state, "protects": state.protects(), "opens": state.opens(), "moves": state.moves(), "then": then})
+    };
+    let items: Vec<_> = KeyState::ALL.iter().map(item).collect();
+    context.output.list("key-states", &json!({"items": items}), "items", || {
+        let row = |state: &KeyState| {
+            let then: Vec<&str> = state.follows().map(KeyState::word).collect();
+            let then = if then.is_empty() { "-".to_owned() } else { then.join(", ") };
+            vec![state.to_string(), state.allows().to_owned(), then]
+        };
+        table(&["state", "with such a key", "then"], &KeyState::ALL.iter().map(row).collect::<Vec<_>>())
+    })?;
+    Ok(0)
 }
 
 fn rotates(key: &KeyItem, which: &KeyRotate) -> bool {

@@ -225,6 +225,7 @@ pub fn show(context: &Context, text: &str) -> Result<u8, Failure> {
                 ("environment", item.environment.to_string()),
                 ("size", format!("{} in {} files", bytes_shown(item.bytes), item.files)),
                 ("put", format!("{} by {}", item.created, item.creator)),
+                ("key", format!("{} ({})", item.key, item.key_state)),
                 ("aliases", list(&item.aliases)),
                 ("tags", list(&tags)),
                 ("from", list(&from)),

@@ -294,6 +294,44 @@ fn keys_past_their_time_are_due_until_they_are_rotated() {
 }
 
 #[test]
+fn a_suspended_key_is_told_and_resumed() {
+    let sandbox = filled();
+    sandbox.run(["put", "f", "lab/secret", "--class", "confidential"]).exits(0);
+    let json = |args: &[&str], code: i32| sandbox.run(["--format", "json"].iter().chain(args)).exits(code);
+    let item = json(&["show", "lab/secret"], 0).json();
+    assert_eq!(item["key_state"], "active");
+    // By the version, and by the key's own id.
+    let moved = json(&["key", "suspend", "lab/secret@v1", "--reason", "a laptop was lost"], 0).json();
+    assert_eq!((&moved["key"], &moved["of"]), (&item["key"], &"lab/secret@v1".into()));
+    for args in [&["get", "lab/secret", "out"][..], &["cat", "lab/secret"], &["ls", "lab/secret"]] {
+        let told = sandbox.run(args).exits(10).stderr;
+        assert!(told.contains("is suspended: it neither seals nor opens"), "{told}");
+        assert!(told.contains("try: strongroom key states"), "{told}");
+    }
+    assert!(!sandbox.path().join("out").exists());
+    let states = String::from_utf8(sandbox.run(["key", "states"]).exits(0).stdout).unwrap();
+    assert!(
+        states.lines().any(|line| line.starts_with("suspended") && line.contains("active, deactivated")),
+        "{states}"
+    );
+    json(&["key", "resume", item["key"].as_str().unwrap(), "--reason", "found again"], 0);
+    sandbox.run(["cat", "lab/secret"]).exits(0);
+    // A domain key, by the beginning of its id.
+    let keys = json(&["key", "ls"], 0).json()["keys"].clone();
+    let domain = keys.as_array().unwrap().iter().find(|key| key["class"] == "confidential").unwrap();
+    let short = &domain["id"].as_str().unwrap()[..8];
+    sandbox.run(["key", "suspend", short, "--reason", "checking"]).exits(0);
+    sandbox.run(["cat", "lab/secret"]).exits(10);
+    sandbox.run(["put", "f", "lab/more", "--class", "confidential"]).exits(10);
+    sandbox.run(["key", "suspend", short, "--reason", "checking", "--dry-run"]).exits(0);
+    sandbox.run(["key", "resume", short, "--reason", "checked"]).exits(0);
+    sandbox.run(["put", "f", "lab/more", "--class", "confidential"]).exits(0);
+    sandbox.run(["key", "suspend", "ffff", "--reason", "none"]).exits(3);
+    sandbox.run(["key", "suspend", &"ab".repeat(16), "--reason", "none"]).exits(3);
+    assert_eq!(json(&["verify", "--all", "--state"], 0).json()["ok"], true);
+}
+
+#[test]
 fn a_dry_run_changes_nothing() {
     let sandbox = filled();
     let state = |sandbox: &Sandbox| sandbox.run(["--format", "json", "status"]).exits(0).json()["log_size"].clone();

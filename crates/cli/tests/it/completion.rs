@@ -80,7 +80,7 @@ fn values_are_offered_from_the_vault_as_ls_shows_them() {
         (&["strongroom", "put", "f", "lab/a", "--kind", "m"], &["model"]),
         (&["strongroom", "principal", "add", "bob", "--kind", ""], &["user", "service", "workload"]),
         (&["strongroom", "init", "--mode", ""], &["solo", "rehearsal"]),
-        (&["strongroom", "policy", "explain", "manage-"], &["manage-principals", "manage-policy"]),
+        (&["strongroom", "policy", "explain", "manage-"], &["manage-principals", "manage-policy", "manage-keys"]),
         (&["strongroom", "audit", "ex"], &["export"]),
         (&["strongroom", "--as", "wanda", "diff", "lab/thing", "@", "v1", "lab/ot"], &["lab/other"]),
         (&["strongroom", "--as", "wanda", "lineage", "show", "lab/t"], &["lab/thing"]),

@@ -46,7 +46,7 @@ fn redacted(value: Value) -> Value {
             fields
                 .into_iter()
                 .map(|(key, value)| {
-                    let times = ["created", "due", "time", "expires", "until"];
+                    let times = ["created", "due", "since", "time", "expires", "until"];
                     let value = match value {
                         Value::Number(_) if times.contains(&key.as_str()) => Value::String("[time]".to_owned()),
                         Value::Number(_) if key == "log_size" || key == "log_index" || key == "ticket" => {

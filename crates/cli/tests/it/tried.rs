@@ -163,6 +163,7 @@ const HINTS: &[(&str, How)] = &[
     ("strongroom init", Followed(acts::named_vault_absent)),
     ("strongroom init, or --vault DIR", Followed(acts::no_vault)),
     ("strongroom key ls", Followed(|hint| acts::listed(hint, &["key", "show", "ffff"]))),
+    ("strongroom key states", By("a_suspended_key_is_told_and_resumed")),
     ("strongroom key rotate", By("keys_past_their_time_are_due_until_they_are_rotated")),
     ("strongroom lock", By("a_copy_of_the_vault_is_not_served_by_its_agent")),
     ("strongroom lock, then strongroom unlock", By("an_agent_that_hangs_is_ended_by_force")),

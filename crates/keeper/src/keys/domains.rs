@@ -4,9 +4,9 @@ use super::{check_fingerprint, fingerprint};
 use crate::datastore::Transaction;
 use crate::error::{Error, Result};
 use crate::roots::{RootProvider, Secret, Wrapper};
-use crate::rows::{Change, Domain, Guard, Key, KeyState, Purpose, Version, Wrap, WrapKind};
+use crate::rows::{Change, Domain, Guard, Key, Purpose, Version, Workspace, Wrap, WrapKind};
 use crate::{epochs, system};
-use api::terms::{ArtifactId, KeyId, Suite, Timestamp, VaultId, VersionId};
+use api::terms::{ArtifactId, KeyId, KeyState, Suite, Timestamp, VaultId, VersionId};
 use seal::secret::{DomainKey, VersionKey};
 use seal::wrap::{self, Kind, WrapContext};
 use std::collections::HashMap;
@@ -67,18 +67,18 @@ impl Domains {
         std::iter::once(root).chain(self.others.iter().map(AsRef::as_ref))
     }
 
-    /// The active key of a domain, if it has one.
+    /// The key under which a domain writes, if it has one yet.
+    ///
+    /// # Errors
+    /// [`Error::KeyShut`] if it has one that protects nothing now.
     pub(crate) fn active(tx: &mut dyn Transaction, guard: &Guard, domain: &Domain) -> Result<Option<Key>> {
-        let mut keys: Vec<Key> = guard.select(
-            tx,
-            "WHERE workspace = $1 AND environment = $2 AND class = $3 ORDER BY number DESC LIMIT 1",
-            &[
-                domain.workspace.as_bytes().into(),
-                i64::from(domain.environment.number()).into(),
-                i64::from(domain.class.number()).into(),
-            ],
-        )?;
-        Ok(keys.pop().filter(|key| key.state == KeyState::Active && key.purpose == Purpose::Domain))
+        let Some(key) = newest(tx, guard, domain)? else { return Ok(None) };
+        if key.state.protects() {
+            return Ok(Some(key));
+        }
+        let workspace: Workspace = guard.expect(tx, domain.workspace.as_bytes())?;
+        let of = format!("{}/{}/{}", workspace.name, domain.environment, domain.class);
+        Err(Error::KeyShut { key: key.id, of, state: key.state })
     }
 
     /// Makes the next version of a domain's key and wraps it under every root.
@@ -100,6 +100,7 @@ impl Domains {
             state: KeyState::Active,
             fingerprint: fingerprint(new.suite, self.vault, id, secret.expose_bytes())?,
             created: new.now,
+            since: new.now,
             due: Some(new.now.plus_millis(u64::from(new.rotation_days) * 86_400_000)),
         };
         let mut changes = vec![guard.insert(tx, &key, ticket)?];
@@ -219,6 +220,20 @@ impl Domains {
             ..crate::roots::context(belongs.suite, self.vault, Kind::Version, belongs.key, under)
         }
     }
+}
+
+/// The newest key of a domain, in whatever state.
+pub(crate) fn newest(tx: &mut dyn Transaction, guard: &Guard, domain: &Domain) -> Result<Option<Key>> {
+    let mut keys: Vec<Key> = guard.select(
+        tx,
+        "WHERE workspace = $1 AND environment = $2 AND class = $3 ORDER BY number DESC LIMIT 1",
+        &[
+            domain.workspace.as_bytes().into(),
+            i64::from(domain.environment.number()).into(),
+            i64::from(domain.class.number()).into(),
+        ],
+    )?;
+    Ok(keys.pop().filter(|key| key.purpose == Purpose::Domain))
 }
 
 /// Where a domain key is wrapped under a root.

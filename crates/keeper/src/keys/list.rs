@@ -51,6 +51,7 @@ pub(crate) fn item(engine: &Engine, tx: &mut dyn Transaction, key: &Key) -> Resu
         state: key.state.word().to_owned(),
         fingerprint: key.fingerprint.clone(),
         created: key.created,
+        since: key.since,
         due: key.due,
         wraps: wraps_under(tx, key)?,
     })

@@ -12,9 +12,9 @@ use crate::facts;
 use crate::jobs::{Slice, by_system};
 use crate::journal::{By, Event, Logged};
 use crate::keys::Domains;
-use crate::rows::{Domain, Key, KeyState, Purpose, Table, Wrap, WrapKind};
+use crate::rows::{Domain, Key, Purpose, Table, Wrap, WrapKind};
 use crate::session::Session;
-use api::terms::{Action, KeyId, WorkspaceId};
+use api::terms::{Action, KeyId, KeyState, WorkspaceId};
 use api::wire::{KeyRotate, KeyRotated};
 use log::entry::Kind;
 use policy::Resource;
@@ -136,7 +136,7 @@ fn renewed(tx: &mut dyn Transaction, act: &Act<'_>, matching: &[Key]) -> Result<
         let suite = engine.crypto(tx)?.writes(domain.class, domain.environment);
         let wanted = NewDomainKey { domain, version, suite, rotation_days, now: act.now };
         let (key, mut changes) = engine.domains.make(tx, guard, &wanted, ticket)?;
-        let closed = Key { state: KeyState::Deactivated, due: None, ..old.clone() };
+        let closed = Key { state: KeyState::Deactivated, since: act.now, due: None, ..old.clone() };
         changes.push(guard.update(tx, &closed, ticket)?);
         epochs::bump(tx, old.id.as_bytes())?;
         let event = act
@@ -166,11 +166,13 @@ fn rewrap_all(engine: &Engine, by: &By, slice: &Slice) -> Result<u64> {
     Ok(done)
 }
 
-/// A deactivated domain key that still wraps something.
+/// A deactivated domain key that still wraps something, and whose domain has a key to wrap it under: not while that is suspended.
 fn next_behind(tx: &mut dyn Transaction) -> Result<Option<KeyId>> {
     let sql = "SELECT k.id FROM crypto_key k WHERE k.purpose = $1 AND k.state = $2 \
-               AND EXISTS (SELECT 1 FROM wrap w WHERE w.under = k.id) ORDER BY k.id LIMIT 1";
-    let values = [Purpose::Domain.word().into(), KeyState::Deactivated.word().into()];
+               AND EXISTS (SELECT 1 FROM wrap w WHERE w.under = k.id) \
+               AND EXISTS (SELECT 1 FROM crypto_key n WHERE n.purpose = k.purpose AND n.workspace = k.workspace \
+               AND n.environment = k.environment AND n.class = k.class AND n.state = $3) ORDER BY k.id LIMIT 1";
+    let values = [Purpose::Domain.word().into(), KeyState::Deactivated.word().into(), KeyState::Active.word().into()];
     let row = tx.query(sql, &values)?.optional()?;
     Ok(row.map(|row| row.array(0)).transpose()?.map(KeyId::from_bytes))
 }

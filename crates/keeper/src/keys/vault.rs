@@ -6,9 +6,9 @@ use crate::error::{Error, Result};
 use crate::field::Fields;
 use crate::ledger::EntryMac;
 use crate::roots::{self, RootProvider, Secret, Wrapper};
-use crate::rows::{Guard, Key, KeyState, Purpose, Wrap, WrapKind};
+use crate::rows::{Guard, Key, Purpose, Wrap, WrapKind};
 use crate::system;
-use api::terms::{KeyId, Suite, Timestamp, VaultId};
+use api::terms::{KeyId, KeyState, Suite, Timestamp, VaultId};
 use seal::secret::{MacKey, PrintKey, SigningSeed};
 use seal::sign::SigningKey;
 
@@ -76,6 +76,7 @@ pub(crate) fn draw(
         state: KeyState::Active,
         fingerprint,
         created: now,
+        since: now,
         due: None,
     };
     Ok(NewKey { key, wraps, secret })

@@ -21,6 +21,8 @@ pub(crate) struct Decided {
     pub(crate) blob: Blob,
     pub(crate) event: Event,
     pub(crate) verdict: Verdict,
+    /// Whether keys leave: policy lets them, and their states do.
+    pub(crate) released: bool,
 }
 
 /// What became of it.
@@ -53,7 +55,7 @@ fn run(engine: &Engine, tx: &mut dyn Transaction, batch: &[&Decided]) -> Result<
         let same = known.epochs.iter().all(|(subject, value)| stands.get(subject) == Some(value))
             && decided.verdict.answer.set_hash.to_string() == in_force
             && actors.get(&known.actor.row.id) == Some(&known.actor);
-        same && (!decided.verdict.answer.allowed || !closing.iter().any(|s| known.epochs.contains_key(s)))
+        same && (!decided.released || !closing.iter().any(|s| known.epochs.contains_key(s)))
     };
     let mut fates = vec![Fate::Stale; batch.len()];
     let kept: Vec<(usize, &&Decided)> = batch.iter().enumerate().filter(|(_, decided)| fresh(decided)).collect();
@@ -69,7 +71,7 @@ fn run(engine: &Engine, tx: &mut dyn Transaction, batch: &[&Decided]) -> Result<
     let blobs: Vec<&Blob> = told.map(|((_, decided), _)| &decided.blob).collect();
     engine.keep(tx, ticket, &blobs)?;
     for ((at, decided), logged) in kept.into_iter().zip(logged) {
-        let done = match (decided.verdict.answer.allowed, logged) {
+        let done = match (decided.released, logged) {
             (true, Some(logged)) => Fate::Released(logged),
             (true, None) => return Err(Error::Internal("a release has no entry")),
             (false, _) => Fate::Denied,

@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::facts::{self, Circumstances, Stated};
 use crate::journal::{By, Event};
 use crate::keys::domains::wrap_of;
-use crate::keys::sealed;
-use crate::rows::PolicySet;
+use crate::keys::{sealed, state};
+use crate::rows::{Key, PolicySet};
 use crate::session::{Asked, Session};
 use crate::{removal, show};
 use api::terms::{Action, DecisionId, EntryId, Reference, ReleaseId};
@@ -27,6 +27,8 @@ pub(crate) struct Prepared {
     pub(crate) about: About,
     pub(crate) release: ReleaseId,
     pub(crate) action: Action,
+    /// Why its keys do not leave although policy lets them.
+    pub(crate) shut: Option<Error>,
 }
 
 /// Reads (or remembers) the facts and decides.
@@ -72,11 +74,15 @@ pub(crate) fn prepare(
     if verdict.answer.allowed {
         admitted(&known, asked)?;
     }
+    // Told to whoever may open it, and logged as the refusal that it is.
+    let shut =
+        if verdict.answer.allowed { state::refuse(&known.domain, &found.version, &found.named()).err() } else { None };
+    let released = verdict.answer.allowed && shut.is_none();
     let release = ReleaseId::from_bytes(crate::system::random()?);
-    let event = event(engine, command, &known, &verdict, release)?;
+    let event = event(engine, command, &known, &verdict, released.then_some(release), shut.as_ref())?;
     let subjects: Vec<Subject> = known.epochs.keys().copied().collect();
-    let decided = Decided { by: By::session(session, now), known, blob: verdict.blob(), event, verdict };
-    Ok(Prepared { subjects, decided, about, release, action: command.action })
+    let decided = Decided { by: By::session(session, now), known, blob: verdict.blob(), event, verdict, released };
+    Ok(Prepared { subjects, decided, about, release, action: command.action, shut })
 }
 
 /// Whether the vault lets versions of this suite be opened, and the keys leave under the same one. Told to whoever may open it.
@@ -97,16 +103,21 @@ fn event(
     command: &Release,
     known: &Known,
     verdict: &crate::decide::Verdict,
-    release: ReleaseId,
+    release: Option<ReleaseId>,
+    shut: Option<&Error>,
 ) -> Result<Event> {
     let act = act(command.action);
     let found = &known.found;
-    let mut event = if verdict.answer.allowed {
-        let event = Event { decision: Some(verdict.logged()), ..Event::new(Kind::Release, act) };
-        event.on("release", release).on("digest", &found.version.digest)
-    } else {
-        verdict.denial(act)
+    let mut event = match release {
+        Some(release) => {
+            let event = Event { decision: Some(verdict.logged()), ..Event::new(Kind::Release, act) };
+            event.on("release", release).on("digest", &found.version.digest)
+        }
+        None => verdict.denial(act),
     };
+    if let Some(Error::KeyShut { key, state, .. }) = shut {
+        event = event.on("key", key).with("state", state);
+    }
     event.id = Some(EntryId::from_bytes(crate::system::random()?));
     event = event
         .on("workspace", found.workspace.id)
@@ -138,6 +149,7 @@ pub(crate) const fn act(action: Action) -> &'static str {
         Action::Write
         | Action::Alias
         | Action::RotateKeys
+        | Action::ManageKeys
         | Action::ManagePrincipals
         | Action::ManagePolicy
         | Action::Audit
@@ -159,6 +171,7 @@ fn read(engine: &Engine, tx: &mut dyn Transaction, session: &Session, reference:
     let rules = engine.rules(tx)?;
     let guard = &engine.keys.guard;
     let wrap = wrap_of(tx, guard, found.version.key)?;
+    let domain: Key = guard.expect(tx, wrap.under.as_bytes())?;
     let domain_key = engine.domains.open(tx, guard, wrap.under)?;
     let subjects = [
         *found.workspace.id.as_bytes(),
@@ -178,5 +191,5 @@ fn read(engine: &Engine, tx: &mut dyn Transaction, session: &Session, reference:
     let record = show::record_of(tx, &found.version)?;
     let aliases = show::aliases_of(engine, tx, found.version.id)?;
     let crypto = engine.crypto(tx)?;
-    Ok(Known { found, actor, rules, crypto, wrap, domain_key, epochs, creator, record, aliases })
+    Ok(Known { found, actor, rules, crypto, wrap, domain, domain_key, epochs, creator, record, aliases })
 }

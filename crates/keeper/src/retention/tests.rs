@@ -34,6 +34,7 @@ fn version(number: u8, day: u64) -> Version {
         environment: Environment::Dev,
         suite: Suite::Default,
         key: api::terms::KeyId::from_bytes([number; 16]),
+        key_state: api::terms::KeyState::Active,
         digest: String::new(),
         object: api::terms::ObjectId::from_bytes([number; 16]),
         plaintext: String::new(),

@@ -3,8 +3,8 @@
 use super::{Hold, Made, Removed, Retention, RowId, Table, named_id};
 use crate::datastore::Value;
 use api::terms::{
-    ArtifactId, Class, Environment, KeyId, Kind, Name, ObjectId, PrincipalId, RunId, Suite, Timestamp, VersionId,
-    WorkspaceId,
+    ArtifactId, Class, Environment, KeyId, KeyState, Kind, Name, ObjectId, PrincipalId, RunId, Suite, Timestamp,
+    VersionId, WorkspaceId,
 };
 use api::wire::LineageKind;
 use serde::{Deserialize, Serialize};
@@ -102,6 +102,9 @@ pub(crate) struct Version {
     pub(crate) suite: Suite,
     /// The version key.
     pub(crate) key: KeyId,
+    /// Its state.
+    #[serde(default = "in_use", skip_serializing_if = "is_in_use")]
+    pub(crate) key_state: KeyState,
     /// SHA-256 of the version record, hexadecimal.
     pub(crate) digest: String,
     /// The depot object with list, map and record.
@@ -118,6 +121,15 @@ pub(crate) struct Version {
     /// Since when it is not opened any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) removed: Option<Removed>,
+}
+
+const fn in_use() -> KeyState {
+    KeyState::Active
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_in_use(state: &KeyState) -> bool {
+    *state == KeyState::Active
 }
 
 impl Table for Version {

@@ -2,7 +2,7 @@
 
 use super::{RowId, Table};
 use crate::datastore::Value;
-use api::terms::{ArtifactId, Class, Environment, KeyId, Suite, Timestamp, VersionId, WorkspaceId};
+use api::terms::{ArtifactId, Class, Environment, KeyId, KeyState, Suite, Timestamp, VersionId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
 /// What a key is for.
@@ -37,26 +37,6 @@ impl Purpose {
     }
 }
 
-/// NIST SP 800-57 states in use here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum KeyState {
-    /// Wraps and unwraps.
-    Active,
-    /// Unwraps only.
-    Deactivated,
-}
-
-impl KeyState {
-    /// Its word in answers.
-    pub(crate) const fn word(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Deactivated => "deactivated",
-        }
-    }
-}
-
 /// The domain of a domain key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -81,6 +61,8 @@ pub(crate) struct Key {
     /// Hexadecimal.
     pub(crate) fingerprint: String,
     pub(crate) created: Timestamp,
+    /// When its state began.
+    pub(crate) since: Timestamp,
     pub(crate) due: Option<Timestamp>,
 }
 

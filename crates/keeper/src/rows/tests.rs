@@ -2,8 +2,8 @@ use super::*;
 use crate::field::SealedText;
 use crate::fuzz::row;
 use api::terms::{
-    ArtifactId, Class, EntryId, Environment, GrantId, KeyId, Kind, Name, ObjectId, PrincipalId, PrincipalKind, RunId,
-    Suite, Timestamp, VersionId, WorkspaceId,
+    ArtifactId, Class, EntryId, Environment, GrantId, KeyId, KeyState, Kind, Name, ObjectId, PrincipalId,
+    PrincipalKind, RunId, Suite, Timestamp, VersionId, WorkspaceId,
 };
 use api::wire::RunOutput;
 use proptest::prelude::*;
@@ -101,8 +101,8 @@ fn versions() -> impl Strategy<Value = Version> {
     );
     let from = prop::collection::vec(id(VersionId::from_bytes), 0..3);
     let rest = (numbers(), select(Class::ALL), places(), numbers(), numbers(), times(), pairs(), from);
-    let ends = (prop::option::of(made()), prop::option::of(removals()));
-    (ids, rest, texts(), texts(), ends).prop_map(|(ids, rest, digest, plaintext, (made, removed))| {
+    let ends = (prop::option::of(made()), prop::option::of(removals()), select(KeyState::ALL));
+    (ids, rest, texts(), texts(), ends).prop_map(|(ids, rest, digest, plaintext, (made, removed, key_state))| {
         let (id, artifact, workspace, key, object, creator) = ids;
         let (number, class, (environment, suite), bytes, files, created, tags, from) = rest;
         Version {
@@ -114,6 +114,7 @@ fn versions() -> impl Strategy<Value = Version> {
             environment,
             suite,
             key,
+            key_state,
             digest,
             object,
             plaintext,
@@ -265,10 +266,10 @@ const PURPOSES: &[Purpose] =
     &[Purpose::Domain, Purpose::LogEd25519, Purpose::LogMldsa44, Purpose::Release, Purpose::RowMac, Purpose::Field];
 
 fn keys() -> impl Strategy<Value = Key> {
-    let states = select(&[KeyState::Active, KeyState::Deactivated][..]);
+    let states = select(KeyState::ALL);
     let what = (select(PURPOSES), prop::option::of(domains()), any::<u32>(), select(Suite::ALL), states);
-    (id(KeyId::from_bytes), what, texts(), times(), prop::option::of(times())).prop_map(
-        |(id, (purpose, domain, version, suite, state), fingerprint, created, due)| Key {
+    (id(KeyId::from_bytes), what, texts(), (times(), times()), prop::option::of(times())).prop_map(
+        |(id, (purpose, domain, version, suite, state), fingerprint, (created, since), due)| Key {
             id,
             purpose,
             domain,
@@ -277,6 +278,7 @@ fn keys() -> impl Strategy<Value = Key> {
             state,
             fingerprint,
             created,
+            since,
             due,
         },
     )

@@ -11,6 +11,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::explain::{of_vault, of_versions, opens};
 use crate::facts::{self, Actor};
+use crate::keys::state;
 use crate::people::VAULT_WIDE;
 use crate::removal;
 use crate::rows::{Alias, Artifact, Grant, Principal, Version, Workspace};
@@ -89,7 +90,7 @@ impl Place {
             let workspace = facts::workspace_named(engine, tx, &name)?;
             return Ok(Self::Workspace(workspace.ok_or_else(|| Error::NotFound(name.to_string()))?));
         }
-        if matches!(action, Action::RotateKeys | Action::Audit) {
+        if matches!(action, Action::RotateKeys | Action::ManageKeys | Action::Audit) {
             return misplaced("it is about a workspace, or about the vault without a reference");
         }
         let reference = show::parsed(text)?;
@@ -185,6 +186,10 @@ impl Place {
             let about = format!("{path}@v{}", version.number);
             if opens(command.action) && !was_there(&version, at) {
                 removal::refuse_version(&version, about.clone())?;
+            }
+            // What a state was then, the log says and the rows do not.
+            if then.is_none() && matches!(command.action, Action::Read | Action::Export | Action::Scan) {
+                state::refuse_shut(engine, tx, &version, &about)?;
             }
             (version.class, version.environment, about)
         };

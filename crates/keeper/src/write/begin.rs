@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::facts::{self, Actor, Circumstances, Found};
 use crate::journal::{By, Event, Logged};
 use crate::keys::domains::{Belongs, NewDomainKey, wrap_of};
-use crate::keys::{Domains, Minted, sealed};
+use crate::keys::{Domains, Minted, sealed, state};
 use crate::release::{Sealing, envelope};
 use crate::rows::{Artifact, Change, Domain, Draft, Key, PolicySet, Workspace};
 use crate::session::{Asked, Session, verified};
@@ -466,6 +466,9 @@ impl Call<'_> {
         };
         let found = Found { workspace: site.workspace.clone(), artifact: site.artifact.clone(), version };
         facts::coherent(&found)?;
+        if state::is_shut(engine, tx, &found.version)? {
+            return Ok(None);
+        }
         let circumstances = Circumstances::plain(self.now)?;
         let query = facts::query(engine, self.session, actor, Action::Read, found.resource(), &circumstances);
         let decision = DecisionId::from_bytes(crate::system::random()?);
@@ -486,10 +489,7 @@ impl Call<'_> {
         let event = about(event).on("release", self.ids.release).on("digest", &found.version.digest);
         let logged = engine.log(tx, ticket, by, &[event])?;
         let logged = *logged.first().ok_or(Error::Internal("an entry was lost"))?;
-        let guard = &engine.keys.guard;
-        let wrap = wrap_of(tx, guard, found.version.key)?;
-        let with = engine.domains.open(tx, guard, wrap.under)?;
-        let key = engine.domains.unwrap(&Belongs::from(&found.version), &wrap, &with)?;
+        let key = state::opened(engine, tx, &found)?;
         let record = show::record_of(tx, &found.version)?;
         let prints = prints::of(tx, found.version.id)?;
         let item = show::described(engine, tx, found.clone())?;

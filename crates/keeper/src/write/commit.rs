@@ -14,7 +14,7 @@ use crate::journal::{By, Event, Logged};
 use crate::rows::{Alias, Artifact, Change, Draft, Edge, Made, PolicySet, Table, Version, Workspace};
 use crate::session::Session;
 use crate::{prints, retention, show};
-use api::terms::{Action, Class, DecisionId, EntryId, Environment, Timestamp, VersionId};
+use api::terms::{Action, Class, DecisionId, EntryId, Environment, KeyState, Timestamp, VersionId};
 use api::wire::{Commit, Committed, LineageKind, Provenance};
 use log::entry::Kind;
 use seal::record::VersionRecord;
@@ -243,6 +243,7 @@ impl Call<'_> {
             environment: draft.environment,
             suite: draft.suite,
             key: draft.key,
+            key_state: KeyState::Active,
             digest: self.digest.clone(),
             object: checked.object,
             plaintext: hex::encode(&command.plaintext_commitment),

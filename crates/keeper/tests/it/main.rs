@@ -10,6 +10,7 @@ mod decisions;
 mod engines;
 mod forged;
 mod keeping;
+mod keys;
 mod ledger;
 mod lineage;
 mod prints;

@@ -81,6 +81,7 @@ fn a_question_that_is_about_nothing_is_refused() {
         (Action::Audit, Some("lab/net")),
         (Action::Collect, Some("lab")),
         (Action::RotateKeys, Some("lab/net")),
+        (Action::ManageKeys, Some("lab/net")),
     ] {
         let ask = Explain { reference: about.map(str::to_owned), ..Explain::of(action) };
         assert_eq!(code(explain(&owner, ask)), Code::BadRequest, "{action} {about:?}");

@@ -34,10 +34,11 @@ const ON_ARTIFACTS: &[(Action, &[Role])] = &[
     (Action::Remove, &[Role::Writer, Role::Steward]),
     (Action::Hold, &[Role::Owner]),
     (Action::Restore, &[Role::Writer, Role::Steward]),
+    (Action::ManageKeys, &[]),
 ];
 
 fn is_on_artifacts(action: Action) -> bool {
-    action as u8 <= Action::Alias as u8 || action as u8 >= Action::Scan as u8
+    (action as u8 <= Action::Alias as u8 || action as u8 >= Action::Scan as u8) && action != Action::ManageKeys
 }
 
 fn everything_given(mut query: Query) -> Query {
@@ -85,6 +86,7 @@ fn acts_on_workspaces_and_the_vault_belong_to_their_roles() {
     let administer: &[(Action, Role, bool, bool)] = &[
         // Action, its role, on a workspace, on the vault.
         (Action::RotateKeys, Role::Custodian, true, true),
+        (Action::ManageKeys, Role::Custodian, true, true),
         (Action::ManagePrincipals, Role::Owner, true, true),
         (Action::ManagePolicy, Role::PolicyAuthor, false, true),
         (Action::Audit, Role::Auditor, true, true),
@@ -112,7 +114,14 @@ fn acts_on_workspaces_and_the_vault_belong_to_their_roles() {
 
 #[test]
 fn roles_of_a_workspace_do_not_reach_the_vault() {
-    for action in [Action::RotateKeys, Action::ManagePrincipals, Action::ManagePolicy, Action::Audit, Action::Collect] {
+    for action in [
+        Action::RotateKeys,
+        Action::ManageKeys,
+        Action::ManagePrincipals,
+        Action::ManagePolicy,
+        Action::Audit,
+        Action::Collect,
+    ] {
         for role in Role::ALL {
             let answer = decide(baseline(), &with(action, Resource::Vault, &[*role], Mode::Rehearsal));
             assert!(!answer.allowed, "{role} {action}");
@@ -123,7 +132,7 @@ fn roles_of_a_workspace_do_not_reach_the_vault() {
 
 #[test]
 fn no_role_and_no_pair_that_duties_admit_holds_keys_and_data() {
-    let keys = [Action::RotateKeys, Action::Collect];
+    let keys = [Action::RotateKeys, Action::ManageKeys, Action::Collect];
     let data =
         [Action::Read, Action::Export, Action::Write, Action::Alias, Action::Scan, Action::Remove, Action::Restore];
     for one in Role::ALL {

@@ -149,6 +149,7 @@ one_of! {
     PrincipalKind PrincipalKind::ALL;
     Action Action::ALL;
     AuthMethod AuthMethod::ALL;
+    KeyState KeyState::ALL;
     DeedOutcome [DeedOutcome::Done, DeedOutcome::Denied];
     Direction [Direction::Ancestors, Direction::Descendants];
     LineageKind [LineageKind::From, LineageKind::Run];
@@ -225,8 +226,10 @@ structs! {
     JobList { items }
     JobRan { name done failed }
     JobsRan { items }
-    KeyItem { id purpose workspace environment class version state fingerprint created due wraps }
+    KeyItem { id purpose workspace environment class version state fingerprint created since due wraps }
     KeyList { keys }
+    KeyMove { key to reason }
+    KeyMoved { key from to of receipt }
     KeyRotate { workspace environment class no_wait }
     KeyRotated { keys rewrapped remaining receipts }
     DecisionTold {
@@ -295,7 +298,7 @@ structs! {
     VaultInfo { vault mode suite release_key log_keys origin }
     WhoAmI { principal id kind clearance suspended grants auth presence vault mode read_only }
     VersionItem {
-        reference id number artifact class environment suite kind digest object bytes files created creator tags aliases from
+        reference id number artifact class environment suite kind digest object key key_state bytes files created creator tags aliases from
         made removed holds
     }
 }
@@ -350,6 +353,7 @@ each! { Command:
     Explain[Explain],
     Status,
     KeyList,
+    KeyMove[KeyMove],
     KeyRotate[KeyRotate],
     PrincipalAdd[PrincipalAdd],
     PrincipalList,
@@ -403,6 +407,7 @@ each! { Answer:
     Status[Status],
     Keys[KeyList],
     Rotated[KeyRotated],
+    KeyMoved[KeyMoved],
     Principal[PrincipalItem],
     Principals { items },
     Policy[PolicyShown],

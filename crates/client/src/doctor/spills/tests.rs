@@ -33,6 +33,8 @@ fn version(number: u8, class: Class) -> VersionItem {
         kind: Kind::Dataset,
         digest: String::new(),
         object: ObjectId::from_bytes([number; 16]),
+        key: api::terms::KeyId::from_bytes([number; 16]),
+        key_state: api::terms::KeyState::Active,
         bytes: 1,
         files: 1,
         created: Timestamp::from_millis(1),

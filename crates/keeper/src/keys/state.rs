@@ -1,0 +1,215 @@
+//! The states of keys: who moves them, and what each still allows (`api::terms::TRANSITIONS`, `spec/keys.md#states`).
+
+use super::domains::{Belongs, newest, wrap_of};
+use crate::acts::{Act, Wanted, act};
+use crate::datastore::Transaction;
+use crate::engine::Engine;
+use crate::epochs::{self, Subject};
+use crate::error::{Error, Result};
+use crate::facts::Found;
+use crate::journal::Logged;
+use crate::rows::{Artifact, Domain, Key, Purpose, Version, Workspace, Wrap, WrapKind};
+use crate::session::Session;
+use api::terms::{Action, KeyId, KeyState, WorkspaceId};
+use api::wire::{KeyMove, KeyMoved};
+use policy::Resource;
+use seal::secret::VersionKey;
+
+/// The longest reason, in bytes.
+const MAX_REASON_LEN: usize = 1024;
+
+/// Refuses a version whose key, or whose domain's key, opens nothing now.
+pub(crate) fn refuse(domain: &Key, version: &Version, of: &str) -> Result<()> {
+    for (key, state) in [(version.key, version.key_state), (domain.id, domain.state)] {
+        if !state.opens() {
+            return Err(Error::KeyShut { key, of: of.to_owned(), state });
+        }
+    }
+    Ok(())
+}
+
+/// The same of a version that is there, by its rows.
+pub(crate) fn refuse_shut(engine: &Engine, tx: &mut dyn Transaction, version: &Version, of: &str) -> Result<()> {
+    let guard = &engine.keys.guard;
+    let under = wrap_of(tx, guard, version.key)?.under;
+    refuse(&guard.expect(tx, under.as_bytes())?, version, of)
+}
+
+/// Whether it would be refused.
+pub(crate) fn is_shut(engine: &Engine, tx: &mut dyn Transaction, version: &Version) -> Result<bool> {
+    match refuse_shut(engine, tx, version, "") {
+        Err(Error::KeyShut { .. }) => Ok(true),
+        other => other.map(|()| false),
+    }
+}
+
+/// Opens the key of a version inside of a transaction that hands it out: no state of its keys changes before that is over.
+pub(crate) fn opened(engine: &Engine, tx: &mut dyn Transaction, found: &Found) -> Result<VersionKey> {
+    let guard = &engine.keys.guard;
+    let wrap = wrap_of(tx, guard, found.version.key)?;
+    epochs::hold(tx, &[*wrap.under.as_bytes()])?;
+    refuse(&guard.expect(tx, wrap.under.as_bytes())?, &found.version, &found.named())?;
+    let with = engine.domains.open(tx, guard, wrap.under)?;
+    engine.domains.unwrap(&Belongs::from(&found.version), &wrap, &with)
+}
+
+/// Moves a key to another state.
+pub(crate) fn change(engine: &Engine, session: &Session, command: &KeyMove) -> Result<KeyMoved> {
+    if command.reason.trim().is_empty() || command.reason.len() > MAX_REASON_LEN {
+        return Err(Error::bad("the key", "a change of its state has a reason of at most 1024 bytes"));
+    }
+    let Some(name) = name_of(command.to) else {
+        return Err(Error::bad("the key", format!("nobody makes a key {}", command.to)));
+    };
+    let not_found = || Error::NotFound(command.key.to_string());
+    let target = engine.store.read(|tx| Target::find(engine, tx, command.key))?.ok_or_else(not_found)?;
+    let wanted = target.wanted(engine, name)?;
+    let done = act(engine, session, &wanted, &target.seized(), |tx, act| target.write(tx, act, command));
+    // Whoever does not see the place learns neither its name nor that there is such a key.
+    let (from, logged) = done.map_err(|error| if matches!(error, Error::NotFound(_)) { not_found() } else { error })?;
+    let receipt = logged.map(|logged| engine.settled(&logged)).transpose()?;
+    Ok(KeyMoved { key: command.key, from, to: command.to, of: target.of(engine)?, receipt })
+}
+
+/// The act, in the log, that leads to a state by hand.
+const fn name_of(to: KeyState) -> Option<&'static str> {
+    match to {
+        KeyState::Suspended => Some("key.suspend"),
+        KeyState::Active => Some("key.resume"),
+        KeyState::PreActive | KeyState::Deactivated | KeyState::Compromised | KeyState::Destroyed => None,
+    }
+}
+
+/// A key whose state somebody changes.
+enum Target {
+    Domain {
+        key: KeyId,
+        domain: Domain,
+    },
+    Version(Box<Version>),
+    /// One of the vault's own.
+    Vault,
+}
+
+impl Target {
+    fn find(engine: &Engine, tx: &mut dyn Transaction, id: KeyId) -> Result<Option<Self>> {
+        let guard = &engine.keys.guard;
+        if let Some(key) = guard.find::<Key>(tx, id.as_bytes())? {
+            return Ok(Some(match key.domain {
+                Some(domain) if key.purpose == Purpose::Domain => Self::Domain { key: id, domain },
+                _ => Self::Vault,
+            }));
+        }
+        let wraps: Vec<Wrap> = guard.select(tx, "WHERE wrapped = $1", &[id.as_bytes().into()])?;
+        let version = wraps.first().filter(|wrap| wrap.kind == WrapKind::Version).and_then(|wrap| wrap.version);
+        // Of a version that is being written there is no row yet.
+        let Some(version) = version else { return Ok(None) };
+        let version: Option<Version> = guard.find(tx, version.as_bytes())?;
+        Ok(version.map(|version| Self::Version(Box::new(version))))
+    }
+
+    fn workspace(&self) -> Option<WorkspaceId> {
+        match self {
+            Self::Domain { domain, .. } => Some(domain.workspace),
+            Self::Version(version) => Some(version.workspace),
+            Self::Vault => None,
+        }
+    }
+
+    fn wanted(&self, engine: &Engine, name: &'static str) -> Result<Wanted> {
+        let whole = Wanted::vault(Action::ManageKeys, name);
+        let Some(id) = self.workspace() else { return Ok(whole) };
+        let row: Workspace = engine.store.read(|tx| engine.keys.guard.expect(tx, id.as_bytes()))?;
+        Ok(Wanted { resource: Resource::Workspace(policy::Workspace { id }), path: row.name.to_string(), ..whole })
+    }
+
+    /// What releases hold while they rest on the state.
+    fn seized(&self) -> Vec<Subject> {
+        match self {
+            Self::Domain { key, .. } => vec![*key.as_bytes()],
+            Self::Version(version) => vec![*version.artifact.as_bytes()],
+            Self::Vault => Vec::new(),
+        }
+    }
+
+    /// What the key belongs to, in words.
+    fn of(&self, engine: &Engine) -> Result<String> {
+        engine.store.read(|tx| {
+            let guard = &engine.keys.guard;
+            let workspace = |tx: &mut dyn Transaction, id: WorkspaceId| guard.expect::<Workspace>(tx, id.as_bytes());
+            Ok(match self {
+                Self::Domain { domain, .. } => {
+                    let workspace = workspace(tx, domain.workspace)?;
+                    format!("{}/{}/{}", workspace.name, domain.environment, domain.class)
+                }
+                Self::Version(version) => {
+                    let artifact: Artifact = guard.expect(tx, version.artifact.as_bytes())?;
+                    format!("{}/{}@v{}", workspace(tx, version.workspace)?.name, artifact.name, version.number)
+                }
+                Self::Vault => "vault".to_owned(),
+            })
+        })
+    }
+
+    /// The state from which it came, and the entry, if anything changed.
+    fn write(&self, tx: &mut dyn Transaction, act: &Act<'_>, command: &KeyMove) -> Result<(KeyState, Option<Logged>)> {
+        let guard = &act.engine.keys.guard;
+        let (from, changes, workspace) = match self {
+            Self::Vault => {
+                return Err(Error::conflict("the key", "it is one of the vault's own, without which nothing works"));
+            }
+            Self::Domain { key, domain } => {
+                let key: Key = guard.expect(tx, key.as_bytes())?;
+                let next = step(key.state, command.to)?;
+                // A domain has one key that writes: what was rotated meanwhile does not come back beside it.
+                let first = newest(tx, guard, domain)?.is_some_and(|newest| newest.id == key.id);
+                if next.is_some_and(KeyState::protects) && !first {
+                    return Err(Error::conflict("the key", "its domain has a newer one"));
+                }
+                let row = |state| Key { state, since: act.now, ..key.clone() };
+                let changes = next.map(|state| guard.update(tx, &row(state), act.ticket)).transpose()?;
+                epochs::bump(tx, key.id.as_bytes())?;
+                (key.state, changes, domain.workspace)
+            }
+            Self::Version(version) => {
+                let version: Version = guard.expect(tx, version.id.as_bytes())?;
+                let next = step(version.key_state, command.to)?;
+                let row = |state| Version { key_state: state, ..version.clone() };
+                let changes = next.map(|state| guard.update(tx, &row(state), act.ticket)).transpose()?;
+                epochs::bump(tx, version.artifact.as_bytes())?;
+                (version.key_state, changes, version.workspace)
+            }
+        };
+        let Some(change) = changes else { return Ok((from, None)) };
+        let event = act
+            .event(name_of(command.to).unwrap_or("key"))
+            .on("key", command.key)
+            .on("workspace", workspace)
+            .with("from", from)
+            .with("to", command.to)
+            .hiding("reason", &command.reason)?;
+        let event = match self {
+            Self::Version(version) => event.on("artifact", version.artifact).on("version", version.id),
+            Self::Domain { .. } | Self::Vault => event,
+        };
+        let logged = act.engine.log(tx, act.ticket, &act.by, &[event.changing(vec![change])])?;
+        Ok((from, logged.first().copied()))
+    }
+}
+
+/// The step, if there is one to go; refused if the table has none.
+fn step(from: KeyState, to: KeyState) -> Result<Option<KeyState>> {
+    if from == to {
+        return Ok(None);
+    }
+    // Only what was suspended is resumed: a key before its time is activated by its time.
+    let by_hand = to != KeyState::Active || from == KeyState::Suspended;
+    if by_hand && from.may_become(to) {
+        return Ok(Some(to));
+    }
+    Err(Error::Conflict {
+        what: "the key",
+        why: format!("it is {from}, and a key that is {from} does not become {to} by this"),
+        hint: Some("strongroom key states".to_owned()),
+    })
+}

@@ -152,7 +152,9 @@ fn values(words: &str, argument: &str) -> Option<Values> {
         ("run", "outputs") => Values::NamedArtifacts,
         ("alias set" | "alias rm" | "alias history", "name") | ("put", "alias") => Values::Aliases,
         (_, "target" | "confirm" | "artifact" | "place") | ("history", "reference") => Values::Artifacts,
-        (_, "reference" | "references" | "from" | "old" | "new") | ("ls", "what") => Values::Versions,
+        (_, "reference" | "references" | "from" | "old" | "new")
+        | ("ls", "what")
+        | ("key suspend" | "key resume", "key") => Values::Versions,
         _ => return None,
     })
 }

@@ -93,6 +93,7 @@ fn values_are_offered_from_the_vault_as_ls_shows_them() {
         (&["strongroom", "--as", "wanda", "retention", "set", "lab/o"], &["lab/other"]),
         (&["strongroom", "--as", "wanda", "hold", "ls", "la"], &["lab/"]),
         (&["strongroom", "jobs", "run", "rew"], &["rewrap"]),
+        (&["strongroom", "--as", "wanda", "key", "suspend", "lab/o"], &["lab/other"]),
     ] {
         assert_eq!(bash(&sandbox, words), offered, "{words:?}");
     }

@@ -59,12 +59,18 @@ enum Run {
 }
 
 /// Every job, in the order in which they run: what the others write is integrated last.
-static JOBS: [Job; 9] = [
+static JOBS: [Job; 10] = [
     Job {
         name: "denials",
         about: "log the count of refusals that came in a burst",
         when: When::Waiting(|engine, now| engine.bursts_over(now)),
         run: Run::Keeper(|engine, _| engine.close_bursts().map(|()| 0)),
+    },
+    Job {
+        name: "rotate",
+        about: "give domain keys a new version before their time is over",
+        when: When::Waiting(rotate::renewal),
+        run: Run::Keeper(rotate::renew),
     },
     Job {
         name: "rewrap",

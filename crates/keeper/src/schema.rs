@@ -49,6 +49,7 @@ pub(crate) const ENGINE: Migration = Migration {
         ),
         "CREATE INDEX crypto_key_domain ON crypto_key (workspace, environment, class, number)",
         "CREATE INDEX crypto_key_purpose ON crypto_key (purpose, state)",
+        "CREATE INDEX crypto_key_due ON crypto_key (state, due)",
         state!("wrap", "wrapped BYTEA NOT NULL, under BYTEA NOT NULL, version BYTEA, "),
         "CREATE INDEX wrap_wrapped ON wrap (wrapped)",
         "CREATE INDEX wrap_under ON wrap (under)",

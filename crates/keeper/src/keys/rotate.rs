@@ -14,13 +14,18 @@ use crate::journal::{By, Event, Logged};
 use crate::keys::Domains;
 use crate::rows::{Domain, Key, Purpose, Table, Wrap, WrapKind};
 use crate::session::Session;
-use api::terms::{Action, KeyId, KeyState, WorkspaceId};
+use crate::write::objects::millis;
+use api::terms::{Action, KeyId, KeyState, Timestamp, WorkspaceId};
 use api::wire::{KeyRotate, KeyRotated};
 use log::entry::Kind;
 use policy::Resource;
 
 /// Version keys wrapped again in one transaction: their changes fit one entry.
 const BATCH: i64 = 256;
+/// How long before its time is over a key is renewed: a tenth of the shortest cryptoperiod of the baseline.
+const AHEAD_MILLIS: u64 = 3 * 86_400_000;
+/// The most keys that are looked through for one.
+const MAX_RENEWED: i64 = 1_000;
 
 /// Rotates the domain keys that match, or goes on with a rotation of them that did not finish.
 pub(crate) fn rotate(engine: &Engine, session: &Session, command: &KeyRotate) -> Result<KeyRotated> {
@@ -119,39 +124,90 @@ fn resumed(
 
 /// Makes the next version of each key.
 fn renewed(tx: &mut dyn Transaction, act: &Act<'_>, matching: &[Key]) -> Result<(Vec<Key>, Vec<Logged>)> {
-    let engine = act.engine;
-    let guard = &engine.keys.guard;
-    let rules = engine.rules(tx)?;
-    let ticket = act.ticket;
     let (mut new, mut events) = (Vec::with_capacity(matching.len()), Vec::with_capacity(matching.len()));
     for old in matching {
-        let refuse = || Error::Altered { table: Key::NAME, row: old.id.to_string() };
-        let domain = old.domain.ok_or_else(refuse)?;
-        let current = Domains::active(tx, guard, &domain)?;
-        if current.as_ref() != Some(old) {
-            return Err(Error::conflict("the rotation", "somebody else rotated meanwhile"));
-        }
-        let version = old.version.checked_add(1).ok_or_else(refuse)?;
-        let rotation_days = rules.class_rules(domain.class).rotation_days;
-        let suite = engine.crypto(tx)?.writes(domain.class, domain.environment);
-        let wanted = NewDomainKey { domain, version, suite, rotation_days, now: act.now };
-        let (key, mut changes) = engine.domains.make(tx, guard, &wanted, ticket)?;
-        let closed = Key { state: KeyState::Deactivated, since: act.now, due: None, ..old.clone() };
-        changes.push(guard.update(tx, &closed, ticket)?);
-        epochs::bump(tx, old.id.as_bytes())?;
-        let event = act
-            .event("key.rotate")
-            .on("key", key.id)
-            .on("replaces", old.id)
-            .on("workspace", domain.workspace)
-            .with("class", domain.class)
-            .with("environment", domain.environment)
-            .with("version", version)
-            .changing(changes);
+        let (key, event) = succeeded(act.engine, tx, (act.ticket, act.now), old, act.event("key.rotate"))?;
         events.push(event);
         new.push(key);
     }
-    Ok((new, engine.log(tx, ticket, &act.by, &events)?))
+    Ok((new, act.engine.log(tx, act.ticket, &act.by, &events)?))
+}
+
+/// Makes the next version of a domain's key, which writes from now on, and closes this one; with what the log is to say of it.
+fn succeeded(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    (ticket, now): (i64, Timestamp),
+    old: &Key,
+    event: Event,
+) -> Result<(Key, Event)> {
+    let guard = &engine.keys.guard;
+    let rules = engine.rules(tx)?;
+    let refuse = || Error::Altered { table: Key::NAME, row: old.id.to_string() };
+    let domain = old.domain.ok_or_else(refuse)?;
+    let current = Domains::active(tx, guard, &domain)?;
+    if current.as_ref() != Some(old) {
+        return Err(Error::conflict("the rotation", "somebody else rotated meanwhile"));
+    }
+    let version = old.version.checked_add(1).ok_or_else(refuse)?;
+    let rotation_days = rules.class_rules(domain.class).rotation_days;
+    let suite = engine.crypto(tx)?.writes(domain.class, domain.environment);
+    let wanted = NewDomainKey { domain, version, suite, rotation_days, now };
+    let (key, mut changes) = engine.domains.make(tx, guard, &wanted, ticket)?;
+    let closed = Key { state: KeyState::Deactivated, since: now, due: None, ..old.clone() };
+    changes.push(guard.update(tx, &closed, ticket)?);
+    epochs::bump(tx, old.id.as_bytes())?;
+    let event = event
+        .on("key", key.id)
+        .on("replaces", old.id)
+        .on("workspace", domain.workspace)
+        .with("class", domain.class)
+        .with("environment", domain.environment)
+        .with("version", version)
+        .changing(changes);
+    Ok((key, event))
+}
+
+/// When the first domain key is renewed: some days before its time is over.
+pub(crate) fn renewal(engine: &Engine, _: Timestamp) -> Result<Option<Timestamp>> {
+    let first: Vec<Key> = engine.store.read(|tx| soonest(engine, tx, i64::MAX, 1))?;
+    Ok(first
+        .first()
+        .and_then(|key| key.due)
+        .map(|due| Timestamp::from_millis(due.as_millis().saturating_sub(AHEAD_MILLIS))))
+}
+
+/// Renews the domain keys whose time is nearly over, each in a transaction of its own; how many. Version keys follow by the job
+/// that goes on with any rotation.
+pub(crate) fn renew(engine: &Engine, slice: &Slice) -> Result<u64> {
+    let mut done = 0;
+    loop {
+        let now = engine.now()?;
+        let until = millis(now.plus_millis(AHEAD_MILLIS));
+        let Some(first) = engine.store.read(|tx| soonest(engine, tx, until, 1))?.pop() else { return Ok(done) };
+        let renewed = engine.store.write(|tx| {
+            epochs::seize(tx, &[*first.id.as_bytes()])?;
+            // Another keeper may have been faster, or a custodian has suspended it.
+            let still = soonest(engine, tx, until, MAX_RENEWED)?.into_iter().find(|key| key.id == first.id);
+            let Some(old) = still else { return Ok(false) };
+            let ticket = tx.ticket()?;
+            engine.watch.mark(tx)?;
+            let event = Event::new(Kind::State, "key.rotate").with("why", "its time is nearly over");
+            let (_, event) = succeeded(engine, tx, (ticket, now), &old, event)?;
+            engine.log(tx, ticket, &by_system(engine, now), &[event])?;
+            Ok::<_, Error>(true)
+        })?;
+        done += u64::from(renewed);
+        if slice.is_over() {
+            return Ok(done);
+        }
+    }
+}
+
+/// The keys that write and whose time is over first, among those whose time is over by then.
+fn soonest(engine: &Engine, tx: &mut dyn Transaction, until: i64, limit: i64) -> Result<Vec<Key>> {
+    let tail = "WHERE state = $1 AND due <= $2 ORDER BY due, id LIMIT $3";
+    engine.keys.guard.select(tx, tail, &[KeyState::Active.word().into(), until.into(), limit.into()])
 }
 
 /// Wraps again until nothing is left or the time is over; how many keys were.

@@ -200,3 +200,82 @@ fn a_state_is_not_changed_behind_the_keepers_back() {
     let client = Client::new(&keeper, &world, None);
     assert_eq!(code(client.release(Action::Read, "lab/net")), Code::BadSignature);
 }
+
+fn job_is_due(client: &Client<'_>) -> bool {
+    match client.call(Command::Jobs).unwrap() {
+        Answer::Jobs(list) => list.items.iter().any(|job| job.name == "rotate" && job.overdue),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Number and state of the restricted domain's keys, oldest first.
+fn restricted(client: &Client<'_>) -> Vec<(u32, String, u64)> {
+    let mut found: Vec<_> = keys(client)
+        .into_iter()
+        .filter(|key| key.class == Some(Class::Restricted))
+        .map(|key| (key.version, key.state, key.wraps))
+        .collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn a_key_is_renewed_before_its_time_is_over_whoever_comes_late_or_twice() {
+    const DAY: u64 = 86_400_000;
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    for _ in 0..3 {
+        client.put(&Put::new("lab/net").class(Class::Restricted)).unwrap();
+    }
+    let began = world.clock.millis();
+    let due = keys(&client).iter().find(|key| key.class == Some(Class::Restricted)).unwrap().due.unwrap().as_millis();
+    assert_eq!((due - began) / DAY, 30);
+    world.clock.set(due - 3 * DAY - 1);
+    assert!(!job_is_due(&client));
+    world.clock.set(due - 3 * DAY);
+    assert!(job_is_due(&client));
+    // A suspended key is its custodian's business: nothing is due of it.
+    let key = domain_key(&client);
+    moved(&client, key, KeyState::Suspended).unwrap();
+    assert!(!job_is_due(&client));
+    keeper.go_on(std::time::Duration::from_secs(60)).unwrap();
+    moved(&client, key, KeyState::Active).unwrap();
+    assert!(job_is_due(&client));
+    // Two that run it at once make one new version.
+    let other = world.open();
+    let long = std::time::Duration::from_secs(60);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| keeper.go_on(long));
+        let second = scope.spawn(|| other.go_on(long));
+        for run in [first, second] {
+            if let Err(problem) = run.join().unwrap() {
+                assert_eq!(problem.code, Code::Busy, "{problem}");
+            }
+        }
+    });
+    keeper.go_on(long).unwrap();
+    assert!(!job_is_due(&client));
+    assert_eq!(restricted(&client), [(1, "deactivated".to_owned(), 0), (2, "active".to_owned(), 3)]);
+    let solo = |client: &Client<'_>| client.release_with(Action::Read, "lab/net@v1", Some("test"), Some("lab/net"));
+    solo(&client).unwrap();
+    drop(other);
+
+    // Missed for long: one new version, whose time begins now.
+    world.clock.advance(29 * DAY);
+    keeper.go_on(long).unwrap();
+    world.clock.advance(29 * DAY);
+    drop(client);
+    keeper.close().unwrap();
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    keeper.go_on(long).unwrap();
+    let keys_now = restricted(&client);
+    assert_eq!(keys_now.last(), Some(&(4, "active".to_owned(), 3)));
+    assert!(keys_now.iter().rev().skip(1).all(|(_, state, wraps)| state == "deactivated" && *wraps == 0));
+    solo(&client).unwrap();
+    let log = entries(&client, "key.rotate");
+    assert_eq!(log.len(), 3);
+    assert!(log.iter().all(|item| item.entry["auth"]["method"] == "system"), "{:?}", log[0].entry);
+    state_holds(&client);
+}

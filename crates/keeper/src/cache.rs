@@ -3,7 +3,8 @@
 
 use crate::epochs::{Epochs, Subject};
 use crate::facts::{Actor, Found};
-use crate::rows::{Key, Wrap};
+use crate::keys::state::Above;
+use crate::rows::Wrap;
 use api::terms::{PrincipalId, Reference};
 use seal::secret::DomainKey;
 use std::collections::HashMap;
@@ -22,7 +23,7 @@ pub(crate) struct Known {
     pub(crate) rules: Arc<policy::Set>,
     pub(crate) crypto: Arc<policy::Crypto>,
     pub(crate) wrap: Wrap,
-    pub(crate) domain: Key,
+    pub(crate) above: Above,
     pub(crate) domain_key: Arc<DomainKey>,
     pub(crate) epochs: Epochs,
     pub(crate) creator: String,

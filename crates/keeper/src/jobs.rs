@@ -117,7 +117,9 @@ static JOBS: [Job; 10] = [
     Job {
         name: "log",
         about: "bring what was logged into the tree, and move the anchor",
-        when: When::Waiting(|engine, now| Ok((engine.ledger.owes() || engine.ledger.pending()? > 0).then_some(now))),
+        when: When::Waiting(|engine, now| {
+            Ok((engine.ledger.is_behind() || engine.ledger.pending()? > 0).then_some(now))
+        }),
         run: Run::Keeper(integrate),
     },
 ];

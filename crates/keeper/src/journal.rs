@@ -268,9 +268,14 @@ impl Engine {
     pub(crate) fn integrated(&self) -> Result<SignedHead> {
         // A count that was edited is an error, but keeps nothing else out of the tree.
         let bursts = self.close_bursts();
-        self.appended.store(0, Ordering::Relaxed);
+        let appended = self.appended.load(Ordering::Relaxed);
         match self.ledger.integrate(self.now()?.as_millis() / 1000) {
-            Ok(head) => bursts.map(|()| head),
+            Ok(head) => {
+                // What was written meanwhile may have come too late for this pass.
+                let left = |now: u64| Some(now.saturating_sub(appended));
+                let _ = self.appended.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left);
+                bursts.map(|()| head)
+            }
             Err(ledger::Error::ReadOnly(why)) => {
                 let why = self.read_only.get_or_init(|| why);
                 Err(Error::ReadOnly(why.clone()))

@@ -222,7 +222,7 @@ impl Keeper {
 
     /// Whether this keeper wrote something that is not in the tree yet.
     pub fn is_unsettled(&self) -> bool {
-        self.engine.ledger.owes() || self.engine.appended.load(std::sync::atomic::Ordering::Relaxed) > 0
+        self.engine.ledger.is_behind() || self.engine.appended.load(std::sync::atomic::Ordering::Relaxed) > 0
     }
 
     /// Runs the jobs that are due, for so long: what a keeper that stays open does between commands.
@@ -249,7 +249,7 @@ impl Keeper {
 
     fn integrate_pending(&self) -> crate::error::Result<()> {
         let bursts = self.engine.close_bursts();
-        if self.engine.ledger.owes() || self.engine.ledger.pending()? > 0 {
+        if self.engine.ledger.is_behind() || self.engine.ledger.pending()? > 0 {
             self.engine.integrate()?;
         }
         bursts

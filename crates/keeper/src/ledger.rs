@@ -44,6 +44,7 @@ use owed::Owed;
 use rows::State;
 use snapshot::{Snapshot, tail_start};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What a ledger works with.
@@ -72,6 +73,8 @@ pub struct Ledger {
     mac: EntryMac,
     sequencer: Mutex<Sequencer>,
     owed: Owed,
+    /// The last pass of this process did not come to its end.
+    failed: AtomicBool,
 }
 
 /// What the sequencer remembers between passes.
@@ -129,6 +132,7 @@ impl Ledger {
             mac,
             sequencer: Mutex::default(),
             owed: Owed::default(),
+            failed: AtomicBool::new(false),
         };
         let mut sequencer = ledger.sequencer();
         match ledger.reload(&mut sequencer) {
@@ -168,6 +172,12 @@ impl Ledger {
     /// [`Error::ReadOnly`], [`Error::Busy`], [`Error::Damaged`], and whatever database and files say. Entries are safe in any
     /// case: the next pass takes them.
     pub fn integrate(&self, now: u64) -> Result<SignedHead> {
+        let done = self.integrated(now);
+        self.failed.store(done.is_err(), Ordering::Relaxed);
+        done
+    }
+
+    fn integrated(&self, now: u64) -> Result<SignedHead> {
         let mut sequencer = self.sequencer();
         let lock = self.folder.lock()?;
         for _ in 0..MAX_PASSES {
@@ -205,6 +215,12 @@ impl Ledger {
     /// Whether an acknowledged entry is not known to be in the tree.
     pub fn owes(&self) -> bool {
         !self.owed.is_empty()
+    }
+
+    /// Whether something is known to be left to do: an acknowledged entry, or what the last pass could not finish. Entries may be in
+    /// the tree already while the anchor or the published checkpoint is behind it.
+    pub fn is_behind(&self) -> bool {
+        self.owes() || self.failed.load(Ordering::Relaxed)
     }
 
     /// Looks for acknowledged entries that no pass of this process took: another one did, or they came later, or they were deleted.

@@ -150,6 +150,8 @@ pub struct KeyRotated {
     pub rewrapped: u64,
     /// Version keys still under an older version.
     pub remaining: u64,
+    /// Domains that were meant and left alone, because their key is suspended.
+    pub suspended: u64,
     /// Where the log says so.
     pub receipts: Vec<Receipt>,
 }

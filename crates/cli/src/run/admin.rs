@@ -158,8 +158,12 @@ pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
                 } else {
                     String::new()
                 };
+                let shut = match done.suspended {
+                    0 => String::new(),
+                    some => format!("; {some} suspended ones were left alone (strongroom key ls)"),
+                };
                 format!(
-                    "{} domain keys rotated, {} version keys wrapped again{left}; the depot was not touched\n",
+                    "{} domain keys rotated, {} version keys wrapped again{left}; the depot was not touched{shut}\n",
                     done.keys.len(),
                     done.rewrapped
                 )

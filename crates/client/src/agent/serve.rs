@@ -148,6 +148,8 @@ pub(super) fn serve_in(held: &Held, serving: Serving, ready: impl FnOnce(&Unlock
     ready(&shared.unlocked());
     let acceptor = Arc::clone(&shared);
     std::thread::spawn(move || acceptor.accept(&listener));
+    let housekeeper = Arc::clone(&shared);
+    std::thread::spawn(move || housekeeper.keep_house());
     let over = shared.wait(&stop);
     held.leave();
     shared.end(over)
@@ -168,31 +170,37 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until it is over, and does between commands what is due.
+    /// Waits until it is over, and tells meanwhile whoever waits for a command. Nothing here waits for the vault.
     fn wait(&self, stop: &AtomicBool) -> Over {
-        let mut ticks = 0_u32;
         let tick = self.limits.tick.min(self.limits.beat);
         loop {
             self.beat();
-            let state = self.state();
-            let (state, _) = self.changed.wait_timeout(state, tick).unwrap_or_else(PoisonError::into_inner);
-            let idle = state.running == 0;
-            let keeper = state.keeper.clone();
-            drop(state);
+            drop(self.changed.wait_timeout(self.state(), tick).unwrap_or_else(PoisonError::into_inner));
             if stop.load(Ordering::Acquire) {
                 self.finish(Over::Signal);
             }
             if let Some(over) = self.over() {
                 return over;
             }
-            // A session that goes on, as a run's does, keeps its entries out of the tree no longer than this.
-            if idle {
-                let _ = self.settle();
-            }
+        }
+    }
+
+    /// Does between commands what is due, until it is over.
+    fn keep_house(&self) {
+        let mut ticks = 0;
+        while self.state().over.is_none() {
+            let tick = self.limits.tick;
+            let (state, _) = self.changed.wait_timeout(self.state(), tick).unwrap_or_else(PoisonError::into_inner);
+            let idle = state.running == 0 && state.over.is_none();
+            drop(state);
             ticks += 1;
+            if !idle {
+                continue;
+            }
+            // A session that goes on, as a run's does, keeps its entries out of the tree no longer than this.
+            let _ = self.settle();
             if ticks >= TICKS_BETWEEN_JOBS
-                && idle
-                && let Some(keeper) = keeper
+                && let Ok(keeper) = self.keeper()
             {
                 ticks = 0;
                 // What failed is due again, and told by whoever asks for it: `status`, `jobs run`.
@@ -314,11 +322,11 @@ impl Shared {
                 Ok(unlocked) => self.reply(stream, &Reply::State(unlocked)),
                 Err(problem) => refuse(stream, problem),
             },
-            Ask::Open(open) => match self.open(&open) {
+            Ask::Open(open) => match self.at_work(stream, || self.open(&open)) {
                 Ok((session, opened)) => {
                     self.reply(stream, &Reply::Opened(Box::new(opened)))?;
                     let ended = self.attend_session(stream, &session);
-                    let settled = self.settle();
+                    let settled = self.at_work(stream, || self.settle());
                     match (ended?, settled) {
                         (Ended::Closed, Ok(())) => self.reply(stream, &Reply::Done),
                         (Ended::Closed, Err(problem)) => refuse(stream, problem),
@@ -392,7 +400,8 @@ impl Shared {
             .map_err(|_| Problem::new(Code::BadRequest, "cannot open a session", "the session's key is no key"))?;
         let session = sat_down(&keeper, Sitting { principal: open.principal.as_ref(), presence }, public_key)?;
         let (info, unlocked) = (keeper.info().clone(), self.unlocked());
-        let waits = self.settle().is_err();
+        // What another session is being settled of is its own.
+        let waits = keeper.is_unsettled() && self.settle().is_err();
         let opened = Opened { info, principal: session.principal(), session: session.id(), unlocked, waits };
         Ok((session, opened))
     }
@@ -413,9 +422,7 @@ impl Shared {
         loop {
             match receive(stream, None, self.limits.frame) {
                 Ok(Ask::Call(command)) => {
-                    let at_work = AtWork::on(self, stream);
-                    let answer = self.call(session, *command);
-                    drop(at_work);
+                    let answer = self.at_work(stream, || self.call(session, *command));
                     self.answer(stream, answer)?;
                 }
                 Ok(Ask::Close) => return Ok(Ended::Closed),
@@ -432,6 +439,12 @@ impl Shared {
                 Err(other) => return Err(other),
             }
         }
+    }
+
+    /// Does something for a client, who is told meanwhile that it is being done.
+    fn at_work<T>(&self, stream: &Arc<UnixStream>, act: impl FnOnce() -> T) -> T {
+        let _told = AtWork::on(self, stream);
+        act()
     }
 
     /// Tells whoever waits for a long command that it is being worked on.

@@ -261,6 +261,39 @@ fn a_command_at_work_when_the_time_is_over_comes_to_its_end_and_no_other() {
 }
 
 #[test]
+fn a_log_that_cannot_be_published_is_told_by_the_next_session_until_it_can() {
+    let world = World::unlocked(Mode::Solo);
+    let (checkpoint, aside) = (world.dir().join("log/checkpoint"), world.dir().join("log/aside"));
+    let opened = || {
+        let stream = world.raw();
+        say(&stream, &Ask::Open(world.open()));
+        match hear(&stream) {
+            Reply::Opened(opened) => (stream, opened.waits),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (stream, waits) = opened();
+    assert!(!waits);
+    std::fs::rename(&checkpoint, &aside).unwrap();
+    std::fs::create_dir(&checkpoint).unwrap();
+    let add = r#"{"name":"wanda","kind":"user","clearance":"internal","grants":[],"revoke":[],"suspended":null,"change":false}"#;
+    say(&stream, &Ask::Call(Box::new(Command::PrincipalAdd(serde_json::from_str(add).unwrap()))));
+    let answer = std::iter::repeat_with(|| hear(&stream)).find(|reply| !matches!(reply, Reply::Working)).unwrap();
+    assert!(matches!(answer, Reply::Answer(_)), "what was answered stands: {answer:?}");
+    drop(stream);
+    for _ in 0..2 {
+        let (stream, waits) = opened();
+        assert!(waits);
+        say(&stream, &Ask::Close);
+        assert_eq!(refusal(hear(&stream)).code, Code::Integrity);
+    }
+    std::fs::remove_dir(&checkpoint).unwrap();
+    std::fs::rename(&aside, &checkpoint).unwrap();
+    assert!(!opened().1);
+    lock(&world.place()).unwrap();
+}
+
+#[test]
 fn an_agent_of_another_folder_program_or_dialogue_is_refused() {
     let world = World::unlocked(Mode::Solo);
     let copy = world.tmp.path().join("copy");

@@ -30,7 +30,9 @@ const MAX_RENEWED: i64 = 1_000;
 /// Rotates the domain keys that match, or goes on with a rotation of them that did not finish.
 pub(crate) fn rotate(engine: &Engine, session: &Session, command: &KeyRotate) -> Result<KeyRotated> {
     let (wanted, scope) = wanted(engine, command)?;
-    let matching = engine.store.read(|tx| matching(engine, tx, command, scope))?;
+    let meant = |state| move |tx: &mut dyn Transaction| matching(engine, tx, command, scope, state);
+    let matching = engine.store.read(meant(KeyState::Active))?;
+    let suspended = engine.store.read(meant(KeyState::Suspended))?.len() as u64;
     let unfinished = engine.store.read(|tx| behind(engine, tx, &matching))?;
     let seized: Vec<[u8; 16]> = matching.iter().map(|key| *key.id.as_bytes()).collect();
     let resumes = !unfinished.is_empty();
@@ -49,7 +51,7 @@ pub(crate) fn rotate(engine: &Engine, session: &Session, command: &KeyRotate) ->
         for key in deactivated(engine, tx)? {
             remaining += wraps_under(tx, &key)?;
         }
-        Ok(KeyRotated { keys, rewrapped, remaining, receipts: Vec::clone(&receipts) })
+        Ok(KeyRotated { keys, rewrapped, remaining, suspended, receipts: Vec::clone(&receipts) })
     })
 }
 
@@ -75,14 +77,15 @@ fn wanted(engine: &Engine, command: &KeyRotate) -> Result<(Wanted, Option<Worksp
     Ok((wanted, Some(workspace.id)))
 }
 
-/// The active domain keys that a command means.
+/// The domain keys in a state that a command means.
 fn matching(
     engine: &Engine,
     tx: &mut dyn Transaction,
     command: &KeyRotate,
     workspace: Option<WorkspaceId>,
+    state: KeyState,
 ) -> Result<Vec<Key>> {
-    let values = [Purpose::Domain.word().into(), KeyState::Active.word().into()];
+    let values = [Purpose::Domain.word().into(), state.word().into()];
     let mut keys: Vec<Key> = engine.keys.guard.select(tx, "WHERE purpose = $1 AND state = $2 ORDER BY id", &values)?;
     keys.retain(|key| {
         key.domain.is_some_and(|domain| {

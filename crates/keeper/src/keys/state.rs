@@ -8,7 +8,7 @@ use crate::epochs::{self, Subject};
 use crate::error::{Error, Result};
 use crate::facts::Found;
 use crate::journal::Logged;
-use crate::rows::{Artifact, Domain, Key, Purpose, Version, Workspace, Wrap, WrapKind};
+use crate::rows::{Artifact, Domain, Guard, Key, Purpose, Table as _, Version, Workspace, Wrap, WrapKind};
 use crate::session::Session;
 use api::terms::{Action, KeyId, KeyState, WorkspaceId};
 use api::wire::{KeyMove, KeyMoved};
@@ -18,21 +18,40 @@ use seal::secret::VersionKey;
 /// The longest reason, in bytes.
 const MAX_REASON_LEN: usize = 1024;
 
-/// Refuses a version whose key, or whose domain's key, opens nothing now.
-pub(crate) fn refuse(domain: &Key, version: &Version, of: &str) -> Result<()> {
-    for (key, state) in [(version.key, version.key_state), (domain.id, domain.state)] {
-        if !state.opens() {
-            return Err(Error::KeyShut { key, of: of.to_owned(), state });
-        }
+/// The keys on whose states it rests whether a version opens: the one that wraps its key, and the newest of its domain, which speaks
+/// for the domain also while a rotation is under way.
+#[derive(Debug)]
+pub(crate) struct Above {
+    pub(crate) wraps: Key,
+    pub(crate) newest: Key,
+}
+
+impl Above {
+    pub(crate) fn of(tx: &mut dyn Transaction, guard: &Guard, under: KeyId) -> Result<Self> {
+        let wraps: Key = guard.expect(tx, under.as_bytes())?;
+        let altered = || Error::Altered { table: Key::NAME, row: under.to_string() };
+        let newest = newest(tx, guard, &wraps.domain.ok_or_else(altered)?)?.ok_or_else(altered)?;
+        Ok(Self { wraps, newest })
     }
-    Ok(())
+
+    /// Refuses a version whose key opens nothing now, or one of these.
+    pub(crate) fn refuse(&self, version: &Version, of: &str) -> Result<()> {
+        let states =
+            [(version.key, version.key_state), (self.wraps.id, self.wraps.state), (self.newest.id, self.newest.state)];
+        for (key, state) in states {
+            if !state.opens() {
+                return Err(Error::KeyShut { key, of: of.to_owned(), state });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The same of a version that is there, by its rows.
 pub(crate) fn refuse_shut(engine: &Engine, tx: &mut dyn Transaction, version: &Version, of: &str) -> Result<()> {
     let guard = &engine.keys.guard;
     let under = wrap_of(tx, guard, version.key)?.under;
-    refuse(&guard.expect(tx, under.as_bytes())?, version, of)
+    Above::of(tx, guard, under)?.refuse(version, of)
 }
 
 /// Whether it would be refused.
@@ -47,8 +66,10 @@ pub(crate) fn is_shut(engine: &Engine, tx: &mut dyn Transaction, version: &Versi
 pub(crate) fn opened(engine: &Engine, tx: &mut dyn Transaction, found: &Found) -> Result<VersionKey> {
     let guard = &engine.keys.guard;
     let wrap = wrap_of(tx, guard, found.version.key)?;
-    epochs::hold(tx, &[*wrap.under.as_bytes()])?;
-    refuse(&guard.expect(tx, wrap.under.as_bytes())?, &found.version, &found.named())?;
+    let above = Above::of(tx, guard, wrap.under)?;
+    epochs::hold(tx, &[*above.wraps.id.as_bytes(), *above.newest.id.as_bytes()])?;
+    // As they are now that nobody moves them.
+    Above::of(tx, guard, wrap.under)?.refuse(&found.version, &found.named())?;
     let with = engine.domains.open(tx, guard, wrap.under)?;
     engine.domains.unwrap(&Belongs::from(&found.version), &wrap, &with)
 }
@@ -168,7 +189,9 @@ impl Target {
                 }
                 let row = |state| Key { state, since: act.now, ..key.clone() };
                 let changes = next.map(|state| guard.update(tx, &row(state), act.ticket)).transpose()?;
-                epochs::bump(tx, key.id.as_bytes())?;
+                if changes.is_some() {
+                    epochs::bump(tx, key.id.as_bytes())?;
+                }
                 (key.state, changes, domain.workspace)
             }
             Self::Version(version) => {
@@ -176,7 +199,9 @@ impl Target {
                 let next = step(version.key_state, command.to)?;
                 let row = |state| Version { key_state: state, ..version.clone() };
                 let changes = next.map(|state| guard.update(tx, &row(state), act.ticket)).transpose()?;
-                epochs::bump(tx, version.artifact.as_bytes())?;
+                if changes.is_some() {
+                    epochs::bump(tx, version.artifact.as_bytes())?;
+                }
                 (version.key_state, changes, version.workspace)
             }
         };

@@ -10,13 +10,15 @@ use crate::error::{Error, Result};
 use crate::facts::{self, Circumstances, Stated};
 use crate::journal::{By, Event};
 use crate::keys::domains::wrap_of;
-use crate::keys::{sealed, state};
-use crate::rows::{Key, PolicySet};
+use crate::keys::sealed;
+use crate::keys::state::Above;
+use crate::rows::PolicySet;
 use crate::session::{Asked, Session};
 use crate::{removal, show};
 use api::terms::{Action, DecisionId, EntryId, Reference, ReleaseId};
 use api::wire::Release;
 use log::entry::Kind;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A release that was decided and waits for its commit.
@@ -75,8 +77,7 @@ pub(crate) fn prepare(
         admitted(&known, asked)?;
     }
     // Told to whoever may open it, and logged as the refusal that it is.
-    let shut =
-        if verdict.answer.allowed { state::refuse(&known.domain, &found.version, &found.named()).err() } else { None };
+    let shut = if verdict.answer.allowed { known.above.refuse(&found.version, &found.named()).err() } else { None };
     let released = verdict.answer.allowed && shut.is_none();
     let release = ReleaseId::from_bytes(crate::system::random()?);
     let event = event(engine, command, &known, &verdict, released.then_some(release), shut.as_ref())?;
@@ -171,17 +172,19 @@ fn read(engine: &Engine, tx: &mut dyn Transaction, session: &Session, reference:
     let rules = engine.rules(tx)?;
     let guard = &engine.keys.guard;
     let wrap = wrap_of(tx, guard, found.version.key)?;
-    let domain: Key = guard.expect(tx, wrap.under.as_bytes())?;
+    let above = Above::of(tx, guard, wrap.under)?;
     let domain_key = engine.domains.open(tx, guard, wrap.under)?;
     let subjects = [
         *found.workspace.id.as_bytes(),
         *found.artifact.id.as_bytes(),
         *actor.row.id.as_bytes(),
-        *wrap.under.as_bytes(),
+        *above.wraps.id.as_bytes(),
+        *above.newest.id.as_bytes(),
         PolicySet::row_id(),
     ];
     let epochs: Epochs = epochs::read(tx, &subjects)?;
-    if epochs.len() != subjects.len() {
+    let distinct: BTreeSet<&Subject> = subjects.iter().collect();
+    if epochs.len() != distinct.len() {
         return Err(Error::Altered { table: "epoch", row: found.version.id.to_string() });
     }
     let creator = match guard.find(tx, found.version.creator.as_bytes())? {
@@ -191,5 +194,5 @@ fn read(engine: &Engine, tx: &mut dyn Transaction, session: &Session, reference:
     let record = show::record_of(tx, &found.version)?;
     let aliases = show::aliases_of(engine, tx, found.version.id)?;
     let crypto = engine.crypto(tx)?;
-    Ok(Known { found, actor, rules, crypto, wrap, domain, domain_key, epochs, creator, record, aliases })
+    Ok(Known { found, actor, rules, crypto, wrap, above, domain_key, epochs, creator, record, aliases })
 }

@@ -10,7 +10,7 @@ use crate::journal::{Event, in_sizes};
 use crate::rows::{Artifact, Removed, Table, Version, Wrap};
 use crate::write::objects::{COMMITTED, LEASED, millis};
 use crate::{prints, show};
-use api::terms::{ObjectId, Timestamp, VersionId};
+use api::terms::{KeyState, ObjectId, Timestamp, VersionId};
 use log::entry::Kind;
 use seal::record::VersionRecord;
 use std::collections::BTreeSet;
@@ -77,7 +77,11 @@ fn end(engine: &Engine, tx: &mut dyn Transaction, id: VersionId, now: Timestamp)
         changes.push(guard.remove::<Wrap>(tx, &wrap.id())?);
     }
     prints::forget(tx, version.id)?;
-    let ended = Version { removed: Some(Removed { destroyed: Some(now), ..removed }), ..version.clone() };
+    let ended = Version {
+        key_state: KeyState::Destroyed,
+        removed: Some(Removed { destroyed: Some(now), ..removed }),
+        ..version.clone()
+    };
     changes.push(guard.update(tx, &ended, ticket)?);
     let own = objects_of(tx, &version)?;
     let others = living_objects(engine, tx, &artifact)?;

@@ -279,3 +279,29 @@ fn a_key_is_renewed_before_its_time_is_over_whoever_comes_late_or_twice() {
     assert!(log.iter().all(|item| item.entry["auth"]["method"] == "system"), "{:?}", log[0].entry);
     state_holds(&client);
 }
+
+#[test]
+fn suspending_the_newest_key_shuts_its_domain_at_every_point_of_a_rotation() {
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    client.put(&Put::new("lab/net").class(Class::Internal)).unwrap();
+    let begun = |client: &Client<'_>| {
+        client.call(Command::KeyRotate(KeyRotate { no_wait: true, ..KeyRotate::default() })).unwrap();
+        domain_key(client)
+    };
+    // Still wrapped under the version before, which opens.
+    let newest = begun(&client);
+    client.release(Action::Read, "lab/net").unwrap();
+    moved(&client, newest, KeyState::Suspended).unwrap();
+    shut(client.release(Action::Read, "lab/net"), newest);
+    moved(&client, newest, KeyState::Active).unwrap();
+    // What is remembered from before the version key was moved must not outlive a change of the key that wraps it since.
+    client.release(Action::Read, "lab/net").unwrap();
+    client.call(Command::JobsRun { name: Some("rewrap".into()) }).unwrap();
+    moved(&client, newest, KeyState::Suspended).unwrap();
+    shut(client.release(Action::Read, "lab/net"), newest);
+    moved(&client, newest, KeyState::Active).unwrap();
+    client.release(Action::Read, "lab/net").unwrap();
+    state_holds(&client);
+}

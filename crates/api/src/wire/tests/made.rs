@@ -231,7 +231,7 @@ structs! {
     KeyMove { key to reason }
     KeyMoved { key from to of receipt }
     KeyRotate { workspace environment class no_wait }
-    KeyRotated { keys rewrapped remaining receipts }
+    KeyRotated { keys rewrapped remaining suspended receipts }
     DecisionTold {
         decision entry log_index time principal act allowed policies reasons near_misses policy_set engine subject
         replayed facts

@@ -1,6 +1,6 @@
 //! `get`: opens a version, or a part of one, onto the disk.
 //!
-//! Two threads read, verify, decrypt, write and digest blocks of about 1 MiB. Everything is staged beside the destination; the one
+//! Two threads, or one where there is one block, read, verify, decrypt, write and digest blocks of about 1 MiB. Everything is staged beside the destination; the one
 //! rename at the end shows it, after every digest of every file was compared with the map.
 
 mod feed;

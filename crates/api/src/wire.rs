@@ -15,7 +15,8 @@ mod version;
 
 pub use admin::{
     BaselineApply, GrantSpec, KeyItem, KeyList, KeyMove, KeyMoved, KeyRotate, KeyRotated, PolicyApplied, PolicyApply,
-    PolicyCheck, PolicyShown, PrincipalAdd, PrincipalItem, Revocation, RootItem, Status, SuitesShown, VaultInfo,
+    PolicyCheck, PolicyShown, PrincipalAdd, PrincipalItem, Revocation, RootAdded, RootDrilled, RootDrills, RootFailing,
+    RootItem, RootList, RootOutcome, RootRemove, RootRemoved, Status, SuitesShown, VaultInfo,
 };
 pub use alias::{AliasItem, AliasMove, AliasMoved, AliasPast, AliasRemove, AliasSet};
 pub use ask::{
@@ -155,6 +156,12 @@ pub enum Command {
     KeyRotate(KeyRotate),
     /// Suspend or resume a key.
     KeyMove(KeyMove),
+    /// The roots.
+    RootList,
+    /// Have every root open what it wraps.
+    RootDrill,
+    /// Remove a root.
+    RootRemove(RootRemove),
     /// Add a principal, or change one.
     PrincipalAdd(PrincipalAdd),
     /// All principals.
@@ -313,6 +320,12 @@ pub enum Answer {
     Rotated(KeyRotated),
     /// To [`Command::KeyMove`].
     KeyMoved(Box<KeyMoved>),
+    /// To [`Command::RootList`].
+    Roots(RootList),
+    /// To [`Command::RootDrill`].
+    RootsDrilled(RootDrills),
+    /// To [`Command::RootRemove`].
+    RootRemoved(RootRemoved),
     /// To [`Command::PrincipalAdd`].
     Principal(Box<PrincipalItem>),
     /// To [`Command::PrincipalList`].

@@ -6,6 +6,7 @@ mod ask;
 mod audit;
 mod data;
 mod keeping;
+mod root;
 mod run;
 mod value;
 
@@ -22,6 +23,7 @@ pub use data::{
     CatArgs, DiffArgs, GetArgs, HistoryArgs, LineageArgs, LineageCommand, LsArgs, PutArgs, ReasonArgs, VerifyArgs,
 };
 pub use keeping::{HoldCommand, RemovalArgs, RetentionCommand, RmArgs};
+pub use root::{RootAddCommand, RootCommand};
 pub use run::{RoomArg, RunArgs};
 pub use value::{Asserted, ByteRange, Duration, Expected, Percent, Size, Tag};
 
@@ -283,6 +285,9 @@ pub enum Command {
     /// Domain keys and signing keys
     #[command(subcommand)]
     Key(KeyCommand),
+    /// What opens the vault: key files, tokens, cloud keys
+    #[command(subcommand)]
+    Root(RootCommand),
     /// Users, services and workloads
     #[command(subcommand)]
     Principal(PrincipalCommand),

@@ -18,6 +18,7 @@ mod near;
 mod policy;
 mod recover;
 mod recovery;
+mod root;
 #[cfg(feature = "share")]
 mod share;
 
@@ -83,6 +84,7 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Whoami => admin::whoami(context),
         Command::Doctor(args) => doctor::doctor(context, &args),
         Command::Key(command) => admin::key(context, command),
+        Command::Root(command) => root::root(context, command),
         Command::Principal(command) => admin::principal(context, command),
         Command::Policy(command) => policy::policy(context, command),
         Command::Audit(command) => audit::audit(context, command),

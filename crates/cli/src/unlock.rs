@@ -7,7 +7,8 @@ use api::terms::{Code, Name, VaultId};
 use api::wire::Problem;
 use client::Client;
 use client::agent;
-use client::vault::{self, ClockCheck, Passphrase, Presence, Root, RootKind, Sitting};
+use client::root::{At, Places};
+use client::vault::{self, ClockCheck, Passphrase, Presence, RootKind, RootMeans, RootUnlock, Sitting};
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -44,10 +45,8 @@ pub fn open_unasked(global: &Global) -> Result<Option<Client>, Failure> {
     if let Some(client) = asked.by_agent()? {
         return Ok(Some(client));
     }
-    match root_kind(global, &asked.described)? {
-        RootKind::Keyfile => asked.by_root(ClockCheck::AtOpening).map(Some),
-        RootKind::Passphrase | RootKind::Recovery => Ok(None),
-    }
+    let roots = unasked(global, &asked.described)?;
+    if roots.is_empty() { Ok(None) } else { asked.by_roots(roots, ClockCheck::AtOpening).map(Some) }
 }
 
 fn open_checking(global: &Global, clock_check: ClockCheck) -> Result<Client, Failure> {
@@ -88,14 +87,17 @@ impl<'a> Asked<'a> {
     }
 
     fn by_root(&self, clock_check: ClockCheck) -> Result<Client, Failure> {
-        let root = root(self.global, &self.described)?;
+        self.by_roots(roots(self.global, &self.described)?, clock_check)
+    }
+
+    fn by_roots(&self, roots: Vec<RootMeans>, clock_check: ClockCheck) -> Result<Client, Failure> {
         let anchor = anchor(self.global, self.described.vault)?;
         let presence = self.global.presence.map(|asserted| match asserted {
             Asserted::Absent => Presence::None,
             Asserted::Present => Presence::Now,
         });
         let who = Sitting { principal: self.principal.as_ref(), presence };
-        Ok(vault::open_checking(&self.dir, root, anchor, who, clock_check)?)
+        Ok(vault::open_checking(&self.dir, roots, anchor, who, clock_check)?)
     }
 }
 
@@ -149,29 +151,53 @@ pub enum New {
     No,
 }
 
+/// Where this account finds what opens the vault's roots.
+pub fn places(vault: VaultId) -> Result<(PathBuf, Places), Failure> {
+    let path = place(None, config_home(), &format!("strongroom/{vault}.roots.json"), "--keyfile")?;
+    let places = Places::read(&path)?;
+    Ok((path, places))
+}
+
 /// What opens the vault, asked for if need be.
-pub fn root(global: &Global, described: &vault::Description) -> Result<Root, Failure> {
-    if root_kind(global, described)? == RootKind::Passphrase {
-        return Ok(Root::Passphrase(passphrase(global, New::No)?));
+pub fn roots(global: &Global, described: &vault::Description) -> Result<Vec<RootMeans>, Failure> {
+    let mut roots = unasked(global, described)?;
+    let given = global.passphrase_file.is_some() && global.keyfile.is_none();
+    if described.has(RootKind::Passphrase) && (given || roots.is_empty()) {
+        roots.push(RootMeans { root: None, unlock: RootUnlock::Passphrase(passphrase(global, New::No)?) });
     }
-    let path = keyfile(global, described.vault)?;
-    if matches!(path.try_exists(), Ok(false)) {
+    if roots.is_empty() {
+        let path = keyfile(global, described.vault)?;
         let why = format!("there is no key file at `{}`", path.display());
         let problem = Problem::new(Code::RootRefused, "the vault stays locked", why);
         return Err(problem.with_try("put the vault's key file there, or name it with --keyfile PATH").into());
     }
-    Ok(Root::Keyfile(path))
+    Ok(roots)
 }
 
-/// Which of the vault's roots opens it here.
-fn root_kind(global: &Global, described: &vault::Description) -> Result<RootKind, Failure> {
-    let has = |kind| described.roots.contains(&kind);
-    let prefers_passphrase = global.passphrase_file.is_some() && global.keyfile.is_none();
-    if has(RootKind::Passphrase) && (prefers_passphrase || !has(RootKind::Keyfile)) {
-        return Ok(RootKind::Passphrase);
+/// What opens it without asking anybody, and without stretching a passphrase.
+fn unasked(global: &Global, described: &vault::Description) -> Result<Vec<RootMeans>, Failure> {
+    let (_, places) = places(described.vault)?;
+    let mut roots = Vec::new();
+    for entry in &described.roots {
+        let unlock = match (entry.kind, places.of(entry.id)) {
+            // One that is named stands for every key file.
+            (RootKind::Keyfile, Some(At::Keyfile { path })) if global.keyfile.is_none() => {
+                RootUnlock::Keyfile(path.clone())
+            }
+            (RootKind::Keyfile, _) => RootUnlock::Keyfile(keyfile(global, described.vault)?),
+            (RootKind::Passphrase | RootKind::Recovery | RootKind::Escrow | RootKind::Pkcs11 | RootKind::AwsKms, _) => {
+                continue;
+            }
+        };
+        let is_there = match &unlock {
+            RootUnlock::Keyfile(path) => !matches!(path.try_exists(), Ok(false)),
+            RootUnlock::Passphrase(_) => true,
+        };
+        if is_there {
+            roots.push(RootMeans { root: Some(entry.id), unlock });
+        }
     }
-    let kept = keyfile(global, described.vault)?.exists();
-    Ok(if !kept && has(RootKind::Passphrase) { RootKind::Passphrase } else { RootKind::Keyfile })
+    Ok(roots)
 }
 
 fn place(given: Option<&Path>, home: Option<PathBuf>, below: &str, flag: &str) -> Result<PathBuf, Failure> {

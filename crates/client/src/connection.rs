@@ -16,6 +16,15 @@ pub trait Connection: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// The keeper's refusal, or why it could not be reached.
     fn call(&self, command: Command) -> Result<Answer, Problem>;
+    /// Adds a root to the vault: only where its keeper is in this process, so that nothing that opens it is sent anywhere.
+    ///
+    /// # Errors
+    /// The keeper's refusal.
+    #[cfg(feature = "embedded")]
+    fn add_root(&self, _: &keeper::vault::RootAdd) -> Result<api::wire::RootAdded, Problem> {
+        let why = "a root is added where the vault is opened";
+        Err(Problem::new(api::terms::Code::Unsupported, "the root was refused", why))
+    }
     /// How long the vault stays unlocked, if that is an agent's doing.
     fn unlocked(&self) -> Option<&crate::agent::Unlocked> {
         None
@@ -59,6 +68,9 @@ pub mod embedded {
         }
         fn call(&self, command: Command) -> Result<Answer, Problem> {
             self.keeper.call(&self.session, command)
+        }
+        fn add_root(&self, wanted: &keeper::vault::RootAdd) -> Result<api::wire::RootAdded, Problem> {
+            self.keeper.add_root(&self.session, wanted)
         }
         fn close(self: Box<Self>) -> Result<(), Problem> {
             self.keeper.close()

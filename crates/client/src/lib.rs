@@ -20,6 +20,8 @@ pub mod digest;
 pub mod doctor;
 pub mod opened;
 pub mod put;
+#[cfg(feature = "embedded")]
+pub mod root;
 pub mod run;
 pub mod seat;
 #[cfg(feature = "share")]

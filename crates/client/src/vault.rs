@@ -5,14 +5,14 @@ use crate::connection::embedded::Embedded;
 use crate::seat::{Seat, SessionKey};
 use api::terms::{Code, Mode, Name, VaultId};
 use api::wire::{Problem, VaultInfo};
-use keeper::vault::{RootChoice, RootUnlock};
+use keeper::vault::RootChoice;
 use keeper::{Keeper, Session};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
 pub use keeper::Presence;
-pub use keeper::vault::{ClockCheck, Description, Kept, RecoveryCode, RootKind};
+pub use keeper::vault::{ClockCheck, Description, Kept, RecoveryCode, RootEntry, RootKind, RootMeans, RootUnlock};
 
 /// A passphrase, overwritten on drop.
 pub type Passphrase = Zeroizing<Vec<u8>>;
@@ -48,7 +48,7 @@ pub fn describe(dir: &Path) -> Result<Description, Problem> {
     keeper::vault::describe(dir)
 }
 
-/// How a vault is opened.
+/// The root of a new vault, or one that comes in the place of others.
 #[derive(Debug)]
 pub enum Root {
     /// With a key file.
@@ -62,13 +62,6 @@ impl Root {
         match self {
             Self::Keyfile(path) => RootChoice::Keyfile { path },
             Self::Passphrase(bytes) => RootChoice::Passphrase { bytes },
-        }
-    }
-
-    pub(crate) fn unlocking(self) -> RootUnlock {
-        match self {
-            Self::Keyfile(path) => RootUnlock::Keyfile(path),
-            Self::Passphrase(bytes) => RootUnlock::Passphrase(bytes),
         }
     }
 }
@@ -171,8 +164,8 @@ pub struct Sitting<'a> {
 /// # Errors
 /// `no-vault`, `root-refused`, `bad-signature`, `clock-back`, `clock-ahead`, `unavailable`; `bad-request` for what only a rehearsal
 /// vault takes on somebody's word.
-pub fn open(dir: &Path, root: Root, anchor: PathBuf, who: Sitting<'_>) -> Result<Client, Problem> {
-    open_checking(dir, root, anchor, who, ClockCheck::AtOpening)
+pub fn open(dir: &Path, roots: Vec<RootMeans>, anchor: PathBuf, who: Sitting<'_>) -> Result<Client, Problem> {
+    open_checking(dir, roots, anchor, who, ClockCheck::AtOpening)
 }
 
 /// As [`open`], with the clock checked as `clock_check` says.
@@ -181,12 +174,12 @@ pub fn open(dir: &Path, root: Root, anchor: PathBuf, who: Sitting<'_>) -> Result
 /// As [`open`].
 pub fn open_checking(
     dir: &Path,
-    root: Root,
+    roots: Vec<RootMeans>,
     anchor: PathBuf,
     who: Sitting<'_>,
     clock_check: ClockCheck,
 ) -> Result<Client, Problem> {
-    let options = keeper::vault::OpenOptions::new(dir.to_owned(), root.unlocking(), anchor);
+    let options = keeper::vault::OpenOptions::with_roots(dir.to_owned(), roots, anchor);
     let keeper = Keeper::open(&keeper::vault::OpenOptions { clock_check, ..options })?;
     let key = SessionKey::generate()?;
     let session = sat_down(&keeper, who, key.public())?;
@@ -211,7 +204,7 @@ fn keyfile(root: &Root) -> Option<&Path> {
 }
 
 /// Makes a folder that only its owner can enter.
-fn private_folder(path: &Path) -> Result<(), Problem> {
+pub(crate) fn private_folder(path: &Path) -> Result<(), Problem> {
     use std::os::unix::fs::DirBuilderExt as _;
     if path.as_os_str().is_empty() || path.is_dir() {
         return Ok(());

@@ -64,6 +64,11 @@ impl Facts {
         kept.insert((principal, reference.clone()), Arc::clone(known));
     }
 
+    /// Forgets everything.
+    pub(crate) fn forget_all(&self) {
+        self.kept.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Forgets what depends on any of these subjects.
     pub(crate) fn forget(&self, subjects: &[Subject]) {
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);

@@ -11,7 +11,8 @@ use crate::release::Queue;
 use crate::rows::{PolicySet, PolicySource, Table};
 use crate::session::Nonces;
 use crate::suites::Suites;
-use api::terms::{Mode, PrincipalId, Timestamp, VaultId};
+use crate::vault::RootKind;
+use api::terms::{KeyId, Mode, PrincipalId, Timestamp, VaultId};
 use api::wire::VaultInfo;
 use policy::{Crypto, Digest, Pins, Set, Source};
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -28,6 +29,8 @@ pub(crate) struct Engine {
     pub(crate) store: Datastore,
     pub(crate) keys: VaultKeys,
     pub(crate) domains: Domains,
+    /// The root that opened it.
+    pub(crate) opened_by: (KeyId, RootKind),
     pub(crate) watch: Watch,
     pub(crate) nonces: Nonces,
     pub(crate) rules: Rules,

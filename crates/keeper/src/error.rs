@@ -35,6 +35,14 @@ pub(crate) enum Error {
     DatabaseLost(PathBuf),
     #[error("the root does not open: {0}")]
     RootRefused(&'static str),
+    /// A root that counts, and that this process has nothing to open with.
+    #[error("the {kind} root is not at hand")]
+    RootAway { kind: crate::vault::RootKind },
+    /// A root does not answer, or not in time.
+    #[error("the root does not answer: {0}")]
+    RootUnreachable(String),
+    #[error("no root of the vault may wrap {class} keys in {environment}")]
+    NoRoot { class: Class, environment: api::terms::Environment },
     #[error("the recovery code is refused: {0}")]
     RecoveryRefused(String),
     #[error("`{}` exists already", .0.display())]
@@ -128,6 +136,15 @@ impl From<Error> for Problem {
                 .with_try("put keeper.db and log back from a copy of the vault"),
             Error::RootRefused(_) => Self::new(Code::RootRefused, "the vault stays locked", why)
                 .with_try("check the passphrase, or the key file with --keyfile"),
+            Error::RootAway { .. } => {
+                Self::new(Code::RootRefused, "the key stays locked", why).with_try("strongroom root ls")
+            }
+            Error::RootUnreachable(_) => {
+                Self::new(Code::Unavailable, "the key stays locked", why).with_try("strongroom root ls")
+            }
+            Error::NoRoot { .. } => {
+                Self::new(Code::Unsupported, "no key was made", why).with_try("strongroom root add --help")
+            }
             Error::RecoveryRefused(_) => Self::new(Code::RootRefused, "the vault stays locked", why)
                 .with_try("compare the code with what was written down, and name its vault with --vault"),
             Error::FileExists(_) => Self::new(Code::Conflict, "a file is in the way", why)

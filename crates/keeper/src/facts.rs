@@ -182,6 +182,17 @@ impl Found {
     }
 }
 
+/// What wraps the keys of a resource: of the vault's roots, those that its class admits.
+pub(crate) fn roots_of(engine: &Engine, resource: &Resource) -> Vec<api::terms::RootKind> {
+    let place = match resource {
+        Resource::Artifact(facts) => {
+            Some(rows::Domain { workspace: facts.workspace, environment: facts.env, class: facts.class })
+        }
+        Resource::Workspace(_) | Resource::Vault => None,
+    };
+    engine.domains.roots.terms(place.as_ref())
+}
+
 /// The question to the policy.
 pub(crate) fn query(
     engine: &Engine,
@@ -196,7 +207,7 @@ pub(crate) fn query(
         mfa: session.presence.facts(),
         reason_given: circumstances.reason_given,
         confirmed: circumstances.confirmed,
-        roots: engine.domains.wrappers().map(|root| root.term()).collect(),
+        roots: roots_of(engine, &resource),
         ..Context::new(circumstances.now, engine.mode)
     };
     Query { vault: engine.vault, principal: actor.facts(), action, resource, context, salt: circumstances.salt }

@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::journal::By;
 use crate::keys::rotate;
-use crate::recover;
+use crate::roots;
 use crate::rows::{Draft, Principal};
 use crate::session::Session;
 use crate::write::give_up;
@@ -30,6 +30,8 @@ const COMMAND_MILLIS: u64 = 30 * DAY_MILLIS;
 const MAX_COMMANDS: i64 = 4096;
 /// How often a sample of the depot is to be read.
 const VERIFY_MILLIS: u64 = 30 * DAY_MILLIS;
+/// How often roots are drilled.
+const DRILL_MILLIS: u64 = 30 * DAY_MILLIS;
 const DAY_MILLIS: u64 = 86_400_000;
 /// The table of when jobs ran last.
 const TABLE: &str = "job";
@@ -59,7 +61,7 @@ enum Run {
 }
 
 /// Every job, in the order in which they run: what the others write is integrated last.
-static JOBS: [Job; 10] = [
+static JOBS: [Job; 11] = [
     Job {
         name: "denials",
         about: "log the count of refusals that came in a burst",
@@ -80,9 +82,9 @@ static JOBS: [Job; 10] = [
     },
     Job {
         name: "roots",
-        about: "remove what a root could open that a recovery retired",
-        when: When::Waiting(recover::retired),
-        run: Run::Keeper(recover::retire),
+        about: "say which roots do not answer, wrap what one missed, remove what a retired one could open",
+        when: When::Waiting(roots::due),
+        run: Run::Keeper(roots::see_to),
     },
     Job {
         name: "retention",
@@ -107,6 +109,12 @@ static JOBS: [Job; 10] = [
         about: "forget commands that nobody repeats any more",
         when: When::Every(DAY_MILLIS),
         run: Run::Keeper(forget_commands),
+    },
+    Job {
+        name: "drill",
+        about: "have every root that is at hand open what it wraps",
+        when: When::Every(DRILL_MILLIS),
+        run: Run::Keeper(roots::drill_all),
     },
     Job {
         name: "verify",

@@ -5,13 +5,13 @@ use crate::error::{Error, Result};
 use crate::jobs::{IN_PASSING, Slice};
 use crate::keys::{list, rotate, state};
 use crate::session::{Presence, Session};
-use crate::vault::{OpenOptions, open};
+use crate::vault::{OpenOptions, RootAdd, RootKind, open};
 use crate::{
     alias, audit, clock, collect, decision, explain, facts, hold, jobs, laws, lineage, people, prints, release,
-    removal, replay, retention, run, show, status, suites, unlocking, who, whoami, write,
+    removal, replay, retention, roots, run, show, status, suites, unlocking, who, whoami, write,
 };
 use api::terms::{AuthMethod, Mode, Name, PrincipalId, SessionId};
-use api::wire::{Answer, Command, JobList, JobsRan, Problem, VaultInfo};
+use api::wire::{Answer, Command, JobList, JobsRan, Problem, RootAdded, VaultInfo};
 
 /// One opened vault. `&self` everywhere: share it between threads.
 #[derive(Debug)]
@@ -31,6 +31,11 @@ impl Keeper {
     /// What a client pins.
     pub fn info(&self) -> &VaultInfo {
         &self.engine.info
+    }
+
+    /// The kind of the root that opened it.
+    pub fn opened_by(&self) -> RootKind {
+        self.engine.opened_by.1
     }
 
     /// Starts a session as the owner (solo), or as a named principal (rehearsal), bound to an Ed25519 public key.
@@ -119,6 +124,9 @@ impl Keeper {
             Command::Status => Answer::Status(Box::new(status::status(engine, session)?)),
             Command::KeyList => Answer::Keys(list::list(engine, session)?),
             Command::KeyMove(ask) => Answer::KeyMoved(Box::new(state::change(engine, session, &ask)?)),
+            Command::RootList => Answer::Roots(roots::listed(engine, session)?),
+            Command::RootDrill => Answer::RootsDrilled(roots::drilled(engine, session)?),
+            Command::RootRemove(ask) => Answer::RootRemoved(roots::removed(engine, session, &ask)?),
             Command::KeyRotate(ask) => Answer::Rotated(rotate::rotate(engine, session, &ask)?),
             Command::AliasSet(set) => Answer::AliasMoved(Box::new(alias::set(engine, session, &set)?)),
             Command::AliasRemove(remove) => Answer::AliasMoved(Box::new(alias::remove(engine, session, &remove)?)),
@@ -185,6 +193,16 @@ impl Keeper {
         })
     }
 
+    /// Adds a root: what it wraps from now on is everything that its kind may.
+    ///
+    /// # Errors
+    /// `denied`; `conflict` if a file is in the way or the vault has too many; whatever the root says.
+    pub fn add_root(&self, session: &Session, wanted: &RootAdd) -> std::result::Result<RootAdded, Problem> {
+        self.engine.now()?;
+        self.engine.refuse_other_baseline()?;
+        Ok(roots::added(&self.engine, session, wanted)?)
+    }
+
     /// Whether nothing may be written, because the vault is behind its anchor or its log does not hold.
     pub fn is_read_only(&self) -> bool {
         self.engine.read_only.get().is_some()
@@ -230,6 +248,9 @@ impl Keeper {
     /// # Errors
     /// The first failure of a job, after the others ran.
     pub fn go_on(&self, within: std::time::Duration) -> std::result::Result<(), Problem> {
+        if self.engine.domains.forget_old() {
+            self.engine.facts.forget_all();
+        }
         if self.engine.read_only.get().is_some() {
             return Ok(());
         }

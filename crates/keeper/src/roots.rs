@@ -2,13 +2,29 @@
 //!
 //! A provider never shows its key; what it wraps is opaque. Hardware and cloud providers implement the same trait.
 
+mod add;
+mod drill;
+mod join;
 mod keyfile;
+mod list;
 mod passphrase;
 pub(crate) mod recovery;
+mod remove;
+mod retire;
+mod set;
+mod upkeep;
 
+pub(crate) use add::add as added;
+pub(crate) use drill::{drill as drilled, scheduled as drill_all};
+pub(crate) use join::{Joining, New, lacking};
 pub(crate) use keyfile::{KeyfileRoot, make_private_folder};
+pub(crate) use list::{all as items, list as listed};
 pub(crate) use passphrase::PassphraseRoot;
 pub(crate) use recovery::{RecoveryRoot, RecoveryWrapper};
+pub(crate) use remove::remove as removed;
+pub(crate) use retire::{forget, of_state, orphans, retire};
+pub(crate) use set::{Finding, Roots, Wrapped, admits};
+pub(crate) use upkeep::{due, fell_behind, see_to};
 
 use crate::error::{Error, Result};
 use crate::keys::sealed;
@@ -57,8 +73,6 @@ impl Secret {
 pub(crate) trait Wrapper: Send + Sync + std::fmt::Debug {
     /// Its id; wraps name it.
     fn id(&self) -> KeyId;
-    /// Its kind, as policy names it.
-    fn term(&self) -> api::terms::RootKind;
     /// Wraps a secret for one place.
     fn wrap(&self, context: &WrapContext, secret: &Secret) -> Result<Vec<u8>>;
 }

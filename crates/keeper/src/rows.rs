@@ -16,7 +16,7 @@ mod run;
 pub(crate) use burst::Burst;
 pub(crate) use catalog::{Alias, Artifact, Draft, Edge, Version, Workspace};
 pub(crate) use keeping::{Hold, Removed, Retention};
-pub(crate) use keyring::{Domain, Key, Purpose, Root, RootState, Wrap, WrapKind};
+pub(crate) use keyring::{Domain, Failing, Key, Purpose, Root, RootState, Wrap, WrapKind};
 pub(crate) use people::{Grant, Principal};
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) use reread::reread;

@@ -4,11 +4,12 @@ use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::jobs;
-use crate::rows::{PolicySet, Purpose, Root, RootState};
+use crate::roots;
+use crate::rows::{PolicySet, Purpose};
 use crate::session::Session;
 use crate::write::objects::millis;
 use api::terms::KeyState;
-use api::wire::{RootItem, Status};
+use api::wire::Status;
 
 /// How the vault stands.
 pub(crate) fn status(engine: &Engine, session: &Session) -> Result<Status> {
@@ -21,7 +22,6 @@ pub(crate) fn status(engine: &Engine, session: &Session) -> Result<Status> {
     let jobs_overdue: Vec<String> = overdue.collect();
     engine.store.read(|tx| {
         let guard = &engine.keys.guard;
-        let roots: Vec<Root> = guard.select(tx, "WHERE state = $1 ORDER BY id", &[RootState::Active.word().into()])?;
         let rules: PolicySet = guard.expect(tx, &PolicySet::row_id())?;
         let overdue = "SELECT CAST(COUNT(*) AS BIGINT) FROM crypto_key WHERE purpose = $1 AND state = $2 AND due < $3";
         let values = [Purpose::Domain.word().into(), KeyState::Active.word().into(), millis(now).into()];
@@ -39,7 +39,7 @@ pub(crate) fn status(engine: &Engine, session: &Session) -> Result<Status> {
             keys_due,
             drafts: count(tx, "SELECT CAST(COUNT(*) AS BIGINT) FROM draft", &[])?,
             jobs_overdue: jobs_overdue.clone(),
-            roots: roots.iter().map(|root| RootItem { id: root.id, kind: root.kind.word().to_owned() }).collect(),
+            roots: roots::items(engine, tx)?,
             policy_set: rules.hash,
         })
     })

@@ -10,6 +10,12 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
+/// Seconds since the machine started, those that it slept included: nobody sets this clock.
+pub(crate) fn uptime_secs() -> u64 {
+    let at = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    u64::try_from(at.tv_sec).unwrap_or(0)
+}
+
 /// Uniform random bytes: ids, salts, nonces. Keys come from [`seal::secret`].
 pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
     seal::entropy::array().map_err(|_| Error::Random)

@@ -10,9 +10,9 @@ use log::entry::{AuthMethod, Kind};
 /// Somebody has the vault stay open until then.
 pub(crate) fn begun(engine: &Engine, until: Timestamp) -> Result<()> {
     let by = By { principal: engine.owner, auth: AuthMethod::Asserted, at: engine.now()? };
-    let root = engine.domains.root();
-    let event = Event::new(Kind::State, "vault.unlock").on("root", root.id());
-    write(engine, &by, event.with("until", until).with("kind", root.kind().word()))
+    let (root, kind) = engine.opened_by;
+    let event = Event::new(Kind::State, "vault.unlock").on("root", root);
+    write(engine, &by, event.with("until", until).with("kind", kind))
 }
 
 /// It does not any more: somebody said so, or it ended by itself.

@@ -6,7 +6,7 @@ pub(crate) mod open;
 
 use crate::datastore::Datastore;
 use crate::system::{Clock, SystemClock};
-use api::terms::{Mode, Name, VaultId};
+use api::terms::{KeyId, Mode, Name, VaultId};
 use api::wire::{Problem, VaultInfo};
 use seal::recovery::Code;
 use std::path::{Path, PathBuf};
@@ -101,6 +101,33 @@ pub enum RootChoice {
     },
 }
 
+/// A further root, and where it stands among the others.
+#[derive(Debug)]
+pub struct RootAdd {
+    /// What it is.
+    pub choice: RootChoice,
+    /// The lowest is asked first; none for what its kind has.
+    pub priority: Option<u32>,
+}
+
+impl RootChoice {
+    /// What opens it again in this process.
+    pub(crate) fn unlock(&self) -> crate::error::Result<RootUnlock> {
+        Ok(match self {
+            Self::Keyfile { path } => RootUnlock::Keyfile(path.clone()),
+            Self::Passphrase { bytes } => RootUnlock::Passphrase(bytes.clone()),
+        })
+    }
+
+    /// The kind of root that it makes.
+    pub const fn kind(&self) -> RootKind {
+        match self {
+            Self::Keyfile { .. } => RootKind::Keyfile,
+            Self::Passphrase { .. } => RootKind::Passphrase,
+        }
+    }
+}
+
 impl std::fmt::Debug for RootChoice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -111,7 +138,7 @@ impl std::fmt::Debug for RootChoice {
 }
 
 /// The kind of a root.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RootKind {
     /// A key file outside the vault.
@@ -120,6 +147,12 @@ pub enum RootKind {
     Passphrase,
     /// A code that `recover` takes; until then it only wraps.
     Recovery,
+    /// A key in a token that speaks PKCS #11.
+    Pkcs11,
+    /// A key of a cloud's key management.
+    AwsKms,
+    /// A public key whose secret half is in shares; it only wraps.
+    Escrow,
 }
 
 impl RootKind {
@@ -129,7 +162,32 @@ impl RootKind {
             Self::Keyfile => "keyfile",
             Self::Passphrase => "passphrase",
             Self::Recovery => "recovery",
+            Self::Pkcs11 => "pkcs11",
+            Self::AwsKms => "aws-kms",
+            Self::Escrow => "escrow",
         }
+    }
+
+    /// Whether it never opens anything in a vault's daily life.
+    pub const fn only_wraps(self) -> bool {
+        matches!(self, Self::Recovery | Self::Escrow)
+    }
+
+    /// Where it stands among others unless somebody says otherwise: the lowest is asked first.
+    pub(crate) const fn priority(self) -> u32 {
+        match self {
+            Self::Pkcs11 => 10,
+            Self::AwsKms => 20,
+            Self::Keyfile => 30,
+            Self::Passphrase => 40,
+            Self::Recovery | Self::Escrow => 90,
+        }
+    }
+}
+
+impl std::fmt::Display for RootKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
     }
 }
 
@@ -141,7 +199,23 @@ pub struct Description {
     /// Its mode.
     pub mode: Mode,
     /// Its roots, in the order in which they are tried.
-    pub roots: Vec<RootKind>,
+    pub roots: Vec<RootEntry>,
+}
+
+/// A root as `vault.json` names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RootEntry {
+    /// Its id.
+    pub id: KeyId,
+    /// Its kind.
+    pub kind: RootKind,
+}
+
+impl Description {
+    /// Whether it has a root of a kind.
+    pub fn has(&self, kind: RootKind) -> bool {
+        self.roots.iter().any(|root| root.kind == kind)
+    }
 }
 
 /// How a vault is opened.
@@ -149,8 +223,8 @@ pub struct Description {
 pub struct OpenOptions {
     /// The folder.
     pub dir: PathBuf,
-    /// The root to open with.
-    pub root: RootUnlock,
+    /// What opens its roots here; they are tried in the order of `vault.json`.
+    pub roots: Vec<Arc<RootMeans>>,
     /// The anchor; an absent file means that freshness is unproven.
     pub anchor: PathBuf,
     /// Time; tests put their own in.
@@ -162,14 +236,15 @@ pub struct OpenOptions {
 }
 
 impl OpenOptions {
-    /// For a root that was opened already.
-    pub(crate) fn by_recovery(dir: PathBuf, anchor: PathBuf) -> Self {
-        Self::new(dir, RootUnlock::Opened, anchor)
-    }
-
     /// With the operating system's clock.
     pub fn new(dir: PathBuf, root: RootUnlock, anchor: PathBuf) -> Self {
-        Self { dir, root, anchor, clock: Arc::new(SystemClock), clock_check: ClockCheck::AtOpening, store: None }
+        Self::with_roots(dir, vec![RootMeans { root: None, unlock: root }], anchor)
+    }
+
+    /// The same with whatever opens roots here.
+    pub fn with_roots(dir: PathBuf, roots: Vec<RootMeans>, anchor: PathBuf) -> Self {
+        let roots = roots.into_iter().map(Arc::new).collect();
+        Self { dir, roots, anchor, clock: Arc::new(SystemClock), clock_check: ClockCheck::AtOpening, store: None }
     }
 }
 
@@ -183,15 +258,38 @@ pub enum ClockCheck {
     AtCommands,
 }
 
+/// What opens a root, and which.
+#[derive(Debug)]
+pub struct RootMeans {
+    /// The root; none for any of the kind.
+    pub root: Option<KeyId>,
+    /// What opens it.
+    pub unlock: RootUnlock,
+}
+
+impl RootMeans {
+    /// Whether it may open this one.
+    pub(crate) fn fits(&self, entry: &file::RootEntry) -> bool {
+        self.unlock.kind() == entry.kind && self.root.is_none_or(|root| root == entry.id)
+    }
+}
+
 /// What opens a root.
 pub enum RootUnlock {
     /// The key file.
     Keyfile(PathBuf),
     /// The passphrase.
     Passphrase(Passphrase),
-    /// A recovery root that was opened already, by `recover` alone.
-    #[doc(hidden)]
-    Opened,
+}
+
+impl RootUnlock {
+    /// The kind of root that it opens.
+    pub const fn kind(&self) -> RootKind {
+        match self {
+            Self::Keyfile(_) => RootKind::Keyfile,
+            Self::Passphrase(_) => RootKind::Passphrase,
+        }
+    }
 }
 
 impl std::fmt::Debug for RootUnlock {
@@ -199,7 +297,6 @@ impl std::fmt::Debug for RootUnlock {
         match self {
             Self::Keyfile(path) => f.debug_tuple("Keyfile").field(path).finish(),
             Self::Passphrase(_) => f.write_str("Passphrase(..)"),
-            Self::Opened => f.write_str("Opened"),
         }
     }
 }
@@ -243,6 +340,6 @@ pub fn init_in(options: &InitOptions, store: Datastore) -> Result<VaultInfo, Pro
 /// `no-vault` if there is none.
 pub fn describe(dir: &Path) -> Result<Description, Problem> {
     let file = file::VaultFile::read(dir)?;
-    let roots = file.roots.iter().map(|root| root.kind).collect();
+    let roots = file.roots.iter().map(|root| RootEntry { id: root.id, kind: root.kind }).collect();
     Ok(Description { vault: file.vault, mode: file.mode, roots })
 }

@@ -4,7 +4,7 @@ use crate::approval::Rules;
 use crate::digest::{Digest, of_parts};
 use crate::role::Conflict;
 use crate::set::Source;
-use api::terms::Class;
+use api::terms::{Class, Environment, RootKind};
 use std::sync::LazyLock;
 
 /// What a class asks for (DESIGN 7), from `baseline/classes.json`.
@@ -41,6 +41,32 @@ pub enum ProdRoots {
     NotKeyFile,
     /// A hardware module or a cloud KMS, and escrow.
     HsmOrKmsWithEscrow,
+}
+
+impl ProdRoots {
+    /// Whether a root of this kind may wrap the class's keys in `prod`.
+    #[must_use]
+    pub const fn admits(self, kind: RootKind) -> bool {
+        match self {
+            Self::Any => true,
+            Self::NotKeyFile => !matches!(kind, RootKind::Keyfile),
+            Self::HsmOrKmsWithEscrow => matches!(kind, RootKind::Hsm | RootKind::Kms | RootKind::Escrow),
+        }
+    }
+}
+
+/// The pinned class table; none only if the embedded file is broken, which a test excludes.
+#[must_use]
+pub fn class_rules(class: Class) -> Option<&'static ClassRules> {
+    static TABLE: LazyLock<Option<Classes>> = LazyLock::new(|| Tables::embedded().ok().map(|tables| tables.classes));
+    TABLE.as_ref().map(|classes| classes.of(class))
+}
+
+/// Whether a root of this kind may wrap keys of a class in an environment: `prod_roots` of the class table. The guardrails of
+/// `roots.cedar` ask besides whether the roots that may are enough.
+#[must_use]
+pub fn admits_root(class: Class, environment: Environment, kind: RootKind) -> bool {
+    environment != Environment::Prod || class_rules(class).is_some_and(|rules| rules.prod_roots.admits(kind))
 }
 
 /// The number of this baseline. Any change of a file in `baseline/` raises it, so that a vault tells a program that is older than

@@ -56,7 +56,7 @@ mod standing;
 mod told;
 
 pub use approval::{Rule, Rules};
-pub use baseline::{ClassRules, EDITION, ProdRoots};
+pub use baseline::{ClassRules, EDITION, ProdRoots, admits_root, class_rules};
 pub use cases::{CaseError, Coverage, Covered, Failure, Report, Seen, test};
 pub use crypto::{Argon2id, Crypto, CryptoError, Pbkdf2, Stretch};
 pub use decide::{Advice, Answer, NearMiss, Record, ReplayError, decide, replay};

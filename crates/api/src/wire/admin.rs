@@ -62,8 +62,113 @@ pub struct Status {
 pub struct RootItem {
     /// Its id.
     pub id: KeyId,
-    /// `keyfile` or `passphrase`.
+    /// `keyfile`, `passphrase`, `recovery`, `pkcs11`, `aws-kms` or `escrow`.
     pub kind: String,
+    /// What it counts as to the policies.
+    pub term: crate::terms::RootKind,
+    /// In which order roots are asked: the lowest first.
+    pub priority: u32,
+    /// `active`; `behind`, if keys were made while it did not answer; `joining` or `retired` for a moment.
+    pub state: String,
+    /// When it was added.
+    pub created: Timestamp,
+    /// Keys that it wraps.
+    pub wraps: u64,
+    /// Keys that it may wrap and does not.
+    pub lacks: u64,
+    /// It opens nothing in daily life.
+    pub only_wraps: bool,
+    /// Whether what answered has something to open it with.
+    pub at_hand: bool,
+    /// That it did not open what it should.
+    pub failing: Option<RootFailing>,
+    /// When it opened everything that it wraps, as a drill.
+    pub drilled: Option<Timestamp>,
+}
+
+/// What is wrong with a root.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct RootFailing {
+    /// Since when.
+    pub since: Timestamp,
+    /// What it said.
+    pub why: String,
+}
+
+/// `root ls`.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct RootList {
+    /// In the order in which they are asked.
+    pub roots: Vec<RootItem>,
+}
+
+/// What became of `root add`.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct RootAdded {
+    /// The new root.
+    pub root: RootItem,
+    /// Domain keys that were wrapped under it.
+    pub wrapped: u64,
+    /// Domain keys that it lacks because what opens them is not at hand; a job wraps them when it is.
+    pub locked: u64,
+    /// The receipt.
+    pub receipt: super::Receipt,
+}
+
+/// `root remove`.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct RootRemove {
+    /// Which.
+    pub root: KeyId,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct RootRemoved {
+    /// Which.
+    pub root: KeyId,
+    /// Its kind.
+    pub kind: String,
+    /// How many wraps were removed.
+    pub wraps: u64,
+    /// The receipt.
+    pub receipt: super::Receipt,
+}
+
+/// `root drill`.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct RootDrills {
+    /// No root failed.
+    pub ok: bool,
+    /// Each root.
+    pub items: Vec<RootDrilled>,
+}
+
+/// What a root did in a drill.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct RootDrilled {
+    /// The root, after it.
+    pub root: RootItem,
+    /// How it went.
+    pub outcome: RootOutcome,
+    /// Keys that it opened.
+    pub keys: u64,
+    /// Why it failed, or was left out.
+    pub why: Option<String>,
+}
+
+/// How a drill went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RootOutcome {
+    /// It opened everything that it wraps.
+    Opens,
+    /// It did not.
+    Fails,
+    /// What answered has nothing to open it with.
+    Away,
+    /// It opens nothing in daily life: a code, an escrow.
+    OnlyWraps,
 }
 
 /// `key ls`, `key show`.

@@ -27,10 +27,10 @@ pub fn unlock(context: &Context, args: &UnlockArgs) -> Result<u8, Failure> {
         return Ok(0);
     }
     let anchor = unlock::anchor(global, described.vault)?;
-    let root = unlock::root(global, &described)?;
+    let roots = unlock::roots(global, &described)?;
     let mut program = Command::new("/proc/self/exe");
     program.arg("agent");
-    let unlocked = agent::start(program, Handover { place, dir: dir.clone(), root, anchor, secs })?;
+    let unlocked = agent::start(program, Handover { place, dir: dir.clone(), roots, anchor, secs })?;
     if !unlocked.memory_locked {
         output.warn("the system does not keep all keys in memory: they may be written to swap (`ulimit -l`)");
     }

@@ -62,7 +62,7 @@ fn places(context: &Context, dir: &Path) -> Result<Places, Failure> {
     let here = std::env::current_dir().map_err(|e| Failure::from_io("cannot tell the working folder", &e))?;
     let described = vault::describe(dir).ok();
     let global = &context.global;
-    let keyfile = described.as_ref().filter(|described| described.roots.contains(&RootKind::Keyfile));
+    let keyfile = described.as_ref().filter(|described| described.has(RootKind::Keyfile));
     Ok(Places {
         dir: dir.to_owned(),
         vault: described.as_ref().map(|described| described.vault),

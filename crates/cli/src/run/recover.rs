@@ -18,13 +18,13 @@ pub fn recover(context: &Context, args: &RecoverArgs) -> Result<u8, Failure> {
     let (global, output) = (&context.global, &context.output);
     let dir = unlock::folder(global)?;
     let described = vault::describe(&dir)?;
-    if !described.roots.contains(&RootKind::Recovery) {
+    if !described.has(RootKind::Recovery) {
         let why = "it was made with --no-recovery, so nothing but its key file or passphrase opens it";
         return Err(Problem::new(Code::RootRefused, "the vault has no recovery code", why)
             .with_try("look for a copy of the key file, and name it with --keyfile PATH")
             .into());
     }
-    let has_passphrase = described.roots.contains(&RootKind::Passphrase);
+    let has_passphrase = described.has(RootKind::Passphrase);
     let kind = args.root.unwrap_or(if has_passphrase { RootKindArg::Passphrase } else { RootKindArg::Keyfile });
     let anchor = unlock::anchor(global, described.vault)?;
     let keyfile = (kind == RootKindArg::Keyfile).then(|| unlock::keyfile(global, described.vault)).transpose()?;

@@ -3,7 +3,7 @@
 use super::sandbox::Sandbox;
 use api::terms::{Action, Class, Environment, Suite};
 use client::opened::Opened;
-use client::vault::{Root, Sitting};
+use client::vault::{RootMeans, RootUnlock, Sitting};
 use client::{Client, Why};
 use seal::list::{Entry, ListWriter};
 use seal::manifest::Sealed;
@@ -127,8 +127,8 @@ fn vault_id(sandbox: &Sandbox) -> api::terms::VaultId {
 
 /// Opens the vault as its owner.
 pub fn open(sandbox: &Sandbox) -> Client {
-    let root = Root::Keyfile(key_file(sandbox));
-    client::vault::open(&sandbox.vault(), root, anchor(sandbox), Sitting::default()).expect("the vault opens")
+    let roots = vec![RootMeans { root: None, unlock: RootUnlock::Keyfile(key_file(sandbox)) }];
+    client::vault::open(&sandbox.vault(), roots, anchor(sandbox), Sitting::default()).expect("the vault opens")
 }
 
 /// Has a version's keys released and reads its list and map.

@@ -6,8 +6,8 @@ use super::lease::{Clocks, Lease, SystemClocks};
 use super::place::Place;
 use super::serve::{Limits, Serving, serve_in};
 use super::wire::{Folder, Unlocked};
-use crate::vault::Root;
-use api::terms::{Code, VaultId};
+use crate::vault::{RootMeans, RootUnlock};
+use api::terms::{Code, KeyId, VaultId};
 use api::wire::Problem;
 use keeper::Keeper;
 use keeper::vault::OpenOptions;
@@ -31,23 +31,64 @@ pub struct Handover {
     pub place: Place,
     /// The vault's folder.
     pub dir: PathBuf,
-    /// What opens it.
-    pub root: Root,
+    /// What opens its roots.
+    pub roots: Vec<RootMeans>,
     /// The anchor.
     pub anchor: PathBuf,
     /// For how long, in seconds.
     pub secs: u64,
 }
 
-/// The part of it that is no secret; a passphrase follows as bytes.
+/// The part of it that is no secret; what is one follows as bytes.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct Told {
     folder: PathBuf,
     vault: VaultId,
     dir: PathBuf,
-    keyfile: Option<PathBuf>,
+    roots: Vec<ToldRoot>,
     anchor: PathBuf,
     secs: u64,
+}
+
+/// What opens a root.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct ToldRoot {
+    root: Option<KeyId>,
+    with: ToldMeans,
+    /// Bytes that follow, after those of the roots before.
+    secret: usize,
+}
+
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ToldMeans {
+    Keyfile(PathBuf),
+    Passphrase,
+}
+
+impl ToldRoot {
+    /// What is told of it, and its secret after those before.
+    fn of(means: RootMeans, secrets: &mut Zeroizing<Vec<u8>>) -> std::io::Result<Self> {
+        let before = secrets.len();
+        let with = match means.unlock {
+            RootUnlock::Keyfile(path) => ToldMeans::Keyfile(std::path::absolute(path)?),
+            RootUnlock::Passphrase(bytes) => {
+                secrets.extend_from_slice(&bytes);
+                ToldMeans::Passphrase
+            }
+        };
+        Ok(Self { root: means.root, with, secret: secrets.len() - before })
+    }
+
+    /// What was told, with its secret at the beginning of these bytes; the rest of them.
+    fn means(self, secrets: &[u8]) -> Option<(RootMeans, &[u8])> {
+        let (secret, rest) = secrets.split_at_checked(self.secret)?;
+        let unlock = match self.with {
+            ToldMeans::Keyfile(path) => RootUnlock::Keyfile(path),
+            ToldMeans::Passphrase => RootUnlock::Passphrase(Zeroizing::new(secret.to_vec())),
+        };
+        Some((RootMeans { root: self.root, unlock }, rest))
+    }
 }
 
 /// How the start went.
@@ -64,27 +105,26 @@ enum Outcome {
 /// `root-refused`, and whatever keeps a vault from being opened; `bad-request` for a time that is too short or too long.
 pub fn start(mut program: Command, handover: Handover) -> Result<Unlocked, Problem> {
     let failed = |why: std::io::Error| Problem::new(Code::Unavailable, "cannot start the agent", why.to_string());
-    let Handover { place, dir, root, anchor, secs } = handover;
+    let Handover { place, dir, roots, anchor, secs } = handover;
     let absolute = |path: PathBuf| std::path::absolute(path).map_err(failed);
-    let (keyfile, passphrase) = match root {
-        Root::Keyfile(path) => (Some(absolute(path)?), None),
-        Root::Passphrase(bytes) => (None, Some(bytes)),
-    };
+    // All of it at once: what grows leaves copies behind.
+    let mut secrets = Zeroizing::new(Vec::with_capacity(MAX_TEXT_LEN as usize));
+    let roots = roots.into_iter().map(|means| ToldRoot::of(means, &mut secrets));
+    let roots = roots.collect::<std::io::Result<_>>().map_err(failed)?;
     let (folder, vault) = place.parts();
-    let told = Told { folder, vault, dir: absolute(dir)?, keyfile, anchor: absolute(anchor)?, secs };
+    let told = Told { folder, vault, dir: absolute(dir)?, roots, anchor: absolute(anchor)?, secs };
     let told =
         serde_json::to_vec(&told).map_err(|e| Problem::new(Code::Internal, "cannot start the agent", e.to_string()))?;
     // It holds no folder, no terminal and no variable of whoever started it.
     program.env_clear().current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let passphrase = passphrase.as_ref().map_or(&[][..], |bytes| bytes.as_slice());
-    talk(program.spawn().map_err(failed)?, &told, passphrase)
+    talk(program.spawn().map_err(failed)?, &told, &secrets)
 }
 
 /// Hands a new agent what it needs, and hears how its start went. It lives on, and is nobody's child when this process ends.
-fn talk(mut child: Child, told: &[u8], passphrase: &[u8]) -> Result<Unlocked, Problem> {
+fn talk(mut child: Child, told: &[u8], secrets: &[u8]) -> Result<Unlocked, Problem> {
     if let Some(mut pipe) = child.stdin.take() {
         let written = pipe.write_all(told).and_then(|()| pipe.write_all(b"\n"));
-        let written = written.and_then(|()| pipe.write_all(passphrase));
+        let written = written.and_then(|()| pipe.write_all(secrets));
         // A child that ended at once says why below.
         let _ = written.and_then(|()| pipe.flush());
     }
@@ -169,18 +209,16 @@ fn opened(input: impl Read, stop: Arc<AtomicBool>, clocks: Arc<dyn Clocks>) -> R
     let line = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(|| bad("this is for `strongroom unlock`"))?;
     let (told, rest) = bytes.split_at(line);
     let told: Told = serde_json::from_slice(told).map_err(|_| bad("this is for `strongroom unlock`"))?;
-    let Told { folder, vault, dir, keyfile, anchor, secs } = told;
-    let root = match keyfile {
-        Some(path) => Root::Keyfile(path),
-        None => Root::Passphrase(Zeroizing::new(rest.get(1..).unwrap_or_default().to_vec())),
-    };
+    let Told { folder, vault, dir, roots: told, anchor, secs } = told;
+    let (mut roots, mut rest) = (Vec::with_capacity(told.len()), rest.get(1..).unwrap_or_default());
+    for root in told {
+        let (means, after) = root.means(rest).ok_or_else(|| bad("this is for `strongroom unlock`"))?;
+        roots.push(means);
+        rest = after;
+    }
     let too = || bad("the time to unlock for is from a minute to seven days");
     let lease = Lease::new(clocks.now(), secs).ok_or_else(too)?;
-    let kind = match &root {
-        Root::Keyfile(_) => crate::vault::RootKind::Keyfile,
-        Root::Passphrase(_) => crate::vault::RootKind::Passphrase,
-    };
-    let keeper = Keeper::open(&OpenOptions::new(dir.clone(), root.unlocking(), anchor))?;
+    let keeper = Keeper::open(&OpenOptions::with_roots(dir.clone(), roots, anchor))?;
     if keeper.info().vault != vault {
         return Err(Problem::new(Code::Conflict, "the agent cannot start", "the folder holds another vault now"));
     }
@@ -188,6 +226,6 @@ fn opened(input: impl Read, stop: Arc<AtomicBool>, clocks: Arc<dyn Clocks>) -> R
         let problem = Problem::new(Code::BehindAnchor, "the vault stays locked", "it is read-only, and may be mended");
         return Err(problem.with_try("strongroom status"));
     }
-    let root = kind.word().to_owned();
+    let root = keeper.opened_by().word().to_owned();
     Ok((Place::within(folder, vault), Serving { keeper, dir, lease, clocks, root, stop, limits: Limits::default() }))
 }

@@ -8,7 +8,7 @@ use crate::vault::{self, Init, Root};
 use api::terms::{Code, Mode, Timestamp, VaultId};
 use api::wire::{Command, KeyRotate, Problem};
 use keeper::Keeper;
-use keeper::vault::{OpenOptions, RootUnlock};
+use keeper::vault::{OpenOptions, RootMeans, RootUnlock};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -213,7 +213,7 @@ fn a_wall_clock_that_is_set_back_locks_the_vault() {
     assert!(world.seat().unwrap().is_none());
     let own = vault::open(
         &world.dir(),
-        Root::Keyfile(world.tmp.path().join("root.key")),
+        vec![RootMeans { root: None, unlock: RootUnlock::Keyfile(world.tmp.path().join("root.key")) }],
         world.tmp.path().join("state/anchor"),
         vault::Sitting::default(),
     );

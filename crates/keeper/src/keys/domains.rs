@@ -3,10 +3,10 @@
 use super::{check_fingerprint, fingerprint};
 use crate::datastore::Transaction;
 use crate::error::{Error, Result};
-use crate::roots::{RootProvider, Secret, Wrapper};
+use crate::roots::{self, Roots, Secret, Wrapped};
 use crate::rows::{Change, Domain, Guard, Key, Purpose, Version, Workspace, Wrap, WrapKind};
 use crate::{epochs, system};
-use api::terms::{ArtifactId, KeyId, KeyState, Suite, Timestamp, VaultId, VersionId};
+use api::terms::{ArtifactId, Class, KeyId, KeyState, Suite, Timestamp, VaultId, VersionId};
 use seal::secret::{DomainKey, VersionKey};
 use seal::wrap::{self, Kind, WrapContext};
 use std::collections::HashMap;
@@ -19,10 +19,16 @@ const MAX_OPEN: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Domains {
     vault: VaultId,
-    root: Box<dyn RootProvider>,
-    /// The other roots of the vault, which wrap and are not unlocked.
-    others: Vec<Box<dyn Wrapper>>,
-    open: RwLock<HashMap<KeyId, Arc<DomainKey>>>,
+    pub(crate) roots: Roots,
+    open: RwLock<HashMap<KeyId, Opened>>,
+}
+
+/// A domain key in memory.
+#[derive(Debug)]
+struct Opened {
+    key: Arc<DomainKey>,
+    /// When it is forgotten, by [`system::uptime_secs`].
+    until: u64,
 }
 
 /// A version key that was just made.
@@ -51,20 +57,9 @@ impl From<&Version> for Belongs {
 }
 
 impl Domains {
-    /// Over the root that is unlocked, and the others.
-    pub(crate) fn new(vault: VaultId, root: Box<dyn RootProvider>, others: Vec<Box<dyn Wrapper>>) -> Self {
-        Self { vault, root, others, open: RwLock::new(HashMap::new()) }
-    }
-
-    /// The root that is unlocked.
-    pub(crate) fn root(&self) -> &dyn RootProvider {
-        self.root.as_ref()
-    }
-
-    /// Every root of the vault: a key is wrapped under all of them.
-    pub(crate) fn wrappers(&self) -> impl Iterator<Item = &dyn Wrapper> {
-        let root: &dyn Wrapper = self.root.as_ref();
-        std::iter::once(root).chain(self.others.iter().map(AsRef::as_ref))
+    /// Over the roots of an opened vault.
+    pub(crate) fn new(vault: VaultId, roots: Roots) -> Self {
+        Self { vault, roots, open: RwLock::new(HashMap::new()) }
     }
 
     /// The key under which a domain writes, if it has one yet.
@@ -81,7 +76,8 @@ impl Domains {
         Err(Error::KeyShut { key: key.id, of, state: key.state })
     }
 
-    /// Makes the next version of a domain's key and wraps it under every root.
+    /// Makes the next version of a domain's key and wraps it under every root that its class admits. One that does not answer is behind from
+    /// then on; one at least opens it again.
     pub(crate) fn make(
         &self,
         tx: &mut dyn Transaction,
@@ -104,23 +100,24 @@ impl Domains {
             due: Some(new.now.plus_millis(u64::from(new.rotation_days) * 86_400_000)),
         };
         let mut changes = vec![guard.insert(tx, &key, ticket)?];
-        for root in self.wrappers() {
-            let sealed = root.wrap(&root_context(new.suite, self.vault, &new.domain, id, root.id()), &secret)?;
-            let wrap = Wrap {
-                id: KeyId::from_bytes(system::random()?),
-                kind: WrapKind::Domain,
-                key: id,
-                suite: new.suite,
-                purpose: Some(Purpose::Domain),
-                domain: Some(new.domain),
-                artifact: None,
-                version: None,
-                under: root.id(),
-                under_version: 1,
-                sealed: hex::encode(sealed),
-                fingerprint: key.fingerprint.clone(),
-            };
-            changes.push(guard.insert(tx, &wrap, ticket)?);
+        let (mut opens, mut refused) = (false, None);
+        for root in self.roots.members().iter().filter(|root| roots::admits(key.domain.as_ref(), root.term)) {
+            let context = root_context(new.suite, self.vault, &new.domain, id, root.id);
+            match self.roots.wrap(root, &context, &secret) {
+                Ok(sealed) => {
+                    changes.push(guard.insert(tx, &wrap_under(&key, root.id, sealed)?, ticket)?);
+                    opens |= root.is_at_hand();
+                }
+                Err(error) => {
+                    changes.extend(roots::fell_behind(tx, guard, root.id, ticket)?);
+                    refused = Some(error);
+                }
+            }
+        }
+        if !opens {
+            return Err(
+                refused.unwrap_or(Error::NoRoot { class: new.domain.class, environment: new.domain.environment })
+            );
         }
         epochs::create(tx, id.as_bytes(), "key")?;
         Ok((key, changes))
@@ -132,34 +129,69 @@ impl Domains {
             return Ok(key);
         }
         let key: Key = guard.expect(tx, id.as_bytes())?;
-        let refuse = || Error::Wrap { key: id.to_string() };
-        let domain = key.domain.ok_or_else(refuse)?;
-        let wraps: Vec<Wrap> = guard.select(tx, "WHERE wrapped = $1 ORDER BY id", &[id.as_bytes().into()])?;
-        let root = self.root();
-        let wrap = wraps.iter().find(|wrap| wrap.under == root.id()).ok_or_else(refuse)?;
-        if wrap.kind != WrapKind::Domain || wrap.domain != Some(domain) || wrap.suite != key.suite {
-            return Err(refuse());
+        let domain = key.domain.ok_or_else(|| Error::Wrap { key: id.to_string() })?;
+        let wraps = wraps_of(tx, guard, id)?;
+        match self.secret(&key, &wraps)? {
+            Secret::Domain(opened) => Ok(self.remember(id, domain.class, opened)),
+            _ => Err(Error::Wrap { key: id.to_string() }),
         }
-        let sealed = hex::decode(&wrap.sealed).map_err(|_| refuse())?;
-        let context = root_context(key.suite, self.vault, &domain, id, root.id());
-        let Secret::Domain(opened) = root.unwrap(&context, &sealed)? else {
-            return Err(refuse());
+    }
+
+    /// A key that roots wrap, opened by the first of them that does. Each wrap must stand where its context says.
+    pub(crate) fn secret(&self, key: &Key, wraps: &[Wrap]) -> Result<Secret> {
+        let kind = if key.domain.is_some() { WrapKind::Domain } else { WrapKind::Vault };
+        let purpose = Some(key.purpose);
+        let in_place = |wrap: &&Wrap| {
+            (wrap.kind, wrap.key, wrap.domain, wrap.suite, wrap.purpose)
+                == (kind, key.id, key.domain, key.suite, purpose)
         };
-        check_fingerprint(key.suite, self.vault, id, opened.expose_bytes(), &key.fingerprint)?;
-        Ok(self.remember(id, opened))
+        let wraps: Vec<Wrap> = wraps.iter().filter(in_place).cloned().collect();
+        let wrapped = Wrapped { key: key.id, place: key.domain.as_ref(), wraps: &wraps };
+        let check =
+            |secret: &Secret| check_fingerprint(key.suite, self.vault, key.id, secret.expose_bytes(), &key.fingerprint);
+        self.roots.unwrap(&wrapped, |root| self.context(key, root), check)
+    }
+
+    /// Where a key stands under a root.
+    pub(crate) fn context(&self, key: &Key, root: KeyId) -> WrapContext {
+        match &key.domain {
+            Some(domain) => root_context(key.suite, self.vault, domain, key.id, root),
+            None => roots::context(key.suite, self.vault, key.purpose.kind(), key.id, root),
+        }
     }
 
     /// An opened domain key, if it is in memory.
     pub(crate) fn remembered(&self, id: KeyId) -> Option<Arc<DomainKey>> {
-        self.open.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        open.get(&id).filter(|opened| system::uptime_secs() < opened.until).map(|opened| Arc::clone(&opened.key))
     }
 
-    fn remember(&self, id: KeyId, key: DomainKey) -> Arc<DomainKey> {
+    /// Keeps it for as long as clients may keep what it opens: the lease of its class.
+    fn remember(&self, id: KeyId, class: Class, key: DomainKey) -> Arc<DomainKey> {
+        let lease = policy::class_rules(class).map_or(0, |rules| rules.lease_secs);
+        let opened = Opened { key: Arc::new(key), until: system::uptime_secs().saturating_add(lease) };
+        let key = Arc::clone(&opened.key);
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= MAX_OPEN {
             open.clear();
         }
-        Arc::clone(open.entry(id).or_insert_with(|| Arc::new(key)))
+        open.insert(id, opened);
+        key
+    }
+
+    /// Forgets the keys whose time in memory is over; whether there were any.
+    pub(crate) fn forget_old(&self) -> bool {
+        let now = system::uptime_secs();
+        if self.open.read().unwrap_or_else(PoisonError::into_inner).values().all(|opened| now < opened.until) {
+            return false;
+        }
+        self.open.write().unwrap_or_else(PoisonError::into_inner).retain(|_, opened| now < opened.until);
+        true
+    }
+
+    /// Forgets a key.
+    pub(crate) fn forget(&self, id: KeyId) {
+        self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
     /// Draws a version key and wraps it under its domain's key.
@@ -217,7 +249,7 @@ impl Domains {
             artifact: Some(*belongs.artifact.as_bytes()),
             version: Some(*belongs.version.as_bytes()),
             wrapping_key_version: under_version,
-            ..crate::roots::context(belongs.suite, self.vault, Kind::Version, belongs.key, under)
+            ..roots::context(belongs.suite, self.vault, Kind::Version, belongs.key, under)
         }
     }
 }
@@ -242,8 +274,31 @@ pub(crate) fn root_context(suite: Suite, vault: VaultId, domain: &Domain, key: K
         workspace: Some(*domain.workspace.as_bytes()),
         environment: Some(domain.environment.number()),
         class: Some(domain.class.number()),
-        ..crate::roots::context(suite, vault, Kind::Domain, key, root)
+        ..roots::context(suite, vault, Kind::Domain, key, root)
     }
+}
+
+/// A new wrap of a key that roots wrap.
+pub(crate) fn wrap_under(key: &Key, root: KeyId, sealed: Vec<u8>) -> Result<Wrap> {
+    Ok(Wrap {
+        id: KeyId::from_bytes(system::random()?),
+        kind: if key.domain.is_some() { WrapKind::Domain } else { WrapKind::Vault },
+        key: key.id,
+        suite: key.suite,
+        purpose: Some(key.purpose),
+        domain: key.domain,
+        artifact: None,
+        version: None,
+        under: root,
+        under_version: 1,
+        sealed: hex::encode(sealed),
+        fingerprint: key.fingerprint.clone(),
+    })
+}
+
+/// Every wrap of a key.
+pub(crate) fn wraps_of(tx: &mut dyn Transaction, guard: &Guard, key: KeyId) -> Result<Vec<Wrap>> {
+    guard.select(tx, "WHERE wrapped = $1 ORDER BY id", &[key.as_bytes().into()])
 }
 
 /// What a new domain key is for.

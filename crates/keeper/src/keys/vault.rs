@@ -1,5 +1,6 @@
 //! The vault's own keys: log, releases, row MACs, fields. Each is random and wrapped by every root.
 
+use super::domains::wrap_under;
 use super::{check_fingerprint, fingerprint};
 use crate::datastore::Transaction;
 use crate::error::{Error, Result};
@@ -47,26 +48,6 @@ pub(crate) fn draw(
     let id = KeyId::from_bytes(system::random()?);
     let secret = Secret::generate(purpose.kind())?;
     let fingerprint = fingerprint(suite, vault, id, secret.expose_bytes())?;
-    let wraps = roots
-        .iter()
-        .map(|root| {
-            let sealed = root.wrap(&roots::context(suite, vault, purpose.kind(), id, root.id()), &secret)?;
-            Ok(Wrap {
-                id: KeyId::from_bytes(system::random()?),
-                kind: WrapKind::Vault,
-                key: id,
-                suite,
-                purpose: Some(purpose),
-                domain: None,
-                artifact: None,
-                version: None,
-                under: root.id(),
-                under_version: 1,
-                sealed: hex::encode(sealed),
-                fingerprint: fingerprint.clone(),
-            })
-        })
-        .collect::<Result<_>>()?;
     let key = Key {
         id,
         purpose,
@@ -79,6 +60,11 @@ pub(crate) fn draw(
         since: now,
         due: None,
     };
+    let wraps = roots.iter().map(|root| {
+        let sealed = root.wrap(&roots::context(suite, vault, purpose.kind(), id, root.id()), &secret)?;
+        wrap_under(&key, root.id(), sealed)
+    });
+    let wraps = wraps.collect::<Result<_>>()?;
     Ok(NewKey { key, wraps, secret })
 }
 

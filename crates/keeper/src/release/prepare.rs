@@ -44,7 +44,11 @@ pub(crate) fn prepare(
     let now = engine.now()?;
     // Facts in memory that name another version than the request are old, or the request is: read them again.
     let remembered = engine.facts.find(session.principal, reference);
-    let known = match remembered.filter(|known| asked.versions == [known.found.version.id] && known.is_read()) {
+    let stands = |known: &Arc<Known>| {
+        let is_open = engine.domains.remembered(known.wrap.under).is_some();
+        asked.versions == [known.found.version.id] && known.is_read() && is_open
+    };
+    let known = match remembered.filter(stands) {
         Some(known) => known,
         None => {
             let known = match engine.store.read(|tx| read(engine, tx, session, reference)) {

@@ -106,9 +106,6 @@ impl Wrapper for KeyfileRoot {
     fn id(&self) -> KeyId {
         self.0.id
     }
-    fn term(&self) -> api::terms::RootKind {
-        api::terms::RootKind::Keyfile
-    }
     fn wrap(&self, context: &WrapContext, secret: &Secret) -> Result<Vec<u8>> {
         self.0.wrap(context, secret)
     }

@@ -33,9 +33,6 @@ impl Wrapper for PassphraseRoot {
     fn id(&self) -> KeyId {
         self.0.id
     }
-    fn term(&self) -> api::terms::RootKind {
-        api::terms::RootKind::Passphrase
-    }
     fn wrap(&self, context: &WrapContext, secret: &Secret) -> Result<Vec<u8>> {
         self.0.wrap(context, secret)
     }

@@ -13,7 +13,6 @@ use seal::wrap::{Kind, WrapContext};
 /// The public half of a recovery root, as the vault holds it.
 pub(crate) struct RecoveryWrapper {
     id: KeyId,
-    term: api::terms::RootKind,
     suite: seal::Suite,
     public: Vec<u8>,
 }
@@ -30,7 +29,6 @@ pub(crate) struct RecoveryRoot {
     software: Software,
     pair: Pair,
     sealed: Vec<u8>,
-    term: api::terms::RootKind,
 }
 
 impl std::fmt::Debug for RecoveryRoot {
@@ -48,24 +46,18 @@ impl RecoveryWrapper {
         if public.len() != public_key_len(suite) {
             return Err(altered());
         }
-        Ok(Some(Self { id: row.id, term: row.term(), suite, public }))
+        Ok(Some(Self { id: row.id, suite, public }))
     }
 }
 
 impl RecoveryRoot {
     /// A fresh key behind a fresh code.
-    pub(crate) fn create(
-        code: &Code,
-        suite: Suite,
-        vault: VaultId,
-        id: KeyId,
-        term: api::terms::RootKind,
-    ) -> Result<Self> {
+    pub(crate) fn create(code: &Code, suite: Suite, vault: VaultId, id: KeyId) -> Result<Self> {
         let suite = sealed(suite);
         let software = Software::new(id, code.root_key(suite, vault.as_bytes()).map_err(failed)?);
         let pair = Pair::generate(suite).map_err(failed)?;
         let sealed = pair.seal(&software.key, vault.as_bytes(), id.as_bytes()).map_err(failed)?;
-        Ok(Self { software, pair, sealed, term })
+        Ok(Self { software, pair, sealed })
     }
 
     /// The key that a code opens.
@@ -77,7 +69,7 @@ impl RecoveryRoot {
         let software = Software::new(id, code.root_key(suite, vault.as_bytes()).map_err(failed)?);
         let pair = Pair::open(&software.key, suite, vault.as_bytes(), id.as_bytes(), private);
         let pair = pair.map_err(|_| Error::RecoveryRefused(FOREIGN.to_owned()))?;
-        Ok(Self { software, pair, sealed: private.to_vec(), term: api::terms::RootKind::Passphrase })
+        Ok(Self { software, pair, sealed: private.to_vec() })
     }
 
     /// The public half, hexadecimal, for its row.
@@ -121,9 +113,6 @@ impl Wrapper for RecoveryWrapper {
     fn id(&self) -> KeyId {
         self.id
     }
-    fn term(&self) -> api::terms::RootKind {
-        self.term
-    }
     fn wrap(&self, context: &WrapContext, secret: &Secret) -> Result<Vec<u8>> {
         seal_to(self.suite, &self.public, context, secret)
     }
@@ -132,9 +121,6 @@ impl Wrapper for RecoveryWrapper {
 impl Wrapper for RecoveryRoot {
     fn id(&self) -> KeyId {
         self.software.id
-    }
-    fn term(&self) -> api::terms::RootKind {
-        self.term
     }
     fn wrap(&self, context: &WrapContext, secret: &Secret) -> Result<Vec<u8>> {
         seal_to(self.pair.suite(), self.pair.public(), context, secret)

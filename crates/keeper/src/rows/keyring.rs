@@ -139,21 +139,37 @@ impl Table for Wrap {
 pub(crate) enum RootState {
     /// It does not have a wrap of every key yet.
     Joining,
-    /// Everything is wrapped under it.
+    /// Everything that it may wrap is wrapped under it.
     Active,
+    /// It counts, and keys were made while it did not answer.
+    Behind,
     /// It opens nothing any more; its wraps are being removed.
     Retired,
 }
 
 impl RootState {
+    /// Whether it opens and wraps.
+    pub(crate) const fn counts(self) -> bool {
+        matches!(self, Self::Active | Self::Behind)
+    }
+
     /// Its word.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Joining => "joining",
             Self::Active => "active",
+            Self::Behind => "behind",
             Self::Retired => "retired",
         }
     }
+}
+
+/// What is wrong with a root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Failing {
+    pub(crate) since: Timestamp,
+    pub(crate) why: String,
 }
 
 /// A root that wraps keys of this vault.
@@ -164,6 +180,12 @@ pub(crate) struct Root {
     pub(crate) kind: crate::vault::RootKind,
     pub(crate) created: Timestamp,
     pub(crate) state: RootState,
+    /// In which order roots are asked: the lowest first.
+    pub(crate) priority: u32,
+    /// That it did not open what it should, since when, and why; none while it does.
+    pub(crate) failing: Option<Failing>,
+    /// When it opened everything that it wraps, as a drill.
+    pub(crate) drilled: Option<Timestamp>,
     /// Of a recovery root: the public key under which everything is sealed, hexadecimal.
     pub(crate) public: Option<String>,
     /// Of a recovery root: its code was written to a file.
@@ -173,15 +195,30 @@ pub(crate) struct Root {
 impl Root {
     /// A new one, which does not count yet.
     pub(crate) fn joining(id: KeyId, kind: crate::vault::RootKind, created: Timestamp) -> Self {
-        Self { id, kind, created, state: RootState::Joining, public: None, in_file: false }
+        let priority = kind.priority();
+        Self {
+            id,
+            kind,
+            created,
+            state: RootState::Joining,
+            priority,
+            failing: None,
+            drilled: None,
+            public: None,
+            in_file: false,
+        }
     }
 
     /// As policy names it. A code on paper is what a passphrase is, something that a person has; a code in a file is a key file.
     pub(crate) fn term(&self) -> api::terms::RootKind {
+        use crate::vault::RootKind as Kind;
         match self.kind {
-            crate::vault::RootKind::Passphrase => api::terms::RootKind::Passphrase,
-            crate::vault::RootKind::Recovery if !self.in_file => api::terms::RootKind::Passphrase,
-            crate::vault::RootKind::Keyfile | crate::vault::RootKind::Recovery => api::terms::RootKind::Keyfile,
+            Kind::Passphrase => api::terms::RootKind::Passphrase,
+            Kind::Recovery if !self.in_file => api::terms::RootKind::Passphrase,
+            Kind::Keyfile | Kind::Recovery => api::terms::RootKind::Keyfile,
+            Kind::Pkcs11 => api::terms::RootKind::Hsm,
+            Kind::AwsKms => api::terms::RootKind::Kms,
+            Kind::Escrow => api::terms::RootKind::Escrow,
         }
     }
 }

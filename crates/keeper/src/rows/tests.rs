@@ -302,16 +302,22 @@ fn wraps() -> impl Strategy<Value = Wrap> {
 }
 
 fn roots() -> impl Strategy<Value = Root> {
-    use crate::rows::RootState;
-    use crate::vault::RootKind;
-    let kinds = select(&[RootKind::Keyfile, RootKind::Passphrase, RootKind::Recovery][..]);
-    let states = select(&[RootState::Joining, RootState::Active, RootState::Retired][..]);
-    let rest = (states, prop::option::of(texts()), any::<bool>());
-    (id(KeyId::from_bytes), kinds, times(), rest).prop_map(|(id, kind, created, (state, public, in_file))| Root {
+    use crate::rows::{Failing, RootState};
+    use crate::vault::RootKind as Kind;
+    let kinds = [Kind::Keyfile, Kind::Passphrase, Kind::Recovery, Kind::Pkcs11, Kind::AwsKms, Kind::Escrow];
+    let states = [RootState::Joining, RootState::Active, RootState::Behind, RootState::Retired];
+    let failing = (times(), texts()).prop_map(|(since, why)| Failing { since, why });
+    let health = (any::<u32>(), prop::option::of(failing), prop::option::of(times()));
+    let rest = (select(states.to_vec()), prop::option::of(texts()), any::<bool>());
+    let ids = (id(KeyId::from_bytes), select(kinds.to_vec()), times());
+    (ids, rest, health).prop_map(|((id, kind, created), (state, public, in_file), (priority, failing, drilled))| Root {
         id,
         kind,
         created,
         state,
+        priority,
+        failing,
+        drilled,
         public,
         in_file,
     })

@@ -64,8 +64,15 @@ impl VaultFile {
         Err(Error::RootRefused(match entry.kind {
             RootKind::Keyfile => "the key file is not this vault's, or vault.json was altered",
             RootKind::Passphrase => "the passphrase is wrong, or vault.json was altered",
-            RootKind::Recovery => "what vault.json says of the recovery code was altered",
+            RootKind::Recovery | RootKind::Pkcs11 | RootKind::AwsKms | RootKind::Escrow => {
+                "what vault.json says of the root was altered"
+            }
         }))
+    }
+
+    /// What it says of a root.
+    pub(crate) fn entry(&self, root: KeyId) -> Option<&RootEntry> {
+        self.roots.iter().find(|entry| entry.id == root)
     }
 
     fn tagged(&self, id: KeyId, kind: RootKind, params: Option<&str>) -> Vec<u8> {

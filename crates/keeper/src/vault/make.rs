@@ -14,7 +14,7 @@ use crate::journal::{By, Event};
 use crate::kept;
 use crate::keys::{Domains, VaultKeys, vault as vault_keys};
 use crate::release::Queue;
-use crate::roots::{KeyfileRoot, PassphraseRoot, RecoveryRoot, RootProvider, Wrapper};
+use crate::roots::{KeyfileRoot, PassphraseRoot, RecoveryRoot, RootProvider, Roots, Wrapper};
 use crate::rows::{Change, Grant, PolicySet, Principal, Root, RootState, Setting, Table};
 use crate::session::Nonces;
 use crate::suites::{self, Suites};
@@ -41,14 +41,16 @@ pub(crate) fn init(options: &InitOptions, store: Option<Datastore>) -> Result<Va
     let mut file = VaultFile::new(options.vault, options.mode, suite);
     let root = make_root(&options.root, &crypto, &mut file)?;
     let mut roots = vec![Root { state: RootState::Active, ..Root::joining(root.id(), root.kind(), now) }];
-    let mut others: Vec<Box<dyn Wrapper>> = Vec::new();
+    let root: Arc<dyn RootProvider> = Arc::from(root);
+    let mut wrappers: Vec<Arc<dyn Wrapper>> = vec![Arc::clone(&root) as Arc<dyn Wrapper>];
     if let Some(recovery) = &options.recovery {
         let (row, root) = make_recovery(recovery, &mut file, now)?;
         roots.push(row);
-        others.push(Box::new(root));
+        wrappers.push(Arc::new(root));
     }
-    let domains = Domains::new(options.vault, root, others);
-    let drawn = vault_keys::draw_all(suite, options.vault, &domains.wrappers().collect::<Vec<_>>(), now)?;
+    let wrappers: Vec<&dyn Wrapper> = wrappers.iter().map(AsRef::as_ref).collect();
+    let drawn = vault_keys::draw_all(suite, options.vault, &wrappers, now)?;
+    let domains = Domains::new(options.vault, Roots::new(options.dir.clone(), &file, &roots, &root, &[])?);
     let (mut rows, mut secrets) = (Vec::new(), Vec::new());
     for new in drawn {
         secrets.push((new.key.clone(), new.secret));
@@ -71,6 +73,7 @@ pub(crate) fn init(options: &InitOptions, store: Option<Datastore>) -> Result<Va
         info,
         store,
         domains,
+        opened_by: (root.id(), root.kind()),
         watch,
         nonces: Nonces::default(),
         rules: Rules::new(Arc::clone(&set)),
@@ -142,7 +145,7 @@ pub(crate) fn make_recovery(
     let id = KeyId::from_bytes(system::random()?);
     let in_file = recovery.kept == Kept::File;
     let row = Root { in_file, state: RootState::Active, ..Root::joining(id, RootKind::Recovery, now) };
-    let root = RecoveryRoot::create(&recovery.code, file.suite, file.vault, id, row.term())?;
+    let root = RecoveryRoot::create(&recovery.code, file.suite, file.vault, id)?;
     file.add(&root, Some(root.sealed()));
     Ok((Root { public: Some(root.public()), ..row }, root))
 }

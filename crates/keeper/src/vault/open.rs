@@ -1,7 +1,7 @@
 //! Opening a vault.
 
 use super::file::{RootEntry, VaultFile};
-use super::{ClockCheck, OpenOptions, RootKind, RootUnlock};
+use super::{ClockCheck, OpenOptions, RootKind, RootMeans, RootUnlock};
 use crate::cache::Facts;
 use crate::clock::{Watch, stored_mark};
 use crate::datastore::{Datastore, Transaction, probe, sqlite};
@@ -11,12 +11,12 @@ use crate::journal::LOG_NUMBER;
 use crate::keys::{Domains, VaultKeys, sealed};
 use crate::ledger::{self, Ledger};
 use crate::release::Queue;
-use crate::roots::{KeyfileRoot, PassphraseRoot, RecoveryRoot, RecoveryWrapper, RootProvider, Wrapper};
+use crate::roots::{Finding, KeyfileRoot, PassphraseRoot, RecoveryRoot, RootProvider, Roots, Wrapper};
 use crate::rows::{Root, RootState, Setting};
 use crate::schema;
 use crate::session::Nonces;
 use crate::suites::{self, Suites};
-use api::terms::{PrincipalId, Suite, VaultId};
+use api::terms::{KeyId, PrincipalId, VaultId};
 use api::wire::VaultInfo;
 use log::keys::Signers;
 use seal::passphrase::Params;
@@ -41,20 +41,63 @@ pub(crate) fn store(dir: &Path, elsewhere: Option<Datastore>) -> Result<Datastor
     Ok(store)
 }
 
-/// Opens a vault with one of its roots.
+/// Opens a vault with the first of its roots that opens here.
+///
+/// # Errors
+/// What the first of them said, if none does.
 pub(crate) fn open(options: &OpenOptions) -> Result<Engine> {
     let file = VaultFile::read(&options.dir)?;
-    let root = unlock(&file, &options.root)?;
-    opened(options, &file, root)
+    let mut failed: Vec<(KeyId, Error)> = Vec::new();
+    let mut refused = Error::RootRefused("the vault has no root of this kind");
+    for entry in &file.roots {
+        for means in options.roots.iter().filter(|means| means.fits(entry)) {
+            let opened = with(&file, entry.id, means).and_then(|root| {
+                let root: Arc<dyn RootProvider> = Arc::from(root);
+                opened(options, &file, &root)
+            });
+            match opened {
+                Ok(engine) => {
+                    for (root, why) in failed {
+                        engine.domains.roots.note(root, Finding::Fails(why.to_string()));
+                    }
+                    return Ok(engine);
+                }
+                Err(error) if !speaks_of_root(&error) => return Err(error),
+                Err(error) => {
+                    if failed.is_empty() {
+                        refused = error.clone();
+                    }
+                    if !matches!(error, Error::RootAway { .. }) {
+                        failed.push((entry.id, error));
+                    }
+                }
+            }
+        }
+    }
+    Err(refused)
+}
+
+/// Whether another root may do better.
+const fn speaks_of_root(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::RootRefused(_)
+            | Error::RootAway { .. }
+            | Error::RootUnreachable(_)
+            | Error::Wrap { .. }
+            | Error::Io { .. }
+            | Error::VaultFile(_)
+    )
 }
 
 /// The same with a root that is unlocked.
-pub(crate) fn opened(options: &OpenOptions, file: &VaultFile, root: Box<dyn RootProvider>) -> Result<Engine> {
+pub(crate) fn opened(options: &OpenOptions, file: &VaultFile, root: &Arc<dyn RootProvider>) -> Result<Engine> {
     if options.store.is_none() {
         refuse_lost(&options.dir)?;
     }
     let store = store(&options.dir, options.store.clone())?;
     let loaded = store.read(|tx| Loaded::read(tx, file, root.as_ref()))?;
+    let roots = Roots::new(options.dir.clone(), file, &loaded.roots, root, &options.roots)?;
     let watch = Watch::new(Arc::clone(&options.clock), loaded.keys.guard.clone(), loaded.mark);
     if options.clock_check == ClockCheck::AtOpening {
         watch.now()?;
@@ -69,7 +112,8 @@ pub(crate) fn opened(options: &OpenOptions, file: &VaultFile, root: Box<dyn Root
         owner: loaded.owner,
         info,
         store,
-        domains: Domains::new(file.vault, root, loaded.others),
+        domains: Domains::new(file.vault, roots),
+        opened_by: (root.id(), root.kind()),
         watch,
         nonces: Nonces::default(),
         rules: loaded.rules,
@@ -98,7 +142,7 @@ struct Loaded {
     rules: Rules,
     suites: Suites,
     mark: api::terms::Timestamp,
-    others: Vec<Box<dyn Wrapper>>,
+    roots: Vec<Root>,
 }
 
 impl Loaded {
@@ -114,37 +158,22 @@ impl Loaded {
         let crypto = suites::parsed(&text)?;
         let owner = setting(tx, "owner")?.parse().map_err(|_| Error::Internal("the owner is no id"))?;
         let rules = Rules::new(Arc::new(load_rules(&keys, tx)?));
-        let others = others(tx, file.suite, &keys, root)?;
+        let roots = roots(tx, &keys, root)?;
         let suites = Suites::new(text, crypto);
-        Ok(Self { owner, rules, suites, others, mark: stored_mark(tx, &keys.guard)?, keys })
+        Ok(Self { owner, rules, suites, roots, mark: stored_mark(tx, &keys.guard)?, keys })
     }
 }
 
-/// The roots beside the one that is unlocked, which must count itself.
-fn others(
-    tx: &mut dyn Transaction,
-    suite: Suite,
-    keys: &VaultKeys,
-    root: &dyn RootProvider,
-) -> Result<Vec<Box<dyn Wrapper>>> {
+/// The rows of all roots; the one that is unlocked must count.
+fn roots(tx: &mut dyn Transaction, keys: &VaultKeys, root: &dyn RootProvider) -> Result<Vec<Root>> {
     let rows: Vec<Root> = keys.guard.select(tx, "ORDER BY id", &[])?;
     match rows.iter().find(|row| row.id == root.id()).map(|row| row.state) {
-        Some(RootState::Active) => {}
+        Some(RootState::Active | RootState::Behind) => Ok(rows),
         Some(RootState::Joining) => {
-            return Err(Error::RootRefused("a recovery with this root broke off: run strongroom recover"));
+            Err(Error::RootRefused("a recovery with this root broke off: run strongroom recover"))
         }
-        Some(RootState::Retired) | None => return Err(Error::RootRefused("this root was retired by a recovery")),
+        Some(RootState::Retired) | None => Err(Error::RootRefused("this root was retired")),
     }
-    let mut others: Vec<Box<dyn Wrapper>> = Vec::new();
-    for row in rows.iter().filter(|row| row.state == RootState::Active && row.id != root.id()) {
-        match RecoveryWrapper::of(suite, row)? {
-            Some(wrapper) => others.push(Box::new(wrapper)),
-            // Who recovers makes no keys, and this root is about to be retired.
-            None if root.kind() == RootKind::Recovery => {}
-            None => return Err(Error::Unsupported("the vault has a root that this program cannot wrap under".into())),
-        }
-    }
-    Ok(others)
 }
 
 /// The recovery root that a code opens.
@@ -161,35 +190,28 @@ pub(crate) fn unlock_recovery(file: &VaultFile, code: &Code) -> Result<RecoveryR
     Err(refused)
 }
 
-fn unlock(file: &VaultFile, with: &RootUnlock) -> Result<Box<dyn RootProvider>> {
-    let of = |kind: RootKind| file.roots.iter().filter(move |entry| entry.kind == kind);
-    let mut refused = Error::RootRefused("the vault has no root of this kind");
-    match with {
+/// A root of a vault's file, opened with what somebody has for it.
+pub(crate) fn with(file: &VaultFile, id: KeyId, means: &RootMeans) -> Result<Box<dyn RootProvider>> {
+    let entry = file.entry(id).ok_or(Error::RootRefused("vault.json does not name this root"))?;
+    let root: Box<dyn RootProvider> = match &means.unlock {
         RootUnlock::Keyfile(path) => {
             let root = KeyfileRoot::read(path, file.vault)?;
-            for entry in of(RootKind::Keyfile) {
-                match file.check(entry, &root) {
-                    Ok(()) => return Ok(Box::new(root)),
-                    Err(error) => refused = error,
-                }
+            if root.id() != id && file.entry(root.id()).is_some() {
+                // It is another one's.
+                return Err(Error::RootAway { kind: RootKind::Keyfile });
             }
+            Box::new(root)
         }
         RootUnlock::Passphrase(phrase) => {
-            for entry in of(RootKind::Passphrase) {
-                let params = params(entry)?;
-                if params.suite() != sealed(file.suite) {
-                    return Err(Error::VaultFile("its passphrase parameters are of another suite"));
-                }
-                let root = PassphraseRoot::derive(&params, phrase, file.vault, entry.id)?;
-                match file.check(entry, &root) {
-                    Ok(()) => return Ok(Box::new(root)),
-                    Err(error) => refused = error,
-                }
+            let params = params(entry)?;
+            if params.suite() != sealed(file.suite) {
+                return Err(Error::VaultFile("its passphrase parameters are of another suite"));
             }
+            Box::new(PassphraseRoot::derive(&params, phrase, file.vault, id)?)
         }
-        RootUnlock::Opened => return Err(Error::Internal("a root that is opened is not unlocked")),
-    }
-    Err(refused)
+    };
+    file.check(entry, root.as_ref())?;
+    Ok(root)
 }
 
 /// How a passphrase becomes this root.

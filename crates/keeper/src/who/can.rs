@@ -334,7 +334,7 @@ impl Asked<'_> {
     fn query(&self, actor: &Actor) -> Query {
         let engine = self.engine;
         let context = Context {
-            roots: engine.domains.wrappers().map(|root| root.term()).collect(),
+            roots: crate::facts::roots_of(engine, &self.subject.resource),
             ..Context::new(self.at, engine.mode)
         };
         Query {

@@ -16,6 +16,7 @@ mod lineage;
 mod prints;
 mod replays;
 mod rights;
+mod roots;
 mod runs;
 mod suites;
 mod upkeep;

@@ -3,8 +3,12 @@
 use crate::world::{Client, World, code, name};
 use api::terms::{Code, Mode};
 use keeper::Keeper;
-use keeper::vault::{self, InitOptions, OpenOptions, RootChoice, RootKind, RootUnlock};
+use keeper::vault::{self, InitOptions, OpenOptions, RootChoice, RootKind, RootMeans, RootUnlock};
 use testkit::suites;
+
+fn means(unlock: RootUnlock) -> Vec<std::sync::Arc<RootMeans>> {
+    vec![std::sync::Arc::new(RootMeans { root: None, unlock })]
+}
 
 #[test]
 fn a_vault_opens_with_its_key_file_and_says_who_it_is() {
@@ -12,7 +16,7 @@ fn a_vault_opens_with_its_key_file_and_says_who_it_is() {
         let world = World::new(Mode::Solo);
         let described = vault::describe(&world.dir()).unwrap();
         assert_eq!((described.vault, described.mode), (world.vault, Mode::Solo));
-        assert_eq!(described.roots, [RootKind::Keyfile]);
+        assert_eq!(described.roots.iter().map(|root| root.kind).collect::<Vec<_>>(), [RootKind::Keyfile]);
         let keeper = world.open();
         assert_eq!(keeper.info().vault, world.vault);
         let client = Client::new(&keeper, &world, None);
@@ -30,8 +34,10 @@ fn a_vault_opens_with_its_key_file_and_says_who_it_is() {
 fn a_passphrase_opens_and_a_wrong_one_is_told_so() {
     suites::each(|| {
         let world = World::with_root(Mode::Solo, Some(b"correct horse"));
-        let with =
-            |phrase: &[u8]| OpenOptions { root: RootUnlock::Passphrase(phrase.to_vec().into()), ..world.options() };
+        let with = |phrase: &[u8]| OpenOptions {
+            roots: means(RootUnlock::Passphrase(phrase.to_vec().into())),
+            ..world.options()
+        };
         assert!(Keeper::open(&with(b"correct horse")).is_ok());
         assert_eq!(code(Keeper::open(&with(b"wrong horse"))), Code::RootRefused);
         assert_eq!(code(Keeper::open(&with(b""))), Code::RootRefused);
@@ -44,7 +50,7 @@ fn a_foreign_or_missing_or_public_key_file_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     let (one, other) = (World::new(Mode::Solo), World::new(Mode::Solo));
     std::fs::copy(other.keyfile(), one.tmp.path().join("foreign")).unwrap();
-    let with = |path| OpenOptions { root: RootUnlock::Keyfile(path), ..one.options() };
+    let with = |path| OpenOptions { roots: means(RootUnlock::Keyfile(path)), ..one.options() };
     assert_eq!(code(Keeper::open(&with(one.tmp.path().join("foreign")))), Code::RootRefused);
     assert_eq!(code(Keeper::open(&with(one.tmp.path().join("none")))), Code::RootRefused);
     // The right words with another key.

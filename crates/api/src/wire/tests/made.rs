@@ -155,6 +155,8 @@ one_of! {
     LineageKind [LineageKind::From, LineageKind::Run];
     PresenceTold [PresenceTold::Now, PresenceTold::None, PresenceTold::NotAsked];
     Code Code::ALL;
+    RootKind RootKind::ALL;
+    RootOutcome [RootOutcome::Opens, RootOutcome::Fails, RootOutcome::Away, RootOutcome::OnlyWraps];
     Freshness [Freshness::Proven, Freshness::Unproven];
     Outcome [Outcome::Same, Outcome::Differs, Outcome::Missing, Outcome::OtherEngine];
     JobBy [JobBy::Keeper, JobBy::Client];
@@ -282,7 +284,14 @@ structs! {
     Released { release decision version record envelope expires receipt }
     Replayed { outcome why }
     Revocation { workspace role }
-    RootItem { id kind }
+    RootAdded { root wrapped locked receipt }
+    RootDrilled { root outcome keys why }
+    RootDrills { ok items }
+    RootFailing { since why }
+    RootItem { id kind term priority state created wraps lacks only_wraps at_hand failing drilled }
+    RootList { roots }
+    RootRemove { root }
+    RootRemoved { root kind wraps receipt }
     RunEnd { run outcome outputs }
     RunOutput { workspace artifact class at_least environment kind }
     RunRenewed { lease_until }
@@ -354,6 +363,9 @@ each! { Command:
     Status,
     KeyList,
     KeyMove[KeyMove],
+    RootList,
+    RootDrill,
+    RootRemove[RootRemove],
     KeyRotate[KeyRotate],
     PrincipalAdd[PrincipalAdd],
     PrincipalList,
@@ -408,6 +420,9 @@ each! { Answer:
     Keys[KeyList],
     Rotated[KeyRotated],
     KeyMoved[KeyMoved],
+    Roots[RootList],
+    RootsDrilled[RootDrills],
+    RootRemoved[RootRemoved],
     Principal[PrincipalItem],
     Principals { items },
     Policy[PolicyShown],

@@ -1,0 +1,162 @@
+//! `root`: what opens the vault, and what opens it when that is gone.
+
+use super::Context;
+use crate::args::{Global, RootAddCommand, RootCommand};
+use crate::output::{Failure, printable, table};
+use crate::unlock;
+use api::terms::{Code, Exit};
+use api::wire::{Problem, RootDrilled, RootItem, RootOutcome};
+use client::root::{At, RootAdd, RootChoice};
+use client::{Client, vault};
+use serde_json::json;
+
+pub fn root(context: &Context, command: RootCommand) -> Result<u8, Failure> {
+    match command {
+        RootCommand::Ls => context.with(|client| {
+            let list = client.roots()?;
+            context.output.list("roots", &list, "roots", || text(&list.roots))?;
+            Ok(0)
+        }),
+        RootCommand::Add(command) => add(context, command),
+        RootCommand::Remove { id } => remove(context, &id),
+        RootCommand::Drill => drill(context),
+    }
+}
+
+/// What opens a root is read where the command runs, so an agent is not asked.
+fn by_itself(context: &Context) -> Global {
+    Global { opens_itself: true, ..context.global.clone() }
+}
+
+fn add(context: &Context, command: RootAddCommand) -> Result<u8, Failure> {
+    let described = vault::describe(&unlock::folder(&context.global)?)?;
+    let (choice, at, rank) = match command {
+        RootAddCommand::Keyfile { path, rank } => {
+            let path =
+                std::path::absolute(&path).map_err(|e| Failure::from_io("cannot tell where the file goes", &e))?;
+            (RootChoice::Keyfile { path: path.clone() }, At::Keyfile { path }, rank)
+        }
+    };
+    let kind = choice.kind();
+    if context.global.dry_run {
+        let would = json!({"kind": kind, "priority": rank.priority});
+        context.output.result("root-added", &would, || format!("would add a root: {kind}\n"))?;
+        return Ok(0);
+    }
+    let (file, mut places) = unlock::places(described.vault)?;
+    context.acting(&by_itself(context), |client| {
+        let added = client.root_add(&RootAdd { choice, priority: rank.priority })?;
+        places.set(added.root.id, Some(at));
+        // It counts: what cannot be written down is told, and the root is not lost.
+        if let Err(problem) = places.write(&file) {
+            context.output.warn(&problem.to_string());
+        }
+        context.output.result("root-added", &added, || {
+            let left = match added.locked {
+                0 => String::new(),
+                some => format!(", {some} follow when what opens them is at hand"),
+            };
+            let RootItem { id, kind, priority, .. } = &added.root;
+            format!(
+                "root {id} ({kind}, priority {priority}) opens the vault; {} domain keys wrapped{left}\n",
+                added.wrapped
+            )
+        })?;
+        Ok(0)
+    })
+}
+
+fn remove(context: &Context, id: &str) -> Result<u8, Failure> {
+    let described = vault::describe(&unlock::folder(&context.global)?)?;
+    context.acting(&by_itself(context), |client| {
+        let root = named(client, id)?;
+        if context.global.dry_run {
+            let would = json!({"root": root.id, "kind": root.kind});
+            let text = || format!("would remove root {} ({}): {} keys are wrapped under it\n", root.id, root.kind, root.wraps);
+            context.output.result("root-removed", &would, text)?;
+            return Ok(0);
+        }
+        context.confirmed(&format!("Remove root {} ({})? It opens nothing any more.", root.id, root.kind))?;
+        let removed = client.root_remove(root.id)?;
+        let (file, mut places) = unlock::places(described.vault)?;
+        if places.of(root.id).is_some() {
+            places.set(root.id, None);
+            if let Err(problem) = places.write(&file) {
+                context.output.warn(&problem.to_string());
+            }
+        }
+        context.output.result("root-removed", &removed, || {
+            format!(
+                "root {} ({}) opens nothing any more; {} wraps removed. Copies of the vault from before still open with it\n",
+                removed.root, removed.kind, removed.wraps
+            )
+        })?;
+        Ok(0)
+    })
+}
+
+fn drill(context: &Context) -> Result<u8, Failure> {
+    context.acting(&by_itself(context), |client| {
+        if context.global.dry_run {
+            let list = client.roots()?;
+            context.output.result("roots-drilled", &list, || text(&list.roots))?;
+            return Ok(0);
+        }
+        let drills = client.root_drill()?;
+        context.output.list("roots-drilled", &drills, "items", || {
+            let row = |item: &RootDrilled| {
+                let outcome = match item.outcome {
+                    RootOutcome::Opens => format!("opens all of {} keys", item.keys),
+                    RootOutcome::Fails => format!("FAILS after {} keys", item.keys),
+                    RootOutcome::Away => "left out".to_owned(),
+                    RootOutcome::OnlyWraps => "only wraps".to_owned(),
+                };
+                let why = item.why.as_deref().map(printable).unwrap_or_default();
+                vec![item.root.id.to_string(), item.root.kind.clone(), outcome, why]
+            };
+            table(&["root", "kind", "drill", "why"], &drills.items.iter().map(row).collect::<Vec<_>>())
+        })?;
+        Ok(if drills.ok { 0 } else { Exit::Error as u8 })
+    })
+}
+
+/// A root by its id, or the beginning of it.
+fn named(client: &Client, text: &str) -> Result<RootItem, Failure> {
+    let mut found: Vec<RootItem> = client.roots()?.roots;
+    found.retain(|root| !text.is_empty() && root.id.to_string().starts_with(text));
+    match (found.pop(), found.is_empty()) {
+        (Some(root), true) => Ok(root),
+        (Some(_), false) => Err(Failure::usage("which root?", format!("the ids of several begin with `{text}`"))),
+        (None, _) => {
+            let problem = Problem::new(Code::NotFound, "not found", format!("there is no root `{text}`"));
+            Err(problem.with_try("strongroom root ls").into())
+        }
+    }
+}
+
+fn text(roots: &[RootItem]) -> String {
+    let row = |root: &RootItem| {
+        let stands = match (&root.failing, root.lacks) {
+            (Some(failing), _) => format!("FAILING since {}: {}", failing.since, printable(&failing.why)),
+            (None, 0) => root.state.clone(),
+            (None, lacks) => format!("{}, lacks {lacks} keys", root.state),
+        };
+        let drilled = match root.drilled {
+            Some(at) => at.to_string(),
+            None if root.only_wraps => "only wraps".to_owned(),
+            None => "never".to_owned(),
+        };
+        let hand = if root.at_hand { "yes" } else { "no" };
+        vec![
+            root.id.to_string(),
+            root.kind.clone(),
+            root.priority.to_string(),
+            root.wraps.to_string(),
+            hand.to_owned(),
+            drilled,
+            stands,
+        ]
+    };
+    let heads = ["root", "kind", "priority", "keys", "at hand", "drilled", "stands"];
+    table(&heads, &roots.iter().map(row).collect::<Vec<_>>())
+}

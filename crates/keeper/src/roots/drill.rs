@@ -1,0 +1,121 @@
+//! `root drill`: every root in turn opens what it wraps, so that the day on which it is the only one is not the first.
+
+use super::Finding;
+use super::list::item;
+use super::set::Member;
+use crate::acts::{Wanted, look};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::jobs::{Slice, by_system};
+use crate::journal::{By, Event};
+use crate::keys::check_fingerprint;
+use crate::rows::{Key, Root, Wrap};
+use crate::session::Session;
+use api::terms::{Action, KeyId};
+use api::wire::{RootDrilled, RootDrills, RootOutcome};
+use log::entry::Kind;
+
+/// Keys looked at in one transaction.
+const PAGE: i64 = 256;
+
+/// What one root did.
+struct Drill {
+    root: KeyId,
+    outcome: RootOutcome,
+    keys: u64,
+    why: Option<String>,
+}
+
+/// Drills every root.
+pub(crate) fn drill(engine: &Engine, session: &Session) -> Result<RootDrills> {
+    look(engine, session, &Wanted::vault(Action::ManageKeys, "root.drill"))?;
+    if let Some(why) = engine.read_only.get() {
+        return Err(Error::ReadOnly(why.clone()));
+    }
+    let done = all(engine, By::session(session, engine.now()?))?;
+    engine.store.read(|tx| {
+        let mut items = Vec::with_capacity(done.len());
+        for Drill { root, outcome, keys, why } in &done {
+            let row: Root = engine.keys.guard.expect(tx, root.as_bytes())?;
+            let root = item(engine, tx, &row)?;
+            items.push(RootDrilled { root, outcome: *outcome, keys: *keys, why: why.clone() });
+        }
+        Ok(RootDrills { ok: items.iter().all(|item| item.outcome != RootOutcome::Fails), items })
+    })
+}
+
+/// The scheduled one; how many roots opened everything.
+pub(crate) fn scheduled(engine: &Engine, _: &Slice) -> Result<u64> {
+    let done = all(engine, by_system(engine, engine.now()?))?;
+    Ok(done.iter().filter(|drill| drill.outcome == RootOutcome::Opens).count() as u64)
+}
+
+fn all(engine: &Engine, by: By) -> Result<Vec<Drill>> {
+    let members = engine.domains.roots.members();
+    let done: Vec<Drill> = members.iter().map(|member| one(engine, member)).collect::<Result<_>>()?;
+    engine.store.write(|tx| {
+        let guard = &engine.keys.guard;
+        let ticket = tx.ticket()?;
+        let mut event = Event::new(Kind::State, "root.drill");
+        let mut changes = Vec::new();
+        for drill in &done {
+            event = event.with(&format!("root.{}", drill.root), word(drill.outcome));
+            let Some(row) = guard.find::<Root>(tx, drill.root.as_bytes())? else { continue };
+            if drill.outcome == RootOutcome::Opens {
+                changes.push(guard.update(tx, &Root { drilled: Some(by.at), ..row }, ticket)?);
+            }
+        }
+        engine.log(tx, ticket, &by, &[event.changing(changes)]).map(drop)
+    })?;
+    super::see_to(engine, &Slice::within(crate::jobs::IN_PASSING))?;
+    Ok(done)
+}
+
+/// One root: everything that it wraps is opened and held to its fingerprint.
+fn one(engine: &Engine, member: &Member) -> Result<Drill> {
+    let told = |outcome, keys, why| Drill { root: member.id, outcome, keys, why };
+    if member.kind.only_wraps() {
+        return Ok(told(RootOutcome::OnlyWraps, 0, None));
+    }
+    if !member.is_at_hand() {
+        return Ok(told(RootOutcome::Away, 0, Some("this process has nothing that opens it".to_owned())));
+    }
+    let roots = &engine.domains.roots;
+    let guard = &engine.keys.guard;
+    let (mut after, mut keys) = (KeyId::from_bytes([0; 16]), 0);
+    loop {
+        let page = engine.store.read(|tx| {
+            let tail = "WHERE under = $1 AND id > $2 ORDER BY id LIMIT $3";
+            let wraps: Vec<Wrap> =
+                guard.select(tx, tail, &[member.id.as_bytes().into(), after.as_bytes().into(), PAGE.into()])?;
+            let with_key = |wrap: Wrap| Ok((guard.expect::<Key>(tx, wrap.key.as_bytes())?, wrap));
+            wraps.into_iter().map(with_key).collect::<Result<Vec<(Key, Wrap)>>>()
+        })?;
+        let Some((_, last)) = page.last() else { break };
+        after = last.id;
+        for (key, wrap) in &page {
+            let context = engine.domains.context(key, member.id);
+            let opened = roots.opened(member).and_then(|root| {
+                let sealed = hex::decode(&wrap.sealed).map_err(|_| Error::Wrap { key: key.id.to_string() })?;
+                let secret = root.unwrap(&context, &sealed)?;
+                check_fingerprint(key.suite, engine.vault, key.id, secret.expose_bytes(), &key.fingerprint)
+            });
+            if let Err(error) = opened {
+                roots.note(member.id, Finding::Fails(error.to_string()));
+                return Ok(told(RootOutcome::Fails, keys, Some(error.to_string())));
+            }
+            keys += 1;
+        }
+    }
+    roots.note(member.id, Finding::Answers);
+    Ok(told(RootOutcome::Opens, keys, None))
+}
+
+const fn word(outcome: RootOutcome) -> &'static str {
+    match outcome {
+        RootOutcome::Opens => "opens",
+        RootOutcome::Fails => "fails",
+        RootOutcome::Away => "away",
+        RootOutcome::OnlyWraps => "only-wraps",
+    }
+}

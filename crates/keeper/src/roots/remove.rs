@@ -1,0 +1,59 @@
+//! `root remove`: a root opens nothing any more. The last one that opens stays, and so does one without which a key would be lost.
+
+use super::{orphans, retire};
+use crate::acts::{Act, Wanted, act};
+use crate::datastore::Transaction;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::jobs::Slice;
+use crate::journal::Logged;
+use crate::rows::{Root, RootState};
+use crate::session::Session;
+use api::terms::{Action, KeyId};
+use api::wire::{RootRemove, RootRemoved};
+
+const ACT: &str = "root.remove";
+
+/// Removes a root.
+pub(crate) fn remove(engine: &Engine, session: &Session, command: &RootRemove) -> Result<RootRemoved> {
+    let wanted = Wanted::vault(Action::ManageKeys, ACT);
+    let others: Vec<KeyId> = engine
+        .domains
+        .roots
+        .members()
+        .iter()
+        .filter(|member| member.id != command.root && engine.domains.roots.opened(member).is_ok())
+        .map(|member| member.id)
+        .collect();
+    let (row, logged) = act(engine, session, &wanted, &[], |tx, act| written(tx, act, command.root, &others))?;
+    let receipt = engine.settled(&logged)?;
+    let rows: Vec<Root> = engine.store.read(|tx| engine.keys.guard.select(tx, "ORDER BY id", &[]))?;
+    engine.domains.roots.reload(&rows, None)?;
+    // What is left of it is a job's as well.
+    let wraps = retire(engine, &Slice::whole())?;
+    Ok(RootRemoved { root: row.id, kind: row.kind.word().to_owned(), wraps, receipt })
+}
+
+fn written(tx: &mut dyn Transaction, act: &Act<'_>, id: KeyId, others: &[KeyId]) -> Result<(Root, Logged)> {
+    let guard = &act.engine.keys.guard;
+    let rows: Vec<Root> = guard.select(tx, "ORDER BY id", &[])?;
+    let found = rows.iter().find(|row| row.id == id && row.state.counts());
+    let row = found.cloned().ok_or_else(|| Error::NotFound(id.to_string()))?;
+    let refused = |why: String, hint: &str| Error::Conflict { what: "the root", why, hint: Some(hint.to_owned()) };
+    let opens = |row: &&Root| row.id != id && row.state.counts() && others.contains(&row.id);
+    if !rows.iter().any(|row| opens(&row)) {
+        let why = "no other root opens here, and a vault without one is lost".to_owned();
+        return Err(refused(why, "strongroom root drill"));
+    }
+    // What only wraps does not open anything from one day to the next.
+    let leaving: Vec<KeyId> =
+        rows.iter().filter(|row| row.id == id || row.kind.only_wraps()).map(|row| row.id).collect();
+    if let Some(key) = orphans(tx, guard, &leaving, 1)?.first() {
+        let why = format!("nothing else that opens wraps key {}", key.id);
+        return Err(refused(why, "strongroom root ls"));
+    }
+    let change = guard.update(tx, &Root { state: RootState::Retired, ..row.clone() }, act.ticket)?;
+    let event = act.event(ACT).on("root", row.id).with("kind", row.kind).changing(vec![change]);
+    let logged = act.engine.log(tx, act.ticket, &act.by, &[event])?;
+    Ok((row, logged.first().copied().ok_or(Error::Internal("an entry was lost"))?))
+}

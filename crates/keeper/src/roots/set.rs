@@ -1,0 +1,271 @@
+//! The roots of an opened vault, in the order in which they are asked: those that open here, those that only wrap, and those that do
+//! not answer. One that fails is left alone for a while, and the next one is asked.
+
+use super::{RecoveryWrapper, RootProvider, Secret, Wrapper};
+use crate::error::{Error, Result};
+use crate::rows::{Domain, Root, Wrap};
+use crate::vault::file::VaultFile;
+use crate::vault::{RootKind, RootMeans, open};
+use api::terms::{KeyId, RootKind as Term, Suite};
+use seal::wrap::WrapContext;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+/// How long a root that failed is asked last.
+const LEFT_ALONE: Duration = Duration::from_secs(30);
+
+/// Whether a root of a kind may wrap the keys of a place; the vault's own keys are under every root.
+pub(crate) fn admits(place: Option<&Domain>, term: Term) -> bool {
+    place.is_none_or(|domain| policy::admits_root(domain.class, domain.environment, term))
+}
+
+/// Every root that counts.
+#[derive(Debug)]
+pub(crate) struct Roots {
+    dir: PathBuf,
+    suite: Suite,
+    members: RwLock<Vec<Arc<Member>>>,
+    /// What was found out about roots since it was last written down.
+    found: Mutex<BTreeMap<KeyId, Finding>>,
+}
+
+/// What was found out about a root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// It opens what it wraps.
+    Answers,
+    /// It does not, and why.
+    Fails(String),
+}
+
+/// One root.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) id: KeyId,
+    pub(crate) kind: RootKind,
+    pub(crate) term: Term,
+    /// What it wraps with while it is not opened.
+    public: Option<RecoveryWrapper>,
+    reach: Mutex<Reach>,
+}
+
+/// How far one has come with a root.
+#[derive(Debug)]
+struct Reach {
+    open: Option<Arc<dyn RootProvider>>,
+    means: Option<Arc<RootMeans>>,
+    failed: Option<(Instant, Error)>,
+}
+
+/// Something that one root wrapped: where, and what.
+pub(crate) struct Wrapped<'a> {
+    pub(crate) key: KeyId,
+    /// The place of a domain key; none for one of the vault's own.
+    pub(crate) place: Option<&'a Domain>,
+    pub(crate) wraps: &'a [Wrap],
+}
+
+impl Member {
+    fn new(suite: Suite, row: &Root, means: Option<Arc<RootMeans>>) -> Result<Self> {
+        let public = RecoveryWrapper::of(suite, row)?;
+        let reach = Mutex::new(Reach { open: None, means, failed: None });
+        Ok(Self { id: row.id, kind: row.kind, term: row.term(), public, reach })
+    }
+
+    fn reach(&self) -> MutexGuard<'_, Reach> {
+        self.reach.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it failed a moment ago.
+    fn is_left_alone(&self) -> bool {
+        self.reach().failed.as_ref().is_some_and(|(at, _)| at.elapsed() < LEFT_ALONE)
+    }
+
+    /// Whether this process has what opens it.
+    pub(crate) fn is_at_hand(&self) -> bool {
+        let reach = self.reach();
+        reach.open.is_some() || reach.means.is_some()
+    }
+}
+
+impl Roots {
+    /// The roots of these rows, one of which is open.
+    pub(crate) fn new(
+        dir: PathBuf,
+        file: &VaultFile,
+        rows: &[Root],
+        opened: &Arc<dyn RootProvider>,
+        means: &[Arc<RootMeans>],
+    ) -> Result<Self> {
+        let suite = file.suite;
+        let mut sorted: Vec<&Root> = rows.iter().filter(|row| row.state.counts()).collect();
+        sorted.sort_by_key(|row| (row.priority, row.created, row.id));
+        let mut members = Vec::with_capacity(sorted.len());
+        for row in sorted {
+            let fits = |means: &&Arc<RootMeans>| file.entry(row.id).is_some_and(|entry| means.fits(entry));
+            let member = Member::new(suite, row, means.iter().find(fits).cloned())?;
+            if row.id == opened.id() {
+                member.reach().open = Some(Arc::clone(opened));
+            }
+            members.push(Arc::new(member));
+        }
+        let roots = Self { dir, suite, members: RwLock::new(members), found: Mutex::default() };
+        if rows.iter().any(|row| row.id == opened.id() && row.failing.is_some()) {
+            roots.note(opened.id(), Finding::Answers);
+        }
+        Ok(roots)
+    }
+
+    /// All of them.
+    pub(crate) fn members(&self) -> Vec<Arc<Member>> {
+        self.members.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Goes on with the roots of these rows: what is known of those that stay is kept.
+    pub(crate) fn reload(&self, rows: &[Root], new: Option<(Arc<dyn RootProvider>, Arc<RootMeans>)>) -> Result<()> {
+        let mut sorted: Vec<&Root> = rows.iter().filter(|row| row.state.counts()).collect();
+        sorted.sort_by_key(|row| (row.priority, row.created, row.id));
+        let known = self.members();
+        let mut members = Vec::with_capacity(sorted.len());
+        for row in sorted {
+            let member = match known.iter().find(|member| member.id == row.id) {
+                Some(member) => Arc::clone(member),
+                None => Arc::new(Member::new(self.suite, row, None)?),
+            };
+            if let Some((root, means)) = new.as_ref().filter(|(root, _)| root.id() == row.id) {
+                let mut reach = member.reach();
+                reach.open = Some(Arc::clone(root));
+                reach.means = Some(Arc::clone(means));
+            }
+            members.push(member);
+        }
+        *self.members.write().unwrap_or_else(PoisonError::into_inner) = members;
+        Ok(())
+    }
+
+    /// The kinds of those that may wrap keys of a place.
+    pub(crate) fn terms(&self, place: Option<&Domain>) -> Vec<Term> {
+        self.members().iter().map(|member| member.term).filter(|term| admits(place, *term)).collect()
+    }
+
+    /// One of them, opened if need be and if this process has what opens it.
+    pub(crate) fn opened(&self, member: &Member) -> Result<Arc<dyn RootProvider>> {
+        let mut reach = member.reach();
+        if let Some(open) = &reach.open {
+            return Ok(Arc::clone(open));
+        }
+        let Some(means) = reach.means.clone() else {
+            return Err(Error::RootAway { kind: member.kind });
+        };
+        if let Some((at, why)) = &reach.failed
+            && at.elapsed() < LEFT_ALONE
+        {
+            return Err(why.clone());
+        }
+        let opened = VaultFile::read(&self.dir).and_then(|file| open::with(&file, member.id, &means));
+        match opened {
+            Ok(root) => {
+                let root: Arc<dyn RootProvider> = Arc::from(root);
+                reach.open = Some(Arc::clone(&root));
+                reach.failed = None;
+                Ok(root)
+            }
+            Err(error) => {
+                reach.failed = Some((Instant::now(), error.clone()));
+                drop(reach);
+                self.note(member.id, Finding::Fails(error.to_string()));
+                Err(error)
+            }
+        }
+    }
+
+    /// Wraps a secret under a root: without opening it, if it can.
+    pub(crate) fn wrap(&self, member: &Member, context: &WrapContext, secret: &Secret) -> Result<Vec<u8>> {
+        if let Some(public) = &member.public {
+            return public.wrap(context, secret);
+        }
+        let wrapped = self.opened(member).and_then(|root| root.wrap(context, secret));
+        self.watched(member, wrapped)
+    }
+
+    /// Opens something with the first root that does. `check` says whether what came out is what went in.
+    ///
+    /// # Errors
+    /// What the first of them said; [`Error::Wrap`] if nothing is wrapped under a root that may.
+    pub(crate) fn unwrap(
+        &self,
+        wrapped: &Wrapped<'_>,
+        context: impl Fn(KeyId) -> WrapContext,
+        check: impl Fn(&Secret) -> Result<()>,
+    ) -> Result<Secret> {
+        let mut refused = None;
+        for member in self.asked(wrapped.place) {
+            let Some(wrap) = wrapped.wraps.iter().find(|wrap| wrap.under == member.id) else { continue };
+            let opened = self.unwrap_by(&member, wrap, &context(member.id)).and_then(|secret| {
+                check(&secret)?;
+                Ok(secret)
+            });
+            match self.watched(&member, opened) {
+                Ok(secret) => return Ok(secret),
+                // What is at hand and says no is told before what is not there.
+                Err(error @ Error::RootAway { .. }) => {
+                    refused.get_or_insert(error);
+                }
+                Err(error) => match &refused {
+                    None | Some(Error::RootAway { .. }) => refused = Some(error),
+                    Some(_) => {}
+                },
+            }
+        }
+        Err(refused.unwrap_or(Error::Wrap { key: wrapped.key.to_string() }))
+    }
+
+    fn unwrap_by(&self, member: &Member, wrap: &Wrap, context: &WrapContext) -> Result<Secret> {
+        let root = self.opened(member)?;
+        let sealed = hex::decode(&wrap.sealed).map_err(|_| Error::Wrap { key: wrap.key.to_string() })?;
+        root.unwrap(context, &sealed)
+    }
+
+    /// Those that may open keys of a place, in order; who failed a moment ago comes last.
+    fn asked(&self, place: Option<&Domain>) -> Vec<Arc<Member>> {
+        let mut members = self.members();
+        members.retain(|member| admits(place, member.term));
+        members.sort_by_key(|member| member.is_left_alone());
+        members
+    }
+
+    /// Remembers how a root did.
+    fn watched<T>(&self, member: &Member, outcome: Result<T>) -> Result<T> {
+        match &outcome {
+            Ok(_) => {
+                let failed = member.reach().failed.take();
+                if failed.is_some() {
+                    self.note(member.id, Finding::Answers);
+                }
+            }
+            Err(Error::RootAway { .. }) => {}
+            Err(error) => {
+                member.reach().failed = Some((Instant::now(), error.clone()));
+                self.note(member.id, Finding::Fails(error.to_string()));
+            }
+        }
+        outcome
+    }
+
+    /// Remembers what was found out about a root until somebody writes it down.
+    pub(crate) fn note(&self, root: KeyId, finding: Finding) {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(root, finding);
+    }
+
+    /// Whether something was found out that is not written down.
+    pub(crate) fn has_findings(&self) -> bool {
+        !self.found.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// What was found out; it is not told again.
+    pub(crate) fn findings(&self) -> BTreeMap<KeyId, Finding> {
+        std::mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

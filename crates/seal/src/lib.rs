@@ -43,6 +43,7 @@ mod blocks;
 mod cbor;
 mod fault;
 mod hash;
+mod paper;
 mod suite;
 
 pub use cbor::Malformed;

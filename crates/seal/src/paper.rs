@@ -133,7 +133,7 @@ mod tests {
             let bytes = pattern(len);
             let text = shown(&bytes, 8);
             assert_eq!(text.split(['-', '\n']).count(), groups(len));
-            assert!(text.lines().all(|line| line.len() <= 8 * (GROUP_LEN + 1) - 1));
+            assert!(text.lines().all(|line| line.len() < 8 * (GROUP_LEN + 1)));
             assert_eq!(*read(text.as_bytes(), len).unwrap(), bytes, "{len}");
         }
         assert_eq!((groups(32), groups(80)), (13, 32));

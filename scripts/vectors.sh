@@ -7,6 +7,7 @@ target/venv/bin/pip install -q --disable-pip-version-check -r spec/vectors/requi
 target/venv/bin/python spec/vectors/sealed.py vectors
 target/venv/bin/python spec/vectors/manifests_and_keys.py
 target/venv/bin/python spec/vectors/recovery.py
+target/venv/bin/python spec/vectors/escrow.py
 git diff --stat --exit-code -- vectors
 # ML-DSA signatures are randomised: this file differs on every run and is compared by eye.
 target/venv/bin/python spec/vectors/log.py >vectors/log.json

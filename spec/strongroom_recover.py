@@ -1,11 +1,13 @@
-"""Gets the keys of a version out of a vault with its recovery code, from spec/keys.md alone: with strongroom_open.py beside it nobody
-needs our program to have their data back. Needs the Python packages `cryptography`, `blake3` and `kyber-py`.
+"""Gets the keys of a version out of a vault with its recovery code, or with shares of its escrow, from spec/keys.md alone: with
+strongroom_open.py beside it nobody needs our program to have their data back. Needs the Python packages `cryptography`, `blake3` and
+`kyber-py`.
 
     python strongroom_recover.py --vault DIR --code-file FILE ls
     python strongroom_recover.py --vault DIR --code-file FILE keys VERSION_ID > KEYS.json
+    python strongroom_recover.py --vault DIR --share-file FILE --share-file FILE ... ls
 
-`ls` prints id, `workspace/artifact@vN` and the version object of each version. Nothing is written. A failure exits with 7, a code that
-does not open with 4.
+`ls` prints id, `workspace/artifact@vN` and the version object of each version. Nothing is written. A failure exits with 7, a code or
+shares that do not open with 4.
 """
 
 import argparse
@@ -22,38 +24,146 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from kyber_py.ml_kem import ML_KEM_768
 
-from strongroom_open import CHUNK, HEADER, TAG, Corrupt, check, expand, hmac, lp
+from strongroom_open import CHUNK, HEADER, TAG, Corrupt, check, decode, expand, hmac, lp
 
 SUITES = {"default": 1, "nist": 2}
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 CLASSES = ("public", "internal", "confidential", "restricted")
 ENVIRONMENTS = ("dev", "staging", "prod")
+# A sealed private half; the last millisecond of the year 9999.
+SEALED, LATEST = HEADER + 2432 + TAG, 253_402_300_799_999
 
 
 class Refused(Exception):
-    """The code does not open."""
+    """The code or the shares do not open; `why` in one word, and `about` which share, or how many there are."""
+
+    def __init__(self, message, why="form", about=None):
+        super().__init__(message)
+        self.why, self.about = why, about
 
 
-def code_secret(text):
-    """The 32 bytes of a code; every group of five has a check over GF(32)."""
-    letters = text.upper().translate(str.maketrans({"O": "0", "I": "1", "L": "1", "-": None})).split()
-    letters = "".join(letters)
-    if len(letters) != 65 or set(letters) - set(ALPHABET):
-        raise Refused("a recovery code has 13 groups of five letters and digits")
+def typed(text, length, what):
+    """So many bytes from groups of five letters and digits; every group has a check over GF(32)."""
+    letters = "".join(text.upper().translate(str.maketrans({"O": "0", "I": "1", "L": "1", "-": None})).split())
+    count = -(-8 * length // 20)
+    if len(letters) != 5 * count or set(letters) - set(ALPHABET):
+        raise Refused(f"a {what} has {count} groups of five letters and digits")
     bits = 0
-    for place in range(13):
+    for place in range(count):
         *data, last = [ALPHABET.index(letter) for letter in letters[5 * place : 5 * place + 5]]
         found = 0
         for value in reversed(data):
             found = (found ^ value) << 1
             found = found ^ 0b100101 if found & 32 else found
-        if found ^ (place + 1) != last:
-            raise Refused(f"group {place + 1} of the code has a slip in it")
+        if found ^ (place + 1) % 32 != last:
+            raise Refused(f"group {place + 1} of the {what} has a slip in it", "slip", place + 1)
         for value in data:
             bits = bits << 5 | value
-    if bits & 15:
-        raise Refused("the code is none")
-    return (bits >> 4).to_bytes(32, "big")
+    spare = 20 * count - 8 * length
+    if bits & ((1 << spare) - 1):
+        raise Refused(f"the {what} is none")
+    return (bits >> spare).to_bytes(length, "big")
+
+
+def code_secret(text):
+    """The 32 bytes of a code."""
+    return typed(text, 32, "recovery code")
+
+
+class Share:
+    """One share of an escrow's seed, and what it says it is of."""
+
+    def __init__(self, text):
+        if len(text.encode()) > 4096:
+            raise Refused("the text of a share has at most 4096 bytes", "long")
+        data = typed("\n".join(line for line in text.split("\n") if not line.strip().startswith("#")), 80, "share")
+        if data[0] != 1:
+            raise Refused(f"the share is of form {data[0]}", "version")
+        if hashlib.sha256(lp(b"escrow/checksum", data[:76])).digest()[:4] != data[76:]:
+            raise Refused("the checksum of the share does not hold", "checksum")
+        self.vault, self.root, self.terms, self.value = data[1:17], data[17:33], data[33:43], data[44:76]
+        self.generation, made, needed, count, self.index = struct.unpack(">H6sBBB", data[33:44])
+        self.made, self.needed, self.count = int.from_bytes(made, "big"), needed, count
+        if not (2 <= needed <= count <= 16 and 1 <= self.index <= count and self.generation and self.made <= LATEST):
+            raise Refused("no share has such numbers")
+
+    def commitment(self, suite):
+        info = lp(b"escrow/share", number_of(suite), self.vault, self.root, self.terms[:2], self.terms[2:8], self.terms[8:] + bytes([self.index]))
+        return expand(self.value, info, 32)
+
+
+class Escrow:
+    """What a vault keeps of an escrow, from the first of its parameters."""
+
+    def __init__(self, suite, vault, root, kept):
+        self.suite, self.vault, self.root = suite, vault, root
+        check(isinstance(kept, list) and len(kept) == 6 and kept[0] == 1, "escrow")
+        _, self.generation, self.made, self.needed, self.fingerprint, self.commitments = kept
+        numbers, marks = (self.generation, self.made, self.needed), self.commitments
+        check(all(isinstance(n, int) for n in numbers) and isinstance(marks, list), "escrow")
+        check(all(isinstance(mark, bytes) and len(mark) == 32 for mark in marks), "commitments")
+        check(isinstance(self.fingerprint, bytes) and len(self.fingerprint) == 16, "fingerprint")
+        check(2 <= self.needed <= len(marks) <= 16 and 1 <= self.generation < 65536 and self.made <= LATEST, "numbers of an escrow")
+
+    def admit(self, share):
+        """Refuses a share that is not one of this escrow's as it was made."""
+        refuse = lambda why: Refused(f"share {share.index}: {why}", why, share.index)
+        if share.vault != self.vault:
+            raise refuse("foreign")
+        if share.root != self.root:
+            raise refuse("outdated" if share.generation < self.generation else "unknown")
+        terms = struct.pack(">H6sBB", self.generation, self.made.to_bytes(6, "big"), self.needed, len(self.commitments))
+        if share.terms != terms or not hmac.compare_digest(share.commitment(self.suite), self.commitments[share.index - 1]):
+            raise refuse("altered")
+
+    def seed(self, shares):
+        """From shares in any order."""
+        for share in shares:
+            self.admit(share)
+        held = {}
+        for share in shares:
+            if share.index in held:
+                raise Refused(f"share {share.index} is there twice", "duplicate", share.index)
+            held[share.index] = share.value
+        if len(held) < self.needed:
+            raise Refused(f"{len(held)} of the {self.needed} shares that are needed", "too-few", len(held))
+        seed = interpolated(dict(list(held.items())[: self.needed]))
+        mark = expand(seed, lp(b"fingerprint", number_of(self.suite), self.vault, self.root), 16)
+        if not hmac.compare_digest(mark, self.fingerprint):
+            raise Refused("what the vault keeps of the escrow was altered", "seed")
+        return seed
+
+
+def times(a, b):
+    """GF(256) with x^8 + x^4 + x^3 + x + 1."""
+    out = 0
+    while b:
+        out ^= a if b & 1 else 0
+        a, b = (a << 1) ^ (0x11B if a & 128 else 0), b >> 1
+    return out
+
+
+def interpolated(points):
+    """f(0), byte by byte."""
+    out = bytes(32)
+    for x, value in points.items():
+        factor = 1
+        for other in points.keys() - {x}:
+            inverse = next(n for n in range(1, 256) if times(n, other ^ x) == 1)
+            factor = times(factor, times(other, inverse))
+        out = bytes(a ^ times(factor, b) for a, b in zip(out, value))
+    return out
+
+
+def escrow_key(suite, vault, root, seed):
+    return expand(seed, lp(b"root/escrow", number_of(suite), vault, root), 32)
+
+
+def escrow_params(suite, vault, root, params):
+    """The escrow and the sealed private half."""
+    parts = decode(params)
+    check(isinstance(parts, list) and len(parts) == 2 and isinstance(parts[1], bytes) and len(parts[1]) == SEALED, "parameters")
+    return Escrow(suite, vault, root, parts[0]), parts[1]
 
 
 def opened(key, context, message):
@@ -112,23 +222,38 @@ def wrap_context(label, vault, kind, wrap):
 
 
 class Vault:
-    """A vault's folder, and the private half of its recovery key."""
+    """A vault's folder, and the private half of its recovery key or of its escrow."""
 
-    def __init__(self, folder, text):
+    def __init__(self, folder, code=None, shares=()):
         file = json.loads((folder / "vault.json").read_text())
         self.vault = bytes.fromhex(file["vault"])
         self.database = sqlite3.connect(f"file:{folder / 'keeper.db'}?mode=ro", uri=True)
         self.suite = file["suite"]
-        key = expand(code_secret(text), lp(b"root/recovery", number_of(self.suite), self.vault), 32)
-        for entry in (root for root in file["roots"] if root["kind"] == "recovery"):
+        for self.root, key, sealed in self.escrowed(file, shares) if code is None else self.coded(file, code):
             try:
-                self.root = entry["id"]
                 context = lp(b"recovery/private", number_of(self.suite), self.vault, bytes.fromhex(self.root))
-                self.private = opened(key, context, bytes.fromhex(entry["params"]))
+                self.private = opened(key, context, sealed)
                 return
             except (Corrupt, InvalidTag):
                 continue
-        raise Refused("the code is of another vault, or was used already, or there is none")
+        raise Refused("the code is of another vault, or was used already, or there is none" if code else "vault.json was altered")
+
+    def coded(self, file, code):
+        key = expand(code_secret(code), lp(b"root/recovery", number_of(self.suite), self.vault), 32)
+        for entry in (root for root in file["roots"] if root["kind"] == "recovery"):
+            yield entry["id"], key, bytes.fromhex(entry["params"])
+
+    def escrowed(self, file, texts):
+        """Of the escrow that the shares name; if there is none, another says what is wrong with them."""
+        shares = [Share(text) for text in texts]
+        entries = [root for root in file["roots"] if root["kind"] == "escrow"]
+        if not entries:
+            raise Refused("the vault has no escrow")
+        named = [entry for entry in entries if any(share.root.hex() == entry["id"] for share in shares)]
+        entry = (named or entries)[0]
+        place = self.suite, self.vault, bytes.fromhex(entry["id"])
+        escrow, sealed = escrow_params(*place, bytes.fromhex(entry["params"]))
+        yield entry["id"], escrow_key(*place, escrow.seed(shares)), sealed
 
     def rows(self, table, tail="", *values):
         return [json.loads(body) for (body,) in self.database.execute(f"SELECT body FROM {table} {tail}", values)]
@@ -162,13 +287,18 @@ class Vault:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vault", type=pathlib.Path, required=True)
-    parser.add_argument("--code-file", type=pathlib.Path, required=True)
+    secret = parser.add_mutually_exclusive_group(required=True)
+    secret.add_argument("--code-file", type=pathlib.Path)
+    secret.add_argument("--share-file", type=pathlib.Path, action="append", help="once for each share")
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("ls")
     verbs.add_parser("keys").add_argument("version")
     args = parser.parse_args()
     try:
-        vault = Vault(args.vault, args.code_file.read_text())
+        if args.code_file:
+            vault = Vault(args.vault, code=args.code_file.read_text())
+        else:
+            vault = Vault(args.vault, shares=[path.read_text() for path in args.share_file])
         if args.verb == "ls":
             for line in vault.versions():
                 print(*line)

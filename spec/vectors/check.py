@@ -1,7 +1,8 @@
 """Reads vectors/ with spec/strongroom_open.py: `python spec/vectors/check.py`. Exits with 1 if they disagree.
 
-It reads what the decryptor reads: lists, maps, segments and trees. Of records it reads what opening needs and of wraps, requests,
-envelopes and logs nothing: their vectors were written by Python (reference.py, log.py) and are read by Rust."""
+It reads what the decryptor reads: lists, maps, segments and trees; and shares of an escrow with spec/strongroom_recover.py. Of records it
+reads what opening needs and of wraps, requests, envelopes and logs nothing: their vectors were written by Python (reference.py, log.py)
+and are read by Rust."""
 
 import hashlib
 import io
@@ -15,7 +16,8 @@ SPEC = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(SPEC))
 
 from cryptography.exceptions import InvalidTag  # noqa: E402
-from strongroom_open import GROUP, Corrupt, Stream, Version, leaf, root  # noqa: E402
+from strongroom_open import GROUP, Corrupt, Stream, Version, decode, leaf, root  # noqa: E402
+from strongroom_recover import SUITES, Escrow, Refused, Share, escrow_key, escrow_params  # noqa: E402
 
 
 def load(name):
@@ -88,6 +90,40 @@ def tree(case):
     return root(case["suite"], [leaf(case["suite"], data[i : i + GROUP]) for i in range(0, len(data), GROUP)]).hex()
 
 
+def escrows():
+    names = {number: name for name, number in SUITES.items()}
+    for case in load("escrow")["cases"]:
+        of = {name: bytes.fromhex(case.get(name, "")) for name in ("vault", "root", "bytes", "kept", "sealed", "key", "value", "seed")}
+        place = (names[case["suite"]], of["vault"], of["root"])
+
+        def read(case=case, of=of, place=place):
+            terms = lambda found: (found.generation, found.made, found.needed)
+            said = lambda: tuple(case[name] for name in ("generation", "made", "needed"))
+            if case["do"] == "share":
+                share = Share(case["text"])
+                return (*terms(share), share.vault, share.root, share.count, share.index, share.value) == (
+                    *said(), of["vault"], of["root"], case["count"], case["index"], of["value"])
+            if case["do"] == "kept":
+                escrow = Escrow(*place, decode(of["bytes"]))
+                return (*terms(escrow), len(escrow.commitments)) == (*said(), case["count"])
+            if case["do"] == "params":
+                return escrow_params(*place, of["bytes"])[1] == of["sealed"]
+            if case["do"] == "key":
+                return escrow_key(*place, of["seed"]) == of["key"]
+            return Escrow(*place, decode(of["kept"])).seed([Share(text) for text in case["shares"]]) == of["seed"]
+
+        def judged(case=case, read=read):
+            try:
+                return "ok" if read() else "error"
+            except Refused as refused:
+                return (refused.why, refused.about) if "about" in case else refused.why
+            except Corrupt:
+                return "error"
+
+        why = case.get("why", case["expect"])
+        yield f"escrow: {case['name']}", judged, (why, case["about"]) if "about" in case else why
+
+
 def pattern(len, seed):  # noqa: A002
     return bytes((seed + 7 * i + i // 251) % 256 for i in range(len))
 
@@ -99,7 +135,7 @@ def plain(value):
 def main():
     wrong, count = [], 0
     with tempfile.TemporaryDirectory() as folder:
-        for cases in (manifests(folder), segments(), trees()):
+        for cases in (manifests(folder), segments(), trees(), escrows()):
             for name, read, expected in cases:
                 count += 1
                 try:

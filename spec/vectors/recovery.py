@@ -17,17 +17,18 @@ def times(a, b):
 
 
 def check(place, data):
-    out, power = place + 1, 1
+    out, power = (place + 1) % 32, 1
     for value in data:
         power = times(power, 2)
         out ^= times(power, value)
     return out
 
 
-def groups(secret, spare=0):
-    bits = int.from_bytes(secret, "big") << 4 | spare
-    values = [bits >> (255 - 5 * n) & 31 for n in range(52)]
-    parts = [values[4 * place : 4 * place + 4] for place in range(13)]
+def groups(data, spare=0):
+    count = -(-8 * len(data) // 20)
+    bits = int.from_bytes(data, "big") << (20 * count - 8 * len(data)) | spare
+    values = [bits >> (20 * count - 5 - 5 * n) & 31 for n in range(4 * count)]
+    parts = [values[4 * place : 4 * place + 4] for place in range(count)]
     return ["".join(ALPHABET[v] for v in [*part, check(place, part)]) for place, part in enumerate(parts)]
 
 

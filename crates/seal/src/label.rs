@@ -46,6 +46,12 @@ labels! {
     RecoveryRoot = "root/recovery";
     /// Context of the private half of a recovery key.
     RecoveryPrivate = "recovery/private";
+    /// Derivation from the seed of an escrow.
+    EscrowRoot = "root/escrow";
+    /// Commitment to a share of an escrow.
+    EscrowShare = "escrow/share";
+    /// First field of what the checksum of a share is over.
+    EscrowChecksum = "escrow/checksum";
     /// Derivation of a root from a passphrase.
     PassphraseRoot = "root/passphrase";
     /// First field of a release request.

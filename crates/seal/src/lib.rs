@@ -20,6 +20,7 @@ pub mod chunked;
 pub mod derive;
 pub mod entropy;
 pub mod envelope;
+pub mod escrow;
 pub mod hpke;
 pub mod label;
 pub mod list;
@@ -43,6 +44,7 @@ mod blocks;
 mod cbor;
 mod fault;
 mod hash;
+mod paper;
 mod suite;
 
 pub use cbor::Malformed;

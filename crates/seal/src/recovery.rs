@@ -3,18 +3,19 @@
 //! The vault holds a public key, under which every key of a root is sealed besides; the private half is sealed under a key that is
 //! derived from the code, which nobody holds but on paper. So what is made later is recoverable too, and no secret lies about.
 
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::hpke::{self, OneTimeKey, enc_len};
 use crate::label::{Context, Label};
-use crate::secret::RootKey;
+use crate::paper::{self, Misread};
+use crate::secret::{KEY_LEN, RootKey};
 use crate::wrap::{self, WrapContext, Wrappable};
 use crate::{Fault, Id, Suite, chunked, derive, entropy};
 
 /// Groups of a code.
-pub const GROUPS: usize = 13;
-/// Characters of a group: four that carry five bits each, then a check of these and of the group's place.
-pub const GROUP_LEN: usize = 5;
+pub const GROUPS: usize = paper::groups(KEY_LEN);
+/// Characters of a group.
+pub const GROUP_LEN: usize = paper::GROUP_LEN;
 /// Length of a sealed private half.
 pub const PRIVATE_SEALED_LEN: usize = chunked::HEADER_LEN + PRIVATE_LEN + chunked::TAG_LEN;
 
@@ -26,8 +27,6 @@ pub const fn sealed_len(suite: Suite) -> usize {
 }
 
 const PRIVATE_LEN: usize = hpke::PRIVATE_KEY_LEN;
-/// Crockford's base 32: no I, L, O, U.
-const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// What is wrong with a recovery code or with what it opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -90,22 +89,11 @@ impl Code {
         if text.len() > MAX_TEXT_LEN {
             return Err(Error::Form);
         }
-        let mut values = Zeroizing::new(Vec::with_capacity(MAX_TEXT_LEN));
-        for byte in text.iter().filter(|byte| !byte.is_ascii_whitespace() && **byte != b'-') {
-            values.push(value_of(*byte).ok_or(Error::Form)?);
-        }
-        if values.len() != GROUPS * GROUP_LEN {
-            return Err(Error::Form);
-        }
-        let mut bits = Bits::default();
-        for (place, group) in values.chunks_exact(GROUP_LEN).enumerate() {
-            let Some((check, data)) = group.split_last() else { return Err(Error::Form) };
-            if *check != check_of(place, data) {
-                return Err(Error::Slip(place + 1));
-            }
-            data.iter().for_each(|value| bits.push(*value));
-        }
-        bits.key()
+        let bytes = paper::read(text, KEY_LEN).map_err(|error| match error {
+            Misread::Form => Error::Form,
+            Misread::Slip(group) => Error::Slip(group),
+        })?;
+        RootKey::from_slice(&bytes).map(Self).map_err(|_| Error::Form)
     }
 
     /// The code, to be shown once: groups between hyphens.
@@ -113,23 +101,7 @@ impl Code {
     /// # Security
     /// Whoever reads it opens the vault.
     pub fn expose_text(&self) -> Zeroizing<String> {
-        let mut text = Zeroizing::new(String::with_capacity(GROUPS * (GROUP_LEN + 1)));
-        let key = self.0.expose_bytes();
-        let bit = |at: usize| key.get(at / 8).is_some_and(|byte| (byte >> (7 - at % 8)) & 1 == 1);
-        for place in 0..GROUPS {
-            let mut data = Zeroizing::new([0_u8; GROUP_LEN - 1]);
-            for (n, value) in data.iter_mut().enumerate() {
-                let first = (place * (GROUP_LEN - 1) + n) * 5;
-                *value = (first..first + 5).fold(0, |value, at| (value << 1) | u8::from(bit(at)));
-            }
-            if place > 0 {
-                text.push('-');
-            }
-            for value in data.iter().copied().chain([check_of(place, data.as_slice())]) {
-                text.push(ALPHABET.get(usize::from(value)).copied().unwrap_or(b'0').into());
-            }
-        }
-        text
+        paper::shown(self.0.expose_bytes(), GROUPS)
     }
 
     /// The key that seals the private half, and authenticates what a vault says of this root.
@@ -140,55 +112,6 @@ impl Code {
         let info = Context::new(Label::RecoveryRoot, suite).field(vault).into_bytes();
         RootKey::fill_with(|out| derive::expand(self.0.expose_bytes(), &info, out)).map_err(|_| Error::Cipher)
     }
-}
-
-/// The 260 bits of a code, of which the last four are zeros.
-#[derive(Default)]
-struct Bits {
-    bytes: Zeroizing<Vec<u8>>,
-    held: u16,
-    count: u32,
-}
-
-impl Bits {
-    fn push(&mut self, value: u8) {
-        self.held = (self.held << 5) | u16::from(value);
-        self.count += 5;
-        if self.count >= 8 {
-            self.count -= 8;
-            self.bytes.push((self.held >> self.count) as u8);
-            self.held &= (1 << self.count) - 1;
-        }
-    }
-
-    fn key(self) -> Result<Code, Error> {
-        if self.held != 0 {
-            return Err(Error::Form);
-        }
-        RootKey::from_slice(&self.bytes).map(Code).map_err(|_| Error::Form)
-    }
-}
-
-impl Drop for Bits {
-    fn drop(&mut self) {
-        self.held.zeroize();
-    }
-}
-
-fn value_of(byte: u8) -> Option<u8> {
-    let letter = match byte.to_ascii_uppercase() {
-        b'O' => b'0',
-        b'I' | b'L' => b'1',
-        other => other,
-    };
-    ALPHABET.iter().position(|known| *known == letter).map(|at| at as u8)
-}
-
-/// The check of a group over GF(32), with x^5 + x^2 + 1: any one character, any two that changed places, and groups that did are found.
-fn check_of(place: usize, data: &[u8]) -> u8 {
-    let doubled = |value: u8| if value & 16 == 0 { value << 1 } else { ((value << 1) & 31) ^ 5 };
-    let sum = data.iter().rev().fold(0, |sum, value| doubled(sum ^ value));
-    sum ^ (place as u8 + 1)
 }
 
 /// A recovery key, both halves: of one suite, whichever those of the keys that are sealed to it are.

@@ -121,6 +121,10 @@ roles! {
     FieldKey;
     /// Makes the prints that a vault's content is recognised by.
     PrintKey;
+    /// What an escrow splits; the key of its root is derived from it.
+    EscrowSeed;
+    /// One share of an escrow's seed.
+    ShareKey;
     /// The seed of a signing key.
     SigningSeed;
     /// The seed of a one-time key-encapsulation key.
@@ -146,6 +150,8 @@ mod tests {
             "MacKey(..)",
             "FieldKey(..)",
             "PrintKey(..)",
+            "EscrowSeed(..)",
+            "ShareKey(..)",
             "SigningSeed(..)",
             "KemSeed(..)",
             "SharedSecret(..)",

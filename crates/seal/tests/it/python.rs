@@ -4,10 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
+use seal::escrow::{Escrow, Share, Terms};
 use seal::list::{Entry, ListWriter, Node};
 use seal::map::{Extent, MapEntry, MapWriter};
 use seal::padme::Padding;
 use seal::record::{Pack, Segment, VersionRecord};
+use seal::recovery::Pair;
 use seal::secret::{ListKey, MapKey, PackKey};
 use seal::segment::{SegmentContext, SegmentSealer, block_group_count, sealed_groups_len};
 use seal::tree::{self, Digest};
@@ -223,4 +225,65 @@ fn python_agrees_with_the_vectors() {
     let script = root().join("spec/vectors/check.py");
     let out = python(&[script.to_str().unwrap()]);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
+}
+
+/// A vault's folder as the script needs it: `vault.json` with an escrow, and a database without versions.
+fn escrowed(suite: Suite, name: &str) -> (Written, Vec<Share>) {
+    let folder =
+        std::env::temp_dir().join(format!("strongroom-escrow-{}-{name}-{}", std::process::id(), suite.number()));
+    let written = Written { folder, digest: String::new() };
+    fs::create_dir_all(&written.folder).unwrap();
+    let (root, word) = ([4; 16], if suite == Suite::Default { "default" } else { "nist" });
+    let terms = Terms { vault: VAULT, root, generation: 2, made_ms: 1_795_305_600_000, threshold: 3, shares: 5 };
+    let (escrow, seed, shares) = Escrow::create(suite, terms).unwrap();
+    let key = seed.root_key(suite, &VAULT, &root).unwrap();
+    let sealed = Pair::generate(suite).unwrap().seal(&key, &VAULT, &root).unwrap();
+    let params = hex::encode(escrow.params(&sealed));
+    let entry = serde_json::json!({ "id": hex::encode(root), "kind": "escrow", "params": params, "tag": "" });
+    let file = serde_json::json!({ "strongroom": 1, "vault": hex::encode(VAULT), "mode": "solo", "suite": word, "roots": [entry] });
+    fs::write(written.folder.join("vault.json"), file.to_string()).unwrap();
+    let database = written.folder.join("keeper.db");
+    let make = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('CREATE TABLE version (id BLOB, body BLOB)')";
+    assert!(python(&["-c", make, database.to_str().unwrap()]).status.success());
+    for share in &shares {
+        fs::write(written.folder.join(format!("share-{}", share.number())), share.expose_text().as_bytes()).unwrap();
+    }
+    (written, shares)
+}
+
+#[test]
+fn python_opens_an_escrow_with_enough_of_its_shares() {
+    for suite in Suite::ALL {
+        let (written, shares) = escrowed(suite, "right");
+        let (other, _) = escrowed(suite, "other");
+        let path = |of: &Written, name: &str| of.folder.join(name).to_str().unwrap().to_owned();
+        let script = root().join("spec/strongroom_recover.py").to_str().unwrap().to_owned();
+        let recovers = |files: &[String]| {
+            let files = files.iter().flat_map(|file| ["--share-file".to_owned(), file.clone()]);
+            let vault = [script.clone(), "--vault".to_owned(), written.folder.to_str().unwrap().to_owned()];
+            let out = python(&vault.into_iter().chain(files).chain(["ls".to_owned()]).collect::<Vec<_>>());
+            (out.status.code(), String::from_utf8(out.stderr).unwrap())
+        };
+        let of =
+            |numbers: &[u8]| -> Vec<String> { numbers.iter().map(|n| path(&written, &format!("share-{n}"))).collect() };
+        assert_eq!(recovers(&of(&[5, 1, 3])), (Some(0), String::new()));
+        assert_eq!(recovers(&of(&[2, 4, 1, 5, 3])), (Some(0), String::new()));
+        let typed = shares[3].expose_text().lines().skip(3).collect::<String>().to_lowercase().replace('-', " ");
+        fs::write(path(&written, "typed"), typed).unwrap();
+        assert_eq!(recovers(&[of(&[1, 2]), vec![path(&written, "typed")]].concat()).0, Some(0));
+
+        let refused = |files: &[String], says: &str| {
+            let (code, told) = recovers(files);
+            assert!(code == Some(4) && told.contains(says), "{says}: {code:?} {told}");
+        };
+        refused(&of(&[5, 1]), "2 of the 3 shares");
+        refused(&of(&[5, 1, 5]), "share 5 is there twice");
+        // Of the same vault and root, made another time.
+        refused(&[of(&[1, 2]), vec![path(&other, "share-3")]].concat(), "share 3: altered");
+        let mut slipped = fs::read(path(&written, "share-2")).unwrap();
+        let last = slipped.len() - 2;
+        slipped[last] = if slipped[last] == b'7' { b'8' } else { b'7' };
+        fs::write(path(&written, "slipped"), slipped).unwrap();
+        refused(&[of(&[1, 3]), vec![path(&written, "slipped")]].concat(), "group 32 of the share");
+    }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::path::PathBuf;
 
 /// What the independent decryptor reads; of the others, Python is the writer alone (`spec/vectors/check.py`).
-const READ_BY_PYTHON: [&str; 4] = ["list", "map", "segment", "tree"];
+const READ_BY_PYTHON: [&str; 5] = ["escrow", "list", "map", "segment", "tree"];
 /// The lists of a file that hold cases to be refused by their very place.
 const REJECTED: &str = "rejected";
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and this machine lacks: PostgreSQL (second engine), Go with x/mod (independent log
 # verifier), Python packages (independent decryptor, in target/venv), faketime (a clock that is wrong), age and
-# ssh-keygen (who opens what is shared), unshare (namespaces), shells (completion), groff and mandoc (manual).
+# ssh-keygen (who opens what is shared), unshare (namespaces), shells (completion), groff and mandoc (manual), SoftHSM (a token).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,6 +20,7 @@ command -v fish >/dev/null || packages+=(fish)
 command -v groff >/dev/null || packages+=(groff-base)
 command -v mandoc >/dev/null || packages+=(mandoc)
 command -v g++ >/dev/null || packages+=(g++)
+[ -e /usr/lib/softhsm/libsofthsm2.so ] || packages+=(softhsm2)
 
 if [ ${#packages[@]} -gt 0 ]; then
     line="apt-get update && apt-get install -y --no-install-recommends ${packages[*]}"
@@ -33,10 +34,10 @@ if [ ${#packages[@]} -gt 0 ]; then
     rm -f "$log"
 fi
 
-stamp=target/venv/$(sha256sum spec/requirements.txt | cut -c1-16).done
+stamp=target/venv/$(cat spec/requirements.txt scripts/requirements.txt | sha256sum | cut -c1-16).done
 if [ ! -e "$stamp" ]; then
     rm -rf target/venv && mkdir -p target
     python3 -m venv target/venv
-    target/venv/bin/pip install -q --disable-pip-version-check -r spec/requirements.txt
+    target/venv/bin/pip install -q --disable-pip-version-check -r spec/requirements.txt -r scripts/requirements.txt
     touch "$stamp"
 fi

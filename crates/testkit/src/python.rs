@@ -2,9 +2,16 @@
 
 #![expect(clippy::panic, reason = "for tests: it fails, it does not skip")]
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::{Command, Output};
+
+/// Which it is.
+#[must_use]
+pub fn program() -> OsString {
+    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/venv/bin/python").into_os_string();
+    std::env::var_os("STRONGROOM_PYTHON").unwrap_or_else(default)
+}
 
 /// Runs it to its end.
 ///
@@ -12,8 +19,7 @@ use std::process::{Command, Output};
 /// If it is not there.
 #[must_use]
 pub fn python<S: AsRef<OsStr>>(args: &[S]) -> Output {
-    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/venv/bin/python").into_os_string();
-    let program = std::env::var_os("STRONGROOM_PYTHON").unwrap_or_else(default);
+    let program = program();
     let run = Command::new(&program).args(args).env("PYTHONDONTWRITEBYTECODE", "1").output();
     run.unwrap_or_else(|error| panic!("{}: {error}: run scripts/test-deps.sh", program.display()))
 }

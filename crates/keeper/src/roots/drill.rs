@@ -77,10 +77,10 @@ fn one(engine: &Engine, member: &Member) -> Result<Drill> {
     if member.kind.only_wraps() {
         return Ok(told(RootOutcome::OnlyWraps, 0, None));
     }
-    if !member.is_at_hand() {
-        return Ok(told(RootOutcome::Away, 0, Some("this process has nothing that opens it".to_owned())));
-    }
     let roots = &engine.domains.roots;
+    if let Err(Error::RootAway { .. }) = roots.opened(member) {
+        return Ok(told(RootOutcome::Away, 0, Some("nothing here opens it".to_owned())));
+    }
     let guard = &engine.keys.guard;
     let (mut after, mut keys) = (KeyId::from_bytes([0; 16]), 0);
     loop {

@@ -55,7 +55,8 @@ pub(crate) struct Member {
 #[derive(Debug)]
 struct Reach {
     open: Option<Arc<dyn RootProvider>>,
-    means: Option<Arc<RootMeans>>,
+    /// What may open it: a key file that is not bound to a root may be another one's.
+    means: Vec<Arc<RootMeans>>,
     failed: Option<(Instant, Error)>,
 }
 
@@ -68,7 +69,7 @@ pub(crate) struct Wrapped<'a> {
 }
 
 impl Member {
-    fn new(suite: Suite, row: &Root, means: Option<Arc<RootMeans>>) -> Result<Self> {
+    fn new(suite: Suite, row: &Root, means: Vec<Arc<RootMeans>>) -> Result<Self> {
         let public = RecoveryWrapper::of(suite, row)?;
         let reach = Mutex::new(Reach { open: None, means, failed: None });
         Ok(Self { id: row.id, kind: row.kind, term: row.term(), public, reach })
@@ -86,7 +87,7 @@ impl Member {
     /// Whether this process has what opens it.
     pub(crate) fn is_at_hand(&self) -> bool {
         let reach = self.reach();
-        reach.open.is_some() || reach.means.is_some()
+        reach.open.is_some() || !reach.means.is_empty()
     }
 }
 
@@ -105,7 +106,7 @@ impl Roots {
         let mut members = Vec::with_capacity(sorted.len());
         for row in sorted {
             let fits = |means: &&Arc<RootMeans>| file.entry(row.id).is_some_and(|entry| means.fits(entry));
-            let member = Member::new(suite, row, means.iter().find(fits).cloned())?;
+            let member = Member::new(suite, row, means.iter().filter(fits).cloned().collect())?;
             if row.id == opened.id() {
                 member.reach().open = Some(Arc::clone(opened));
             }
@@ -132,12 +133,12 @@ impl Roots {
         for row in sorted {
             let member = match known.iter().find(|member| member.id == row.id) {
                 Some(member) => Arc::clone(member),
-                None => Arc::new(Member::new(self.suite, row, None)?),
+                None => Arc::new(Member::new(self.suite, row, Vec::new())?),
             };
             if let Some((root, means)) = new.as_ref().filter(|(root, _)| root.id() == row.id) {
                 let mut reach = member.reach();
                 reach.open = Some(Arc::clone(root));
-                reach.means = Some(Arc::clone(means));
+                reach.means = vec![Arc::clone(means)];
             }
             members.push(member);
         }
@@ -156,29 +157,30 @@ impl Roots {
         if let Some(open) = &reach.open {
             return Ok(Arc::clone(open));
         }
-        let Some(means) = reach.means.clone() else {
-            return Err(Error::RootAway { kind: member.kind });
-        };
         if let Some((at, why)) = &reach.failed
             && at.elapsed() < LEFT_ALONE
         {
             return Err(why.clone());
         }
-        let opened = VaultFile::read(&self.dir).and_then(|file| open::with(&file, member.id, &means));
-        match opened {
-            Ok(root) => {
-                let root: Arc<dyn RootProvider> = Arc::from(root);
-                reach.open = Some(Arc::clone(&root));
-                reach.failed = None;
-                Ok(root)
-            }
-            Err(error) => {
-                reach.failed = Some((Instant::now(), error.clone()));
-                drop(reach);
-                self.note(member.id, Finding::Fails(error.to_string()));
-                Err(error)
+        let mut refused = Error::RootAway { kind: member.kind };
+        for means in reach.means.clone() {
+            match VaultFile::read(&self.dir).and_then(|file| open::with(&file, member.id, &means)) {
+                Ok(root) => {
+                    let root: Arc<dyn RootProvider> = Arc::from(root);
+                    reach.open = Some(Arc::clone(&root));
+                    reach.failed = None;
+                    return Ok(root);
+                }
+                Err(Error::RootAway { .. }) => {}
+                Err(error) => refused = error,
             }
         }
+        if !matches!(refused, Error::RootAway { .. }) {
+            reach.failed = Some((Instant::now(), refused.clone()));
+            drop(reach);
+            self.note(member.id, Finding::Fails(refused.to_string()));
+        }
+        Err(refused)
     }
 
     /// Wraps a secret under a root: without opening it, if it can.

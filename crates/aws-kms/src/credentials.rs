@@ -98,12 +98,12 @@ impl Credentials {
     }
 
     /// The secret access key.
-    pub(super) fn expose_secret(&self) -> &str {
+    pub fn expose_secret(&self) -> &str {
         &self.secret
     }
 
     /// The session token.
-    pub(super) fn expose_token(&self) -> Option<&str> {
+    pub fn expose_token(&self) -> Option<&str> {
         self.token.as_ref().map(|token| token.as_str())
     }
 }

@@ -23,7 +23,7 @@ pub use data::{
     CatArgs, DiffArgs, GetArgs, HistoryArgs, LineageArgs, LineageCommand, LsArgs, PutArgs, ReasonArgs, VerifyArgs,
 };
 pub use keeping::{HoldCommand, RemovalArgs, RetentionCommand, RmArgs};
-pub use root::{RootAddCommand, RootCommand};
+pub use root::{Pkcs11Args, RootAddCommand, RootCommand};
 pub use run::{RoomArg, RunArgs};
 pub use value::{Asserted, ByteRange, Duration, Expected, Percent, Size, Tag};
 

@@ -2,20 +2,26 @@
 
 use crate::args::{Asserted, Global};
 use crate::config::{config_home, runtime_dir, state_home};
-use crate::output::{Failure, on_terminal};
+use crate::output::{Failure, on_terminal, printable};
 use api::terms::{Code, Name, VaultId};
 use api::wire::Problem;
 use client::Client;
 use client::agent;
 use client::root::{At, Places};
-use client::vault::{self, ClockCheck, Passphrase, Presence, RootKind, RootMeans, RootUnlock, Sitting};
+use client::vault::{
+    self, ANSWER_WITHIN, ClockCheck, KmsPlace, Passphrase, Presence, RootKind, RootMeans, RootUnlock, Sitting,
+    TokenPlace,
+};
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// The longest passphrase, in bytes.
 const MAX_PASSPHRASE_LEN: u64 = 1_024;
+/// The longest PIN, in bytes.
+const MAX_PIN_LEN: usize = 255;
 
 /// The vault folder that a command is about.
 pub fn folder(global: &Global) -> Result<PathBuf, Failure> {
@@ -162,6 +168,9 @@ pub fn places(vault: VaultId) -> Result<(PathBuf, Places), Failure> {
 pub fn roots(global: &Global, described: &vault::Description) -> Result<Vec<RootMeans>, Failure> {
     let mut roots = unasked(global, described)?;
     let given = global.passphrase_file.is_some() && global.keyfile.is_none();
+    if roots.is_empty() && !given {
+        roots = asked_tokens(described)?;
+    }
     if described.has(RootKind::Passphrase) && (given || roots.is_empty()) {
         roots.push(RootMeans { root: None, unlock: RootUnlock::Passphrase(passphrase(global, New::No)?) });
     }
@@ -172,6 +181,27 @@ pub fn roots(global: &Global, described: &vault::Description) -> Result<Vec<Root
         return Err(problem.with_try("put the vault's key file there, or name it with --keyfile PATH").into());
     }
     Ok(roots)
+}
+
+/// A token's PIN, from a file or from the terminal.
+pub fn pin(file: Option<&Path>, token: &str) -> Result<Passphrase, Failure> {
+    let pin = match file {
+        Some(path) => from_file(path)?,
+        None => {
+            if !on_terminal() {
+                let why = format!("there is no terminal to ask for the PIN of token `{token}`");
+                let problem = Problem::new(Code::RootRefused, "the token stays locked", why);
+                return Err(problem.with_try("strongroom unlock, at a terminal; or name a file with the PIN").into());
+            }
+            let text = rpassword::prompt_password(format!("PIN of token {}: ", printable(token)))
+                .map_err(|e| Failure::from_io("cannot read the PIN", &e))?;
+            Zeroizing::new(text.into_bytes())
+        }
+    };
+    if pin.is_empty() || pin.len() > MAX_PIN_LEN {
+        return Err(Failure::usage("bad PIN", "it must have 1 to 255 bytes"));
+    }
+    Ok(pin)
 }
 
 /// What opens it without asking anybody, and without stretching a passphrase.
@@ -185,19 +215,56 @@ fn unasked(global: &Global, described: &vault::Description) -> Result<Vec<RootMe
                 RootUnlock::Keyfile(path.clone())
             }
             (RootKind::Keyfile, _) => RootUnlock::Keyfile(keyfile(global, described.vault)?),
-            (RootKind::Passphrase | RootKind::Recovery | RootKind::Escrow | RootKind::Pkcs11 | RootKind::AwsKms, _) => {
+            (RootKind::Pkcs11, Some(at @ At::Pkcs11 { pin_file: Some(file), token, .. })) => {
+                // What is wrong with one root keeps no other from opening.
+                match (token_at(at, false), pin(Some(file), token)) {
+                    (Some(place), Ok(pin)) => RootUnlock::Pkcs11 { place, pin },
+                    _ => continue,
+                }
+            }
+            (RootKind::AwsKms, Some(At::AwsKms { key, endpoint, deadline_ms })) => {
+                let place = KmsPlace { key: key.clone(), endpoint: endpoint.clone(), deadline: within(*deadline_ms) };
+                RootUnlock::AwsKms { place, credentials: Passphrase::default() }
+            }
+            (RootKind::Pkcs11 | RootKind::AwsKms | RootKind::Passphrase | RootKind::Recovery | RootKind::Escrow, _) => {
                 continue;
             }
         };
         let is_there = match &unlock {
             RootUnlock::Keyfile(path) => !matches!(path.try_exists(), Ok(false)),
-            RootUnlock::Passphrase(_) => true,
+            RootUnlock::Passphrase(_) | RootUnlock::Pkcs11 { .. } | RootUnlock::AwsKms { .. } => true,
         };
         if is_there {
             roots.push(RootMeans { root: Some(entry.id), unlock });
         }
     }
     Ok(roots)
+}
+
+/// Tokens whose PIN is asked for.
+fn asked_tokens(described: &vault::Description) -> Result<Vec<RootMeans>, Failure> {
+    let (_, places) = places(described.vault)?;
+    let mut roots = Vec::new();
+    for entry in described.roots.iter().filter(|entry| entry.kind == RootKind::Pkcs11) {
+        let Some(at @ At::Pkcs11 { pin_file: None, token, .. }) = places.of(entry.id) else { continue };
+        if let Some(place) = token_at(at, true) {
+            roots
+                .push(RootMeans { root: Some(entry.id), unlock: RootUnlock::Pkcs11 { place, pin: pin(None, token)? } });
+        }
+    }
+    Ok(roots)
+}
+
+/// A token as the keeper knows it.
+pub fn token_at(at: &At, asked: bool) -> Option<TokenPlace> {
+    let At::Pkcs11 { module, token, serial, deadline_ms, .. } = at else { return None };
+    let (module, token, serial) = (module.clone(), token.clone(), serial.clone());
+    Some(TokenPlace { module, token, serial, asked, deadline: within(*deadline_ms) })
+}
+
+/// How long a token or a service may take.
+pub fn within(deadline_ms: Option<u64>) -> Duration {
+    deadline_ms.map_or(ANSWER_WITHIN, Duration::from_millis)
 }
 
 fn place(given: Option<&Path>, home: Option<PathBuf>, below: &str, flag: &str) -> Result<PathBuf, Failure> {

@@ -42,6 +42,33 @@ pub enum At {
         /// Where.
         path: PathBuf,
     },
+    /// A PKCS #11 token.
+    Pkcs11 {
+        /// The vendor's library, which runs in this process.
+        module: PathBuf,
+        /// The token's label.
+        token: String,
+        /// Its serial number, where the label alone does not tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        serial: Option<String>,
+        /// A file with the PIN, and nothing else; else somebody is asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pin_file: Option<PathBuf>,
+        /// How long it may take to answer, in milliseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline_ms: Option<u64>,
+    },
+    /// A key of AWS KMS.
+    AwsKms {
+        /// Its ARN.
+        key: String,
+        /// An endpoint other than the region's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        endpoint: Option<String>,
+        /// How long it may take to answer, in milliseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline_ms: Option<u64>,
+    },
 }
 
 impl Places {

@@ -12,7 +12,11 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 pub use keeper::Presence;
-pub use keeper::vault::{ClockCheck, Description, Kept, RecoveryCode, RootEntry, RootKind, RootMeans, RootUnlock};
+pub use keeper::vault::aws_credentials;
+pub use keeper::vault::{
+    ANSWER_WITHIN, ClockCheck, Description, Kept, KmsPlace, RecoveryCode, RootEntry, RootKind, RootMeans, RootUnlock,
+    TokenPlace,
+};
 
 /// A passphrase, overwritten on drop.
 pub type Passphrase = Zeroizing<Vec<u8>>;

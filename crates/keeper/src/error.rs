@@ -38,9 +38,9 @@ pub(crate) enum Error {
     /// A root that counts, and that this process has nothing to open with.
     #[error("the {kind} root is not at hand")]
     RootAway { kind: crate::vault::RootKind },
-    /// A root does not answer, or not in time.
-    #[error("the root does not answer: {0}")]
-    RootUnreachable(String),
+    /// What a token or a service says; whether it may pass.
+    #[error("{why}")]
+    RootSays { why: String, passes: bool },
     #[error("no root of the vault may wrap {class} keys in {environment}")]
     NoRoot { class: Class, environment: api::terms::Environment },
     #[error("the recovery code is refused: {0}")]
@@ -139,8 +139,9 @@ impl From<Error> for Problem {
             Error::RootAway { .. } => {
                 Self::new(Code::RootRefused, "the key stays locked", why).with_try("strongroom root ls")
             }
-            Error::RootUnreachable(_) => {
-                Self::new(Code::Unavailable, "the key stays locked", why).with_try("strongroom root ls")
+            Error::RootSays { passes, .. } => {
+                let code = if passes { Code::Unavailable } else { Code::RootRefused };
+                Self::new(code, "the root does not open", why).with_try("strongroom root ls")
             }
             Error::NoRoot { .. } => {
                 Self::new(Code::Unsupported, "no key was made", why).with_try("strongroom root add --help")

@@ -3,6 +3,8 @@
 //! A provider never shows its key; what it wraps is opaque. Hardware and cloud providers implement the same trait.
 
 mod add;
+#[cfg(feature = "aws-kms")]
+mod cloud;
 mod drill;
 mod join;
 mod keyfile;
@@ -12,9 +14,12 @@ pub(crate) mod recovery;
 mod remove;
 mod retire;
 mod set;
+mod token;
 mod upkeep;
 
 pub(crate) use add::add as added;
+#[cfg(feature = "aws-kms")]
+pub(crate) use cloud::KmsRoot;
 pub(crate) use drill::{drill as drilled, scheduled as drill_all};
 pub(crate) use join::{Joining, New, lacking};
 pub(crate) use keyfile::{KeyfileRoot, make_private_folder};
@@ -24,6 +29,7 @@ pub(crate) use recovery::{RecoveryRoot, RecoveryWrapper};
 pub(crate) use remove::remove as removed;
 pub(crate) use retire::{forget, of_state, orphans, retire};
 pub(crate) use set::{Finding, Roots, Wrapped, admits};
+pub(crate) use token::TokenRoot;
 pub(crate) use upkeep::{due, fell_behind, see_to};
 
 use crate::error::{Error, Result};
@@ -58,6 +64,27 @@ impl Secret {
         })
     }
 
+    /// One that a root outside this process opened.
+    pub(crate) fn from_bytes(kind: Kind, bytes: &[u8; 32]) -> Result<Self> {
+        fn copied(bytes: &[u8; 32]) -> impl FnOnce(&mut [u8; 32]) -> Result<()> {
+            |out| {
+                out.copy_from_slice(bytes);
+                Ok(())
+            }
+        }
+        let secret = match kind {
+            Kind::Domain => Self::Domain(DomainKey::fill_with(copied(bytes))?),
+            Kind::Mac => Self::Mac(MacKey::fill_with(copied(bytes))?),
+            Kind::Field => Self::Field(FieldKey::fill_with(copied(bytes))?),
+            Kind::LogEd25519 | Kind::LogMlDsa44 | Kind::Release | Kind::Session => {
+                Self::Seed(SigningSeed::fill_with(copied(bytes))?)
+            }
+            Kind::Version => return Err(Error::Internal("roots do not wrap version keys")),
+        };
+        resident::keep(secret.expose_bytes());
+        Ok(secret)
+    }
+
     /// The bytes, for a fingerprint.
     pub(crate) fn expose_bytes(&self) -> &[u8; 32] {
         match self {
@@ -85,12 +112,24 @@ pub(crate) trait RootProvider: Wrapper {
     fn unwrap(&self, context: &WrapContext, wrapped: &[u8]) -> Result<Secret>;
     /// A tag over public bytes that only this root can make.
     fn tag(&self, message: &[u8]) -> [u8; 32];
+    /// How often something outside this process was asked to wrap or to open.
+    fn calls(&self) -> u64 {
+        0
+    }
+    /// Removes the key of a root that does not come in.
+    fn give_up(&self) {}
 }
 
 /// What providers that hold their key in memory share.
-struct Software {
+pub(crate) struct Software {
     id: KeyId,
     key: RootKey,
+}
+
+impl std::fmt::Debug for Software {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Software({})", self.id)
+    }
 }
 
 impl Software {

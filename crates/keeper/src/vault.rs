@@ -99,6 +99,48 @@ pub enum RootChoice {
         /// The passphrase, at most 1,024 bytes.
         bytes: Passphrase,
     },
+    /// A new key in a PKCS #11 token, which it does not leave.
+    Pkcs11 {
+        /// The token.
+        place: TokenPlace,
+        /// Its PIN.
+        pin: Passphrase,
+    },
+    /// A key of AWS KMS that is there.
+    AwsKms {
+        /// Which, and how it is reached.
+        place: KmsPlace,
+    },
+}
+
+/// How long a token or a service may take to answer before the next root is asked.
+pub const ANSWER_WITHIN: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// A PKCS #11 token, and the vendor's library that reaches it. The library runs in this process: take it from whoever runs the
+/// program, never from the vault's folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenPlace {
+    /// The library, by absolute path.
+    pub module: PathBuf,
+    /// The token's label.
+    pub token: String,
+    /// Its serial number, where the label alone does not tell.
+    pub serial: Option<String>,
+    /// Whether somebody was asked for the PIN just now: then the last try before the token locks is taken.
+    pub asked: bool,
+    /// How long it may take to answer.
+    pub deadline: std::time::Duration,
+}
+
+/// A key of AWS KMS. Credentials come from the environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KmsPlace {
+    /// Its ARN; no alias.
+    pub key: String,
+    /// An endpoint other than the region's.
+    pub endpoint: Option<String>,
+    /// How long it may take to answer.
+    pub deadline: std::time::Duration,
 }
 
 /// A further root, and where it stands among the others.
@@ -112,11 +154,13 @@ pub struct RootAdd {
 
 impl RootChoice {
     /// What opens it again in this process.
-    pub(crate) fn unlock(&self) -> crate::error::Result<RootUnlock> {
-        Ok(match self {
+    pub(crate) fn unlock(&self) -> RootUnlock {
+        match self {
             Self::Keyfile { path } => RootUnlock::Keyfile(path.clone()),
             Self::Passphrase { bytes } => RootUnlock::Passphrase(bytes.clone()),
-        })
+            Self::Pkcs11 { place, pin } => RootUnlock::Pkcs11 { place: place.clone(), pin: pin.clone() },
+            Self::AwsKms { place } => RootUnlock::AwsKms { place: place.clone(), credentials: Passphrase::default() },
+        }
     }
 
     /// The kind of root that it makes.
@@ -124,6 +168,8 @@ impl RootChoice {
         match self {
             Self::Keyfile { .. } => RootKind::Keyfile,
             Self::Passphrase { .. } => RootKind::Passphrase,
+            Self::Pkcs11 { .. } => RootKind::Pkcs11,
+            Self::AwsKms { .. } => RootKind::AwsKms,
         }
     }
 }
@@ -133,6 +179,8 @@ impl std::fmt::Debug for RootChoice {
         match self {
             Self::Keyfile { path } => f.debug_struct("Keyfile").field("path", path).finish(),
             Self::Passphrase { .. } => f.write_str("Passphrase(..)"),
+            Self::Pkcs11 { place, .. } => f.debug_struct("Pkcs11").field("place", place).finish_non_exhaustive(),
+            Self::AwsKms { place } => f.debug_struct("AwsKms").field("place", place).finish(),
         }
     }
 }
@@ -280,6 +328,31 @@ pub enum RootUnlock {
     Keyfile(PathBuf),
     /// The passphrase.
     Passphrase(Passphrase),
+    /// A PKCS #11 token.
+    Pkcs11 {
+        /// Which.
+        place: TokenPlace,
+        /// Its PIN.
+        pin: Passphrase,
+    },
+    /// AWS KMS.
+    AwsKms {
+        /// Which key.
+        place: KmsPlace,
+        /// What [`aws_credentials`] found; nothing, to look again.
+        credentials: Passphrase,
+    },
+}
+
+/// The AWS credentials of this process, for another one that has not its environment.
+///
+/// # Errors
+/// `root-refused` if there are none that can be used; `unsupported` if AWS KMS is not built in.
+pub fn aws_credentials() -> Result<Passphrase, Problem> {
+    #[cfg(feature = "aws-kms")]
+    return Ok(crate::roots::KmsRoot::credentials()?);
+    #[cfg(not(feature = "aws-kms"))]
+    Err(crate::error::Error::Unsupported("this program was built without AWS KMS".into()).into())
 }
 
 impl RootUnlock {
@@ -288,6 +361,8 @@ impl RootUnlock {
         match self {
             Self::Keyfile(_) => RootKind::Keyfile,
             Self::Passphrase(_) => RootKind::Passphrase,
+            Self::Pkcs11 { .. } => RootKind::Pkcs11,
+            Self::AwsKms { .. } => RootKind::AwsKms,
         }
     }
 }
@@ -297,6 +372,8 @@ impl std::fmt::Debug for RootUnlock {
         match self {
             Self::Keyfile(path) => f.debug_tuple("Keyfile").field(path).finish(),
             Self::Passphrase(_) => f.write_str("Passphrase(..)"),
+            Self::Pkcs11 { place, .. } => f.debug_struct("Pkcs11").field("place", place).finish_non_exhaustive(),
+            Self::AwsKms { place, .. } => f.debug_struct("AwsKms").field("place", place).finish_non_exhaustive(),
         }
     }
 }

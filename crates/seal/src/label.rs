@@ -38,6 +38,8 @@ labels! {
     Fingerprint = "fingerprint";
     /// Context of a wrap under a root.
     WrapRoot = "wrap/root";
+    /// Context of a wrap under a root in a device or a service.
+    WrapDevice = "wrap/device";
     /// Context of a wrap under a domain key.
     WrapDomain = "wrap/domain";
     /// HPKE `info` of a key sealed to a recovery key.

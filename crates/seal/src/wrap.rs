@@ -79,6 +79,12 @@ pub struct WrapContext {
 }
 
 impl WrapContext {
+    /// The bytes to which a device or a service binds what it wraps.
+    #[must_use]
+    pub fn for_device(&self) -> Vec<u8> {
+        self.encode(Label::WrapDevice)
+    }
+
     pub(crate) fn encode(&self, label: Label) -> Vec<u8> {
         Context::new(label, self.suite)
             .field(&self.vault)

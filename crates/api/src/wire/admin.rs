@@ -80,6 +80,8 @@ pub struct RootItem {
     pub only_wraps: bool,
     /// Whether what answered has something to open it with.
     pub at_hand: bool,
+    /// How often what answered asked it to wrap or to open, if it is a token or a service.
+    pub calls: u64,
     /// That it did not open what it should.
     pub failing: Option<RootFailing>,
     /// When it opened everything that it wraps, as a drill.

@@ -33,6 +33,41 @@ pub enum RootAddCommand {
         #[command(flatten)]
         rank: RankArgs,
     },
+    /// A new key in a token that speaks PKCS #11: it wraps and opens inside, and never leaves
+    Pkcs11(Pkcs11Args),
+    /// A key of AWS KMS; credentials come from the environment
+    #[cfg(feature = "aws-kms")]
+    AwsKms {
+        /// The key's ARN; no alias
+        #[arg(long, value_name = "ARN")]
+        key: String,
+        /// An endpoint other than the region's
+        #[arg(long, value_name = "URL")]
+        endpoint: Option<String>,
+        /// Where it stands among the others.
+        #[command(flatten)]
+        rank: RankArgs,
+    },
+}
+
+/// `root add pkcs11`
+#[derive(Debug, Args)]
+pub struct Pkcs11Args {
+    /// The vendor's library, by absolute path; it runs as part of this program
+    #[arg(long, value_name = "FILE")]
+    pub module: PathBuf,
+    /// The token's label
+    #[arg(long, value_name = "LABEL")]
+    pub token: String,
+    /// Its serial number, where several have the label
+    #[arg(long, value_name = "SERIAL")]
+    pub serial: Option<String>,
+    /// Read the PIN from this file, now and later, instead of a prompt
+    #[arg(long, value_name = "FILE")]
+    pub pin_file: Option<PathBuf>,
+    /// Where it stands among the others.
+    #[command(flatten)]
+    pub rank: RankArgs,
 }
 
 /// Where a root stands.
@@ -41,4 +76,7 @@ pub struct RankArgs {
     /// The lowest is asked first [default: pkcs11 10, aws-kms 20, keyfile 30]
     #[arg(long, value_name = "N")]
     pub priority: Option<u32>,
+    /// How long a token or a service may take to answer before the next root is asked, in milliseconds [default: 2000]
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(10..=60_000))]
+    pub deadline: Option<u64>,
 }

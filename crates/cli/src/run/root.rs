@@ -1,14 +1,16 @@
 //! `root`: what opens the vault, and what opens it when that is gone.
 
 use super::Context;
-use crate::args::{Global, RootAddCommand, RootCommand};
+use crate::args::{Global, Pkcs11Args, RootAddCommand, RootCommand};
 use crate::output::{Failure, printable, table};
 use crate::unlock;
 use api::terms::{Code, Exit};
 use api::wire::{Problem, RootDrilled, RootItem, RootOutcome};
+use client::Client;
 use client::root::{At, RootAdd, RootChoice};
-use client::{Client, vault};
+use client::vault::{self, KmsPlace, Passphrase};
 use serde_json::json;
+use std::path::PathBuf;
 
 pub fn root(context: &Context, command: RootCommand) -> Result<u8, Failure> {
     match command {
@@ -35,6 +37,26 @@ fn add(context: &Context, command: RootAddCommand) -> Result<u8, Failure> {
             let path =
                 std::path::absolute(&path).map_err(|e| Failure::from_io("cannot tell where the file goes", &e))?;
             (RootChoice::Keyfile { path: path.clone() }, At::Keyfile { path }, rank)
+        }
+        RootAddCommand::Pkcs11(args) => {
+            let absolute = |path: PathBuf| {
+                std::path::absolute(&path).map_err(|e| Failure::from_io("cannot tell where the file is", &e))
+            };
+            let Pkcs11Args { module, token, serial, pin_file, rank } = args;
+            let pin_file = pin_file.map(absolute).transpose()?;
+            let at = At::Pkcs11 { module, token: token.clone(), serial, pin_file, deadline_ms: rank.deadline };
+            let At::Pkcs11 { pin_file, .. } = &at else { return Err(Failure::usage("no token", "it has no place")) };
+            let pin =
+                if context.global.dry_run { Passphrase::default() } else { unlock::pin(pin_file.as_deref(), &token)? };
+            let place = unlock::token_at(&at, pin_file.is_none());
+            let place = place.ok_or_else(|| Failure::usage("no token", "it has no place"))?;
+            (RootChoice::Pkcs11 { place, pin }, at, rank)
+        }
+        #[cfg(feature = "aws-kms")]
+        RootAddCommand::AwsKms { key, endpoint, rank } => {
+            let place =
+                KmsPlace { key: key.clone(), endpoint: endpoint.clone(), deadline: unlock::within(rank.deadline) };
+            (RootChoice::AwsKms { place }, At::AwsKms { key, endpoint, deadline_ms: rank.deadline }, rank)
         }
     };
     let kind = choice.kind();

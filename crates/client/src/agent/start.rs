@@ -6,7 +6,7 @@ use super::lease::{Clocks, Lease, SystemClocks};
 use super::place::Place;
 use super::serve::{Limits, Serving, serve_in};
 use super::wire::{Folder, Unlocked};
-use crate::vault::{RootMeans, RootUnlock};
+use crate::vault::{KmsPlace, RootKind, RootMeans, RootUnlock, TokenPlace};
 use api::terms::{Code, KeyId, VaultId};
 use api::wire::Problem;
 use keeper::Keeper;
@@ -21,6 +21,8 @@ use zeroize::Zeroizing;
 
 /// How long another agent may take to begin or to end.
 const ANOTHER: Duration = Duration::from_secs(15);
+/// What a library that reaches a token may be told by.
+const TOKEN_VARIABLES: [&str; 2] = ["HOME", "SOFTHSM2_CONF"];
 /// The longest text that either side says to the other.
 const MAX_TEXT_LEN: u64 = 65_536;
 
@@ -64,6 +66,8 @@ struct ToldRoot {
 enum ToldMeans {
     Keyfile(PathBuf),
     Passphrase,
+    Pkcs11 { module: PathBuf, token: String, serial: Option<String>, asked: bool, deadline: Duration },
+    AwsKms { key: String, endpoint: Option<String>, deadline: Duration },
 }
 
 impl ToldRoot {
@@ -76,6 +80,14 @@ impl ToldRoot {
                 secrets.extend_from_slice(&bytes);
                 ToldMeans::Passphrase
             }
+            RootUnlock::Pkcs11 { place: TokenPlace { module, token, serial, asked, deadline }, pin } => {
+                secrets.extend_from_slice(&pin);
+                ToldMeans::Pkcs11 { module, token, serial, asked, deadline }
+            }
+            RootUnlock::AwsKms { place: KmsPlace { key, endpoint, deadline }, credentials } => {
+                secrets.extend_from_slice(&credentials);
+                ToldMeans::AwsKms { key, endpoint, deadline }
+            }
         };
         Ok(Self { root: means.root, with, secret: secrets.len() - before })
     }
@@ -86,6 +98,14 @@ impl ToldRoot {
         let unlock = match self.with {
             ToldMeans::Keyfile(path) => RootUnlock::Keyfile(path),
             ToldMeans::Passphrase => RootUnlock::Passphrase(Zeroizing::new(secret.to_vec())),
+            ToldMeans::Pkcs11 { module, token, serial, asked, deadline } => {
+                let place = TokenPlace { module, token, serial, asked, deadline };
+                RootUnlock::Pkcs11 { place, pin: Zeroizing::new(secret.to_vec()) }
+            }
+            ToldMeans::AwsKms { key, endpoint, deadline } => {
+                let credentials = Zeroizing::new(secret.to_vec());
+                RootUnlock::AwsKms { place: KmsPlace { key, endpoint, deadline }, credentials }
+            }
         };
         Some((RootMeans { root: self.root, unlock }, rest))
     }
@@ -109,14 +129,18 @@ pub fn start(mut program: Command, handover: Handover) -> Result<Unlocked, Probl
     let absolute = |path: PathBuf| std::path::absolute(path).map_err(failed);
     // All of it at once: what grows leaves copies behind.
     let mut secrets = Zeroizing::new(Vec::with_capacity(MAX_TEXT_LEN as usize));
+    let reaches_token = roots.iter().any(|means| means.unlock.kind() == RootKind::Pkcs11);
     let roots = roots.into_iter().map(|means| ToldRoot::of(means, &mut secrets));
     let roots = roots.collect::<std::io::Result<_>>().map_err(failed)?;
     let (folder, vault) = place.parts();
     let told = Told { folder, vault, dir: absolute(dir)?, roots, anchor: absolute(anchor)?, secs };
     let told =
         serde_json::to_vec(&told).map_err(|e| Problem::new(Code::Internal, "cannot start the agent", e.to_string()))?;
-    // It holds no folder, no terminal and no variable of whoever started it.
-    program.env_clear().current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    // It holds no folder, no terminal and no variable of whoever started it but those by which libraries of tokens find theirs.
+    let of_tokens = TOKEN_VARIABLES.iter().filter(|_| reaches_token);
+    let kept: Vec<_> = of_tokens.filter_map(|name| Some((name, std::env::var_os(name)?))).collect();
+    program.env_clear().envs(kept);
+    program.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     talk(program.spawn().map_err(failed)?, &told, &secrets)
 }
 

@@ -3,10 +3,10 @@
 //! Each step leaves a vault that opens: `vault.json` names the root first, which nothing believes yet; then one transaction makes it
 //! count, with a wrap of each of the vault's own keys; then domain keys follow in batches, and a job goes on with them.
 
+use super::RootProvider;
 use super::join::{Joining, New};
 use super::list::item;
 use super::upkeep::settled;
-use super::{RootProvider, Wrapper};
 use crate::acts::{Act, Wanted, act, look};
 use crate::datastore::Transaction;
 use crate::engine::Engine;
@@ -44,7 +44,7 @@ pub(crate) fn add(engine: &Engine, session: &Session, wanted: &RootAdd) -> Resul
         give_up(&wanted.choice, root.as_ref());
     }
     let (row, logged) = added?;
-    let means = RootMeans { root: Some(row.id), unlock: wanted.choice.unlock()? };
+    let means = RootMeans { root: Some(row.id), unlock: wanted.choice.unlock() };
     let rows = engine.store.read(|tx| self::rows(engine, tx))?;
     engine.domains.roots.reload(&rows, Some((Arc::clone(&root), Arc::new(means))))?;
     let new = New::opening(row, root);
@@ -118,12 +118,10 @@ fn own_keys(engine: &Engine, root: &dyn RootProvider) -> Result<Vec<Wrap>> {
 }
 
 /// Removes what was made for a root that does not come in.
-fn give_up(choice: &RootChoice, _: &dyn Wrapper) {
-    match choice {
-        RootChoice::Keyfile { path } => {
-            // A file that opens nothing.
-            let _ = std::fs::remove_file(path);
-        }
-        RootChoice::Passphrase { .. } => {}
+fn give_up(choice: &RootChoice, root: &dyn RootProvider) {
+    if let RootChoice::Keyfile { path } = choice {
+        // A file that opens nothing.
+        let _ = std::fs::remove_file(path);
     }
+    root.give_up();
 }

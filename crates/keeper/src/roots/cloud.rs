@@ -6,15 +6,18 @@
 use super::{RootProvider, Secret, Software, Wrapper};
 use crate::error::{Error, Result};
 use crate::system;
-use crate::vault::{KmsPlace, RootKind};
+use crate::vault::{KmsPlace, Passphrase, RootKind};
 use api::terms::{KeyId, VaultId};
 use aws_kms::{Context, Credentials, Kms, Limits, Place};
 use seal::secret::RootKey;
 use seal::wrap::WrapContext;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// The most requests that one call makes, those that are repeated included.
 const ATTEMPTS: u32 = 5;
+/// The longest credentials: what grows leaves copies behind.
+const CREDENTIALS_LEN: usize = 16_384;
 
 /// A root in the service, opened.
 #[derive(Debug)]
@@ -28,15 +31,21 @@ pub(crate) struct KmsRoot {
 impl KmsRoot {
     /// Takes a key of the service into use; with what `vault.json` keeps of it.
     pub(crate) fn create(vault: VaultId, id: KeyId, place: &KmsPlace) -> Result<(Self, Vec<u8>)> {
-        let kms = client(place)?;
+        let kms = client(place, Credentials::find())?;
         kms.describe().and_then(|health| health.check()).map_err(failed)?;
         let (key, params) = kms.generate_data_key(&tag_context(vault, id)?).map_err(failed)?;
         Ok((Self { kms, vault, tags: Software::new(id, root_key(&key)?) }, params))
     }
 
     /// Asks the service whether it still opens it.
-    pub(crate) fn open(vault: VaultId, id: KeyId, place: &KmsPlace, params: &[u8]) -> Result<Self> {
-        let kms = client(place)?;
+    pub(crate) fn open(
+        vault: VaultId,
+        id: KeyId,
+        (place, credentials): (&KmsPlace, &Passphrase),
+        params: &[u8],
+    ) -> Result<Self> {
+        let credentials = if credentials.is_empty() { Credentials::find() } else { told(credentials) };
+        let kms = client(place, credentials)?;
         let key = kms.decrypt(&tag_context(vault, id)?, params).map_err(|error| match error {
             aws_kms::Error::CiphertextRefused => {
                 Error::RootRefused("the key in AWS KMS is not this vault's, or vault.json was altered")
@@ -44,6 +53,18 @@ impl KmsRoot {
             other => failed(other),
         })?;
         Ok(Self { kms, vault, tags: Software::new(id, root_key(&key)?) })
+    }
+
+    /// The credentials of this process, one to a line.
+    pub(crate) fn credentials() -> Result<Passphrase> {
+        let found = Credentials::find().map_err(failed)?;
+        let mut text = Zeroizing::new(Vec::with_capacity(CREDENTIALS_LEN));
+        text.extend_from_slice(found.access_key().as_bytes());
+        for word in [Some(found.expose_secret()), found.expose_token()].into_iter().flatten() {
+            text.push(b'\n');
+            text.extend_from_slice(word.as_bytes());
+        }
+        Ok(text)
     }
 
     /// What a wrap is bound to in the service: ids, and the hash of all that the wrap is bound to.
@@ -59,13 +80,23 @@ impl KmsRoot {
     }
 }
 
-fn client(place: &KmsPlace) -> Result<Kms> {
+/// What [`KmsRoot::credentials`] said.
+fn told(text: &[u8]) -> aws_kms::Result<Credentials> {
+    let bad = || aws_kms::Error::Credentials("what was handed over is not of its form");
+    let text = std::str::from_utf8(text).map_err(|_| bad())?;
+    let mut words = text.split('\n');
+    let (Some(access), Some(secret)) = (words.next(), words.next()) else { return Err(bad()) };
+    let token = words.next().map(|token| Zeroizing::new(token.to_owned()));
+    Credentials::new(access.to_owned(), Zeroizing::new(secret.to_owned()), token)
+}
+
+fn client(place: &KmsPlace, credentials: aws_kms::Result<Credentials>) -> Result<Kms> {
     let key = place.key.parse().map_err(failed)?;
     let endpoint = place.endpoint.as_deref().map(str::parse).transpose().map_err(failed)?;
     let place_of_key = Place::new(key, endpoint).map_err(failed)?;
     let limits = Limits::new(place.deadline, ATTEMPTS).map_err(failed)?;
     let clock = Arc::new(|| system::now().as_millis() / 1000);
-    Kms::new(place_of_key, Credentials::find().map_err(failed)?, limits, clock).map_err(failed)
+    Kms::new(place_of_key, credentials.map_err(failed)?, limits, clock).map_err(failed)
 }
 
 fn tag_context(vault: VaultId, root: KeyId) -> Result<Context> {

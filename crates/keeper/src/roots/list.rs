@@ -28,7 +28,7 @@ pub(crate) fn item(engine: &Engine, tx: &mut dyn Transaction, row: &Root) -> Res
     let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM wrap WHERE under = $1";
     let wraps = tx.query(sql, &[row.id.as_bytes().into()])?.one()?.integer(0)?;
     let members = engine.domains.roots.members();
-    let at_hand = members.iter().any(|member| member.id == row.id && member.is_at_hand());
+    let member = members.iter().find(|member| member.id == row.id);
     let failing = row.failing.as_ref().map(|failing| RootFailing { since: failing.since, why: failing.why.clone() });
     Ok(RootItem {
         id: row.id,
@@ -40,7 +40,8 @@ pub(crate) fn item(engine: &Engine, tx: &mut dyn Transaction, row: &Root) -> Res
         wraps: u64::try_from(wraps).map_err(|_| Error::Internal("a count below zero"))?,
         lacks: if row.state.counts() { count_lacking(tx, row)? } else { 0 },
         only_wraps: row.kind.only_wraps(),
-        at_hand,
+        at_hand: member.is_some_and(|member| member.is_at_hand()),
+        calls: member.map_or(0, |member| member.calls()),
         failing,
         drilled: row.drilled,
     })

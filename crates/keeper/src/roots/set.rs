@@ -84,6 +84,11 @@ impl Member {
         self.reach().failed.as_ref().is_some_and(|(at, _)| at.elapsed() < LEFT_ALONE)
     }
 
+    /// How often it was asked, if it is open and outside this process.
+    pub(crate) fn calls(&self) -> u64 {
+        self.reach().open.as_ref().map_or(0, |root| root.calls())
+    }
+
     /// Whether this process has what opens it.
     pub(crate) fn is_at_hand(&self) -> bool {
         let reach = self.reach();

@@ -1,7 +1,7 @@
 //! Making a vault: folders, root, keys, owner, policy, and the log's first entry.
 
 use super::file::VaultFile;
-use super::{InitOptions, Kept, RecoveryCode, RootChoice, RootKind, open};
+use super::{InitOptions, Kept, KmsPlace, RecoveryCode, RootChoice, RootKind, open};
 use crate::cache::Facts;
 use crate::clock::Watch;
 use crate::datastore::probe::probe;
@@ -14,7 +14,7 @@ use crate::journal::{By, Event};
 use crate::kept;
 use crate::keys::{Domains, VaultKeys, vault as vault_keys};
 use crate::release::Queue;
-use crate::roots::{KeyfileRoot, PassphraseRoot, RecoveryRoot, RootProvider, Roots, Wrapper};
+use crate::roots::{KeyfileRoot, PassphraseRoot, RecoveryRoot, RootProvider, Roots, TokenRoot, Wrapper};
 use crate::rows::{Change, Grant, PolicySet, Principal, Root, RootState, Setting, Table};
 use crate::session::Nonces;
 use crate::suites::{self, Suites};
@@ -133,7 +133,25 @@ pub(crate) fn make_root(choice: &RootChoice, crypto: &Crypto, file: &mut VaultFi
             file.add(&root, Some(params.encode()));
             Ok(Box::new(root))
         }
+        RootChoice::Pkcs11 { place, pin } => {
+            let (root, params) = TokenRoot::create(vault, place, pin)?;
+            file.add(&root, Some(params));
+            Ok(Box::new(root))
+        }
+        RootChoice::AwsKms { place } => in_cloud(file, id, place),
     }
+}
+
+#[cfg(feature = "aws-kms")]
+fn in_cloud(file: &mut VaultFile, id: KeyId, place: &KmsPlace) -> Result<Box<dyn RootProvider>> {
+    let (root, params) = crate::roots::KmsRoot::create(file.vault, id, place)?;
+    file.add(&root, Some(params));
+    Ok(Box::new(root))
+}
+
+#[cfg(not(feature = "aws-kms"))]
+fn in_cloud(_: &mut VaultFile, _: KeyId, _: &KmsPlace) -> Result<Box<dyn RootProvider>> {
+    Err(Error::Unsupported("this program was built without AWS KMS".into()))
 }
 
 /// Makes a root behind a recovery code, with its row, and names it in the vault's file.

@@ -1,7 +1,7 @@
 //! Opening a vault.
 
 use super::file::{RootEntry, VaultFile};
-use super::{ClockCheck, OpenOptions, RootKind, RootMeans, RootUnlock};
+use super::{ClockCheck, KmsPlace, OpenOptions, Passphrase, RootKind, RootMeans, RootUnlock};
 use crate::cache::Facts;
 use crate::clock::{Watch, stored_mark};
 use crate::datastore::{Datastore, Transaction, probe, sqlite};
@@ -11,7 +11,7 @@ use crate::journal::LOG_NUMBER;
 use crate::keys::{Domains, VaultKeys, sealed};
 use crate::ledger::{self, Ledger};
 use crate::release::Queue;
-use crate::roots::{Finding, KeyfileRoot, PassphraseRoot, RecoveryRoot, RootProvider, Roots, Wrapper};
+use crate::roots::{Finding, KeyfileRoot, PassphraseRoot, RecoveryRoot, RootProvider, Roots, TokenRoot, Wrapper as _};
 use crate::rows::{Root, RootState, Setting};
 use crate::schema;
 use crate::session::Nonces;
@@ -83,7 +83,7 @@ const fn speaks_of_root(error: &Error) -> bool {
         error,
         Error::RootRefused(_)
             | Error::RootAway { .. }
-            | Error::RootUnreachable(_)
+            | Error::RootSays { .. }
             | Error::Wrap { .. }
             | Error::Io { .. }
             | Error::VaultFile(_)
@@ -209,9 +209,32 @@ pub(crate) fn with(file: &VaultFile, id: KeyId, means: &RootMeans) -> Result<Box
             }
             Box::new(PassphraseRoot::derive(&params, phrase, file.vault, id)?)
         }
+        RootUnlock::Pkcs11 { place, pin } => Box::new(TokenRoot::open(file.vault, id, place, pin, &raw(entry)?)?),
+        RootUnlock::AwsKms { place, credentials } => opened_in_cloud(file, id, (place, credentials), &raw(entry)?)?,
     };
     file.check(entry, root.as_ref())?;
     Ok(root)
+}
+
+#[cfg(feature = "aws-kms")]
+fn opened_in_cloud(
+    file: &VaultFile,
+    id: KeyId,
+    (place, credentials): (&KmsPlace, &Passphrase),
+    params: &[u8],
+) -> Result<Box<dyn RootProvider>> {
+    Ok(Box::new(crate::roots::KmsRoot::open(file.vault, id, (place, credentials), params)?))
+}
+
+#[cfg(not(feature = "aws-kms"))]
+fn opened_in_cloud(_: &VaultFile, _: KeyId, _: (&KmsPlace, &Passphrase), _: &[u8]) -> Result<Box<dyn RootProvider>> {
+    Err(Error::Unsupported("this program was built without AWS KMS".into()))
+}
+
+/// What `vault.json` keeps for a root.
+fn raw(entry: &RootEntry) -> Result<Vec<u8>> {
+    let params = entry.params.as_ref().and_then(|params| hex::decode(params).ok());
+    params.ok_or(Error::VaultFile("its parameters of a root are not of their form"))
 }
 
 /// How a passphrase becomes this root.

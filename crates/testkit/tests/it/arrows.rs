@@ -11,7 +11,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("testkit", &[]),
     ("policy", &["api"]),
     ("depot", &["seal"]),
-    ("keeper", &["policy", "log", "seal", "api"]),
+    ("pkcs11", &[]),
+    ("aws-kms", &[]),
+    ("keeper", &["policy", "log", "seal", "api", "pkcs11", "aws-kms"]),
     ("client", &["depot", "seal", "log", "api", "keeper"]),
     ("cli", &["client", "api"]),
 ];

@@ -288,7 +288,7 @@ structs! {
     RootDrilled { root outcome keys why }
     RootDrills { ok items }
     RootFailing { since why }
-    RootItem { id kind term priority state created wraps lacks only_wraps at_hand failing drilled }
+    RootItem { id kind term priority state created wraps lacks only_wraps at_hand calls failing drilled }
     RootList { roots }
     RootRemove { root }
     RootRemoved { root kind wraps receipt }

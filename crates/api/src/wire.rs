@@ -14,9 +14,10 @@ mod run;
 mod version;
 
 pub use admin::{
-    BaselineApply, GrantSpec, KeyItem, KeyList, KeyMove, KeyMoved, KeyRotate, KeyRotated, PolicyApplied, PolicyApply,
-    PolicyCheck, PolicyShown, PrincipalAdd, PrincipalItem, Revocation, RootAdded, RootDrilled, RootDrills, RootFailing,
-    RootItem, RootList, RootOutcome, RootRemove, RootRemoved, Status, SuitesShown, VaultInfo,
+    BaselineApply, EscrowMade, EscrowRehearsed, GrantSpec, KeyItem, KeyList, KeyMove, KeyMoved, KeyRotate, KeyRotated,
+    PolicyApplied, PolicyApply, PolicyCheck, PolicyShown, PrincipalAdd, PrincipalItem, Revocation, RootAdded,
+    RootDrilled, RootDrills, RootFailing, RootItem, RootList, RootOutcome, RootRemove, RootRemoved, Status,
+    SuitesShown, VaultInfo,
 };
 pub use alias::{AliasItem, AliasMove, AliasMoved, AliasPast, AliasRemove, AliasSet};
 pub use ask::{

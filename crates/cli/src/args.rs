@@ -23,7 +23,9 @@ pub use data::{
     CatArgs, DiffArgs, GetArgs, HistoryArgs, LineageArgs, LineageCommand, LsArgs, PutArgs, ReasonArgs, VerifyArgs,
 };
 pub use keeping::{HoldCommand, RemovalArgs, RetentionCommand, RmArgs};
-pub use root::{Pkcs11Args, RootAddCommand, RootCommand};
+pub use root::{
+    EscrowCommand, EscrowCreateArgs, EscrowRecoverArgs, Pkcs11Args, RootAddCommand, RootCommand, SharesArgs,
+};
 pub use run::{RoomArg, RunArgs};
 pub use value::{Asserted, ByteRange, Duration, Expected, Percent, Size, Tag};
 
@@ -288,6 +290,9 @@ pub enum Command {
     /// What opens the vault: key files, tokens, cloud keys
     #[command(subcommand)]
     Root(RootCommand),
+    /// A key in several hands, for the day on which nothing else opens the vault
+    #[command(subcommand)]
+    Escrow(EscrowCommand),
     /// Users, services and workloads
     #[command(subcommand)]
     Principal(PrincipalCommand),

@@ -9,6 +9,7 @@ mod command;
 mod data;
 mod diff;
 mod doctor;
+mod escrow;
 mod init;
 mod jobs;
 mod keeping;
@@ -85,6 +86,7 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Doctor(args) => doctor::doctor(context, &args),
         Command::Key(command) => admin::key(context, command),
         Command::Root(command) => root::root(context, command),
+        Command::Escrow(command) => escrow::escrow(context, command),
         Command::Principal(command) => admin::principal(context, command),
         Command::Policy(command) => policy::policy(context, command),
         Command::Audit(command) => audit::audit(context, command),

@@ -25,6 +25,27 @@ pub trait Connection: Send + Sync + std::fmt::Debug {
         let why = "a root is added where the vault is opened";
         Err(Problem::new(api::terms::Code::Unsupported, "the root was refused", why))
     }
+    /// Makes an escrow: only where its keeper is in this process, so that no share is sent anywhere.
+    ///
+    /// # Errors
+    /// The keeper's refusal.
+    #[cfg(feature = "embedded")]
+    fn create_escrow(
+        &self,
+        _: &keeper::vault::EscrowWanted,
+    ) -> Result<(api::wire::EscrowMade, keeper::vault::Shares), Problem> {
+        let why = "an escrow is made where the vault is opened";
+        Err(Problem::new(api::terms::Code::Unsupported, "the escrow was refused", why))
+    }
+    /// Proves that shares bring everything back: only where its keeper is in this process.
+    ///
+    /// # Errors
+    /// The keeper's refusal.
+    #[cfg(feature = "embedded")]
+    fn rehearse_escrow(&self, _: &keeper::vault::Shares) -> Result<api::wire::EscrowRehearsed, Problem> {
+        let why = "shares are rehearsed where the vault is opened";
+        Err(Problem::new(api::terms::Code::Unsupported, "the shares were refused", why))
+    }
     /// How long the vault stays unlocked, if that is an agent's doing.
     fn unlocked(&self) -> Option<&crate::agent::Unlocked> {
         None
@@ -71,6 +92,15 @@ pub mod embedded {
         }
         fn add_root(&self, wanted: &keeper::vault::RootAdd) -> Result<api::wire::RootAdded, Problem> {
             self.keeper.add_root(&self.session, wanted)
+        }
+        fn create_escrow(
+            &self,
+            wanted: &keeper::vault::EscrowWanted,
+        ) -> Result<(api::wire::EscrowMade, keeper::vault::Shares), Problem> {
+            self.keeper.create_escrow(&self.session, wanted)
+        }
+        fn rehearse_escrow(&self, shares: &keeper::vault::Shares) -> Result<api::wire::EscrowRehearsed, Problem> {
+            self.keeper.rehearse_escrow(&self.session, shares)
         }
         fn close(self: Box<Self>) -> Result<(), Problem> {
             self.keeper.close()

@@ -3,13 +3,15 @@
 use crate::Client;
 use crate::seat::unexpected;
 use api::terms::{Code, KeyId};
-use api::wire::{Answer, Command, Problem, RootAdded, RootDrills, RootList, RootRemove, RootRemoved};
+use api::wire::{
+    Answer, Command, EscrowMade, EscrowRehearsed, Problem, RootAdded, RootDrills, RootList, RootRemove, RootRemoved,
+};
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-pub use keeper::vault::{RootAdd, RootChoice};
+pub use keeper::vault::{EscrowWanted, RootAdd, RootChoice, Shares};
 
 /// The longest file of places.
 const MAX_LEN: u64 = 65_536;
@@ -135,6 +137,22 @@ impl Client {
     /// `denied`; `conflict`; whatever the root says; `unsupported` if the vault is not opened by this process.
     pub fn root_add(&self, wanted: &RootAdd) -> Result<RootAdded, Problem> {
         self.seat().connection().add_root(wanted)
+    }
+
+    /// Makes an escrow; with the texts of its shares, which are nowhere else from then on.
+    ///
+    /// # Errors
+    /// `denied`; `bad-request` for numbers that no escrow has; `unsupported` if the vault is not opened by this process.
+    pub fn escrow_create(&self, wanted: &EscrowWanted) -> Result<(EscrowMade, Shares), Problem> {
+        self.seat().connection().create_escrow(wanted)
+    }
+
+    /// Proves with real shares that they bring everything back.
+    ///
+    /// # Errors
+    /// `denied`; `not-found`; `root-refused`, with the number of the share that is at fault.
+    pub fn escrow_rehearse(&self, shares: &Shares) -> Result<EscrowRehearsed, Problem> {
+        self.seat().connection().rehearse_escrow(shares)
     }
 
     /// The roots, in the order in which they are asked.

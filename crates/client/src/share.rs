@@ -174,6 +174,24 @@ fn torn(grant: &Grant) -> Problem {
     Problem::new(Code::Integrity, format!("cannot share {}", grant.version.reference), "list and map do not agree")
 }
 
+/// Seals a short text for one recipient, as a standard age file.
+///
+/// # Errors
+/// `bad-request` for what is no recipient.
+pub fn sealed_text(text: &str, recipient: &str) -> Result<Vec<u8>, Problem> {
+    let recipient = parsed(recipient)?;
+    let encryptor = age::Encryptor::with_recipients(std::iter::once(recipient.as_ref() as &dyn Recipient));
+    let encryptor = encryptor.map_err(|why| refused(why.to_string()))?;
+    let mut out = Vec::new();
+    let written = (|| {
+        let mut writer = encryptor.wrap_output(&mut out)?;
+        std::io::Write::write_all(&mut writer, text.as_bytes())?;
+        writer.finish().map(drop)
+    })();
+    written.map_err(|why: std::io::Error| refused(why.to_string()))?;
+    Ok(out)
+}
+
 /// A recipient of the two kinds that age has.
 fn parsed(text: &str) -> Result<Box<dyn Recipient>, Problem> {
     let text = text.trim();

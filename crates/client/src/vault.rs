@@ -12,11 +12,11 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 pub use keeper::Presence;
-pub use keeper::vault::aws_credentials;
 pub use keeper::vault::{
     ANSWER_WITHIN, ClockCheck, Description, Kept, KmsPlace, RecoveryCode, RootEntry, RootKind, RootMeans, RootUnlock,
     TokenPlace,
 };
+pub use keeper::vault::{Recovering, aws_credentials};
 
 /// A passphrase, overwritten on drop.
 pub type Passphrase = Zeroizing<Vec<u8>>;
@@ -98,8 +98,8 @@ pub struct Recover {
     pub dir: PathBuf,
     /// Where the last signed tree head is kept.
     pub anchor: PathBuf,
-    /// The recovery code, as it was typed.
-    pub code: Passphrase,
+    /// What brings it back.
+    pub with: Recovering,
     /// What opens it from now on.
     pub root: Root,
     /// And a new code.
@@ -146,7 +146,7 @@ pub fn recover(options: Recover) -> Result<(), Problem> {
     keeper::vault::recover(&keeper::vault::RecoverOptions {
         dir: options.dir,
         anchor: options.anchor,
-        code: options.code,
+        with: options.with,
         root: options.root.made(),
         recovery: options.recovery,
         clock: Arc::new(keeper::system::SystemClock),

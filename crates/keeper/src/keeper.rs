@@ -5,13 +5,13 @@ use crate::error::{Error, Result};
 use crate::jobs::{IN_PASSING, Slice};
 use crate::keys::{list, rotate, state};
 use crate::session::{Presence, Session};
-use crate::vault::{OpenOptions, RootAdd, RootKind, open};
+use crate::vault::{EscrowWanted, OpenOptions, RootAdd, RootKind, Shares, open};
 use crate::{
     alias, audit, clock, collect, decision, explain, facts, hold, jobs, laws, lineage, people, prints, release,
     removal, replay, retention, roots, run, show, status, suites, unlocking, who, whoami, write,
 };
 use api::terms::{AuthMethod, Mode, Name, PrincipalId, SessionId};
-use api::wire::{Answer, Command, JobList, JobsRan, Problem, RootAdded, VaultInfo};
+use api::wire::{Answer, Command, EscrowMade, EscrowRehearsed, JobList, JobsRan, Problem, RootAdded, VaultInfo};
 
 /// One opened vault. `&self` everywhere: share it between threads.
 #[derive(Debug)]
@@ -201,6 +201,30 @@ impl Keeper {
         self.engine.now()?;
         self.engine.refuse_other_baseline()?;
         Ok(roots::added(&self.engine, session, wanted)?)
+    }
+
+    /// Makes an escrow; with the texts of its shares, which are nowhere else from then on.
+    ///
+    /// # Errors
+    /// `denied`; `bad-request` for numbers that no escrow has.
+    pub fn create_escrow(
+        &self,
+        session: &Session,
+        wanted: &EscrowWanted,
+    ) -> std::result::Result<(EscrowMade, Shares), Problem> {
+        self.engine.now()?;
+        self.engine.refuse_other_baseline()?;
+        Ok(roots::escrowed(&self.engine, session, wanted)?)
+    }
+
+    /// Proves with real shares that they bring everything back.
+    ///
+    /// # Errors
+    /// `denied`; `not-found` without an escrow; `root-refused`, with the number of the share that is at fault.
+    pub fn rehearse_escrow(&self, session: &Session, shares: &Shares) -> std::result::Result<EscrowRehearsed, Problem> {
+        self.engine.now()?;
+        self.engine.refuse_other_baseline()?;
+        Ok(roots::rehearsed(&self.engine, session, shares)?)
     }
 
     /// Whether nothing may be written, because the vault is behind its anchor or its log does not hold.

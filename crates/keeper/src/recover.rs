@@ -11,7 +11,7 @@ use crate::journal::{By, Event};
 use crate::roots::{self, Joining, New, RootProvider, forget, lacking, orphans, retire};
 use crate::rows::{Root, RootState};
 use crate::vault::file::VaultFile;
-use crate::vault::{OpenOptions, RecoverOptions, RootKind, make, open};
+use crate::vault::{OpenOptions, RecoverOptions, Recovering, RootKind, make, open};
 use api::terms::KeyId;
 use log::entry::{AuthMethod, Kind};
 use std::sync::Arc;
@@ -19,8 +19,11 @@ use std::sync::Arc;
 /// Opens a vault by its recovery code and gives it new roots.
 pub(crate) fn recover(options: &RecoverOptions) -> Result<()> {
     let file = VaultFile::read(&options.dir)?;
-    let code = roots::recovery::parse(&options.code)?;
-    let root: Arc<dyn RootProvider> = Arc::new(open::unlock_recovery(&file, &code)?);
+    let root = match &options.with {
+        Recovering::Code(code) => open::unlock_recovery(&file, &roots::recovery::parse(code)?)?,
+        Recovering::Shares(shares) => roots::unlock_escrow(&file, shares)?,
+    };
+    let root: Arc<dyn RootProvider> = Arc::new(root);
     let unlock = OpenOptions {
         clock: options.clock.clone(),
         store: options.store.clone(),

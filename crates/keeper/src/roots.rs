@@ -6,6 +6,7 @@ mod add;
 #[cfg(feature = "aws-kms")]
 mod cloud;
 mod drill;
+mod escrow;
 mod join;
 mod keyfile;
 mod list;
@@ -21,6 +22,7 @@ pub(crate) use add::add as added;
 #[cfg(feature = "aws-kms")]
 pub(crate) use cloud::KmsRoot;
 pub(crate) use drill::{drill as drilled, scheduled as drill_all};
+pub(crate) use escrow::{create as escrowed, rehearse as rehearsed, unlock as unlock_escrow};
 pub(crate) use join::{Joining, New, lacking};
 pub(crate) use keyfile::{KeyfileRoot, make_private_folder};
 pub(crate) use list::{all as items, list as listed};

@@ -75,8 +75,8 @@ pub struct RecoverOptions {
     pub dir: PathBuf,
     /// The anchor.
     pub anchor: PathBuf,
-    /// The recovery code, as it was typed.
-    pub code: Passphrase,
+    /// What brings it back.
+    pub with: Recovering,
     /// The root that comes in the place of those that were there.
     pub root: RootChoice,
     /// And a new code, in the place of the one that is used now.
@@ -150,6 +150,33 @@ pub struct RootAdd {
     pub choice: RootChoice,
     /// The lowest is asked first; none for what its kind has.
     pub priority: Option<u32>,
+}
+
+/// How many shares an escrow has, and how many bring it back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EscrowWanted {
+    /// From 2 to 16.
+    pub shares: u8,
+    /// From 2 to as many.
+    pub threshold: u8,
+}
+
+/// The texts of shares, as they are on paper. Overwritten on drop.
+pub struct Shares(pub Vec<Zeroizing<String>>);
+
+impl std::fmt::Debug for Shares {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Shares({})", self.0.len())
+    }
+}
+
+/// What brings a vault back.
+#[derive(Debug)]
+pub enum Recovering {
+    /// The recovery code, as it was typed.
+    Code(Passphrase),
+    /// Shares of the escrow.
+    Shares(Shares),
 }
 
 impl RootChoice {

@@ -117,6 +117,38 @@ pub struct RootAdded {
     pub receipt: super::Receipt,
 }
 
+/// What became of `escrow create`.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct EscrowMade {
+    /// The escrow, as a root.
+    pub root: RootItem,
+    /// How many there were of the vault, it included; the shares of earlier ones are outdated.
+    pub generation: u16,
+    /// Shares that were made.
+    pub shares: u8,
+    /// How many bring it back.
+    pub threshold: u8,
+    /// Domain keys that were wrapped under it.
+    pub wrapped: u64,
+    /// Domain keys that it lacks because what opens them is not at hand.
+    pub locked: u64,
+    /// The receipt.
+    pub receipt: super::Receipt,
+}
+
+/// What became of `escrow rehearse`.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct EscrowRehearsed {
+    /// The escrow, as a root.
+    pub root: RootItem,
+    /// The shares that took part, by number.
+    pub shares: Vec<u8>,
+    /// Keys that they opened.
+    pub keys: u64,
+    /// The receipt.
+    pub receipt: super::Receipt,
+}
+
 /// `root remove`.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct RootRemove {

@@ -70,6 +70,58 @@ pub struct Pkcs11Args {
     pub rank: RankArgs,
 }
 
+/// `escrow`
+#[derive(Debug, Subcommand)]
+pub enum EscrowCommand {
+    /// Split a key that opens everything into shares, of which some bring it back; those of an earlier escrow open nothing any more
+    Create(EscrowCreateArgs),
+    /// Prove with real shares that they bring everything back, and bring nothing back
+    Rehearse(SharesArgs),
+    /// Give the vault a new key file or passphrase with shares; the key file, the passphrase and the recovery code before open nothing
+    /// any more
+    Recover(EscrowRecoverArgs),
+}
+
+/// `escrow create`
+#[derive(Debug, Args)]
+pub struct EscrowCreateArgs {
+    /// How many shares, from 2 to 16
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=16))]
+    pub shares: u8,
+    /// How many of them bring it back, from 2
+    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u8).range(2..=16))]
+    pub threshold: u8,
+    /// Seal a share for this age or SSH key; once for each share, in their order
+    #[cfg(feature = "share")]
+    #[arg(long, value_name = "age1...|ssh-...")]
+    pub to: Vec<String>,
+    /// Write the shares to new files in this folder, instead of the terminal
+    #[arg(long, value_name = "DIR")]
+    pub into: Option<PathBuf>,
+}
+
+/// Shares of an escrow.
+#[derive(Debug, Args)]
+pub struct SharesArgs {
+    /// A file with a share, as it was written or typed off paper; may be repeated [default: asked for]
+    #[arg(long = "share", value_name = "FILE")]
+    pub shares: Vec<PathBuf>,
+}
+
+/// `escrow recover`
+#[derive(Debug, Args)]
+pub struct EscrowRecoverArgs {
+    /// What brings it back.
+    #[command(flatten)]
+    pub shares: SharesArgs,
+    /// What opens the vault from now on [default: the kind that did]
+    #[arg(long, value_enum)]
+    pub root: Option<super::RootKindArg>,
+    /// What becomes of the new recovery code.
+    #[command(flatten)]
+    pub recovery: super::RecoveryArgs,
+}
+
 /// Where a root stands.
 #[derive(Debug, Args)]
 pub struct RankArgs {

@@ -1,22 +1,22 @@
 //! `recover`.
 
 use super::{Context, recovery};
-use crate::args::{RecoverArgs, RootKindArg};
+use crate::args::{RecoverArgs, RecoveryArgs, RootKindArg};
 use crate::output::{Failure, on_terminal, printable};
 use crate::unlock::{self, New};
 use api::terms::Code;
 use api::wire::Problem;
-use client::vault::{self, Passphrase, Root, RootKind};
+use client::vault::{self, Passphrase, Recovering, Root, RootKind};
 use serde_json::json;
 use std::io::Read as _;
+use std::path::Path;
 use zeroize::Zeroizing;
 
 /// The longest text that a code is looked for in.
 const MAX_CODE_LEN: u64 = 1_024;
 
 pub fn recover(context: &Context, args: &RecoverArgs) -> Result<u8, Failure> {
-    let (global, output) = (&context.global, &context.output);
-    let dir = unlock::folder(global)?;
+    let dir = unlock::folder(&context.global)?;
     let described = vault::describe(&dir)?;
     if !described.has(RootKind::Recovery) {
         let why = "it was made with --no-recovery, so nothing but its key file or passphrase opens it";
@@ -24,8 +24,23 @@ pub fn recover(context: &Context, args: &RecoverArgs) -> Result<u8, Failure> {
             .with_try("look for a copy of the key file, and name it with --keyfile PATH")
             .into());
     }
+    let code = || Ok(Recovering::Code(code(args)?));
+    let replaced = "what opened the vault before does not any more, nor does the code that was used";
+    new_root(context, &dir, &described, (args.root, &args.recovery), ("recover", replaced), code)
+}
+
+/// Gives the vault a new root with what brings it back, which is asked for last.
+pub fn new_root(
+    context: &Context,
+    dir: &Path,
+    described: &vault::Description,
+    (root, recovery): (Option<RootKindArg>, &RecoveryArgs),
+    (command, replaced): (&'static str, &str),
+    with: impl FnOnce() -> Result<Recovering, Failure>,
+) -> Result<u8, Failure> {
+    let (global, output) = (&context.global, &context.output);
     let has_passphrase = described.has(RootKind::Passphrase);
-    let kind = args.root.unwrap_or(if has_passphrase { RootKindArg::Passphrase } else { RootKindArg::Keyfile });
+    let kind = root.unwrap_or(if has_passphrase { RootKindArg::Passphrase } else { RootKindArg::Keyfile });
     let anchor = unlock::anchor(global, described.vault)?;
     let keyfile = (kind == RootKindArg::Keyfile).then(|| unlock::keyfile(global, described.vault)).transpose()?;
     if let Some(path) = keyfile.as_ref().filter(|path| path.exists()) {
@@ -40,16 +55,16 @@ pub fn recover(context: &Context, args: &RecoverArgs) -> Result<u8, Failure> {
         "vault": described.vault, "root": word, "keyfile": keyfile.as_ref().map(|path| path.display().to_string()),
     });
     if global.dry_run {
-        output.result("recover", &result, || format!("would give the vault a new root: a {word}\n"))?;
+        output.result(command, &result, || format!("would give the vault a new root: a {word}\n"))?;
         return Ok(0);
     }
-    let code = code(args)?;
+    let with = with()?;
     let root = match &keyfile {
         Some(path) => Root::Keyfile(path.clone()),
         None => Root::Passphrase(unlock::passphrase(global, New::Yes)?),
     };
-    let recovery = recovery::prepared(&args.recovery, &dir)?;
-    let made = vault::recover(vault::Recover { dir, anchor, code, root, recovery: recovery.code });
+    let recovery = recovery::prepared(recovery, dir)?;
+    let made = vault::recover(vault::Recover { dir: dir.to_owned(), anchor, with, root, recovery: recovery.code });
     recovery.shown.finish(made)?;
     // It holds the root that was retired just now, and would end by itself within a second.
     if let Err(problem) = client::agent::lock(&unlock::place_of_agent(described.vault)) {
@@ -58,12 +73,12 @@ pub fn recover(context: &Context, args: &RecoverArgs) -> Result<u8, Failure> {
     if let Some(fields) = result.as_object_mut() {
         fields.insert("recovery".to_owned(), recovery.word.into());
     }
-    output.result("recover", &result, || {
+    output.result(command, &result, || {
         let opens = match &keyfile {
             Some(path) => format!("key file  {}  (keep a copy somewhere safe)", printable(&path.display().to_string())),
             None => "root      a passphrase".to_owned(),
         };
-        format!("{opens}\nwhat opened the vault before does not any more, nor does the code that was used\n")
+        format!("{opens}\n{replaced}\n")
     })?;
     Ok(0)
 }

@@ -28,6 +28,7 @@ mod prompts;
 mod readme;
 mod recovery;
 mod rehearsal;
+mod roots;
 mod runs;
 mod sandbox;
 mod scale;

@@ -6,7 +6,7 @@ use super::lease::{Clocks, Lease, SystemClocks};
 use super::place::Place;
 use super::serve::{Limits, Serving, serve_in};
 use super::wire::{Folder, Unlocked};
-use crate::vault::{KmsPlace, RootKind, RootMeans, RootUnlock, TokenPlace};
+use crate::vault::{KmsPlace, RootKind, RootMeans, RootUnlock, TokenPlace, aws_credentials};
 use api::terms::{Code, KeyId, VaultId};
 use api::wire::Problem;
 use keeper::Keeper;
@@ -126,6 +126,7 @@ enum Outcome {
 pub fn start(mut program: Command, handover: Handover) -> Result<Unlocked, Problem> {
     let failed = |why: std::io::Error| Problem::new(Code::Unavailable, "cannot start the agent", why.to_string());
     let Handover { place, dir, roots, anchor, secs } = handover;
+    let roots = with_credentials(roots)?;
     let absolute = |path: PathBuf| std::path::absolute(path).map_err(failed);
     // All of it at once: what grows leaves copies behind.
     let mut secrets = Zeroizing::new(Vec::with_capacity(MAX_TEXT_LEN as usize));
@@ -142,6 +143,24 @@ pub fn start(mut program: Command, handover: Handover) -> Result<Unlocked, Probl
     program.env_clear().envs(kept);
     program.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     talk(program.spawn().map_err(failed)?, &told, &secrets)
+}
+
+/// The roots with what only this process's environment says: a service without credentials is left out, unless it is alone.
+fn with_credentials(roots: Vec<RootMeans>) -> Result<Vec<RootMeans>, Problem> {
+    let (alone, mut kept) = (roots.len() == 1, Vec::with_capacity(roots.len()));
+    for mut means in roots {
+        if let RootUnlock::AwsKms { credentials, .. } = &mut means.unlock
+            && credentials.is_empty()
+        {
+            match aws_credentials() {
+                Ok(found) => *credentials = found,
+                Err(problem) if alone => return Err(problem),
+                Err(_) => continue,
+            }
+        }
+        kept.push(means);
+    }
+    Ok(kept)
 }
 
 /// Hands a new agent what it needs, and hears how its start went. It lives on, and is nobody's child when this process ends.

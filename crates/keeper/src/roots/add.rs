@@ -4,16 +4,19 @@
 //! count, with a wrap of each of the vault's own keys; then domain keys follow in batches, and a job goes on with them.
 
 use super::RootProvider;
+use super::escrow::GENERATIONS;
 use super::join::{Joining, New};
 use super::list::item;
+use super::retire;
 use super::upkeep::settled;
 use crate::acts::{Act, Wanted, act, look};
 use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::journal::Logged;
+use crate::jobs::Slice;
+use crate::journal::{By, Logged};
 use crate::keys::domains::{wrap_under, wraps_of};
-use crate::rows::{Guard, Key, Root, RootState, Wrap};
+use crate::rows::{Guard, Key, Root, RootState, Setting, Wrap};
 use crate::session::Session;
 use crate::vault::file::{MAX_ROOTS, VaultFile};
 use crate::vault::{RootAdd, RootChoice, RootMeans, make};
@@ -21,77 +24,129 @@ use api::terms::{Action, KeyId};
 use api::wire::RootAdded;
 use std::sync::Arc;
 
-const ACT: &str = "root.add";
-
 /// Adds a root.
 pub(crate) fn add(engine: &Engine, session: &Session, wanted: &RootAdd) -> Result<RootAdded> {
-    look(engine, session, &Wanted::vault(Action::ManageKeys, ACT))?;
-    if let Some(why) = engine.read_only.get() {
-        return Err(Error::ReadOnly(why.clone()));
-    }
+    look(engine, session, &Wanted::vault(Action::ManageKeys, "root.add"))?;
     let crypto = engine.store.read(|tx| engine.crypto(tx))?;
     let mut file = VaultFile::read(&engine.dir)?;
-    let rows = engine.store.read(|tx| rows(engine, tx))?;
-    // What a command left that was killed before it counted.
-    file.roots.retain(|entry| rows.iter().any(|row| row.id == entry.id));
-    if file.roots.len() >= MAX_ROOTS {
-        return Err(Error::conflict("the root", format!("a vault has at most {MAX_ROOTS} roots")));
-    }
     let root: Arc<dyn RootProvider> = Arc::from(make::make_root(&wanted.choice, &crypto, &mut file)?);
-    let added = counted(engine, session, wanted, &mut file, &rows, &root);
-    if added.is_err() {
+    let made = Root::joining(root.id(), root.kind(), engine.now()?);
+    let row = Root { priority: wanted.priority.unwrap_or(made.priority), ..made };
+    let means = RootMeans { root: Some(row.id), unlock: wanted.choice.unlock() };
+    let plan = Plan { act: "root.add", row, replaces: Vec::new() };
+    let waiting = Waiting { engine, session, root: Arc::clone(&root), means: Some(Arc::new(means)) };
+    let added = waiting.come_in(plan, &mut file);
+    if let Err(Failed::Before(_)) = &added {
         // It wraps nothing that is kept.
         give_up(&wanted.choice, root.as_ref());
     }
-    let (row, logged) = added?;
-    let means = RootMeans { root: Some(row.id), unlock: wanted.choice.unlock() };
-    let rows = engine.store.read(|tx| self::rows(engine, tx))?;
-    engine.domains.roots.reload(&rows, Some((Arc::clone(&root), Arc::new(means))))?;
-    let new = New::opening(row, root);
-    let joining = Joining { engine, by: crate::journal::By::session(session, engine.now()?) };
-    let (wrapped, locked) = joining.wrap_all(&new)?;
-    settled(&joining, &new)?;
-    let receipt = engine.settled(&logged)?;
-    engine.store.read(|tx| {
-        let row: Root = engine.keys.guard.expect(tx, new.row.id.as_bytes())?;
-        Ok(RootAdded { root: item(engine, tx, &row)?, wrapped, locked, receipt: receipt.clone() })
-    })
+    Ok(added?)
 }
 
-fn rows(engine: &Engine, tx: &mut dyn Transaction) -> Result<Vec<Root>> {
-    engine.keys.guard.select(tx, "ORDER BY id", &[])
+/// A root that was made and does not count yet.
+pub(crate) struct Waiting<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) session: &'a Session,
+    pub(crate) root: Arc<dyn RootProvider>,
+    /// What opens it again in this process; none if nothing shall.
+    pub(crate) means: Option<Arc<RootMeans>>,
 }
 
-/// Makes a root count that has a wrap of each of the vault's own keys.
-fn counted(
-    engine: &Engine,
-    session: &Session,
-    wanted: &RootAdd,
-    file: &mut VaultFile,
-    rows: &[Root],
-    root: &Arc<dyn RootProvider>,
-) -> Result<(Root, Logged)> {
-    let made = Root::joining(root.id(), root.kind(), engine.now()?);
-    let row = Root { state: RootState::Behind, priority: wanted.priority.unwrap_or(made.priority), ..made };
-    let wraps = own_keys(engine, root.as_ref())?;
-    let order = |id: KeyId| {
-        let row = rows.iter().chain([&row]).find(|row| row.id == id);
-        row.map_or((u32::MAX, None), |row| (row.priority, Some(row.created)))
-    };
-    file.roots.sort_by_key(|entry| order(entry.id));
-    file.write(&engine.dir)?;
-    let asked = Wanted::vault(Action::ManageKeys, ACT);
-    let logged = act(engine, session, &asked, &[], |tx, act| written(tx, act, &row, &wraps))?;
-    Ok((row, logged))
+/// What becomes of it.
+pub(crate) struct Plan {
+    /// The act's name in the log.
+    pub(crate) act: &'static str,
+    pub(crate) row: Root,
+    /// Roots that are retired with it.
+    pub(crate) replaces: Vec<KeyId>,
 }
 
-fn written(tx: &mut dyn Transaction, act: &Act<'_>, row: &Root, wraps: &[Wrap]) -> Result<Logged> {
-    let guard = &act.engine.keys.guard;
+/// Why a root did not come in.
+pub(crate) enum Failed {
+    /// It does not count.
+    Before(Error),
+    /// It does, and something later failed.
+    After(Error),
+}
+
+impl From<Failed> for Error {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Before(error) | Failed::After(error) => error,
+        }
+    }
+}
+
+impl Waiting<'_> {
+    /// Has it count, and wraps everything under it.
+    pub(crate) fn come_in(self, plan: Plan, file: &mut VaultFile) -> std::result::Result<RootAdded, Failed> {
+        let (row, logged) = self.counted(plan, file).map_err(Failed::Before)?;
+        self.complete(row, &logged).map_err(Failed::After)
+    }
+
+    /// Makes it count with a wrap of each of the vault's own keys.
+    fn counted(&self, plan: Plan, file: &mut VaultFile) -> Result<(Root, Logged)> {
+        let engine = self.engine;
+        if let Some(why) = engine.read_only.get() {
+            return Err(Error::ReadOnly(why.clone()));
+        }
+        let rows: Vec<Root> = engine.store.read(|tx| engine.keys.guard.select(tx, "ORDER BY id", &[]))?;
+        let row = Root { state: RootState::Behind, ..plan.row };
+        let known = |id: KeyId| rows.iter().chain([&row]).find(|row| row.id == id);
+        // What a command left that was killed before it counted goes.
+        file.roots.retain(|entry| known(entry.id).is_some());
+        if file.roots.len() > MAX_ROOTS {
+            return Err(Error::conflict("the root", format!("a vault has at most {MAX_ROOTS} roots")));
+        }
+        file.roots.sort_by_key(|entry| known(entry.id).map(|row| (row.priority, row.created)));
+        let wraps = own_keys(engine, self.root.as_ref())?;
+        file.write(&engine.dir)?;
+        let asked = Wanted::vault(Action::ManageKeys, plan.act);
+        let plan = Plan { row, ..plan };
+        let logged = act(engine, self.session, &asked, &[], |tx, act| written(tx, act, &plan, &wraps))?;
+        Ok((plan.row, logged))
+    }
+
+    /// Wraps domain keys under it.
+    fn complete(self, row: Root, logged: &Logged) -> Result<RootAdded> {
+        let Self { engine, session, root, means } = self;
+        let rows: Vec<Root> = engine.store.read(|tx| engine.keys.guard.select(tx, "ORDER BY id", &[]))?;
+        engine.domains.roots.reload(&rows, means.map(|means| (Arc::clone(&root), means)))?;
+        let new = New::opening(row, root);
+        let joining = Joining { engine, by: By::session(session, engine.now()?) };
+        let (wrapped, locked) = joining.wrap_all(&new)?;
+        settled(&joining, &new)?;
+        retire(engine, &Slice::whole())?;
+        let receipt = engine.settled(logged)?;
+        engine.store.read(|tx| {
+            let row: Root = engine.keys.guard.expect(tx, new.row.id.as_bytes())?;
+            Ok(RootAdded { root: item(engine, tx, &row)?, wrapped, locked, receipt: receipt.clone() })
+        })
+    }
+}
+
+fn written(tx: &mut dyn Transaction, act: &Act<'_>, plan: &Plan, wraps: &[Wrap]) -> Result<Logged> {
+    let (guard, row) = (&act.engine.keys.guard, &plan.row);
     let mut changes = vec![guard.insert(tx, row, act.ticket)?];
     for wrap in wraps {
         changes.push(guard.insert(tx, wrap, act.ticket)?);
     }
-    let event = act.event(ACT).on("root", row.id).with("kind", row.kind).with("priority", row.priority);
+    let mut event = act.event(plan.act).on("root", row.id).with("kind", row.kind).with("priority", row.priority);
+    for (at, id) in plan.replaces.iter().enumerate() {
+        let old: Root = guard.expect(tx, id.as_bytes())?;
+        changes.push(guard.update(tx, &Root { state: RootState::Retired, ..old }, act.ticket)?);
+        event = event.on(&format!("replaces.{at}"), id);
+    }
+    if let Some(generation) = row.generation {
+        let count = Setting { name: GENERATIONS.to_owned(), value: generation.to_string() };
+        changes.push(match guard.find::<Setting>(tx, &Setting::id_of(GENERATIONS))? {
+            Some(before) if before.value.parse::<u16>().is_ok_and(|before| before < generation) => {
+                guard.update(tx, &count, act.ticket)?
+            }
+            Some(_) => return Err(Error::conflict("the escrow", "somebody else made one meanwhile")),
+            None => guard.insert(tx, &count, act.ticket)?,
+        });
+    }
     let logged = act.engine.log(tx, act.ticket, &act.by, &[event.changing(changes)])?;
     logged.first().copied().ok_or(Error::Internal("an entry was lost"))
 }

@@ -1,8 +1,8 @@
 //! `root drill`: every root in turn opens what it wraps, so that the day on which it is the only one is not the first.
 
-use super::Finding;
 use super::list::item;
 use super::set::Member;
+use super::{Finding, Secret};
 use crate::acts::{Wanted, look};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -14,6 +14,7 @@ use crate::session::Session;
 use api::terms::{Action, KeyId};
 use api::wire::{RootDrilled, RootDrills, RootOutcome};
 use log::entry::Kind;
+use seal::wrap::WrapContext;
 
 /// Keys looked at in one transaction.
 const PAGE: i64 = 256;
@@ -81,34 +82,45 @@ fn one(engine: &Engine, member: &Member) -> Result<Drill> {
     if let Err(Error::RootAway { .. }) = roots.opened(member) {
         return Ok(told(RootOutcome::Away, 0, Some("nothing here opens it".to_owned())));
     }
+    let opened = opened_all(engine, member.id, |context, sealed| roots.opened(member)?.unwrap(context, sealed));
+    match opened {
+        Ok(keys) => {
+            roots.note(member.id, Finding::Answers);
+            Ok(told(RootOutcome::Opens, keys, None))
+        }
+        Err(error @ Error::Store(_)) => Err(error),
+        Err(error) => {
+            roots.note(member.id, Finding::Fails(error.to_string()));
+            Ok(told(RootOutcome::Fails, 0, Some(error.to_string())))
+        }
+    }
+}
+
+/// Opens everything that is wrapped under a root and holds it to its fingerprint; how many keys.
+pub(super) fn opened_all(
+    engine: &Engine,
+    root: KeyId,
+    unwrap: impl Fn(&WrapContext, &[u8]) -> Result<Secret>,
+) -> Result<u64> {
     let guard = &engine.keys.guard;
     let (mut after, mut keys) = (KeyId::from_bytes([0; 16]), 0);
     loop {
         let page = engine.store.read(|tx| {
             let tail = "WHERE under = $1 AND id > $2 ORDER BY id LIMIT $3";
             let wraps: Vec<Wrap> =
-                guard.select(tx, tail, &[member.id.as_bytes().into(), after.as_bytes().into(), PAGE.into()])?;
+                guard.select(tx, tail, &[root.as_bytes().into(), after.as_bytes().into(), PAGE.into()])?;
             let with_key = |wrap: Wrap| Ok((guard.expect::<Key>(tx, wrap.key.as_bytes())?, wrap));
             wraps.into_iter().map(with_key).collect::<Result<Vec<(Key, Wrap)>>>()
         })?;
-        let Some((_, last)) = page.last() else { break };
+        let Some((_, last)) = page.last() else { return Ok(keys) };
         after = last.id;
         for (key, wrap) in &page {
-            let context = engine.domains.context(key, member.id);
-            let opened = roots.opened(member).and_then(|root| {
-                let sealed = hex::decode(&wrap.sealed).map_err(|_| Error::Wrap { key: key.id.to_string() })?;
-                let secret = root.unwrap(&context, &sealed)?;
-                check_fingerprint(key.suite, engine.vault, key.id, secret.expose_bytes(), &key.fingerprint)
-            });
-            if let Err(error) = opened {
-                roots.note(member.id, Finding::Fails(error.to_string()));
-                return Ok(told(RootOutcome::Fails, keys, Some(error.to_string())));
-            }
+            let sealed = hex::decode(&wrap.sealed).map_err(|_| Error::Wrap { key: key.id.to_string() })?;
+            let secret = unwrap(&engine.domains.context(key, root), &sealed)?;
+            check_fingerprint(key.suite, engine.vault, key.id, secret.expose_bytes(), &key.fingerprint)?;
             keys += 1;
         }
     }
-    roots.note(member.id, Finding::Answers);
-    Ok(told(RootOutcome::Opens, keys, None))
 }
 
 const fn word(outcome: RootOutcome) -> &'static str {

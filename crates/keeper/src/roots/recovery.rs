@@ -8,6 +8,7 @@ use crate::vault::RootKind;
 use api::terms::{KeyId, Suite, VaultId};
 use seal::hpke::public_key_len;
 use seal::recovery::{self, Code, Pair};
+use seal::secret::RootKey;
 use seal::wrap::{Kind, WrapContext};
 
 /// The public half of a recovery root, as the vault holds it.
@@ -25,6 +26,7 @@ impl std::fmt::Debug for RecoveryWrapper {
 
 /// Both halves, of a new one or opened by its code.
 pub(crate) struct RecoveryRoot {
+    kind: RootKind,
     /// Tags what `vault.json` says of it.
     software: Software,
     pair: Pair,
@@ -54,10 +56,31 @@ impl RecoveryRoot {
     /// A fresh key behind a fresh code.
     pub(crate) fn create(code: &Code, suite: Suite, vault: VaultId, id: KeyId) -> Result<Self> {
         let suite = sealed(suite);
-        let software = Software::new(id, code.root_key(suite, vault.as_bytes()).map_err(failed)?);
+        let key = code.root_key(suite, vault.as_bytes()).map_err(failed)?;
+        Self::behind(key, suite, vault, id, RootKind::Recovery)
+    }
+
+    /// A fresh pair whose private half this key opens.
+    pub(crate) fn behind(key: RootKey, suite: seal::Suite, vault: VaultId, id: KeyId, kind: RootKind) -> Result<Self> {
+        let software = Software::new(id, key);
         let pair = Pair::generate(suite).map_err(failed)?;
         let sealed = pair.seal(&software.key, vault.as_bytes(), id.as_bytes()).map_err(failed)?;
-        Ok(Self { software, pair, sealed })
+        Ok(Self { kind, software, pair, sealed })
+    }
+
+    /// The pair that this key opens.
+    pub(crate) fn opened(
+        key: RootKey,
+        suite: seal::Suite,
+        vault: VaultId,
+        id: KeyId,
+        private: &[u8],
+        kind: RootKind,
+    ) -> Result<Self> {
+        let software = Software::new(id, key);
+        let pair = Pair::open(&software.key, suite, vault.as_bytes(), id.as_bytes(), private);
+        let pair = pair.map_err(|_| Error::RecoveryRefused(FOREIGN.to_owned()))?;
+        Ok(Self { kind, software, pair, sealed: private.to_vec() })
     }
 
     /// The key that a code opens.
@@ -66,10 +89,8 @@ impl RecoveryRoot {
     /// [`Error::RecoveryRefused`] for a code of another vault, or one that was used.
     pub(crate) fn open(code: &Code, suite: Suite, vault: VaultId, id: KeyId, private: &[u8]) -> Result<Self> {
         let suite = sealed(suite);
-        let software = Software::new(id, code.root_key(suite, vault.as_bytes()).map_err(failed)?);
-        let pair = Pair::open(&software.key, suite, vault.as_bytes(), id.as_bytes(), private);
-        let pair = pair.map_err(|_| Error::RecoveryRefused(FOREIGN.to_owned()))?;
-        Ok(Self { software, pair, sealed: private.to_vec() })
+        let key = code.root_key(suite, vault.as_bytes()).map_err(failed)?;
+        Self::opened(key, suite, vault, id, private, RootKind::Recovery)
     }
 
     /// The public half, hexadecimal, for its row.
@@ -129,7 +150,7 @@ impl Wrapper for RecoveryRoot {
 
 impl RootProvider for RecoveryRoot {
     fn kind(&self) -> RootKind {
-        RootKind::Recovery
+        self.kind
     }
     fn unwrap(&self, context: &WrapContext, wrapped: &[u8]) -> Result<Secret> {
         let opened = match context.kind {

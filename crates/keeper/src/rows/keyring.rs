@@ -190,6 +190,10 @@ pub(crate) struct Root {
     pub(crate) public: Option<String>,
     /// Of a recovery root: its code was written to a file.
     pub(crate) in_file: bool,
+    /// Of an escrow: its terms and what its shares are recognised by, hexadecimal.
+    pub(crate) escrow: Option<String>,
+    /// Of an escrow: how many there were of the vault, it included.
+    pub(crate) generation: Option<u16>,
 }
 
 impl Root {
@@ -206,6 +210,8 @@ impl Root {
             drilled: None,
             public: None,
             in_file: false,
+            escrow: None,
+            generation: None,
         }
     }
 

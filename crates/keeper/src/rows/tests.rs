@@ -310,16 +310,19 @@ fn roots() -> impl Strategy<Value = Root> {
     let health = (any::<u32>(), prop::option::of(failing), prop::option::of(times()));
     let rest = (select(states.to_vec()), prop::option::of(texts()), any::<bool>());
     let ids = (id(KeyId::from_bytes), select(kinds.to_vec()), times());
-    (ids, rest, health).prop_map(|((id, kind, created), (state, public, in_file), (priority, failing, drilled))| Root {
-        id,
-        kind,
-        created,
+    let escrow = (prop::option::of(texts()), prop::option::of(any::<u16>()));
+    (ids, rest, health, escrow).prop_map(|(ids, (state, public, in_file), (priority, failing, drilled), escrow)| Root {
+        id: ids.0,
+        kind: ids.1,
+        created: ids.2,
         state,
         priority,
         failing,
         drilled,
         public,
         in_file,
+        escrow: escrow.0,
+        generation: escrow.1,
     })
 }
 

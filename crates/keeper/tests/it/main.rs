@@ -8,6 +8,7 @@ mod collect;
 mod datastore;
 mod decisions;
 mod engines;
+mod escrow;
 mod forged;
 mod keeping;
 mod keys;

@@ -41,6 +41,12 @@ impl Made for u8 {
     }
 }
 
+impl Made for u16 {
+    fn made(dice: &mut Dice<'_>) -> Self {
+        u16::from_le_bytes(Made::made(dice))
+    }
+}
+
 impl Made for u32 {
     fn made(dice: &mut Dice<'_>) -> Self {
         u32::from_le_bytes(Made::made(dice))
@@ -284,6 +290,8 @@ structs! {
     Released { release decision version record envelope expires receipt }
     Replayed { outcome why }
     Revocation { workspace role }
+    EscrowMade { root generation shares threshold wrapped locked receipt }
+    EscrowRehearsed { root shares keys receipt }
     RootAdded { root wrapped locked receipt }
     RootDrilled { root outcome keys why }
     RootDrills { ok items }

@@ -1,0 +1,201 @@
+//! `escrow`: a key in several hands.
+
+use super::{Context, recover};
+use crate::args::{EscrowCommand, EscrowCreateArgs, EscrowRecoverArgs, Global, SharesArgs};
+use crate::output::{Failure, on_terminal, printable};
+use crate::unlock;
+use api::terms::{Code, KeyId};
+use api::wire::Problem;
+use client::root::{EscrowWanted, Shares};
+use client::vault::{self, Recovering, RootKind};
+use serde_json::json;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// The longest text of a share.
+const MAX_SHARE_LEN: u64 = 4_096;
+/// The most shares that are read.
+const MAX_SHARES: usize = 16;
+
+pub fn escrow(context: &Context, command: EscrowCommand) -> Result<u8, Failure> {
+    match command {
+        EscrowCommand::Create(args) => create(context, &args),
+        EscrowCommand::Rehearse(args) => rehearse(context, &args),
+        EscrowCommand::Recover(args) => recovered(context, &args),
+    }
+}
+
+/// Shares are made and typed where the command runs, so an agent is not asked.
+fn by_itself(context: &Context) -> Global {
+    Global { opens_itself: true, ..context.global.clone() }
+}
+
+fn create(context: &Context, args: &EscrowCreateArgs) -> Result<u8, Failure> {
+    let &EscrowCreateArgs { shares, threshold, .. } = args;
+    if threshold > shares {
+        return Err(Failure::usage("bad number of shares", format!("{threshold} of {shares} are never there")));
+    }
+    #[cfg(feature = "share")]
+    let recipients: &[String] = &args.to;
+    #[cfg(not(feature = "share"))]
+    let recipients: &[String] = &[];
+    if !recipients.is_empty() && recipients.len() != usize::from(shares) {
+        let why = format!("{} recipients for {shares} shares: one for each, in their order", recipients.len());
+        return Err(Failure::usage("bad number of recipients", why));
+    }
+    #[cfg(feature = "share")]
+    for recipient in recipients {
+        // What is wrong with one is told before anything is made.
+        client::share::sealed_text("", recipient)?;
+    }
+    let into = match (&args.into, recipients.is_empty()) {
+        (Some(folder), _) => Some(folder.clone()),
+        (None, false) => Some(PathBuf::from(".")),
+        (None, true) if on_terminal() => None,
+        (None, true) => {
+            let why = "there is no terminal to show the shares on; give --to age1... for each, or --into DIR";
+            return Err(Failure::usage("no place for the shares", why));
+        }
+    };
+    if context.global.dry_run {
+        let would = json!({"shares": shares, "threshold": threshold});
+        let text = || format!("would make {shares} shares, of which {threshold} bring everything back\n");
+        context.output.result("escrow-created", &would, text)?;
+        return Ok(0);
+    }
+    context.acting(&by_itself(context), |client| {
+        let (made, texts) = client.escrow_create(&EscrowWanted { shares, threshold })?;
+        let files = match &into {
+            Some(folder) => written(folder, made.root.id, recipients, &texts).map_err(|failure| {
+                context.output.warn("not all shares were written: make the escrow again, which replaces this one");
+                failure
+            })?,
+            None => shown(&texts)?,
+        };
+        let mut result = serde_json::to_value(&made).map_err(|e| Failure::internal("cannot write JSON", &e))?;
+        if let Some(fields) = result.as_object_mut() {
+            fields.insert("files".to_owned(), json!(files));
+        }
+        context.output.result("escrow-created", &result, || {
+            let mut out = format!(
+                "escrow {} ({}): {threshold} of {shares} shares bring everything back; those of earlier ones do not any more\n",
+                made.generation, made.root.id
+            );
+            for file in &files {
+                out.push_str(&format!("share     {}\n", printable(file)));
+            }
+            out
+        })?;
+        context.output.say("next: give each share to somebody else, then: strongroom escrow rehearse");
+        Ok(0)
+    })
+}
+
+/// Writes each share to a file of its own, sealed for its holder if there is one.
+fn written(folder: &Path, root: KeyId, recipients: &[String], texts: &Shares) -> Result<Vec<String>, Failure> {
+    let count = texts.0.len();
+    let short: String = root.to_string().chars().take(8).collect();
+    let mut files = Vec::with_capacity(count);
+    for (at, text) in texts.0.iter().enumerate() {
+        let (suffix, bytes) = match recipients.get(at) {
+            #[cfg(feature = "share")]
+            Some(recipient) => ("age", Zeroizing::new(client::share::sealed_text(text, recipient)?)),
+            _ => ("txt", Zeroizing::new(text.as_bytes().to_vec())),
+        };
+        let path = folder.join(format!("escrow-{short}-share-{}-of-{count}.{suffix}", at + 1));
+        let what = format!("cannot write `{}`", path.display());
+        let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let done = file.and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()));
+        done.map_err(|e| Failure::from_io(&what, &e))?;
+        files.push(path.display().to_string());
+    }
+    Ok(files)
+}
+
+/// Shows each share by itself on the terminal.
+fn shown(texts: &Shares) -> Result<Vec<String>, Failure> {
+    let count = texts.0.len();
+    for (at, text) in texts.0.iter().enumerate() {
+        crate::output::stderr(&format!(
+            "\nshare {} of {count}, shown this once (for one person, on paper):\n\n{}",
+            at + 1,
+            text.as_str()
+        ));
+        super::ask("Enter, when it is written down: ")?;
+        // So that the next holder does not read it.
+        crate::output::stderr("\u{1b}[2J\u{1b}[3J\u{1b}[H");
+    }
+    Ok(Vec::new())
+}
+
+fn rehearse(context: &Context, args: &SharesArgs) -> Result<u8, Failure> {
+    if context.global.dry_run {
+        return context.with(|client| {
+            let roots = client.roots()?.roots.into_iter().filter(|root| root.kind == "escrow").collect::<Vec<_>>();
+            let text = || format!("would rehearse {} escrow\n", roots.len());
+            context.output.result("escrow-rehearsed", &json!({"roots": roots}), text)?;
+            Ok(0)
+        });
+    }
+    let shares = read(args)?;
+    context.acting(&by_itself(context), |client| {
+        let done = client.escrow_rehearse(&shares)?;
+        context.output.result("escrow-rehearsed", &done, || {
+            let numbers: Vec<String> = done.shares.iter().map(u8::to_string).collect();
+            format!("shares {} open all of {} keys; nothing was changed\n", numbers.join(", "), done.keys)
+        })?;
+        Ok(0)
+    })
+}
+
+fn recovered(context: &Context, args: &EscrowRecoverArgs) -> Result<u8, Failure> {
+    let dir = unlock::folder(&context.global)?;
+    let described = vault::describe(&dir)?;
+    if !described.has(RootKind::Escrow) {
+        let problem =
+            Problem::new(Code::RootRefused, "the vault has no escrow", "none was made, or another one replaced it");
+        return Err(problem.with_try("strongroom recover, with the recovery code").into());
+    }
+    let replaced = "what a person had or knew opens the vault no more; the shares still do: make a new escrow";
+    let shares = || Ok(Recovering::Shares(read(&args.shares)?));
+    recover::new_root(context, &dir, &described, (args.root, &args.recovery), ("escrow-recovered", replaced), shares)
+}
+
+/// Reads shares from files, or asks for them until an empty line.
+fn read(args: &SharesArgs) -> Result<Shares, Failure> {
+    let mut texts = Vec::new();
+    for path in args.shares.iter().take(MAX_SHARES + 1) {
+        let what = format!("cannot read `{}`", path.display());
+        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_SHARE_LEN as usize + 1));
+        let file = std::fs::File::open(path).map_err(|e| Failure::from_io(&what, &e))?;
+        file.take(MAX_SHARE_LEN + 1).read_to_end(&mut bytes).map_err(|e| Failure::from_io(&what, &e))?;
+        if bytes.starts_with(b"age-encryption.org/") {
+            let why = format!(
+                "`{}` is sealed for its holder: age --decrypt -i KEY FILE",
+                printable(&path.display().to_string())
+            );
+            return Err(Failure::usage("a share that is sealed", why));
+        }
+        let text = String::from_utf8(bytes.to_vec()).map_err(|_| Failure::usage("bad share", "it is no text"))?;
+        texts.push(Zeroizing::new(text));
+    }
+    if texts.is_empty() {
+        if !on_terminal() {
+            return Err(Failure::usage(
+                "no shares",
+                "there is no terminal to ask for them; give --share FILE for each",
+            ));
+        }
+        while texts.len() < MAX_SHARES {
+            let prompt = format!("Share {} (all its groups on one line; empty to end): ", texts.len() + 1);
+            let text = rpassword::prompt_password(prompt).map_err(|e| Failure::from_io("cannot read the share", &e))?;
+            if text.trim().is_empty() {
+                break;
+            }
+            texts.push(Zeroizing::new(text));
+        }
+    }
+    Ok(Shares(texts))
+}

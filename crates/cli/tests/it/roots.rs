@@ -1,0 +1,296 @@
+//! Roots in tokens and in the cloud, by the commands that people type: SoftHSM and moto stand for the hardware and the service.
+
+use super::agent::with_runtime;
+use super::sandbox::{Ended, Sandbox, end};
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
+
+/// A vault, and a token of SoftHSM beside it.
+struct Token {
+    sandbox: Sandbox,
+}
+
+impl Token {
+    fn new(init: &[&str]) -> Self {
+        assert!(Path::new(MODULE).exists(), "the tests want SoftHSM: run scripts/test-deps.sh");
+        let sandbox = Sandbox::new();
+        sandbox.run(init).exits(0);
+        let sandbox = with_runtime(sandbox);
+        std::fs::create_dir(sandbox.at("tokens")).unwrap();
+        let config = format!("directories.tokendir = {}\nlog.level = ERROR\n", sandbox.at("tokens").display());
+        sandbox.write("softhsm2.conf", config);
+        sandbox.write_private("pin", "1234\n");
+        let token = Self { sandbox };
+        let mut made = Command::new("softhsm2-util");
+        made.args(["--init-token", "--free", "--label", "vault token", "--so-pin", "5678", "--pin", "1234"]);
+        let made = made.env("SOFTHSM2_CONF", token.sandbox.at("softhsm2.conf")).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        token
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.sandbox.command(args);
+        command.env("SOFTHSM2_CONF", self.sandbox.at("softhsm2.conf"));
+        command
+    }
+
+    #[track_caller]
+    fn run(&self, args: &[&str]) -> Ended {
+        end(self.command(args))
+    }
+
+    #[track_caller]
+    fn json(&self, args: &[&str]) -> Value {
+        self.run(&[&["--format", "json"], args].concat()).exits(0).json()
+    }
+
+    fn add(&self) -> Value {
+        let pin = self.sandbox.at("pin").display().to_string();
+        self.json(&["root", "add", "pkcs11", "--module", MODULE, "--token", "vault token", "--pin-file", &pin])
+    }
+
+    fn roots(&self) -> Vec<Value> {
+        self.json(&["root", "ls"])["roots"].as_array().unwrap().clone()
+    }
+
+    fn key_file(&self) -> PathBuf {
+        let folder = self.sandbox.at("config/strongroom");
+        let found = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        found.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "key")).unwrap()
+    }
+}
+
+#[test]
+fn a_token_opens_the_vault_and_its_key_stays_in_it() {
+    let token = Token::new(&["init", "--no-recovery"]);
+    token.run(&["put", "f", "lab/net", "--class", "internal"]).exits(0);
+    let added = token.add();
+    assert_eq!(
+        (&added["root"]["kind"], &added["root"]["term"], &added["wrapped"]),
+        (&"pkcs11".into(), &"hsm".into(), &1.into())
+    );
+    // The key file is gone: the token alone opens what was there, and what comes.
+    std::fs::remove_file(token.key_file()).unwrap();
+    assert_eq!(token.run(&["cat", "lab/net"]).exits(0).stdout, b"hello");
+    token.run(&["put", "f", "lab/other", "--class", "confidential"]).exits(0);
+    let drill = token.json(&["root", "drill"]);
+    assert_eq!(
+        (&drill["ok"], &drill["items"][0]["outcome"], &drill["items"][0]["keys"]),
+        (&true.into(), &"opens".into(), &7.into())
+    );
+    assert_eq!(drill["items"][1]["outcome"], "away");
+    // Where the account finds the token is beside the key file, and not in the vault, which others may write.
+    let text = std::fs::read_to_string(token.sandbox.vault().join("vault.json")).unwrap();
+    assert!(!text.contains("softhsm") && !text.contains("1234"));
+    // An agent opens it once; releases ask it nothing.
+    token.run(&["unlock", "--for", "1h"]).exits(0);
+    token.run(&["cat", "lab/net"]).exits(0);
+    let calls = token.roots()[0]["calls"].as_u64().unwrap();
+    assert!(calls >= 7, "{calls}");
+    for _ in 0..3 {
+        token.run(&["cat", "lab/net"]).exits(0);
+    }
+    assert_eq!(token.roots()[0]["calls"].as_u64().unwrap(), calls);
+    token.run(&["lock"]).exits(0);
+    token.run(&["audit", "verify"]).exits(0);
+    token.run(&["verify", "--state"]).exits(0);
+}
+
+#[test]
+fn a_wrong_pin_is_told_and_the_next_root_opens() {
+    let token = Token::new(&["init", "--no-recovery"]);
+    token.run(&["put", "f", "lab/net", "--class", "internal"]).exits(0);
+    token.add();
+    token.sandbox.write_private("pin", "9999\n");
+    assert_eq!(token.run(&["cat", "lab/net"]).exits(0).stdout, b"hello");
+    let first = &token.roots()[0];
+    assert!(first["failing"]["why"].as_str().unwrap().contains("PIN is wrong"), "{first}");
+    let told = token.json(&["audit", "query", "--act", "root.failing"]);
+    assert_eq!(told["items"].as_array().map(Vec::len), Some(1), "{told}");
+    // Alone it says so, and the exit code is that of a locked vault.
+    let kept = token.key_file();
+    std::fs::rename(&kept, token.sandbox.at("kept")).unwrap();
+    let refused = token.run(&["cat", "lab/net"]).exits(4);
+    assert!(refused.stderr.contains("PIN is wrong"), "{}", refused.stderr);
+    token.sandbox.write_private("pin", "1234\n");
+    token.run(&["cat", "lab/net"]).exits(0);
+    assert_eq!(token.roots()[0]["failing"], Value::Null);
+}
+
+#[test]
+fn a_token_that_is_pulled_out_does_not_stop_the_vault() {
+    let token = Token::new(&["init", "--no-recovery"]);
+    token.run(&["put", "f", "lab/net", "--class", "internal"]).exits(0);
+    token.add();
+    token.run(&["unlock", "--for", "1h"]).exits(0);
+    std::fs::rename(token.sandbox.at("tokens"), token.sandbox.at("away")).unwrap();
+    // What is open stays so; a new domain key is under the key file until the token is back.
+    token.run(&["cat", "lab/net"]).exits(0);
+    token.run(&["put", "f", "lab/new", "--class", "public"]).exits(0);
+    let first = token.roots().remove(0);
+    assert_eq!((&first["kind"], &first["state"], &first["lacks"]), (&"pkcs11".into(), &"behind".into(), &1.into()));
+    token.run(&["lock"]).exits(0);
+    token.run(&["cat", "lab/new"]).exits(0);
+    std::fs::rename(token.sandbox.at("away"), token.sandbox.at("tokens")).unwrap();
+    token.run(&["jobs", "run"]).exits(0);
+    let first = token.roots().remove(0);
+    assert_eq!((&first["state"], &first["lacks"]), (&"active".into(), &0.into()), "{first}");
+}
+
+#[test]
+fn restricted_data_in_prod_wants_a_token_and_an_escrow() {
+    let token = Token::new(&["init", "--no-recovery"]);
+    let put = ["put", "f", "lab/net", "--class", "restricted", "--env", "prod"];
+    token.run(&put).exits(5);
+    token.add();
+    token.run(&put).exits(5);
+    let made = token.json(&["escrow", "create", "--shares", "3", "--threshold", "2", "--into", "."]);
+    let files: Vec<&str> = made["files"].as_array().unwrap().iter().map(|file| file.as_str().unwrap()).collect();
+    assert_eq!(files.len(), 3);
+    token.run(&put).exits(0);
+    // The key file wraps nothing of it.
+    let roots = token.roots();
+    let of = |kind: &str| roots.iter().find(|root| root["kind"] == kind).unwrap()["wraps"].as_u64().unwrap();
+    assert_eq!((of("pkcs11"), of("escrow"), of("keyfile")), (6, 6, 5));
+    token.run(&["escrow", "rehearse", "--share", files[2], "--share", files[0]]).exits(0);
+    let few = token.run(&["escrow", "rehearse", "--share", files[2]]).exits(4);
+    assert!(few.stderr.contains("1 of the 2 shares"), "{}", few.stderr);
+}
+
+#[test]
+fn shares_are_sealed_for_their_holders_and_bring_the_vault_back() {
+    let sandbox = with_runtime(Sandbox::solo());
+    sandbox.run(["put", "f", "lab/net", "--class", "internal"]).exits(0);
+    let holders: Vec<(PathBuf, String)> = (0..2)
+        .map(|n| {
+            let path = sandbox.at(format!("holder-{n}"));
+            assert!(Command::new("age-keygen").arg("-o").arg(&path).output().unwrap().status.success());
+            let text = std::fs::read_to_string(&path).unwrap();
+            let public = text.lines().find_map(|line| line.strip_prefix("# public key: ")).unwrap().to_owned();
+            (path, public)
+        })
+        .collect();
+    let to = |n: usize| holders[n].1.as_str();
+    sandbox.run(["escrow", "create", "--shares", "2", "--threshold", "2", "--to", to(0)]).exits(2);
+    sandbox
+        .run(["escrow", "create", "--shares", "2", "--threshold", "2", "--to", to(0), "--to", "age1nobody"])
+        .exits(2);
+    let args =
+        ["--format", "json", "escrow", "create", "--shares", "2", "--threshold", "2", "--to", to(0), "--to", to(1)];
+    let made = sandbox.run(args).exits(0).json();
+    let mut typed = Vec::new();
+    for (n, (key, _)) in holders.iter().enumerate() {
+        let sealed = sandbox.at(made["files"][n].as_str().unwrap());
+        assert!(std::fs::read(&sealed).unwrap().starts_with(b"age-encryption.org/"));
+        let opened = Command::new("age").args(["--decrypt", "-i"]).args([key, &sealed]).output().unwrap();
+        assert!(opened.status.success(), "{opened:?}");
+        typed.push(sandbox.write_private(&format!("share-{n}"), opened.stdout).display().to_string());
+    }
+    let sealed = sandbox.run(["escrow", "rehearse", "--share", made["files"][0].as_str().unwrap()]).exits(2);
+    assert!(sealed.stderr.contains("age --decrypt"), "{}", sealed.stderr);
+    // Every root is gone, and the vault is on another machine: no configuration, no anchor.
+    for folder in ["config", "state"] {
+        std::fs::rename(sandbox.at(folder), sandbox.at(format!("{folder}-before"))).unwrap();
+    }
+    let recover = ["escrow", "recover", "--share", &typed[1], "--share", &typed[0], "--no-recovery"];
+    sandbox.run(recover).exits(0);
+    assert_eq!(sandbox.run(["cat", "lab/net"]).exits(0).stdout, b"hello");
+}
+
+/// The service, on loopback.
+struct Cloud {
+    child: Child,
+    input: Option<ChildStdin>,
+    port: u64,
+    key: String,
+}
+
+impl Cloud {
+    fn new() -> Self {
+        let peer = Path::new(env!("CARGO_MANIFEST_DIR")).join("../aws-kms/tests/peer.py");
+        let mut command = Command::new(testkit::python::program());
+        command.arg(peer).arg("moto").env("PYTHONDONTWRITEBYTECODE", "1");
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let (mut input, mut output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        let hello: Value = serde_json::from_str(&line).unwrap();
+        use std::io::Write as _;
+        writeln!(
+            input.as_mut().unwrap(),
+            r#"{{"call": "create_key", "KeyUsage": "ENCRYPT_DECRYPT", "KeySpec": "SYMMETRIC_DEFAULT"}}"#
+        )
+        .unwrap();
+        line.clear();
+        output.read_line(&mut line).unwrap();
+        let made: Value = serde_json::from_str(&line).unwrap();
+        let key = made["KeyMetadata"]["Arn"].as_str().unwrap().to_owned();
+        Self { child, input, port: hello["port"].as_u64().unwrap(), key }
+    }
+
+    fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    fn end(&mut self) {
+        drop(self.input.take());
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+#[test]
+fn a_key_of_the_cloud_opens_the_vault_and_another_root_when_it_is_gone() {
+    let mut cloud = Cloud::new();
+    let sandbox = with_runtime(Sandbox::solo());
+    let run = |args: &[&str]| {
+        let mut command = sandbox.command(args);
+        command.env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE").env("AWS_SECRET_ACCESS_KEY", "secret");
+        end(command)
+    };
+    run(&["put", "f", "lab/net", "--class", "internal"]).exits(0);
+    let endpoint = cloud.endpoint();
+    let add =
+        ["--format", "json", "root", "add", "aws-kms", "--key", &cloud.key, "--endpoint", &endpoint, "--priority", "1"];
+    let none = sandbox.run(add).exits(4);
+    assert!(none.stderr.contains("AWS credentials"), "{}", none.stderr);
+    let added = run(&add).exits(0).json();
+    assert_eq!((&added["root"]["kind"], &added["root"]["term"]), (&"aws-kms".into(), &"kms".into()));
+    let folder = sandbox.at("config/strongroom");
+    let key = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let key = key.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "key")).unwrap();
+    std::fs::rename(&key, sandbox.at("kept")).unwrap();
+    assert_eq!(run(&["cat", "lab/net"]).exits(0).stdout, b"hello");
+    run(&["unlock", "--for", "1h"]).exits(0);
+    assert_eq!(sandbox.run(["cat", "lab/net"]).exits(0).stdout, b"hello");
+    run(&["lock"]).exits(0);
+    std::fs::rename(sandbox.at("kept"), &key).unwrap();
+    // The service is gone: the key file opens, and it is told once.
+    cloud.end();
+    for _ in 0..2 {
+        assert_eq!(run(&["cat", "lab/net"]).exits(0).stdout, b"hello");
+    }
+    let first = &run(&["--format", "json", "root", "ls"]).exits(0).json()["roots"][0];
+    assert!(first["failing"]["why"].as_str().unwrap().contains("AWS KMS is not reached"), "{first}");
+}
+
+#[test]
+fn what_others_may_write_names_no_library() {
+    let token = Token::new(&["init", "--no-recovery"]);
+    token.add();
+    let folder = token.sandbox.at("config/strongroom");
+    let places = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let places = places.into_iter().find(|path| path.to_string_lossy().ends_with(".roots.json")).unwrap();
+    std::fs::set_permissions(&places, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    let refused = token.run(&["status"]).exits(4);
+    assert!(refused.stderr.contains("others may write"), "{}", refused.stderr);
+}

@@ -1,0 +1,157 @@
+//! Escrow: shares bring everything back, those that are not enough nothing, and a wrong one is named.
+
+use crate::decisions::entries;
+use crate::world::{Client, Put, World, code};
+use api::terms::{Action, Class, Code, Mode};
+use api::wire::{Answer, Command, EscrowMade, Problem, RootItem};
+use keeper::Keeper;
+use keeper::vault::{self, EscrowWanted, OpenOptions, RecoverOptions, Recovering, RootChoice, RootUnlock, Shares};
+use std::path::Path;
+
+fn create(client: &Client<'_>, threshold: u8, shares: u8) -> (EscrowMade, Vec<String>) {
+    let wanted = EscrowWanted { shares, threshold };
+    let (made, texts) = client.keeper.create_escrow(&client.session, &wanted).unwrap();
+    (made, texts.0.iter().map(|text| text.to_string()).collect())
+}
+
+fn shares(texts: &[&String]) -> Shares {
+    Shares(texts.iter().map(|text| (*text).clone().into()).collect())
+}
+
+fn rehearse(client: &Client<'_>, texts: &[&String]) -> Result<u64, Problem> {
+    client.keeper.rehearse_escrow(&client.session, &shares(texts)).map(|done| done.keys)
+}
+
+/// Brings the vault in a folder back, with a new key file beside it.
+fn recover(world: &World, dir: &Path, texts: &[&String]) -> Result<OpenOptions, Problem> {
+    let key = dir.with_extension("key");
+    let options = RecoverOptions {
+        dir: dir.to_owned(),
+        anchor: world.anchor(),
+        with: Recovering::Shares(shares(texts)),
+        root: RootChoice::Keyfile { path: key.clone() },
+        recovery: None,
+        clock: world.clock.clone(),
+        store: None,
+    };
+    vault::recover(&options)?;
+    Ok(OpenOptions {
+        clock: world.clock.clone(),
+        ..OpenOptions::new(dir.to_owned(), RootUnlock::Keyfile(key), world.anchor())
+    })
+}
+
+fn roots(client: &Client<'_>) -> Vec<RootItem> {
+    match client.call(Command::RootList).unwrap() {
+        Answer::Roots(list) => list.roots,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn with_every_root_gone_m_shares_open_everything() {
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    client.put(&Put::new("lab/net").class(Class::Confidential)).unwrap();
+    let (made, texts) = create(&client, 3, 5);
+    assert_eq!((made.generation, made.wrapped, made.locked), (1, 1, 0));
+    assert_eq!((made.root.kind.as_str(), made.root.state.as_str(), made.root.only_wraps), ("escrow", "active", true));
+    // A key that is made later is escrowed too.
+    client.put(&Put::new("lab/later").class(Class::Restricted)).unwrap();
+    assert_eq!(roots(&client).iter().map(|root| root.lacks).collect::<Vec<_>>(), [0, 0]);
+    drop(client);
+    keeper.close().unwrap();
+    std::fs::remove_file(world.keyfile()).unwrap();
+
+    let few = recover(&world, &world.dir(), &[&texts[0], &texts[3]]).unwrap_err();
+    assert_eq!(few.code, Code::RootRefused);
+    assert!(few.why.contains("2 of the 3 shares"), "{few}");
+    assert!(!world.dir().with_extension("key").exists());
+    let options = recover(&world, &world.dir(), &[&texts[4], &texts[0], &texts[2]]).unwrap();
+    let keeper = Keeper::open(&options).unwrap();
+    let client = Client::new(&keeper, &world, None);
+    client.release(Action::Read, "lab/net@v1").unwrap();
+    client.release_with(Action::Read, "lab/later@v1", Some("a drill"), Some("lab/later")).unwrap();
+    client.put(&Put::new("lab/net")).unwrap();
+    // The key file of before is replaced, the escrow stays.
+    assert_eq!(roots(&client).iter().map(|root| root.kind.as_str()).collect::<Vec<_>>(), ["keyfile", "escrow"]);
+    assert_eq!(rehearse(&client, &[&texts[1], &texts[2], &texts[3]]).unwrap(), 7);
+    assert_eq!(entries(&client, "vault.recover").len(), 2);
+}
+
+#[test]
+fn a_share_that_is_wrong_is_named_and_nothing_changes() {
+    let (world, other) = (World::new(Mode::Solo), World::new(Mode::Solo));
+    let foreign = {
+        let keeper = other.open();
+        create(&Client::new(&keeper, &other, None), 2, 3).1
+    };
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    let refused = keeper.create_escrow(&client.session, &EscrowWanted { shares: 3, threshold: 4 }).unwrap_err();
+    assert_eq!(refused.code, Code::BadRequest);
+    assert_eq!(rehearse(&client, &[&foreign[0]]).unwrap_err().code, Code::NotFound);
+    let (_, old) = create(&client, 2, 3);
+    let (made, texts) = create(&client, 2, 3);
+    assert_eq!((made.generation, roots(&client).len()), (2, 2));
+    // Another sign in a group is a slip of that group.
+    let digits: Vec<usize> = texts[1].char_indices().filter(|(_, c)| *c == '-').map(|(at, _)| at - 1).collect();
+    let mut slip = texts[1].clone();
+    let at = digits[digits.len() - 1];
+    let with = if &slip[at..=at] == "7" { "8" } else { "7" };
+    slip.replace_range(at..=at, with);
+    for (shown, why) in [
+        (vec![&texts[0], &texts[0]], "share 1 is there twice"),
+        (vec![&texts[0], &foreign[1]], "share 2 is of another vault"),
+        (vec![&texts[0], &old[2]], "share 3 is outdated: it is of escrow 1"),
+        (vec![&texts[2]], "1 of the 2 shares"),
+        (vec![&texts[0], &slip], "has a slip in it"),
+    ] {
+        let told = rehearse(&client, &shown).unwrap_err();
+        assert_eq!(told.code, Code::RootRefused);
+        assert!(told.why.contains(why), "{told}");
+        let told = recover(&world, &world.dir(), &shown).unwrap_err();
+        assert!(told.why.contains(why), "{told}");
+    }
+    assert_eq!(rehearse(&client, &[&texts[2], &texts[0]]).unwrap(), 5);
+    let escrow = roots(&client).into_iter().find(|root| root.kind == "escrow").unwrap();
+    assert!(escrow.drilled.is_some());
+    assert_eq!((entries(&client, "escrow.create").len(), entries(&client, "escrow.rehearse").len()), (2, 1));
+    match client.call(Command::StateVerify).unwrap() {
+        Answer::StateVerified(verified) => assert!(verified.ok, "{verified:?}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_the_vault_keeps_of_an_escrow_is_held_to() {
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    let (made, texts) = create(&client, 2, 2);
+    drop(client);
+    keeper.close().unwrap();
+    // The row is under its MAC, and vault.json under the tag of the seed.
+    let path = world.dir().join("vault.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let at = text.find(&made.root.id.to_string()).unwrap();
+    let tag = at + text[at..].find("\"tag\"").unwrap() + 8;
+    let flipped = if &text[tag..=tag] == "0" { "1" } else { "0" };
+    let mut altered = text.clone();
+    altered.replace_range(tag..=tag, flipped);
+    std::fs::write(&path, &altered).unwrap();
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    let told = rehearse(&client, &[&texts[0], &texts[1]]).unwrap_err();
+    assert!(told.why.contains("was altered"), "{told}");
+    drop(client);
+    keeper.close().unwrap();
+    std::fs::write(&path, &text).unwrap();
+    let text = "CAST(body AS TEXT)";
+    let sql = format!(
+        "UPDATE root SET body = CAST(replace({text}, '\"generation\":1', '\"generation\":2') AS BLOB) WHERE {text} LIKE '%\"kind\":\"escrow\"%'"
+    );
+    assert_eq!(world.tamper(&sql), 1);
+    assert_eq!(code(Keeper::open(&world.options())), Code::BadSignature);
+}

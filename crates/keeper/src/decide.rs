@@ -170,8 +170,7 @@ impl Verdict {
                 format!("none: this release opens no tasks yet; `{explaining}` says what is missing")
             }
             Some(Advice::Root) => {
-                "the same command with `--env staging`; or, for confidential data in prod, another vault: \
-                 `strongroom init --root passphrase`"
+                "the same command with `--env staging`; or add a root that may wrap it: `strongroom root add --help`"
                     .to_owned()
             }
             Some(Advice::Request { rule }) => {

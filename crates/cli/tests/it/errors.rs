@@ -433,7 +433,7 @@ fn a_key_file_carries_no_confidential_data_in_prod() {
         let put = ["put", "f", reference, "--class", class, "--env", "prod"];
         let refused = sandbox.run(put).exits(5);
         assert!(refused.stderr.contains(&format!("prod-roots-{class}")), "{}", refused.stderr);
-        assert!(refused.stderr.contains("the vault's roots are keyfile"), "{}", refused.stderr);
+        assert!(refused.stderr.contains("the vault's roots that may wrap it are none"), "{}", refused.stderr);
         assert!(refused.stderr.contains("try: the same command with `--env staging`"), "{}", refused.stderr);
         let asked = ["policy", "explain", "write", reference, "--class", class, "--env", "prod"];
         let told = sandbox.run(["--format", "json"].iter().chain(&asked)).exits(0).json();
@@ -455,7 +455,7 @@ fn a_key_file_carries_no_confidential_data_in_prod() {
     run(&["init", "--root", "passphrase", "--no-recovery"]).exits(0);
     run(&["put", "f", "lab/a", "--class", "confidential", "--env", "prod"]).exits(0);
     let refused = run(&["put", "f", "lab/b", "--class", "restricted", "--env", "prod"]).exits(5);
-    assert!(refused.stderr.contains("the vault's roots are passphrase"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("the vault's roots that may wrap it are none"), "{}", refused.stderr);
 }
 
 #[test]

@@ -37,11 +37,16 @@ status = os.waitpid(child, 0)[1]
 sys.exit(98 if answers else os.waitstatus_to_exitcode(status))
 "#;
 
-fn at_a_terminal(sandbox: &Sandbox, answers: &[(&str, &str)], args: &[&str]) -> Ended {
+pub(super) fn at_a_terminal(sandbox: &Sandbox, answers: &[(&str, &str)], args: &[&str]) -> Ended {
     at_a_terminal_with(sandbox, &[("TERM", "xterm")], answers, args)
 }
 
-fn at_a_terminal_with(sandbox: &Sandbox, variables: &[(&str, &str)], answers: &[(&str, &str)], args: &[&str]) -> Ended {
+pub(super) fn at_a_terminal_with(
+    sandbox: &Sandbox,
+    variables: &[(&str, &str)],
+    answers: &[(&str, &str)],
+    args: &[&str],
+) -> Ended {
     let plain = sandbox.command(args);
     let mut command = Command::new("python3");
     command.args(["-c", AT_A_TERMINAL]).arg(plain.get_program()).args(plain.get_args());
@@ -52,7 +57,7 @@ fn at_a_terminal_with(sandbox: &Sandbox, variables: &[(&str, &str)], answers: &[
     end(command)
 }
 
-fn shown(ended: &Ended) -> String {
+pub(super) fn shown(ended: &Ended) -> String {
     String::from_utf8_lossy(&ended.stdout).into_owned()
 }
 

@@ -171,7 +171,8 @@ fn init_wants_to_know_where_the_code_goes() {
 
 #[test]
 fn a_code_in_a_file_counts_as_a_key_file_and_one_on_paper_as_a_passphrase() {
-    // With a passphrase alone confidential data goes to prod; a key file, or a code that lies in a file, forbids it.
+    // Confidential data in prod is kept under a passphrase, or a code on paper; a key file beside it, or a code that lies in a file,
+    // wraps nothing of it.
     let put = ["put", "f", "lab/a", "--class", "confidential", "--env", "prod"];
     let run = |sandbox: &Sandbox, args: &[&str]| {
         let mut command = sandbox.command(args);
@@ -184,7 +185,14 @@ fn a_code_in_a_file_counts_as_a_key_file_and_one_on_paper_as_a_passphrase() {
     run(&plain, &["init", "--root", "passphrase", "--no-recovery"]).exits(0);
     run(&plain, &put).exits(0);
     let in_file = with_code("passphrase");
-    run(&in_file, &put).exits(5);
+    run(&in_file, &put).exits(0);
+    let roots = run(&in_file, &["--format", "json", "root", "ls"]).exits(0).json();
+    let wraps = |kind: &str| {
+        let of = roots["roots"].as_array().unwrap().iter().find(|root| root["kind"] == kind).unwrap();
+        (of["term"].as_str().unwrap().to_owned(), of["wraps"].as_u64().unwrap(), of["lacks"].as_u64().unwrap())
+    };
+    assert_eq!(wraps("passphrase"), ("passphrase".into(), 6, 0));
+    assert_eq!(wraps("recovery"), ("keyfile".into(), 5, 0));
     let keyfile = with_code("keyfile");
     keyfile.run(put).exits(5);
 }

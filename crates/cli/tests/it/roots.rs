@@ -1,6 +1,7 @@
 //! Roots in tokens and in the cloud, by the commands that people type: SoftHSM and moto stand for the hardware and the service.
 
 use super::agent::with_runtime;
+use super::prompts::{at_a_terminal, at_a_terminal_with, shown};
 use super::sandbox::{Ended, Sandbox, end};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
@@ -98,6 +99,44 @@ fn a_token_opens_the_vault_and_its_key_stays_in_it() {
     token.run(&["lock"]).exits(0);
     token.run(&["audit", "verify"]).exits(0);
     token.run(&["verify", "--state"]).exits(0);
+}
+
+#[test]
+fn a_pin_is_asked_for_where_somebody_is_there() {
+    let token = Token::new(&["init", "--no-recovery"]);
+    let config = token.sandbox.at("softhsm2.conf").display().to_string();
+    let variables = [("TERM", "xterm"), ("SOFTHSM2_CONF", config.as_str())];
+    let answer = [("PIN of token vault token: ", "!1234")];
+    let at_a_terminal = |args: &[&str]| at_a_terminal_with(&token.sandbox, &variables, &answer, args);
+    let added = at_a_terminal(&["root", "add", "pkcs11", "--module", MODULE, "--token", "vault token"]).exits(0);
+    assert!(!shown(&added).contains("1234"), "{}", shown(&added));
+    std::fs::remove_file(token.key_file()).unwrap();
+    let refused = token.run(&["ls"]).exits(4);
+    assert!(refused.stderr.contains("no terminal to ask for the PIN of token `vault token`"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("try: strongroom unlock, at a terminal; or name a file with the PIN"),
+        "{}",
+        refused.stderr
+    );
+    at_a_terminal(&["unlock", "--for", "1h"]).exits(0);
+    token.run(&["ls"]).exits(0);
+    token.run(&["lock"]).exits(0);
+}
+
+#[test]
+fn shares_are_shown_one_by_one_and_typed_unseen() {
+    let sandbox = Sandbox::solo();
+    let enter = ("when it is written down: ", "");
+    let made = at_a_terminal(&sandbox, &[enter, enter], &["escrow", "create", "--shares", "2", "--threshold", "2"]);
+    let made = shown(&made.exits(0));
+    let is_groups = |line: &&str| line.split('-').count() == 8 && line.split('-').all(|group| group.len() == 5);
+    let lines: Vec<&str> = made.lines().map(str::trim).filter(is_groups).collect();
+    assert_eq!(lines.len(), 8, "{made}");
+    let typed: Vec<String> = lines.chunks(4).map(|share| format!("!{}", share.join("-"))).collect();
+    let answers = [("Share 1 ", typed[0].as_str()), ("Share 2 ", typed[1].as_str()), ("Share 3 ", "!")];
+    let rehearsed = shown(&at_a_terminal(&sandbox, &answers, &["escrow", "rehearse"]).exits(0));
+    assert!(rehearsed.contains("shares 1, 2 open all of 5 keys"), "{rehearsed}");
+    assert!(!rehearsed.contains(lines[0]), "{rehearsed}");
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn of_context(name: &str, facts: &Facts) -> Option<String> {
         "confirmed" => unless(context.confirmed, "its name is not confirmed"),
         "mfa.age" if context.mfa_age_millis == NEVER_MILLIS => Some("your presence was never proven".to_owned()),
         "mfa.age" => Some(format!("your presence was proven {} ago", span(context.mfa_age_millis))),
-        "roots" => Some(listed("the vault's roots are", &context.roots)),
+        "roots" => Some(listed("the vault's roots that may wrap it are", &context.roots)),
         "region" if context.region.is_empty() => Some("your region is not known".to_owned()),
         "region" => Some(format!("your region is {}", context.region)),
         "auth" => Some(format!("you signed in by {}", context.auth)),

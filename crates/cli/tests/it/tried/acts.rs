@@ -29,6 +29,20 @@ pub(super) fn no_safe_place(hint: &Hint) {
     }
 }
 
+pub(super) fn last_root(hint: &Hint) {
+    let sandbox = solo();
+    let roots = sandbox.run(["--format", "json", "root", "ls"]).exits(0).json();
+    hint.of(&sandbox.run(["--yes", "root", "remove", roots["roots"][0]["id"].as_str().unwrap()]).exits(8));
+    sandbox.run(["root", "drill"]).exits(0);
+}
+
+pub(super) fn no_escrow(hint: &Hint) {
+    let sandbox = Sandbox::new();
+    sandbox.run(["init", "--recovery-file", "code"]).exits(0);
+    hint.of(&sandbox.run(["escrow", "recover", "--share", "none", "--no-recovery"]).exits(4));
+    sandbox.run(["recover", "--code-file", "code", "--keyfile", "new.key", "--no-recovery"]).exits(0);
+}
+
 pub(super) fn no_folder(hint: &Hint) {
     let sandbox = solo();
     hint.of(&sandbox.run(["get", "lab/a", "no/such/x"]).exits(3));

@@ -37,6 +37,9 @@ fn with_its_stack(act: fn() -> ExitCode) -> ExitCode {
     act()
 }
 
+/// How long an end waits for the library of a token.
+const REST: std::time::Duration = std::time::Duration::from_secs(5);
+
 fn acted() -> ExitCode {
     let hardened = harden();
     if complete::answered() {
@@ -55,6 +58,8 @@ fn acted() -> ExitCode {
             }
         }
     };
+    // A thread that is left in a token's library may crash when the process ends under it.
+    client::vault::rest(REST);
     ExitCode::from(code)
 }
 

@@ -414,6 +414,12 @@ pub fn recover(options: &RecoverOptions) -> Result<(), Problem> {
     Ok(crate::recover::recover(options)?)
 }
 
+/// Waits, before the process exits, for threads that were left in the library of a token that did not answer: some crash when
+/// they are ended inside. Whether all have ended.
+pub fn rest(within: std::time::Duration) -> bool {
+    pkcs11::rest(within)
+}
+
 /// A fresh vault id.
 ///
 /// # Errors

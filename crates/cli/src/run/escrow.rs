@@ -68,9 +68,8 @@ fn create(context: &Context, args: &EscrowCreateArgs) -> Result<u8, Failure> {
     context.acting(&by_itself(context), |client| {
         let (made, texts) = client.escrow_create(&EscrowWanted { shares, threshold })?;
         let files = match &into {
-            Some(folder) => written(folder, made.root.id, recipients, &texts).map_err(|failure| {
+            Some(folder) => written(folder, made.root.id, recipients, &texts).inspect_err(|_| {
                 context.output.warn("not all shares were written: make the escrow again, which replaces this one");
-                failure
             })?,
             None => shown(&texts)?,
         };

@@ -176,7 +176,7 @@ fn filled(sandbox: &Sandbox, line: &str, number: &str) -> Vec<String> {
         "ROOT" => {
             let roots = told(&["root", "ls"]);
             let of = |root: &&Value| root["kind"] == "keyfile" && root["at_hand"] == true && root["priority"] == 30;
-            let last = roots["roots"].as_array().unwrap().iter().filter(of).next_back().unwrap();
+            let last = roots["roots"].as_array().unwrap().iter().rfind(of).unwrap();
             last["id"].as_str().unwrap().to_owned()
         }
         "KEY" => told(&["key", "ls"])["keys"][0]["id"].as_str().unwrap().to_owned(),

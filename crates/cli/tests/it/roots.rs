@@ -2,7 +2,7 @@
 
 use super::agent::with_runtime;
 use super::prompts::{at_a_terminal, at_a_terminal_with, shown};
-use super::sandbox::{Ended, Sandbox, end};
+use super::sandbox::{Dice, Ended, Sandbox, end};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -320,6 +320,48 @@ fn a_key_of_the_cloud_opens_the_vault_and_another_root_when_it_is_gone() {
     }
     let first = &run(&["--format", "json", "root", "ls"]).exits(0).json()["roots"][0];
     assert!(first["failing"]["why"].as_str().unwrap().contains("AWS KMS is not reached"), "{first}");
+}
+
+#[test]
+fn a_root_that_comes_or_goes_half_way_leaves_a_vault_that_opens() {
+    let sandbox = with_runtime(Sandbox::solo());
+    for class in ["public", "internal", "confidential"] {
+        sandbox.run(["put", "f", &format!("lab/{class}"), "--class", class]).exits(0);
+    }
+    let roots = || sandbox.run(["--format", "json", "root", "ls"]).exits(0).json()["roots"].as_array().unwrap().clone();
+    let mut dice = Dice(20_261_122);
+    let mut killed = 0;
+    for round in 0..24 {
+        // In turn one comes in and another one goes, and each is killed somewhere.
+        let known = roots();
+        let counting: Vec<&Value> =
+            known.iter().filter(|root| root["kind"] == "keyfile" && root["at_hand"] == true).collect();
+        let args: Vec<String> = match counting.len() {
+            0..=2 => vec!["root".into(), "add".into(), "keyfile".into(), "--path".into(), format!("key-{round}")],
+            _ => vec!["--yes".into(), "root".into(), "remove".into(), counting[1]["id"].as_str().unwrap().into()],
+        };
+        let mut child = sandbox.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let until = std::time::Instant::now() + std::time::Duration::from_micros(dice.below(60_000));
+        while std::time::Instant::now() < until && child.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        killed += usize::from(child.try_wait().unwrap().is_none());
+        let _ = child.kill();
+        child.wait().unwrap();
+        sandbox.run(["jobs", "run"]).exits(0);
+        assert_eq!(sandbox.run(["cat", "lab/confidential"]).exits(0).stdout, b"hello");
+        sandbox.run(["verify", "--state"]).exits(0);
+        for root in roots() {
+            assert!(matches!(root["state"].as_str(), Some("active" | "behind")), "round {round}: {root}");
+            assert!(
+                root["state"] == "active" || root["at_hand"] == false || root["lacks"] != 0,
+                "round {round}: {root}"
+            );
+        }
+    }
+    assert!(killed > 4, "{killed} of 24 were killed at work");
+    let drill = sandbox.run(["--format", "json", "root", "drill"]).exits(0).json();
+    assert_eq!(drill["ok"], true);
 }
 
 #[test]

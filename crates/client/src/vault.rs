@@ -16,7 +16,7 @@ pub use keeper::vault::{
     ANSWER_WITHIN, ClockCheck, Description, Kept, KmsPlace, RecoveryCode, RootEntry, RootKind, RootMeans, RootUnlock,
     TokenPlace,
 };
-pub use keeper::vault::{Recovering, aws_credentials, rest};
+pub use keeper::vault::{Recovering, aws_credentials, keyfile_root, rest};
 
 /// A passphrase, overwritten on drop.
 pub type Passphrase = Zeroizing<Vec<u8>>;

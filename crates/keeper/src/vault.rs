@@ -414,6 +414,15 @@ pub fn recover(options: &RecoverOptions) -> Result<(), Problem> {
     Ok(crate::recover::recover(options)?)
 }
 
+/// Which root of a vault a key file is.
+///
+/// # Errors
+/// `root-refused` for a file that is none, is another vault's, or that others can read.
+pub fn keyfile_root(path: &Path, vault: VaultId) -> Result<KeyId, Problem> {
+    use crate::roots::Wrapper as _;
+    Ok(crate::roots::KeyfileRoot::read(path, vault)?.id())
+}
+
 /// Waits, before the process exits, for threads that were left in the library of a token that did not answer: some crash when
 /// they are ended inside. Whether all have ended.
 pub fn rest(within: std::time::Duration) -> bool {

@@ -4,7 +4,7 @@ use super::Context;
 use crate::args::{Global, Pkcs11Args, RootAddCommand, RootCommand};
 use crate::output::{Failure, printable, table};
 use crate::unlock;
-use api::terms::{Code, Exit};
+use api::terms::{Code, Exit, VaultId};
 use api::wire::{Problem, RootDrilled, RootItem, RootOutcome};
 use client::Client;
 use client::root::{At, RootAdd, RootChoice};
@@ -67,6 +67,15 @@ fn add(context: &Context, command: RootAddCommand) -> Result<u8, Failure> {
     }
     let (file, mut places) = unlock::places(described.vault)?;
     context.acting(&by_itself(context), |client| {
+        if let Some(known) = counts_already(client, described.vault, &at)? {
+            // Whoever added it was killed before its place was written down.
+            places.set(known.id, Some(at));
+            places.write(&file)?;
+            let told = json!({"root": known, "wrapped": 0, "locked": 0, "receipt": null});
+            let text = || format!("root {} ({}) was there; this account finds it from now on\n", known.id, known.kind);
+            context.output.result("root-added", &told, text)?;
+            return Ok(0);
+        }
         let added = client.root_add(&RootAdd { choice, priority: rank.priority })?;
         places.set(added.root.id, Some(at));
         // It counts: what cannot be written down is told, and the root is not lost.
@@ -86,6 +95,13 @@ fn add(context: &Context, command: RootAddCommand) -> Result<u8, Failure> {
         })?;
         Ok(0)
     })
+}
+
+/// The root of a key file that is there, if it counts.
+fn counts_already(client: &Client, vault: VaultId, at: &At) -> Result<Option<RootItem>, Failure> {
+    let At::Keyfile { path } = at else { return Ok(None) };
+    let Ok(id) = vault::keyfile_root(path, vault) else { return Ok(None) };
+    Ok(client.roots()?.roots.into_iter().find(|root| root.id == id))
 }
 
 fn remove(context: &Context, id: &str) -> Result<u8, Failure> {

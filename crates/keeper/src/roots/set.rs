@@ -1,11 +1,11 @@
 //! The roots of an opened vault, in the order in which they are asked: those that open here, those that only wrap, and those that do
 //! not answer. One that fails is left alone for a while, and the next one is asked.
 
-use super::{RecoveryWrapper, RootProvider, Secret, Wrapper};
+use super::{KeyfileRoot, RecoveryWrapper, RootProvider, Secret, Wrapper};
 use crate::error::{Error, Result};
 use crate::rows::{Domain, Root, Wrap};
 use crate::vault::file::VaultFile;
-use crate::vault::{RootKind, RootMeans, open};
+use crate::vault::{RootKind, RootMeans, RootUnlock, open};
 use api::terms::{KeyId, RootKind as Term, Suite};
 use seal::wrap::WrapContext;
 use std::collections::BTreeMap;
@@ -96,6 +96,14 @@ impl Member {
     }
 }
 
+/// Whether it is the key file of another root. One that cannot be read is told when it is asked.
+fn is_of_another(means: &RootMeans, file: &VaultFile, root: KeyId) -> bool {
+    match &means.unlock {
+        RootUnlock::Keyfile(path) => KeyfileRoot::read(path, file.vault).is_ok_and(|found| found.id() != root),
+        RootUnlock::Passphrase(_) | RootUnlock::Pkcs11 { .. } | RootUnlock::AwsKms { .. } => false,
+    }
+}
+
 impl Roots {
     /// The roots of these rows, one of which is open.
     pub(crate) fn new(
@@ -110,7 +118,9 @@ impl Roots {
         sorted.sort_by_key(|row| (row.priority, row.created, row.id));
         let mut members = Vec::with_capacity(sorted.len());
         for row in sorted {
-            let fits = |means: &&Arc<RootMeans>| file.entry(row.id).is_some_and(|entry| means.fits(entry));
+            let fits = |means: &&Arc<RootMeans>| {
+                file.entry(row.id).is_some_and(|entry| means.fits(entry)) && !is_of_another(means, file, row.id)
+            };
             let member = Member::new(suite, row, means.iter().filter(fits).cloned().collect())?;
             if row.id == opened.id() {
                 member.reach().open = Some(Arc::clone(opened));

@@ -3,7 +3,7 @@
 use crate::args::{Asserted, Global};
 use crate::config::{config_home, runtime_dir, state_home};
 use crate::output::{Failure, on_terminal, printable};
-use api::terms::{Code, Name, VaultId};
+use api::terms::{Code, KeyId, Name, VaultId};
 use api::wire::Problem;
 use client::Client;
 use client::agent;
@@ -183,25 +183,44 @@ pub fn roots(global: &Global, described: &vault::Description) -> Result<Vec<Root
     Ok(roots)
 }
 
+/// The same, and tokens whose PIN only a person knows: one is passed over with an empty answer.
+pub fn every_root(global: &Global, described: &vault::Description) -> Result<Vec<RootMeans>, Failure> {
+    let mut roots = roots(global, described)?;
+    let has = |roots: &[RootMeans], id| roots.iter().any(|means| means.root == Some(id));
+    if on_terminal() && global.keyfile.is_none() && global.passphrase_file.is_none() {
+        for entry in described.roots.iter().filter(|entry| entry.kind == RootKind::Pkcs11) {
+            if !has(&roots, entry.id) {
+                roots.extend(asked_token(described, entry.id, true)?);
+            }
+        }
+    }
+    Ok(roots)
+}
+
 /// A token's PIN, from a file or from the terminal.
 pub fn pin(file: Option<&Path>, token: &str) -> Result<Passphrase, Failure> {
-    let pin = match file {
+    checked_pin(match file {
         Some(path) => from_file(path)?,
-        None => {
-            if !on_terminal() {
-                let why = format!("there is no terminal to ask for the PIN of token `{token}`");
-                let problem = Problem::new(Code::RootRefused, "the token stays locked", why);
-                return Err(problem.with_try("strongroom unlock, at a terminal; or name a file with the PIN").into());
-            }
-            let text = rpassword::prompt_password(format!("PIN of token {}: ", printable(token)))
-                .map_err(|e| Failure::from_io("cannot read the PIN", &e))?;
-            Zeroizing::new(text.into_bytes())
-        }
-    };
+        None => typed_pin(token)?,
+    })
+}
+
+fn checked_pin(pin: Passphrase) -> Result<Passphrase, Failure> {
     if pin.is_empty() || pin.len() > MAX_PIN_LEN {
         return Err(Failure::usage("bad PIN", "it must have 1 to 255 bytes"));
     }
     Ok(pin)
+}
+
+fn typed_pin(token: &str) -> Result<Passphrase, Failure> {
+    if !on_terminal() {
+        let why = format!("there is no terminal to ask for the PIN of token `{token}`");
+        let problem = Problem::new(Code::RootRefused, "the token stays locked", why);
+        return Err(problem.with_try("strongroom unlock, at a terminal; or name a file with the PIN").into());
+    }
+    let text = rpassword::prompt_password(format!("PIN of token {}: ", printable(token)))
+        .map_err(|e| Failure::from_io("cannot read the PIN", &e))?;
+    Ok(Zeroizing::new(text.into_bytes()))
 }
 
 /// What opens it without asking anybody, and without stretching a passphrase.
@@ -243,16 +262,21 @@ fn unasked(global: &Global, described: &vault::Description) -> Result<Vec<RootMe
 
 /// Tokens whose PIN is asked for.
 fn asked_tokens(described: &vault::Description) -> Result<Vec<RootMeans>, Failure> {
+    let tokens = described.roots.iter().filter(|entry| entry.kind == RootKind::Pkcs11);
+    let asked = tokens.map(|entry| asked_token(described, entry.id, false));
+    Ok(asked.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+/// One whose PIN is asked for, if this account knows where it is; perhaps passed over.
+fn asked_token(described: &vault::Description, root: KeyId, optional: bool) -> Result<Option<RootMeans>, Failure> {
     let (_, places) = places(described.vault)?;
-    let mut roots = Vec::new();
-    for entry in described.roots.iter().filter(|entry| entry.kind == RootKind::Pkcs11) {
-        let Some(at @ At::Pkcs11 { pin_file: None, token, .. }) = places.of(entry.id) else { continue };
-        if let Some(place) = token_at(at, true) {
-            roots
-                .push(RootMeans { root: Some(entry.id), unlock: RootUnlock::Pkcs11 { place, pin: pin(None, token)? } });
-        }
-    }
-    Ok(roots)
+    let Some(at @ At::Pkcs11 { pin_file: None, token, .. }) = places.of(root) else { return Ok(None) };
+    let Some(place) = token_at(at, true) else { return Ok(None) };
+    let pin = match (typed_pin(token)?, optional) {
+        (pin, true) if pin.is_empty() => return Ok(None),
+        (pin, _) => checked_pin(pin)?,
+    };
+    Ok(Some(RootMeans { root: Some(root), unlock: RootUnlock::Pkcs11 { place, pin } }))
 }
 
 /// A token as the keeper knows it.

@@ -33,7 +33,8 @@ pub trait Connection: Send + Sync + std::fmt::Debug {
     fn create_escrow(
         &self,
         _: &keeper::vault::EscrowWanted,
-    ) -> Result<(api::wire::EscrowMade, keeper::vault::Shares), Problem> {
+        _: &mut dyn FnMut(api::terms::KeyId, &keeper::vault::Shares) -> Result<(), Problem>,
+    ) -> Result<api::wire::EscrowMade, Problem> {
         let why = "an escrow is made where the vault is opened";
         Err(Problem::new(api::terms::Code::Unsupported, "the escrow was refused", why))
     }
@@ -96,8 +97,9 @@ pub mod embedded {
         fn create_escrow(
             &self,
             wanted: &keeper::vault::EscrowWanted,
-        ) -> Result<(api::wire::EscrowMade, keeper::vault::Shares), Problem> {
-            self.keeper.create_escrow(&self.session, wanted)
+            hand_out: &mut dyn FnMut(api::terms::KeyId, &keeper::vault::Shares) -> Result<(), Problem>,
+        ) -> Result<api::wire::EscrowMade, Problem> {
+            self.keeper.create_escrow(&self.session, wanted, hand_out)
         }
         fn rehearse_escrow(&self, shares: &keeper::vault::Shares) -> Result<api::wire::EscrowRehearsed, Problem> {
             self.keeper.rehearse_escrow(&self.session, shares)

@@ -100,11 +100,26 @@ impl Places {
         serde_json::from_slice(&text).map_err(|error| bad(error.to_string()))
     }
 
-    /// Writes them in one step.
+    /// Says where a root is found, or that it is nowhere any more, whatever others say of other roots meanwhile.
     ///
     /// # Errors
-    /// `unavailable`.
-    pub fn write(&self, path: &Path) -> Result<(), Problem> {
+    /// As [`Self::read`].
+    pub fn amend(path: &Path, root: KeyId, at: Option<At>) -> Result<(), Problem> {
+        if let Some(folder) = path.parent() {
+            crate::vault::private_folder(folder)?;
+        }
+        let lock = path.with_extension("lock");
+        let io = |error: std::io::Error| crate::fault::io("cannot lock", &lock, &error);
+        let held = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&lock).map_err(io)?;
+        held.lock().map_err(io)?;
+        let mut places = Self::read(path)?;
+        places.roots.retain(|place| place.root != root);
+        places.roots.extend(at.map(|at| Place { root, at }));
+        places.write(path)
+    }
+
+    /// Writes them in one step.
+    fn write(&self, path: &Path) -> Result<(), Problem> {
         let io = |error: std::io::Error| crate::fault::io("cannot write", path, &error);
         if let Some(folder) = path.parent() {
             crate::vault::private_folder(folder)?;
@@ -122,12 +137,6 @@ impl Places {
     pub fn of(&self, root: KeyId) -> Option<&At> {
         self.roots.iter().find(|place| place.root == root).map(|place| &place.at)
     }
-
-    /// Says where a root is found, or that it is nowhere any more.
-    pub fn set(&mut self, root: KeyId, at: Option<At>) {
-        self.roots.retain(|place| place.root != root);
-        self.roots.extend(at.map(|at| Place { root, at }));
-    }
 }
 
 impl Client {
@@ -139,12 +148,17 @@ impl Client {
         self.seat().connection().add_root(wanted)
     }
 
-    /// Makes an escrow; with the texts of its shares, which are nowhere else from then on.
+    /// Makes an escrow. Its shares, which are nowhere else from then on, are handed out before it counts.
     ///
     /// # Errors
-    /// `denied`; `bad-request` for numbers that no escrow has; `unsupported` if the vault is not opened by this process.
-    pub fn escrow_create(&self, wanted: &EscrowWanted) -> Result<(EscrowMade, Shares), Problem> {
-        self.seat().connection().create_escrow(wanted)
+    /// `denied`; `bad-request` for numbers that no escrow has; `unsupported` if the vault is not opened by this process; what
+    /// `hand_out` says.
+    pub fn escrow_create(
+        &self,
+        wanted: &EscrowWanted,
+        hand_out: &mut dyn FnMut(KeyId, &Shares) -> Result<(), Problem>,
+    ) -> Result<EscrowMade, Problem> {
+        self.seat().connection().create_escrow(wanted, hand_out)
     }
 
     /// Proves with real shares that they bring everything back.

@@ -6,7 +6,6 @@ use crate::facts::{Actor, Found};
 use crate::keys::state::Above;
 use crate::rows::Wrap;
 use api::terms::{PrincipalId, Reference};
-use seal::secret::DomainKey;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -24,7 +23,6 @@ pub(crate) struct Known {
     pub(crate) crypto: Arc<policy::Crypto>,
     pub(crate) wrap: Wrap,
     pub(crate) above: Above,
-    pub(crate) domain_key: Arc<DomainKey>,
     pub(crate) epochs: Epochs,
     pub(crate) creator: String,
     pub(crate) record: Vec<u8>,

@@ -38,9 +38,9 @@ pub(crate) enum Error {
     /// A root that counts, and that this process has nothing to open with.
     #[error("the {kind} root is not at hand")]
     RootAway { kind: crate::vault::RootKind },
-    /// What a token or a service says; whether it may pass.
+    /// What a token or a service says; whether it may pass, and whether the same PIN must not be tried again.
     #[error("{why}")]
-    RootSays { why: String, passes: bool },
+    RootSays { why: String, passes: bool, spent: bool },
     #[error("no root of the vault may wrap {class} keys in {environment}")]
     NoRoot { class: Class, environment: api::terms::Environment },
     #[error("the recovery code is refused: {0}")]

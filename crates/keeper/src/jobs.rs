@@ -148,6 +148,11 @@ impl Slice {
         Self { ends: None }
     }
 
+    /// Whether somebody asked for the work itself.
+    pub(crate) const fn is_whole(&self) -> bool {
+        self.ends.is_none()
+    }
+
     /// Whether it is over.
     pub(crate) fn is_over(&self) -> bool {
         self.ends.is_some_and(|ends| Instant::now() >= ends)

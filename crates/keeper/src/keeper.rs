@@ -203,18 +203,20 @@ impl Keeper {
         Ok(roots::added(&self.engine, session, wanted)?)
     }
 
-    /// Makes an escrow; with the texts of its shares, which are nowhere else from then on.
+    /// Makes an escrow. Its shares, which are nowhere else from then on, are handed out before it counts: where that fails, nothing
+    /// changes.
     ///
     /// # Errors
-    /// `denied`; `bad-request` for numbers that no escrow has.
+    /// `denied`; `bad-request` for numbers that no escrow has; what `hand_out` says.
     pub fn create_escrow(
         &self,
         session: &Session,
         wanted: &EscrowWanted,
-    ) -> std::result::Result<(EscrowMade, Shares), Problem> {
+        hand_out: &mut dyn FnMut(api::terms::KeyId, &Shares) -> std::result::Result<(), Problem>,
+    ) -> std::result::Result<EscrowMade, Problem> {
         self.engine.now()?;
         self.engine.refuse_other_baseline()?;
-        Ok(roots::escrowed(&self.engine, session, wanted)?)
+        roots::escrowed(&self.engine, session, wanted, hand_out)
     }
 
     /// Proves with real shares that they bring everything back.

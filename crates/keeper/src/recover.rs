@@ -35,9 +35,8 @@ pub(crate) fn recover(options: &RecoverOptions) -> Result<()> {
     }
     forget(&engine, RootState::Joining, &Slice::whole())?;
     let counting = engine.domains.roots.members();
-    let mut both = VaultFile { roots: Vec::new(), ..file.clone() };
     let named = |id: KeyId| counting.iter().any(|root| root.id == id);
-    both.roots.extend(file.roots.iter().filter(|entry| named(entry.id)).cloned());
+    let mut both = VaultFile { roots: Vec::new(), ..file.clone() };
     let now = engine.now()?;
     let mut new: Vec<New> = Vec::new();
     let crypto = engine.store.read(|tx| engine.suites.of(tx, &engine.keys.guard))?;
@@ -54,7 +53,12 @@ pub(crate) fn recover(options: &RecoverOptions) -> Result<()> {
     for new in &new {
         joining.wrap_all(new)?;
     }
-    both.write(&options.dir)?;
+    VaultFile::amend(&options.dir, |file| {
+        file.check_of(&engine)?;
+        file.roots.retain(|entry| named(entry.id));
+        file.roots.extend(both.roots.iter().cloned());
+        Ok(())
+    })?;
     while let Some(key) = recovery.switch()? {
         let mut wrapped = 0;
         for new in &new {

@@ -27,7 +27,7 @@ pub fn unlock(context: &Context, args: &UnlockArgs) -> Result<u8, Failure> {
         return Ok(0);
     }
     let anchor = unlock::anchor(global, described.vault)?;
-    let roots = unlock::roots(global, &described)?;
+    let roots = unlock::every_root(global, &described)?;
     let mut program = Command::new("/proc/self/exe");
     program.arg("agent");
     let unlocked = agent::start(program, Handover { place, dir: dir.clone(), roots, anchor, secs })?;

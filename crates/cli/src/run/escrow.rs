@@ -1,5 +1,6 @@
 //! `escrow`: a key in several hands.
 
+use super::recovery::refuse_inside;
 use super::{Context, recover};
 use crate::args::{EscrowCommand, EscrowCreateArgs, EscrowRecoverArgs, Global, SharesArgs};
 use crate::output::{Failure, on_terminal, printable};
@@ -65,14 +66,21 @@ fn create(context: &Context, args: &EscrowCreateArgs) -> Result<u8, Failure> {
         context.output.result("escrow-created", &would, text)?;
         return Ok(0);
     }
+    if let Some(folder) = &into {
+        refuse_inside(folder, &unlock::folder(&context.global)?)?;
+    }
     context.acting(&by_itself(context), |client| {
-        let (made, texts) = client.escrow_create(&EscrowWanted { shares, threshold })?;
-        let files = match &into {
-            Some(folder) => written(folder, made.root.id, recipients, &texts).inspect_err(|_| {
-                context.output.warn("not all shares were written: make the escrow again, which replaces this one");
-            })?,
-            None => shown(&texts)?,
-        };
+        let mut files = Vec::new();
+        let made = client.escrow_create(&EscrowWanted { shares, threshold }, &mut |root, texts| match &into {
+            Some(folder) => written(folder, root, recipients, texts, &mut files),
+            None => shown(texts),
+        });
+        let made = made.inspect_err(|_| {
+            // They are of an escrow that does not count.
+            for file in &files {
+                let _ = std::fs::remove_file(file);
+            }
+        })?;
         let mut result = serde_json::to_value(&made).map_err(|e| Failure::internal("cannot write JSON", &e))?;
         if let Some(fields) = result.as_object_mut() {
             fields.insert("files".to_owned(), json!(files));
@@ -82,8 +90,11 @@ fn create(context: &Context, args: &EscrowCreateArgs) -> Result<u8, Failure> {
                 "escrow {} ({}): {threshold} of {shares} shares bring everything back; those of earlier ones do not any more\n",
                 made.generation, made.root.id
             );
+            if made.locked > 0 {
+                out.push_str(&format!("lacks     {} keys, which follow when what opens them is at hand\n", made.locked));
+            }
             for file in &files {
-                out.push_str(&format!("share     {}\n", printable(file)));
+                out.push_str(&format!("share     {}\n", printable(&file.display().to_string())));
             }
             out
         })?;
@@ -93,10 +104,15 @@ fn create(context: &Context, args: &EscrowCreateArgs) -> Result<u8, Failure> {
 }
 
 /// Writes each share to a file of its own, sealed for its holder if there is one.
-fn written(folder: &Path, root: KeyId, recipients: &[String], texts: &Shares) -> Result<Vec<String>, Failure> {
+fn written(
+    folder: &Path,
+    root: KeyId,
+    recipients: &[String],
+    texts: &Shares,
+    files: &mut Vec<PathBuf>,
+) -> Result<(), Problem> {
     let count = texts.0.len();
     let short: String = root.to_string().chars().take(8).collect();
-    let mut files = Vec::with_capacity(count);
     for (at, text) in texts.0.iter().enumerate() {
         let (suffix, bytes) = match recipients.get(at) {
             #[cfg(feature = "share")]
@@ -104,29 +120,32 @@ fn written(folder: &Path, root: KeyId, recipients: &[String], texts: &Shares) ->
             _ => ("txt", Zeroizing::new(text.as_bytes().to_vec())),
         };
         let path = folder.join(format!("escrow-{short}-share-{}-of-{count}.{suffix}", at + 1));
-        let what = format!("cannot write `{}`", path.display());
-        let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        let done = file.and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()));
-        done.map_err(|e| Failure::from_io(&what, &e))?;
-        files.push(path.display().to_string());
+        let io = |e: std::io::Error| {
+            Problem::new(Code::Unavailable, format!("cannot write `{}`", path.display()), e.to_string())
+        };
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(io)?;
+        files.push(path.clone());
+        file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(io)?;
     }
-    Ok(files)
+    let io = |e: std::io::Error| {
+        Problem::new(Code::Unavailable, format!("cannot write `{}`", folder.display()), e.to_string())
+    };
+    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
 }
 
-/// Shows each share by itself on the terminal.
-fn shown(texts: &Shares) -> Result<Vec<String>, Failure> {
+/// Shows each share by itself on the terminal, and takes it off again before the next holder looks.
+fn shown(texts: &Shares) -> Result<(), Problem> {
     let count = texts.0.len();
+    let io = |e: std::io::Error| Problem::new(Code::Unavailable, "cannot show the shares", e.to_string());
     for (at, text) in texts.0.iter().enumerate() {
-        crate::output::stderr(&format!(
-            "\nshare {} of {count}, shown this once (for one person, on paper):\n\n{}",
-            at + 1,
-            text.as_str()
-        ));
-        super::ask("Enter, when it is written down: ")?;
-        // So that the next holder does not read it.
-        crate::output::stderr("\u{1b}[2J\u{1b}[3J\u{1b}[H");
+        let mut out = std::io::stderr().lock();
+        write!(out, "\nshare {} of {count}, shown this once (for one person, on paper):\n\n", at + 1).map_err(io)?;
+        out.write_all(text.as_bytes()).map_err(io)?;
+        write!(out, "\nEnter, when it is written down: ").and_then(|()| out.flush()).map_err(io)?;
+        std::io::stdin().read_line(&mut String::new()).map_err(io)?;
+        out.write_all(b"\x1b[2J\x1b[3J\x1b[H").and_then(|()| out.flush()).map_err(io)?;
     }
-    Ok(Vec::new())
+    Ok(())
 }
 
 fn rehearse(context: &Context, args: &SharesArgs) -> Result<u8, Failure> {
@@ -143,7 +162,11 @@ fn rehearse(context: &Context, args: &SharesArgs) -> Result<u8, Failure> {
         let done = client.escrow_rehearse(&shares)?;
         context.output.result("escrow-rehearsed", &done, || {
             let numbers: Vec<String> = done.shares.iter().map(u8::to_string).collect();
-            format!("shares {} open all of {} keys; nothing was changed\n", numbers.join(", "), done.keys)
+            let lacks = match done.root.lacks {
+                0 => String::new(),
+                some => format!("; it LACKS {some} keys (strongroom root ls)"),
+            };
+            format!("shares {} open all of {} keys{lacks}; nothing was changed\n", numbers.join(", "), done.keys)
         })?;
         Ok(0)
     })

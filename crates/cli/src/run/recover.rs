@@ -19,14 +19,25 @@ pub fn recover(context: &Context, args: &RecoverArgs) -> Result<u8, Failure> {
     let dir = unlock::folder(&context.global)?;
     let described = vault::describe(&dir)?;
     if !described.has(RootKind::Recovery) {
-        let why = "it was made with --no-recovery, so nothing but its key file or passphrase opens it";
+        let why = "it was made with --no-recovery, so nothing but its other roots opens it";
         return Err(Problem::new(Code::RootRefused, "the vault has no recovery code", why)
             .with_try("look for a copy of the key file, and name it with --keyfile PATH")
             .into());
     }
     let code = || Ok(Recovering::Code(code(args)?));
-    let replaced = "what opened the vault before does not any more, nor does the code that was used";
+    let replaced = match described.roots.iter().any(|root| !is_replaced(root.kind)) {
+        false => "what opened the vault before does not any more, nor does the code that was used",
+        true => {
+            "key file, passphrase and code of before open nothing any more; tokens, cloud keys and escrow still do: \
+             strongroom root ls"
+        }
+    };
     new_root(context, &dir, &described, (args.root, &args.recovery), ("recover", replaced), code)
+}
+
+/// Whether a recovery takes the place of such a root.
+const fn is_replaced(kind: RootKind) -> bool {
+    matches!(kind, RootKind::Keyfile | RootKind::Passphrase | RootKind::Recovery)
 }
 
 /// Gives the vault a new root with what brings it back, which is asked for last.

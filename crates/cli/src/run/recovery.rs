@@ -102,8 +102,8 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
     written.map_err(|e| failed(&e))
 }
 
-/// A code beside what it opens protects from nothing.
-fn refuse_inside(path: &Path, vault: &Path) -> Result<(), Failure> {
+/// A code, a share, a key file beside what it opens protects from nothing.
+pub fn refuse_inside(path: &Path, vault: &Path) -> Result<(), Failure> {
     let real = |path: &Path| {
         let whole = std::path::absolute(path)?;
         // As far as it exists, without links.
@@ -113,10 +113,10 @@ fn refuse_inside(path: &Path, vault: &Path) -> Result<(), Failure> {
             None => whole,
         })
     };
-    let failed = |e: std::io::Error| Failure::from_io("cannot tell where the recovery code goes", &e);
+    let failed = |e: std::io::Error| Failure::from_io("cannot tell where it goes", &e);
     if real(path).map_err(failed)?.starts_with(real(vault).map_err(failed)?) {
         let why = format!("`{}` is inside of the vault that it opens", path.display());
-        return Err(Failure::usage("bad place for a recovery code", why));
+        return Err(Failure::usage("bad place for what opens a vault", why));
     }
     Ok(())
 }

@@ -1,13 +1,14 @@
 //! `root`: what opens the vault, and what opens it when that is gone.
 
 use super::Context;
+use super::recovery::refuse_inside;
 use crate::args::{Global, Pkcs11Args, RootAddCommand, RootCommand};
 use crate::output::{Failure, printable, table};
 use crate::unlock;
 use api::terms::{Code, Exit, VaultId};
 use api::wire::{Problem, RootDrilled, RootItem, RootOutcome};
 use client::Client;
-use client::root::{At, RootAdd, RootChoice};
+use client::root::{At, Places, RootAdd, RootChoice};
 use client::vault::{self, KmsPlace, Passphrase};
 use serde_json::json;
 use std::path::PathBuf;
@@ -31,11 +32,13 @@ fn by_itself(context: &Context) -> Global {
 }
 
 fn add(context: &Context, command: RootAddCommand) -> Result<u8, Failure> {
-    let described = vault::describe(&unlock::folder(&context.global)?)?;
+    let dir = unlock::folder(&context.global)?;
+    let described = vault::describe(&dir)?;
     let (choice, at, rank) = match command {
         RootAddCommand::Keyfile { path, rank } => {
             let path =
                 std::path::absolute(&path).map_err(|e| Failure::from_io("cannot tell where the file goes", &e))?;
+            refuse_inside(&path, &dir)?;
             (RootChoice::Keyfile { path: path.clone() }, At::Keyfile { path }, rank)
         }
         RootAddCommand::Pkcs11(args) => {
@@ -65,21 +68,19 @@ fn add(context: &Context, command: RootAddCommand) -> Result<u8, Failure> {
         context.output.result("root-added", &would, || format!("would add a root: {kind}\n"))?;
         return Ok(0);
     }
-    let (file, mut places) = unlock::places(described.vault)?;
+    let (file, _) = unlock::places(described.vault)?;
     context.acting(&by_itself(context), |client| {
         if let Some(known) = counts_already(client, described.vault, &at)? {
             // Whoever added it was killed before its place was written down.
-            places.set(known.id, Some(at));
-            places.write(&file)?;
+            Places::amend(&file, known.id, Some(at))?;
             let told = json!({"root": known, "wrapped": 0, "locked": 0, "receipt": null});
             let text = || format!("root {} ({}) was there; this account finds it from now on\n", known.id, known.kind);
             context.output.result("root-added", &told, text)?;
             return Ok(0);
         }
         let added = client.root_add(&RootAdd { choice, priority: rank.priority })?;
-        places.set(added.root.id, Some(at));
         // It counts: what cannot be written down is told, and the root is not lost.
-        if let Err(problem) = places.write(&file) {
+        if let Err(problem) = Places::amend(&file, added.root.id, Some(at)) {
             context.output.warn(&problem.to_string());
         }
         context.output.result("root-added", &added, || {
@@ -116,12 +117,11 @@ fn remove(context: &Context, id: &str) -> Result<u8, Failure> {
         }
         context.confirmed(&format!("Remove root {} ({})? It opens nothing any more.", root.id, root.kind))?;
         let removed = client.root_remove(root.id)?;
-        let (file, mut places) = unlock::places(described.vault)?;
-        if places.of(root.id).is_some() {
-            places.set(root.id, None);
-            if let Err(problem) = places.write(&file) {
-                context.output.warn(&problem.to_string());
-            }
+        let (file, places) = unlock::places(described.vault)?;
+        if places.of(root.id).is_some()
+            && let Err(problem) = Places::amend(&file, root.id, None)
+        {
+            context.output.warn(&problem.to_string());
         }
         context.output.result("root-removed", &removed, || {
             format!(
@@ -145,7 +145,8 @@ fn drill(context: &Context) -> Result<u8, Failure> {
             let row = |item: &RootDrilled| {
                 let outcome = match item.outcome {
                     RootOutcome::Opens => format!("opens all of {} keys", item.keys),
-                    RootOutcome::Fails => format!("FAILS after {} keys", item.keys),
+                    RootOutcome::Fails if item.keys > 0 => format!("opens {} keys", item.keys),
+                    RootOutcome::Fails => "FAILS".to_owned(),
                     RootOutcome::Away => "left out".to_owned(),
                     RootOutcome::OnlyWraps => "only wraps".to_owned(),
                 };

@@ -100,6 +100,8 @@ impl Domains {
             due: Some(new.now.plus_millis(u64::from(new.rotation_days) * 86_400_000)),
         };
         let mut changes = vec![guard.insert(tx, &key, ticket)?];
+        // Another process may have added or removed one.
+        self.roots.refresh(tx, guard)?;
         let (mut opens, mut refused) = (false, None);
         for root in self.roots.members().iter().filter(|root| roots::admits(key.domain.as_ref(), root.term)) {
             let context = root_context(new.suite, self.vault, &new.domain, id, root.id);

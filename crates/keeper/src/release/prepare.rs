@@ -15,9 +15,10 @@ use crate::keys::state::Above;
 use crate::rows::PolicySet;
 use crate::session::{Asked, Session};
 use crate::{removal, show};
-use api::terms::{Action, DecisionId, EntryId, Reference, ReleaseId};
+use api::terms::{Action, DecisionId, EntryId, KeyId, Reference, ReleaseId};
 use api::wire::Release;
 use log::entry::Kind;
+use seal::secret::DomainKey;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -31,6 +32,8 @@ pub(crate) struct Prepared {
     pub(crate) action: Action,
     /// Why its keys do not leave although policy lets them.
     pub(crate) shut: Option<Error>,
+    /// What opens them, if they leave.
+    pub(crate) domain_key: Option<Arc<DomainKey>>,
 }
 
 /// Reads (or remembers) the facts and decides.
@@ -44,11 +47,7 @@ pub(crate) fn prepare(
     let now = engine.now()?;
     // Facts in memory that name another version than the request are old, or the request is: read them again.
     let remembered = engine.facts.find(session.principal, reference);
-    let stands = |known: &Arc<Known>| {
-        let is_open = engine.domains.remembered(known.wrap.under).is_some();
-        asked.versions == [known.found.version.id] && known.is_read() && is_open
-    };
-    let known = match remembered.filter(stands) {
+    let known = match remembered.filter(|known| asked.versions == [known.found.version.id] && known.is_read()) {
         Some(known) => known,
         None => {
             let known = match engine.store.read(|tx| read(engine, tx, session, reference)) {
@@ -83,11 +82,21 @@ pub(crate) fn prepare(
     // Told to whoever may open it, and logged as the refusal that it is.
     let shut = if verdict.answer.allowed { known.above.refuse(&found.version, &found.named()).err() } else { None };
     let released = verdict.answer.allowed && shut.is_none();
+    // Roots are asked for whoever may have what they open, and before it is logged that it leaves.
+    let domain_key = if released { Some(opened(engine, known.wrap.under)?) } else { None };
     let release = ReleaseId::from_bytes(crate::system::random()?);
     let event = event(engine, command, &known, &verdict, released.then_some(release), shut.as_ref())?;
     let subjects: Vec<Subject> = known.epochs.keys().copied().collect();
     let decided = Decided { by: By::session(session, now), known, blob: verdict.blob(), event, verdict, released };
-    Ok(Prepared { subjects, decided, about, release, action: command.action, shut })
+    Ok(Prepared { subjects, decided, about, release, action: command.action, shut, domain_key })
+}
+
+/// A domain key, from memory if it is there.
+fn opened(engine: &Engine, id: KeyId) -> Result<Arc<DomainKey>> {
+    match engine.domains.remembered(id) {
+        Some(key) => Ok(key),
+        None => engine.store.read(|tx| engine.domains.open(tx, &engine.keys.guard, id)),
+    }
 }
 
 /// Whether the vault lets versions of this suite be opened, and the keys leave under the same one. Told to whoever may open it.
@@ -177,7 +186,6 @@ fn read(engine: &Engine, tx: &mut dyn Transaction, session: &Session, reference:
     let guard = &engine.keys.guard;
     let wrap = wrap_of(tx, guard, found.version.key)?;
     let above = Above::of(tx, guard, wrap.under)?;
-    let domain_key = engine.domains.open(tx, guard, wrap.under)?;
     let subjects = [
         *found.workspace.id.as_bytes(),
         *found.artifact.id.as_bytes(),
@@ -198,5 +206,5 @@ fn read(engine: &Engine, tx: &mut dyn Transaction, session: &Session, reference:
     let record = show::record_of(tx, &found.version)?;
     let aliases = show::aliases_of(engine, tx, found.version.id)?;
     let crypto = engine.crypto(tx)?;
-    Ok(Known { found, actor, rules, crypto, wrap, above, domain_key, epochs, creator, record, aliases })
+    Ok(Known { found, actor, rules, crypto, wrap, above, epochs, creator, record, aliases })
 }

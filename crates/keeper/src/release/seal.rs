@@ -61,7 +61,8 @@ fn derived(vault: VaultId, sealing: &Sealing<'_>) -> Result<Vec<ReleasedKey>> {
 pub(crate) fn finish(engine: &Engine, asked: &Asked, prepared: &Prepared, logged: &Logged) -> Result<Released> {
     let known = &prepared.decided.known;
     let version = &known.found.version;
-    let key = engine.domains.unwrap(&Belongs::from(version), &known.wrap, &known.domain_key)?;
+    let with = prepared.domain_key.as_ref().ok_or(Error::Internal("a release without its key"))?;
+    let key = engine.domains.unwrap(&Belongs::from(version), &known.wrap, with)?;
     let rules = known.rules.class_rules(version.class);
     let receipt = if rules.waits_for_anchor { engine.anchored(logged)? } else { engine.receipt(logged)? };
     let lease = rules.lease_secs;

@@ -5,12 +5,12 @@
 
 use super::RootProvider;
 use super::escrow::GENERATIONS;
-use super::join::{Joining, New};
+use super::join::{Joining, New, count_lacking};
 use super::list::item;
 use super::retire;
 use super::upkeep::settled;
 use crate::acts::{Act, Wanted, act, look};
-use crate::datastore::Transaction;
+use crate::datastore::{self, Transaction};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::jobs::Slice;
@@ -28,19 +28,28 @@ use std::sync::Arc;
 pub(crate) fn add(engine: &Engine, session: &Session, wanted: &RootAdd) -> Result<RootAdded> {
     look(engine, session, &Wanted::vault(Action::ManageKeys, "root.add"))?;
     let crypto = engine.store.read(|tx| engine.crypto(tx))?;
-    let mut file = VaultFile::read(&engine.dir)?;
+    let mut file = VaultFile::read_of(engine)?;
+    room(&file)?;
     let root: Arc<dyn RootProvider> = Arc::from(make::make_root(&wanted.choice, &crypto, &mut file)?);
     let made = Root::joining(root.id(), root.kind(), engine.now()?);
     let row = Root { priority: wanted.priority.unwrap_or(made.priority), ..made };
     let means = RootMeans { root: Some(row.id), unlock: wanted.choice.unlock() };
     let plan = Plan { act: "root.add", row, replaces: Vec::new() };
     let waiting = Waiting { engine, session, root: Arc::clone(&root), means: Some(Arc::new(means)) };
-    let added = waiting.come_in(plan, &mut file);
-    if let Err(Failed::Before(_)) = &added {
-        // It wraps nothing that is kept.
+    let added = waiting.come_in(plan, &file);
+    // It wraps nothing that is kept; unless nobody knows whether it counts.
+    if added.as_ref().is_err_and(|error| !matches!(error, Error::Store(datastore::Error::OutcomeUnknown(_)))) {
         give_up(&wanted.choice, root.as_ref());
     }
-    Ok(added?)
+    added
+}
+
+/// Refuses one root more where a recovery would have no room for its own.
+pub(super) fn room(file: &VaultFile) -> Result<()> {
+    if file.roots.len() + 2 >= MAX_ROOTS {
+        return Err(Error::conflict("the root", format!("a vault has at most {} roots", MAX_ROOTS - 2)));
+    }
+    Ok(())
 }
 
 /// A root that was made and does not count yet.
@@ -61,68 +70,61 @@ pub(crate) struct Plan {
     pub(crate) replaces: Vec<KeyId>,
 }
 
-/// Why a root did not come in.
-pub(crate) enum Failed {
-    /// It does not count.
-    Before(Error),
-    /// It does, and something later failed.
-    After(Error),
-}
-
-impl From<Failed> for Error {
-    fn from(failed: Failed) -> Self {
-        match failed {
-            Failed::Before(error) | Failed::After(error) => error,
-        }
-    }
-}
-
 impl Waiting<'_> {
-    /// Has it count, and wraps everything under it.
-    pub(crate) fn come_in(self, plan: Plan, file: &mut VaultFile) -> std::result::Result<RootAdded, Failed> {
-        let (row, logged) = self.counted(plan, file).map_err(Failed::Before)?;
-        self.complete(row, &logged).map_err(Failed::After)
+    /// Has it count, and wraps everything under it. `file` names it.
+    pub(crate) fn come_in(self, plan: Plan, file: &VaultFile) -> Result<RootAdded> {
+        let (row, logged) = self.counted(plan, file)?;
+        self.complete(row, &logged)
     }
 
     /// Makes it count with a wrap of each of the vault's own keys.
-    fn counted(&self, plan: Plan, file: &mut VaultFile) -> Result<(Root, Logged)> {
+    fn counted(&self, plan: Plan, named: &VaultFile) -> Result<(Root, Logged)> {
         let engine = self.engine;
         if let Some(why) = engine.read_only.get() {
             return Err(Error::ReadOnly(why.clone()));
         }
-        let rows: Vec<Root> = engine.store.read(|tx| engine.keys.guard.select(tx, "ORDER BY id", &[]))?;
         let row = Root { state: RootState::Behind, ..plan.row };
-        let known = |id: KeyId| rows.iter().chain([&row]).find(|row| row.id == id);
-        // What a command left that was killed before it counted goes.
-        file.roots.retain(|entry| known(entry.id).is_some());
-        if file.roots.len() > MAX_ROOTS {
-            return Err(Error::conflict("the root", format!("a vault has at most {MAX_ROOTS} roots")));
-        }
-        file.roots.sort_by_key(|entry| known(entry.id).map(|row| (row.priority, row.created)));
+        let entry = named.entry(row.id).ok_or(Error::Internal("a root without its entry"))?;
         let wraps = own_keys(engine, self.root.as_ref())?;
-        file.write(&engine.dir)?;
+        VaultFile::amend(&engine.dir, |file| {
+            file.check_of(engine)?;
+            let rows: Vec<Root> = engine.store.read(|tx| engine.keys.guard.select(tx, "ORDER BY id", &[]))?;
+            let known = |id: KeyId| rows.iter().chain([&row]).find(|row| row.id == id);
+            // What a command left that was killed before it counted goes.
+            file.roots.retain(|entry| known(entry.id).is_some());
+            room(file)?;
+            file.roots.push(entry.clone());
+            file.roots.sort_by_key(|entry| known(entry.id).map(|row| (row.priority, row.created)));
+            Ok(())
+        })?;
         let asked = Wanted::vault(Action::ManageKeys, plan.act);
         let plan = Plan { row, ..plan };
         let logged = act(engine, self.session, &asked, &[], |tx, act| written(tx, act, &plan, &wraps))?;
         Ok((plan.row, logged))
     }
 
-    /// Wraps domain keys under it.
+    /// Wraps domain keys under it. It counts: what is left is a job's as well.
     fn complete(self, row: Root, logged: &Logged) -> Result<RootAdded> {
         let Self { engine, session, root, means } = self;
-        let rows: Vec<Root> = engine.store.read(|tx| engine.keys.guard.select(tx, "ORDER BY id", &[]))?;
-        engine.domains.roots.reload(&rows, means.map(|means| (Arc::clone(&root), means)))?;
-        let new = New::opening(row, root);
-        let joining = Joining { engine, by: By::session(session, engine.now()?) };
-        let (wrapped, locked) = joining.wrap_all(&new)?;
-        settled(&joining, &new)?;
-        retire(engine, &Slice::whole())?;
         let receipt = engine.settled(logged)?;
+        let new = New::opening(row, root);
+        let wrapped = self::wrapped(engine, session, &new, means).unwrap_or(0);
         engine.store.read(|tx| {
             let row: Root = engine.keys.guard.expect(tx, new.row.id.as_bytes())?;
+            let locked = count_lacking(tx, &row)?;
             Ok(RootAdded { root: item(engine, tx, &row)?, wrapped, locked, receipt: receipt.clone() })
         })
     }
+}
+
+fn wrapped(engine: &Engine, session: &Session, new: &New, means: Option<Arc<RootMeans>>) -> Result<u64> {
+    let rows: Vec<Root> = engine.store.read(|tx| engine.keys.guard.select(tx, "ORDER BY id", &[]))?;
+    engine.domains.roots.reload(&rows, new.opened().zip(means))?;
+    let joining = Joining { engine, by: By::session(session, engine.now()?) };
+    let (wrapped, _) = joining.wrap_all(new)?;
+    settled(&joining, new)?;
+    retire(engine, &Slice::whole())?;
+    Ok(wrapped)
 }
 
 fn written(tx: &mut dyn Transaction, act: &Act<'_>, plan: &Plan, wraps: &[Wrap]) -> Result<Logged> {

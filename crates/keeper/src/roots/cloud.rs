@@ -119,7 +119,7 @@ fn root_key(bytes: &[u8; 32]) -> Result<RootKey> {
 fn failed(error: aws_kms::Error) -> Error {
     use aws_kms::Error as Kms;
     let passes = matches!(error, Kms::Throttled(_) | Kms::Failing(_) | Kms::Unreachable(_) | Kms::NoAnswer);
-    Error::RootSays { why: error.to_string(), passes }
+    Error::RootSays { why: error.to_string(), passes, spent: false }
 }
 
 impl Wrapper for KmsRoot {

@@ -1,5 +1,6 @@
 //! `root drill`: every root in turn opens what it wraps, so that the day on which it is the only one is not the first.
 
+use super::join::count_lacking;
 use super::list::item;
 use super::set::Member;
 use super::{Finding, Secret};
@@ -75,8 +76,14 @@ fn all(engine: &Engine, by: By) -> Result<Vec<Drill>> {
 /// One root: everything that it wraps is opened and held to its fingerprint.
 fn one(engine: &Engine, member: &Member) -> Result<Drill> {
     let told = |outcome, keys, why| Drill { root: member.id, outcome, keys, why };
+    let lacks = engine.store.read(|tx| {
+        let row: Root = engine.keys.guard.expect(tx, member.id.as_bytes())?;
+        count_lacking(tx, &row)
+    })?;
+    let lacks = (lacks > 0).then(|| format!("it lacks {lacks} keys"));
     if member.kind.only_wraps() {
-        return Ok(told(RootOutcome::OnlyWraps, 0, None));
+        let outcome = if lacks.is_some() { RootOutcome::Fails } else { RootOutcome::OnlyWraps };
+        return Ok(told(outcome, 0, lacks));
     }
     let roots = &engine.domains.roots;
     if let Err(Error::RootAway { .. }) = roots.opened(member) {
@@ -86,9 +93,11 @@ fn one(engine: &Engine, member: &Member) -> Result<Drill> {
     match opened {
         Ok(keys) => {
             roots.note(member.id, Finding::Answers);
-            Ok(told(RootOutcome::Opens, keys, None))
+            let outcome = if lacks.is_some() { RootOutcome::Fails } else { RootOutcome::Opens };
+            Ok(told(outcome, keys, lacks))
         }
-        Err(error @ Error::Store(_)) => Err(error),
+        // The database, and not the root.
+        Err(error @ (Error::Store(_) | Error::Altered { .. })) => Err(error),
         Err(error) => {
             roots.note(member.id, Finding::Fails(error.to_string()));
             Ok(told(RootOutcome::Fails, 0, Some(error.to_string())))

@@ -1,7 +1,7 @@
 //! Escrow: a root that only wraps, whose seed is in several hands (`spec/keys.md#escrow`). Made, rehearsed; [`crate::recover`] brings
 //! its shares back together when everything else is gone.
 
-use super::add::{Plan, Waiting};
+use super::add::{Plan, Waiting, room};
 use super::drill::opened_all;
 use super::list::item;
 use super::{RecoveryRoot, RootProvider};
@@ -16,7 +16,7 @@ use crate::system;
 use crate::vault::file::VaultFile;
 use crate::vault::{EscrowWanted, RootKind, Shares};
 use api::terms::{Action, KeyId};
-use api::wire::{EscrowMade, EscrowRehearsed};
+use api::wire::{EscrowMade, EscrowRehearsed, Problem};
 use seal::escrow::{Escrow, Share, Terms};
 use std::sync::Arc;
 
@@ -24,10 +24,17 @@ use std::sync::Arc;
 pub(super) const GENERATIONS: &str = "escrows";
 
 /// Makes an escrow. One that was there opens nothing any more: its shares are outdated.
-pub(crate) fn create(engine: &Engine, session: &Session, wanted: &EscrowWanted) -> Result<(EscrowMade, Shares)> {
+///
+/// The shares are handed out before it counts: an escrow that nobody holds replaces none.
+pub(crate) fn create(
+    engine: &Engine,
+    session: &Session,
+    wanted: &EscrowWanted,
+    hand_out: &mut dyn FnMut(KeyId, &Shares) -> std::result::Result<(), Problem>,
+) -> std::result::Result<EscrowMade, Problem> {
     look(engine, session, &Wanted::vault(Action::ManageKeys, "escrow.create"))?;
     let old: Vec<Root> = rows(engine)?.into_iter().filter(|row| row.kind == RootKind::Escrow).collect();
-    let before: u16 = engine.store.read(|tx| {
+    let before: u16 = engine.store.read::<_, Error>(|tx| {
         let setting: Option<Setting> = engine.keys.guard.find(tx, &Setting::id_of(GENERATIONS))?;
         let altered = || Error::Altered { table: Setting::NAME, row: GENERATIONS.into() };
         setting.map_or(Ok(0), |setting| setting.value.parse().map_err(|_| altered()))
@@ -43,7 +50,8 @@ pub(crate) fn create(engine: &Engine, session: &Session, wanted: &EscrowWanted) 
         threshold: wanted.threshold,
         shares: wanted.shares,
     };
-    let mut file = VaultFile::read(&engine.dir)?;
+    let mut file = VaultFile::read_of(engine)?;
+    room(&file)?;
     let suite = crate::keys::sealed(file.suite);
     let (escrow, seed, shares) = Escrow::create(suite, terms).map_err(failed)?;
     let key = seed.root_key(suite, engine.vault.as_bytes(), id.as_bytes()).map_err(failed)?;
@@ -59,8 +67,11 @@ pub(crate) fn create(engine: &Engine, session: &Session, wanted: &EscrowWanted) 
     };
     let root: Arc<dyn RootProvider> = Arc::new(root);
     let plan = Plan { act: "escrow.create", row, replaces: old.iter().map(|row| row.id).collect() };
-    let added = Waiting { engine, session, root, means: None }.come_in(plan, &mut file)?;
-    let made = EscrowMade {
+    let shares = Shares(shares.iter().map(Share::expose_text).collect());
+    hand_out(id, &shares)?;
+    drop(shares);
+    let added = Waiting { engine, session, root, means: None }.come_in(plan, &file)?;
+    Ok(EscrowMade {
         root: added.root,
         generation,
         shares: wanted.shares,
@@ -68,8 +79,7 @@ pub(crate) fn create(engine: &Engine, session: &Session, wanted: &EscrowWanted) 
         wrapped: added.wrapped,
         locked: added.locked,
         receipt: added.receipt,
-    };
-    Ok((made, Shares(shares.iter().map(Share::expose_text).collect())))
+    })
 }
 
 /// Proves with real shares that they bring everything back, and brings nothing back.
@@ -78,7 +88,7 @@ pub(crate) fn rehearse(engine: &Engine, session: &Session, texts: &Shares) -> Re
     let row = rows(engine)?.into_iter().find(|row| row.kind == RootKind::Escrow && row.state.counts());
     let row = row.ok_or_else(|| Error::NotFound("the vault's escrow".into()))?;
     let altered = || Error::Altered { table: "root", row: row.id.to_string() };
-    let file = VaultFile::read(&engine.dir)?;
+    let file = VaultFile::read_of(engine)?;
     let suite = crate::keys::sealed(file.suite);
     let kept = row.escrow.as_ref().and_then(|text| hex::decode(text).ok()).ok_or_else(altered)?;
     let escrow = Escrow::decode(suite, engine.vault.as_bytes(), row.id.as_bytes(), &kept).map_err(|_| altered())?;

@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::journal::{By, Event};
 use crate::keys::domains::{wrap_under, wraps_of};
-use crate::rows::{Domain, Guard, Key, Root, Wrap};
+use crate::rows::{Domain, Guard, Key, Root, RootState, Wrap};
 use api::terms::{Class, Environment, KeyId, KeyState, WorkspaceId};
 use log::entry::Kind;
 use std::sync::Arc;
@@ -29,6 +29,16 @@ impl New {
     pub(crate) fn opening(row: Root, root: Arc<dyn RootProvider>) -> Self {
         let wraps: Arc<dyn Wrapper> = Arc::clone(&root) as Arc<dyn Wrapper>;
         Self { row, wraps, opens: Some(root) }
+    }
+
+    /// The root, if it opens here.
+    pub(crate) fn opened(&self) -> Option<Arc<dyn RootProvider>> {
+        self.opens.clone()
+    }
+
+    /// One that only wraps.
+    pub(crate) fn wrapping(row: Root, wraps: Arc<dyn Wrapper>) -> Self {
+        Self { row, wraps, opens: None }
     }
 }
 
@@ -77,8 +87,9 @@ impl Joining<'_> {
         for (wraps, key) in &keys {
             match self.wrapped(new, key, wraps) {
                 Ok(wrap) => made.push(wrap),
-                Err(Error::RootAway { .. }) => batch.locked += 1,
-                Err(error) => return Err(error),
+                Err(error @ (Error::Store(_) | Error::Internal(_))) => return Err(error),
+                // Whatever keeps one key shut keeps no other from being wrapped.
+                Err(_) => batch.locked += 1,
             }
         }
         if !made.is_empty() {
@@ -105,6 +116,10 @@ impl Joining<'_> {
     /// Writes wraps of keys that are still there and still lack one; how many.
     fn keep(&self, tx: &mut dyn Transaction, new: &New, made: &[Wrap]) -> Result<u64> {
         let guard = &self.engine.keys.guard;
+        let row: Option<Root> = guard.find(tx, new.row.id.as_bytes())?;
+        if row.is_none_or(|row| row.state == RootState::Retired) {
+            return Err(Error::conflict("the root", "somebody removed it meanwhile"));
+        }
         let ticket = tx.ticket()?;
         let mut changes = Vec::with_capacity(made.len());
         for wrap in made {

@@ -39,14 +39,13 @@ fn written(tx: &mut dyn Transaction, act: &Act<'_>, id: KeyId, others: &[KeyId])
     let rows: Vec<Root> = guard.select(tx, "ORDER BY id", &[])?;
     let found = rows.iter().find(|row| row.id == id && row.state.counts());
     let row = found.cloned().ok_or_else(|| Error::NotFound(id.to_string()))?;
-    let opens = |row: &&Root| row.id != id && row.state.counts() && others.contains(&row.id);
-    if !rows.iter().any(|row| opens(&row)) {
+    let opens = |row: &Root| row.id != id && row.state.counts() && others.contains(&row.id);
+    if !rows.iter().any(opens) {
         let why = "no other root opens here, and a vault without one is lost".to_owned();
         return Err(Error::Conflict { what: "the root", why, hint: Some("strongroom root drill".to_owned()) });
     }
-    // What only wraps does not open anything from one day to the next.
-    let leaving: Vec<KeyId> =
-        rows.iter().filter(|row| row.id == id || row.kind.only_wraps()).map(|row| row.id).collect();
+    // What does not open here now, or only wraps, saves nothing.
+    let leaving: Vec<KeyId> = rows.iter().filter(|row| !opens(row)).map(|row| row.id).collect();
     if let Some(key) = orphans(tx, guard, &leaving, 1)?.first() {
         let why = format!("nothing else that opens wraps key {}", key.id);
         return Err(Error::Conflict { what: "the root", why, hint: Some("strongroom root ls".to_owned()) });

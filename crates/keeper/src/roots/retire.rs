@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::jobs::{Slice, by_system};
 use crate::journal::Event;
 use crate::rows::{Guard, Key, Root, RootState, Wrap};
-use crate::vault::file::VaultFile;
+use crate::vault::file::{RootEntry, VaultFile};
 use api::terms::{KeyId, KeyState};
 use log::entry::Kind;
 
@@ -24,12 +24,13 @@ pub(crate) fn retire(engine: &Engine, slice: &Slice) -> Result<u64> {
     if retired.is_empty() {
         return Ok(0);
     }
-    let mut file = VaultFile::read(&engine.dir)?;
-    let count = file.roots.len();
-    file.roots.retain(|entry| retired.iter().all(|row| row.id != entry.id));
-    if file.vault == engine.vault && file.roots.len() < count && !file.roots.is_empty() {
-        file.write(&engine.dir)?;
-    }
+    VaultFile::amend(&engine.dir, |file| {
+        let stays = |entry: &RootEntry| retired.iter().all(|row| row.id != entry.id);
+        if file.vault == engine.vault && file.roots.iter().any(stays) {
+            file.roots.retain(stays);
+        }
+        Ok(())
+    })?;
     forget(engine, RootState::Retired, slice)
 }
 

@@ -2,8 +2,9 @@
 //! not answer. One that fails is left alone for a while, and the next one is asked.
 
 use super::{KeyfileRoot, RecoveryWrapper, RootProvider, Secret, Wrapper};
+use crate::datastore::Transaction;
 use crate::error::{Error, Result};
-use crate::rows::{Domain, Root, Wrap};
+use crate::rows::{Domain, Guard, Root, Wrap};
 use crate::vault::file::VaultFile;
 use crate::vault::{RootKind, RootMeans, RootUnlock, open};
 use api::terms::{KeyId, RootKind as Term, Suite};
@@ -47,7 +48,7 @@ pub(crate) struct Member {
     pub(crate) kind: RootKind,
     pub(crate) term: Term,
     /// What it wraps with while it is not opened.
-    public: Option<RecoveryWrapper>,
+    pub(crate) public: Option<Arc<RecoveryWrapper>>,
     reach: Mutex<Reach>,
 }
 
@@ -70,7 +71,7 @@ pub(crate) struct Wrapped<'a> {
 
 impl Member {
     fn new(suite: Suite, row: &Root, means: Vec<Arc<RootMeans>>) -> Result<Self> {
-        let public = RecoveryWrapper::of(suite, row)?;
+        let public = RecoveryWrapper::of(suite, row)?.map(Arc::new);
         let reach = Mutex::new(Reach { open: None, means, failed: None });
         Ok(Self { id: row.id, kind: row.kind, term: row.term(), public, reach })
     }
@@ -79,9 +80,14 @@ impl Member {
         self.reach.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it failed a moment ago.
-    fn is_left_alone(&self) -> bool {
-        self.reach().failed.as_ref().is_some_and(|(at, _)| at.elapsed() < LEFT_ALONE)
+    /// What it said, if it failed a moment ago.
+    fn failed(&self) -> Option<Error> {
+        self.reach().failed.as_ref().filter(|(at, _)| at.elapsed() < LEFT_ALONE).map(|(_, why)| why.clone())
+    }
+
+    /// Whether it is open.
+    pub(crate) fn is_open(&self) -> bool {
+        self.reach().open.is_some()
     }
 
     /// How often it was asked, if it is open and outside this process.
@@ -134,6 +140,33 @@ impl Roots {
         Ok(roots)
     }
 
+    /// Goes on with the roots that count in a transaction, whoever changed them.
+    pub(crate) fn refresh(&self, tx: &mut dyn Transaction, guard: &Guard) -> Result<()> {
+        let rows: Vec<Root> = guard.select(tx, "ORDER BY id", &[])?;
+        let counting = rows.iter().filter(|row| row.state.counts()).map(|row| row.id);
+        let mut known: Vec<KeyId> = self.members().iter().map(|member| member.id).collect();
+        known.sort();
+        if counting.eq(known) { Ok(()) } else { self.reload(&rows, None) }
+    }
+
+    /// Takes it that a root did not open when the vault was opened.
+    pub(crate) fn did_not_open(&self, root: KeyId, why: Error) {
+        if let Some(member) = self.members().iter().find(|member| member.id == root) {
+            self.refused(member, why);
+        }
+    }
+
+    /// Remembers that a root refused. What it refused for good is not tried again: a PIN counts.
+    fn refused(&self, member: &Member, why: Error) {
+        let mut reach = member.reach();
+        if matches!(why, Error::RootSays { spent: true, .. }) {
+            reach.means.clear();
+        }
+        reach.failed = Some((Instant::now(), why.clone()));
+        drop(reach);
+        self.note(member.id, Finding::Fails(why.to_string()));
+    }
+
     /// All of them.
     pub(crate) fn members(&self) -> Vec<Arc<Member>> {
         self.members.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -183,17 +216,18 @@ impl Roots {
                 Ok(root) => {
                     let root: Arc<dyn RootProvider> = Arc::from(root);
                     reach.open = Some(Arc::clone(&root));
-                    reach.failed = None;
+                    if reach.failed.take().is_some() {
+                        self.note(member.id, Finding::Answers);
+                    }
                     return Ok(root);
                 }
                 Err(Error::RootAway { .. }) => {}
                 Err(error) => refused = error,
             }
         }
+        drop(reach);
         if !matches!(refused, Error::RootAway { .. }) {
-            reach.failed = Some((Instant::now(), refused.clone()));
-            drop(reach);
-            self.note(member.id, Finding::Fails(refused.to_string()));
+            self.refused(member, refused.clone());
         }
         Err(refused)
     }
@@ -203,7 +237,10 @@ impl Roots {
         if let Some(public) = &member.public {
             return public.wrap(context, secret);
         }
-        let wrapped = self.opened(member).and_then(|root| root.wrap(context, secret));
+        if let Some(why) = member.failed() {
+            return Err(why);
+        }
+        let wrapped = self.opened(member)?.wrap(context, secret);
         self.watched(member, wrapped)
     }
 
@@ -220,11 +257,7 @@ impl Roots {
         let mut refused = None;
         for member in self.asked(wrapped.place) {
             let Some(wrap) = wrapped.wraps.iter().find(|wrap| wrap.under == member.id) else { continue };
-            let opened = self.unwrap_by(&member, wrap, &context(member.id)).and_then(|secret| {
-                check(&secret)?;
-                Ok(secret)
-            });
-            match self.watched(&member, opened) {
+            match self.unwrap_by(&member, wrap, &context(member.id), &check) {
                 Ok(secret) => return Ok(secret),
                 // What is at hand and says no is told before what is not there.
                 Err(error @ Error::RootAway { .. }) => {
@@ -239,34 +272,40 @@ impl Roots {
         Err(refused.unwrap_or(Error::Wrap { key: wrapped.key.to_string() }))
     }
 
-    fn unwrap_by(&self, member: &Member, wrap: &Wrap, context: &WrapContext) -> Result<Secret> {
+    fn unwrap_by(
+        &self,
+        member: &Member,
+        wrap: &Wrap,
+        context: &WrapContext,
+        check: impl Fn(&Secret) -> Result<()>,
+    ) -> Result<Secret> {
         let root = self.opened(member)?;
-        let sealed = hex::decode(&wrap.sealed).map_err(|_| Error::Wrap { key: wrap.key.to_string() })?;
-        root.unwrap(context, &sealed)
+        let sealed = hex::decode(&wrap.sealed).map_err(|_| Error::Wrap { key: wrap.key.to_string() });
+        let opened = sealed.and_then(|sealed| {
+            let secret = root.unwrap(context, &sealed)?;
+            check(&secret)?;
+            Ok(secret)
+        });
+        self.watched(member, opened)
     }
 
     /// Those that may open keys of a place, in order; who failed a moment ago comes last.
     fn asked(&self, place: Option<&Domain>) -> Vec<Arc<Member>> {
         let mut members = self.members();
         members.retain(|member| admits(place, member.term));
-        members.sort_by_key(|member| member.is_left_alone());
+        members.sort_by_key(|member| member.failed().is_some());
         members
     }
 
-    /// Remembers how a root did.
+    /// Remembers how a root did that was asked.
     fn watched<T>(&self, member: &Member, outcome: Result<T>) -> Result<T> {
         match &outcome {
             Ok(_) => {
-                let failed = member.reach().failed.take();
-                if failed.is_some() {
+                if member.reach().failed.take().is_some() {
                     self.note(member.id, Finding::Answers);
                 }
             }
-            Err(Error::RootAway { .. }) => {}
-            Err(error) => {
-                member.reach().failed = Some((Instant::now(), error.clone()));
-                self.note(member.id, Finding::Fails(error.to_string()));
-            }
+            Err(error) => self.refused(member, error.clone()),
         }
         outcome
     }

@@ -79,7 +79,11 @@ fn failed(error: TokenError) -> Error {
             | TokenError::Busy
             | TokenError::Answer { .. }
     );
-    Error::RootSays { why: error.to_string(), passes }
+    let spent = matches!(
+        error,
+        TokenError::PinWrong(_) | TokenError::PinLastTry | TokenError::PinLocked | TokenError::PinExpired
+    );
+    Error::RootSays { why: error.to_string(), passes, spent }
 }
 
 impl Wrapper for TokenRoot {

@@ -2,25 +2,30 @@
 //! what a retired one could open goes.
 
 use super::join::{Joining, New, count_lacking};
-use super::{Finding, retire};
+use super::set::Member;
+use super::{Finding, Wrapper, retire};
 use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::jobs::{Slice, by_system};
 use crate::journal::Event;
+use crate::keys::domains::wraps_of;
 use crate::rows::{Change, Failing, Guard, Root, RootState};
 use api::terms::{KeyId, Timestamp};
 use log::entry::Kind;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The longest reason that is kept of a failure, in bytes.
 const MAX_WHY_LEN: usize = 300;
+/// The most keys that a look at a root takes in.
+const PAGE: i64 = 64;
 
 /// Whether there is anything to do.
 pub(crate) fn due(engine: &Engine, now: Timestamp) -> Result<Option<Timestamp>> {
     let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM root WHERE state = $1";
     let retired = engine.store.read(|tx| tx.query(sql, &[RootState::Retired.word().into()])?.one()?.integer(0))?;
-    let waits = retired > 0 || engine.domains.roots.has_findings() || !behind(engine)?.is_empty();
+    let waits = retired > 0 || engine.domains.roots.has_findings() || !behind(engine, false)?.is_empty();
     Ok(waits.then_some(now))
 }
 
@@ -28,15 +33,21 @@ pub(crate) fn due(engine: &Engine, now: Timestamp) -> Result<Option<Timestamp>> 
 pub(crate) fn see_to(engine: &Engine, slice: &Slice) -> Result<u64> {
     write_down(engine)?;
     let mut done = retire(engine, slice)?;
-    for new in behind(engine)? {
+    let mut outcome = Ok(());
+    for (row, member) in behind(engine, slice.is_whole())? {
         if slice.is_over() {
             break;
         }
-        done += catch_up(engine, &new, slice)?;
+        // It is noted that one does not answer, and the next one is not kept waiting by it.
+        let Some(new) = new_of(engine, row, &member) else { continue };
+        match catch_up(engine, &new, slice) {
+            Ok(some) => done += some,
+            Err(error) => outcome = outcome.and(Err(error)),
+        }
     }
     // Opening one may have told something.
     write_down(engine)?;
-    Ok(done)
+    outcome.map(|()| done)
 }
 
 /// A root that missed a key, in the transaction that makes the key.
@@ -48,19 +59,50 @@ pub(crate) fn fell_behind(tx: &mut dyn Transaction, guard: &Guard, id: KeyId, ti
     guard.update(tx, &Root { state: RootState::Behind, ..row }, ticket).map(Some)
 }
 
-/// The roots that missed something and can be opened here.
-fn behind(engine: &Engine) -> Result<Vec<New>> {
-    let roots = &engine.domains.roots;
+/// The roots that missed something and may be asked: in passing, none of which it is known that it does not answer.
+fn behind(engine: &Engine, all: bool) -> Result<Vec<(Root, Arc<Member>)>> {
+    let rows = super::of_state(engine, RootState::Behind)?;
+    if !rows.is_empty() {
+        engine.store.read(|tx| engine.domains.roots.refresh(tx, &engine.keys.guard))?;
+    }
+    let members = engine.domains.roots.members();
     let mut found = Vec::new();
-    for row in super::of_state(engine, RootState::Behind)? {
-        let members = roots.members();
-        let Some(member) = members.iter().find(|member| member.id == row.id && member.is_at_hand()) else { continue };
-        // It is noted that one does not answer.
-        if let Ok(root) = roots.opened(member) {
-            found.push(New::opening(row, root));
+    for row in rows {
+        let Some(member) = members.iter().find(|member| member.id == row.id) else { continue };
+        let asks = member.public.is_some() || member.is_open() || member.is_at_hand() && (all || row.failing.is_none());
+        // What no key waits for, or only keys that nothing here opens, is not tried by every command.
+        if asks && (all || waits_for(engine, &row)?) {
+            found.push((row, Arc::clone(member)));
         }
     }
     Ok(found)
+}
+
+/// Whether a root lacks nothing, so that it is behind no more, or a key that is open here or under a root that is.
+fn waits_for(engine: &Engine, row: &Root) -> Result<bool> {
+    let roots = engine.domains.roots.members();
+    let open: Vec<KeyId> = roots.iter().filter(|root| root.is_open()).map(|root| root.id).collect();
+    engine.store.read(|tx| {
+        let guard = &engine.keys.guard;
+        let keys = super::lacking(tx, guard, row, None, PAGE)?;
+        if keys.is_empty() {
+            return Ok(true);
+        }
+        for key in keys {
+            if wraps_of(tx, guard, key.id)?.iter().any(|wrap| open.contains(&wrap.under)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    })
+}
+
+/// What wraps under a root: its public key, or itself, opened.
+fn new_of(engine: &Engine, row: Root, member: &Member) -> Option<New> {
+    if let Some(public) = &member.public {
+        return Some(New::wrapping(row, Arc::clone(public) as Arc<dyn Wrapper>));
+    }
+    engine.domains.roots.opened(member).ok().map(|root| New::opening(row, root))
 }
 
 /// Wraps what a root lacks, while the time lasts; it is behind no more if nothing is left.
@@ -135,7 +177,8 @@ fn tell(engine: &Engine, tx: &mut dyn Transaction, findings: &BTreeMap<KeyId, Fi
         let change = guard.update(tx, &row, ticket)?;
         let mut event = Event::new(Kind::State, act).on("root", row.id).with("kind", row.kind);
         if let Some(failing) = &row.failing {
-            event = event.with("why", &failing.why);
+            // It may name files and people.
+            event = event.hiding("reason", &failing.why)?;
         }
         events.push(event.changing(vec![change]));
     }

@@ -1,5 +1,6 @@
 //! `vault.json`: which vault this is and how its roots are unlocked. Public and untrusted: each root tags it.
 
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::roots::RootProvider;
 use crate::vault::RootKind;
@@ -54,6 +55,18 @@ impl VaultFile {
         self.roots.push(RootEntry { id: root.id(), kind: root.kind(), params, tag });
     }
 
+    /// Changes the file of a vault that is there: nobody else does between the reading and the writing.
+    pub(crate) fn amend(dir: &Path, amend: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let path = dir.join("vault.lock");
+        let io = |error: std::io::Error| Error::io("the vault cannot be locked", &path, &error);
+        let lock = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io)?;
+        lock.lock().map_err(io)?;
+        let mut file = Self::read(dir)?;
+        let before = file.clone();
+        amend(&mut file)?;
+        if file == before { Ok(()) } else { file.write(dir) }
+    }
+
     /// Checks a root's tag: the root is the right one, and the file says what it said.
     pub(crate) fn check(&self, entry: &RootEntry, root: &dyn RootProvider) -> Result<()> {
         let expected = root.tag(&self.tagged(root.id(), root.kind(), entry.params.as_deref()));
@@ -68,6 +81,18 @@ impl VaultFile {
                 "what vault.json says of the root was altered"
             }
         }))
+    }
+
+    /// Reads the file of an opened vault, which must be that vault's.
+    pub(crate) fn read_of(engine: &Engine) -> Result<Self> {
+        let file = Self::read(&engine.dir)?;
+        file.check_of(engine).map(|()| file)
+    }
+
+    /// Refuses the file of another vault than the one that is open.
+    pub(crate) fn check_of(&self, engine: &Engine) -> Result<()> {
+        let same = (self.vault, self.mode, self.suite) == (engine.vault, engine.mode, engine.info.suite);
+        if same { Ok(()) } else { Err(Error::VaultFile("it is not that of the vault which is open")) }
     }
 
     /// What it says of a root.
@@ -117,6 +142,10 @@ impl VaultFile {
         if parsed.roots.is_empty() || parsed.roots.len() > MAX_ROOTS {
             return Err(Error::VaultFile("it names no root, or too many"));
         }
+        let twice = |(at, root): (usize, &RootEntry)| parsed.roots.iter().skip(at + 1).any(|other| other.id == root.id);
+        if parsed.roots.iter().enumerate().any(twice) {
+            return Err(Error::VaultFile("it names a root twice"));
+        }
         Ok(parsed)
     }
 
@@ -129,6 +158,9 @@ impl VaultFile {
 
     /// Writes the file of a new vault, last of all: a folder with it is a vault.
     pub(crate) fn write(&self, dir: &Path) -> Result<()> {
+        if self.roots.is_empty() || self.roots.len() > MAX_ROOTS {
+            return Err(Error::conflict("the root", format!("a vault has 1 to {MAX_ROOTS} roots")));
+        }
         let text = self.encoded()?;
         let (path, partial) = (dir.join(NAME), dir.join("vault.json.partial"));
         let io = |error: std::io::Error| Error::io("the vault cannot be written", &path, &error);

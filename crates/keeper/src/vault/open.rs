@@ -11,7 +11,7 @@ use crate::journal::LOG_NUMBER;
 use crate::keys::{Domains, VaultKeys, sealed};
 use crate::ledger::{self, Ledger};
 use crate::release::Queue;
-use crate::roots::{Finding, KeyfileRoot, PassphraseRoot, RecoveryRoot, RootProvider, Roots, TokenRoot, Wrapper as _};
+use crate::roots::{KeyfileRoot, PassphraseRoot, RecoveryRoot, RootProvider, Roots, TokenRoot, Wrapper as _};
 use crate::rows::{Root, RootState, Setting};
 use crate::schema;
 use crate::session::Nonces;
@@ -58,7 +58,7 @@ pub(crate) fn open(options: &OpenOptions) -> Result<Engine> {
             match opened {
                 Ok(engine) => {
                     for (root, why) in failed {
-                        engine.domains.roots.note(root, Finding::Fails(why.to_string()));
+                        engine.domains.roots.did_not_open(root, why);
                     }
                     return Ok(engine);
                 }
@@ -228,7 +228,8 @@ fn opened_in_cloud(
 
 #[cfg(not(feature = "aws-kms"))]
 fn opened_in_cloud(_: &VaultFile, _: KeyId, _: (&KmsPlace, &Passphrase), _: &[u8]) -> Result<Box<dyn RootProvider>> {
-    Err(Error::Unsupported("this program was built without AWS KMS".into()))
+    let why = "this program was built without AWS KMS".to_owned();
+    Err(Error::RootSays { why, passes: false, spent: false })
 }
 
 /// What `vault.json` keeps for a root.

@@ -10,8 +10,13 @@ use std::path::Path;
 
 fn create(client: &Client<'_>, threshold: u8, shares: u8) -> (EscrowMade, Vec<String>) {
     let wanted = EscrowWanted { shares, threshold };
-    let (made, texts) = client.keeper.create_escrow(&client.session, &wanted).unwrap();
-    (made, texts.0.iter().map(|text| text.to_string()).collect())
+    let mut texts = Vec::new();
+    let mut hand_out = |_, shares: &Shares| {
+        texts = shares.0.iter().map(|text| text.to_string()).collect();
+        Ok(())
+    };
+    let made = client.keeper.create_escrow(&client.session, &wanted, &mut hand_out).unwrap();
+    (made, texts)
 }
 
 fn shares(texts: &[&String]) -> Shares {
@@ -89,12 +94,18 @@ fn a_share_that_is_wrong_is_named_and_nothing_changes() {
     };
     let keeper = world.open();
     let client = Client::new(&keeper, &world, None);
-    let refused = keeper.create_escrow(&client.session, &EscrowWanted { shares: 3, threshold: 4 }).unwrap_err();
+    let wanted = EscrowWanted { shares: 3, threshold: 4 };
+    let refused = keeper.create_escrow(&client.session, &wanted, &mut |_, _| Ok(())).unwrap_err();
     assert_eq!(refused.code, Code::BadRequest);
     assert_eq!(rehearse(&client, &[&foreign[0]]).unwrap_err().code, Code::NotFound);
     let (_, old) = create(&client, 2, 3);
     let (made, texts) = create(&client, 2, 3);
     assert_eq!((made.generation, roots(&client).len()), (2, 2));
+    // One whose shares reach nobody replaces none.
+    let nobody = Problem::new(Code::DiskFull, "cannot write", "no room");
+    let wanted = EscrowWanted { shares: 3, threshold: 2 };
+    let lost = keeper.create_escrow(&client.session, &wanted, &mut |_, _| Err(nobody.clone())).unwrap_err();
+    assert_eq!((lost.code, roots(&client).len()), (Code::DiskFull, 2));
     // Another sign in a group is a slip of that group.
     let digits: Vec<usize> = texts[1].char_indices().filter(|(_, c)| *c == '-').map(|(at, _)| at - 1).collect();
     let mut slip = texts[1].clone();

@@ -135,7 +135,7 @@ impl Credentials {
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Environment => f.write_str("from the environment"),
+            Self::Environment => f.write_str("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment"),
             Self::File(path) => write!(f, "from {}", path.display()),
         }
     }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need and this machine lacks: PostgreSQL (second engine), Go with x/mod (independent log
-# verifier), Python packages (independent decryptor, in target/venv), faketime (a clock that is wrong), age and
+# verifier), Python packages (independent decryptor, a service for buckets; in target/venv), faketime (a clock that is wrong), age and
 # ssh-keygen (who opens what is shared), unshare (namespaces), shells (completion), groff and mandoc (manual).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -33,10 +33,10 @@ if [ ${#packages[@]} -gt 0 ]; then
     rm -f "$log"
 fi
 
-stamp=target/venv/$(sha256sum spec/requirements.txt | cut -c1-16).done
+stamp=target/venv/$(cat spec/requirements.txt scripts/test-requirements.txt | sha256sum | cut -c1-16).done
 if [ ! -e "$stamp" ]; then
     rm -rf target/venv && mkdir -p target
     python3 -m venv target/venv
-    target/venv/bin/pip install -q --disable-pip-version-check -r spec/requirements.txt
+    target/venv/bin/pip install -q --disable-pip-version-check -r spec/requirements.txt -r scripts/test-requirements.txt
     touch "$stamp"
 fi

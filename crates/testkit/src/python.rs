@@ -12,8 +12,16 @@ use std::process::{Command, Output};
 /// If it is not there.
 #[must_use]
 pub fn python<S: AsRef<OsStr>>(args: &[S]) -> Output {
+    let mut command = command();
+    let run = command.args(args).output();
+    run.unwrap_or_else(|error| panic!("{}: {error}: run scripts/test-deps.sh", command.get_program().display()))
+}
+
+/// It, not started yet.
+#[must_use]
+pub fn command() -> Command {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/venv/bin/python").into_os_string();
-    let program = std::env::var_os("STRONGROOM_PYTHON").unwrap_or_else(default);
-    let run = Command::new(&program).args(args).env("PYTHONDONTWRITEBYTECODE", "1").output();
-    run.unwrap_or_else(|error| panic!("{}: {error}: run scripts/test-deps.sh", program.display()))
+    let mut command = Command::new(std::env::var_os("STRONGROOM_PYTHON").unwrap_or_else(default));
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    command
 }

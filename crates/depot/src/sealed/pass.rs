@@ -82,22 +82,45 @@ fn stretch<E>(
     let mut first = 0;
     while first < info.group_count() {
         let step = first..info.group_count().min(first + step_groups(object));
-        let range = shifted(&info.groups_range(&step), base);
-        with_copies(object, |copy| groups(copy, base, tree, &step, scratch))?;
-        sink(range.start, taken(scratch, &range)?).map_err(Stopped::Sink)?;
+        with_copies(object, |copy| load_blocks(copy, base, tree, &step, scratch))?;
+        let whole = with_copies(object, |copy| groups(copy, base, tree, &step, scratch));
+        // Where no copy has all of them, each is taken from whichever has it.
+        let one_by_one = whole.is_err() && object.is_copied();
+        let parts: Vec<Range<u64>> = match one_by_one {
+            true => step.clone().map(|group| group..group + 1).collect(),
+            false => vec![step.clone()],
+        };
+        if !one_by_one {
+            whole?;
+        }
+        for part in parts {
+            if one_by_one {
+                with_copies(object, |copy| groups(copy, base, tree, &part, scratch))?;
+            }
+            let range = shifted(&info.groups_range(&part), base);
+            sink(range.start, taken(scratch, &range)?).map_err(Stopped::Sink)?;
+        }
         first = step.end;
     }
-    let range = shifted(&info.tail_range(), base);
+    let range = shifted(&info.tops_range(), base);
     with_copies(object, |copy| {
-        let tail = read_range(copy, &range, scratch)?;
-        Outboard::whole(*info, tail).map(drop).map_err(|e| of_part(e, copy, base, info))
+        let tops = read_range(copy, &range, scratch)?;
+        Outboard::from_tops(*info, tops).map(drop).map_err(|e| of_part(e, copy, base, info))
     })?;
-    sink(range.start, taken(scratch, &range)?).map_err(Stopped::Sink)
+    sink(range.start, taken(scratch, &range)?).map_err(Stopped::Sink)?;
+    for block in 0..info.block_count() {
+        let range = shifted(&info.block_range(block), base);
+        with_copies(object, |copy| {
+            let leaves = read_range(copy, &range, scratch)?;
+            tree.load_block(block, leaves).map_err(|e| of_part(e, copy, base, info))
+        })?;
+        sink(range.start, taken(scratch, &range)?).map_err(Stopped::Sink)?;
+    }
+    Ok(())
 }
 
 /// Reads groups and verifies them; they are at the beginning of the scratch then.
 fn groups(copy: &dyn Object, base: u64, tree: &Outboard, step: &Range<u64>, scratch: &mut Scratch) -> Result<()> {
-    load_blocks(copy, base, tree, step, scratch)?;
     let bytes = read_range(copy, &shifted(&tree.info().groups_range(step), base), scratch)?;
     tree.verify_groups(step.start, bytes).map_err(|e| of_part(e, copy, base, tree.info()))
 }

@@ -32,10 +32,14 @@ impl SegmentReader {
         info: SegmentInfo,
     ) -> Result<Self> {
         let object = store.open(key)?;
-        let opener = with_copies(&*object, |object| {
-            let outboard = tree(object, info)?;
+        let mut outboard = Some(with_copies(&*object, |copy| tree(copy, info))?);
+        let opener = with_copies(&*object, |copy| {
             let mut header = [0; seal::chunked::HEADER_LEN];
-            read(object, 0, &mut header)?;
+            read(copy, 0, &mut header)?;
+            let outboard = match outboard.take() {
+                Some(outboard) => outboard,
+                None => with_copies(&*object, |copy| tree(copy, info))?,
+            };
             SegmentOpener::new(pack_key, context, outboard, &header).map_err(|e| Error::of_segment(e, key, &info))
         })?;
         Ok(Self { object, opener })
@@ -92,10 +96,15 @@ impl SegmentReader {
 
     fn fill_step(&self, info: &SegmentInfo, range: Range<u64>, out: &mut [u8], scratch: &mut Scratch) -> Result<()> {
         let groups = info.groups_of(&range);
-        with_copies(&*self.object, |object| {
-            load_blocks(object, 0, self.opener.outboard(), &groups, scratch)?;
-            let sealed = read_range(object, &info.groups_range(&groups), scratch)?;
-            self.opener.open_range(range.clone(), sealed, out).map_err(|e| Error::of_segment(e, self.key(), info))
+        with_copies(&*self.object, |copy| load_blocks(copy, 0, self.opener.outboard(), &groups, scratch))?;
+        by_groups(&*self.object, &groups, |copy, some| {
+            let part = range.start.max(some.start * GROUP_LEN as u64)..range.end.min(some.end * GROUP_LEN as u64);
+            let place =
+                usize::try_from(part.start - range.start).ok().zip(usize::try_from(part.end - range.start).ok());
+            let out = place.and_then(|(start, end)| out.get_mut(start..end));
+            let out = out.ok_or(Error::Misuse("a range longer than its buffer"))?;
+            let sealed = read_range(copy, &info.groups_range(some), scratch)?;
+            self.opener.open_range(part, sealed, out).map_err(|e| Error::of_segment(e, self.key(), info))
         })
     }
 }
@@ -142,10 +151,10 @@ impl SegmentCheck {
         let mut first = groups.start;
         while first < groups.end {
             let step = first..groups.end.min(first + step_groups(&*self.object));
-            with_copies(&*self.object, |object| {
-                load_blocks(object, 0, &self.outboard, &step, scratch)?;
-                let sealed = read_range(object, &info.groups_range(&step), scratch)?;
-                self.outboard.verify_groups(first, sealed).map_err(|e| Error::of_segment(e, object.key(), info))
+            with_copies(&*self.object, |copy| load_blocks(copy, 0, &self.outboard, &step, scratch))?;
+            by_groups(&*self.object, &step, |copy, some| {
+                let sealed = read_range(copy, &info.groups_range(some), scratch)?;
+                self.outboard.verify_groups(some.start, sealed).map_err(|e| Error::of_segment(e, copy.key(), info))
             })?;
             first = step.end;
         }
@@ -172,6 +181,19 @@ pub(super) fn with_copies<T>(object: &dyn Object, mut act: impl FnMut(&dyn Objec
             None => return Err(std::mem::replace(failed, Error::Misuse("an error that was told"))),
         }
     }
+}
+
+/// Does something with groups: with those of one copy, or, if none has them all as they should be, with each of whichever has it.
+pub(super) fn by_groups(
+    object: &dyn Object,
+    groups: &Range<u64>,
+    mut act: impl FnMut(&dyn Object, &Range<u64>) -> Result<()>,
+) -> Result<()> {
+    match with_copies(object, |copy| act(copy, groups)) {
+        Err(error) if object.is_copied() && error.is_of_this_copy() && groups.end - groups.start > 1 => {}
+        other => return other,
+    }
+    groups.clone().try_for_each(|group| with_copies(object, |copy| act(copy, &(group..group + 1))))
 }
 
 /// Checks the object's length, and verifies the top of its tree.

@@ -10,7 +10,7 @@ use seal::record::{Manifest, VersionDigest, VersionRecord, digest_of};
 use seal::segment::{Outboard, SegmentInfo};
 use seal::tree::Digest;
 
-use super::reader::{load_blocks, of_part, read, read_range, shifted, top, with_copies};
+use super::reader::{by_groups, load_blocks, of_part, read, read_range, shifted, top, with_copies};
 use super::{Error, Result, Scratch, Unit};
 use crate::key::Key;
 use crate::store::{Object, Store, Upload};
@@ -106,38 +106,38 @@ impl Part {
         self.base <= range.start && range.end <= self.base.saturating_add(self.info.stored_len())
     }
 
-    fn tree(&self, copy: &dyn Object) -> Result<&Outboard> {
+    fn tree(&self, object: &dyn Object) -> Result<&Outboard> {
         if let Some(tree) = self.tree.get() {
             return Ok(tree);
         }
-        let tree = top(copy, self.base, self.info)?;
+        let tree = with_copies(object, |copy| top(copy, self.base, self.info))?;
         Ok(self.tree.get_or_init(|| tree))
     }
 
-    /// Reads a range of a copy that holds it, and nothing that does not verify.
-    fn read(&self, copy: &dyn Object, range: &Range<u64>, out: &mut [u8]) -> Result<()> {
-        let tree = self.tree(copy)?;
+    /// Reads a range that it holds, from whichever copy has it right.
+    fn read(&self, object: &dyn Object, range: &Range<u64>, out: &mut [u8]) -> Result<()> {
+        let tree = self.tree(object)?;
         let within = range.start - self.base..range.end - self.base;
         let (first, last) = (self.info.group_at(within.start), self.info.group_at(within.end.saturating_sub(1)));
-        let wrong = |e| of_part(e, copy, self.base, &self.info);
         let (Some(first), Some(last)) = (first, last) else {
-            read(copy, range.start, out)?;
-            return self.check_tail(tree, &within, out).map_err(wrong);
+            return with_copies(object, |copy| {
+                read(copy, range.start, out)?;
+                self.check_tail(tree, &within, out).map_err(|e| of_part(e, copy, self.base, &self.info))
+            });
         };
-        let groups = first..last + 1;
-        let mut scratch = Scratch::default();
-        load_blocks(copy, self.base, tree, &groups, &mut scratch)?;
-        let whole = self.info.groups_range(&groups);
-        if whole == within {
-            read(copy, range.start, out)?;
-            return tree.verify_groups(first, out).map_err(wrong);
-        }
-        let bytes = read_range(copy, &shifted(&whole, self.base), &mut scratch)?;
-        tree.verify_groups(first, bytes).map_err(wrong)?;
-        let from = usize::try_from(within.start - whole.start).ok();
-        let asked = from.and_then(|from| bytes.get(from..from.checked_add(out.len())?));
-        out.copy_from_slice(asked.ok_or(Error::Misuse("a range outside of its groups"))?);
-        Ok(())
+        let (groups, mut scratch) = (first..last + 1, Scratch::default());
+        with_copies(object, |copy| load_blocks(copy, self.base, tree, &groups, &mut scratch))?;
+        by_groups(object, &groups, |copy, some| {
+            let whole = self.info.groups_range(some);
+            let bytes = read_range(copy, &shifted(&whole, self.base), &mut scratch)?;
+            tree.verify_groups(some.start, bytes).map_err(|e| of_part(e, copy, self.base, &self.info))?;
+            let part = whole.start.max(within.start)..whole.end.min(within.end);
+            let asked = slice(bytes, part.start - whole.start, part.end - whole.start);
+            let to = slice_mut(out, part.start - within.start, part.end - within.start);
+            let (asked, to) = asked.zip(to).ok_or(Error::Misuse("a range outside of its groups"))?;
+            to.copy_from_slice(asked);
+            Ok(())
+        })
     }
 
     /// Checks the digests in a range of the tail.
@@ -180,12 +180,20 @@ impl Source for VersionObject {
     }
 }
 
+fn slice(bytes: &[u8], from: u64, to: u64) -> Option<&[u8]> {
+    bytes.get(usize::try_from(from).ok()?..usize::try_from(to).ok()?)
+}
+
+fn slice_mut(bytes: &mut [u8], from: u64, to: u64) -> Option<&mut [u8]> {
+    bytes.get_mut(usize::try_from(from).ok()?..usize::try_from(to).ok()?)
+}
+
 impl VersionObject {
     /// Stored bytes; those of the list and the map are verified if there are copies, else only their reader can do so.
     fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
         let range = offset..offset.saturating_add(out.len() as u64);
         match self.parts.iter().find(|part| part.holds(&range) && !range.is_empty()) {
-            Some(part) => with_copies(&*self.object, |copy| part.read(copy, &range, out)),
+            Some(part) => part.read(&*self.object, &range, out),
             None => read(&*self.object, offset, out),
         }
     }

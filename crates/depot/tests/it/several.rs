@@ -103,6 +103,7 @@ fn what_one_copy_has_wrong_is_read_from_the_other_group_by_group() {
         assert!(whole(&*healed, &segment.key) == segment.stored, "a whole one is made of two");
     }
     // The same place in both: nothing is given out.
+    segment.damaged(&*one, &[10]);
     segment.damaged(&*other, &[10]);
     assert!(matches!(segment.read(&both), Err(Error::Corrupt { .. })));
     // Missing, cut, and longer ones.

@@ -20,11 +20,20 @@ impl Client {
         for job in self.jobs()?.items.into_iter().filter(ours) {
             let (done, failed) = match job.name.as_str() {
                 JOB => self.looked_at(watch),
+                crate::depots::JOB => self.copied(watch),
                 _ => (0, Some("this program does not know how to run it".to_owned())),
             };
             ran.items.push(JobRan { name: job.name, done, failed });
         }
         Ok(ran)
+    }
+
+    /// What the depots lacked: how many objects were copied, and what is in the way.
+    fn copied(&self, watch: &dyn Watch) -> (u64, Option<String>) {
+        match self.depot_copy(None, watch) {
+            Ok(report) => (report.copied(), report.first_failure()),
+            Err(problem) => (0, Some(problem.to_string())),
+        }
     }
 
     /// A sample of the depot: how many objects were looked at, and what is wrong.

@@ -3,10 +3,11 @@
 use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::jobs;
 use crate::rows::{PolicySet, Purpose, Root, RootState};
 use crate::session::Session;
+use crate::write::objects::MARKED;
 use crate::write::objects::millis;
+use crate::{depots, jobs};
 use api::terms::KeyState;
 use api::wire::{RootItem, Status};
 
@@ -19,6 +20,7 @@ pub(crate) fn status(engine: &Engine, session: &Session) -> Result<Status> {
     let freshness = crate::audit::freshness(engine)?;
     let overdue = jobs::list(engine)?.into_iter().filter(|job| job.overdue).map(|job| job.name);
     let jobs_overdue: Vec<String> = overdue.collect();
+    let (depots, verified) = (depots::list(engine)?.items, jobs::last(engine, "verify")?);
     engine.store.read(|tx| {
         let guard = &engine.keys.guard;
         let roots: Vec<Root> = guard.select(tx, "WHERE state = $1 ORDER BY id", &[RootState::Active.word().into()])?;
@@ -39,11 +41,16 @@ pub(crate) fn status(engine: &Engine, session: &Session) -> Result<Status> {
             keys_due,
             drafts: count(tx, "SELECT CAST(COUNT(*) AS BIGINT) FROM draft", &[])?,
             jobs_overdue: jobs_overdue.clone(),
+            depots: depots.clone(),
+            to_delete: count(tx, MARKED_COUNT, &[MARKED.into()])?,
+            verified,
             roots: roots.iter().map(|root| RootItem { id: root.id, kind: root.kind.word().to_owned() }).collect(),
             policy_set: rules.hash,
         })
     })
 }
+
+const MARKED_COUNT: &str = "SELECT CAST(COUNT(*) AS BIGINT) FROM object WHERE state = $1";
 
 fn tally(tx: &mut dyn Transaction, name: &'static str) -> Result<u64> {
     count(tx, "SELECT value FROM tally WHERE name = $1", &[name.into()])

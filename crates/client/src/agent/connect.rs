@@ -76,7 +76,7 @@ pub fn seat(place: &Place, dir: &Path, who: Seated<'_>) -> Result<Option<Client>
         return Err(Problem::new(Code::BadSession, "the agent cannot be trusted", "it answers for another vault"));
     }
     let seat = Seat::new(Box::new(Agent { opened, stream: Mutex::new(stream) }), key)?;
-    Client::local(seat, dir).map(Some)
+    Client::of(seat, dir).map(Some)
 }
 
 /// How long the vault stays unlocked, if it is.

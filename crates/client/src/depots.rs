@@ -12,7 +12,7 @@ mod register;
 
 pub use check::{CheckReport, Finding, Passed, Repair};
 pub use copy::{Copied, CopyReport};
-pub use place::{Place, parse as parse_place};
+pub use place::{BucketAt, Place, parse as parse_place};
 pub use register::{Held, NewDepot, Reached, Which};
 #[cfg(feature = "embedded")]
 pub(crate) use register::{begin_with, tried};

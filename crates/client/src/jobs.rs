@@ -1,6 +1,7 @@
 //! Work that waits: the keeper's, and what takes the depot.
 
 use crate::Client;
+use crate::depots::Repair;
 use crate::seat::unexpected;
 use crate::verify::{JOB, Share};
 use crate::watch::Watch;
@@ -36,8 +37,20 @@ impl Client {
         }
     }
 
-    /// A sample of the depot: how many objects were looked at, and what is wrong.
+    /// A sample of what is read, and of each depot alone where there are several, because reading hides what one of them lacks: how many
+    /// objects were looked at, and what is wrong.
     fn looked_at(&self, watch: &dyn Watch) -> (u64, Option<String>) {
+        let (objects, wrong) = self.looked_at_all(watch);
+        if wrong.is_some() || self.depots().all().len() < 2 {
+            return (objects, wrong);
+        }
+        match self.depot_check(None, Some(Share::OF_THE_JOB), Repair::No, watch) {
+            Ok(report) => (objects, report.first_failure()),
+            Err(problem) => (objects, Some(problem.to_string())),
+        }
+    }
+
+    fn looked_at_all(&self, watch: &dyn Watch) -> (u64, Option<String>) {
         match self.verify_sample(&[], Share::OF_THE_JOB, watch) {
             Ok(report) if report.ok => (report.checked.objects, None),
             Ok(report) => {

@@ -54,9 +54,17 @@ pub(crate) fn add(engine: &Engine, session: &Session, command: &DepotAdd) -> Res
         } else {
             ranks.max().unwrap_or(0).saturating_add(1)
         };
-        let (place, endpoint, region) = (command.place.clone(), command.endpoint.clone(), command.region.clone());
-        let row =
-            Depot { id, kind: command.kind, place, endpoint, region, rank, created: Some(act.now), retired: None };
+        let row = Depot {
+            id,
+            kind: command.kind,
+            place: command.place.clone(),
+            endpoint: command.endpoint.clone(),
+            region: command.region.clone(),
+            credentials: command.credentials.clone(),
+            rank,
+            created: Some(act.now),
+            retired: None,
+        };
         if rows.iter().any(|other| other.is_at(&row)) {
             return Err(Error::conflict("the depot", "the vault has it already"));
         }
@@ -160,8 +168,8 @@ fn item(tx: &mut dyn Transaction, guard: &Guard, row: Depot, primary: bool) -> R
         true => 0,
         false => seen.missing.saturating_add(committed_since(tx, seen.compared)?),
     };
-    let Depot { id, kind, place, endpoint, region, created, .. } = row;
-    Ok(DepotItem { id, kind, place, endpoint, region, primary, created, seen, backlog })
+    let Depot { id, kind, place, endpoint, region, credentials, created, .. } = row;
+    Ok(DepotItem { id, kind, place, endpoint, region, credentials, primary, created, seen, backlog })
 }
 
 fn seen(tx: &mut dyn Transaction, guard: &Guard, depot: DepotId) -> Result<DepotSeen> {
@@ -182,15 +190,18 @@ fn committed_since(tx: &mut dyn Transaction, time: Option<Timestamp>) -> Result<
 
 fn check_form(command: &DepotAdd) -> Result<()> {
     let bad = |why: &str| Err(Error::bad("the depot", why));
-    let texts = [Some(&command.place), command.endpoint.as_ref(), command.region.as_ref()];
+    let texts =
+        [Some(&command.place), command.endpoint.as_ref(), command.region.as_ref(), command.credentials.as_ref()];
     if texts.into_iter().flatten().any(|text| text.is_empty() || text.len() > MAX_PLACE_LEN || text.contains('\0')) {
-        return bad("its place, endpoint and region have 1 to 4,096 bytes");
+        return bad("its place, endpoint, region and file of credentials have 1 to 4,096 bytes");
     }
     match command.kind {
         DepotKind::Folder if !command.place.starts_with('/') => bad("a folder is named by its absolute path"),
         DepotKind::Bucket if !command.place.starts_with("s3://") => bad("a bucket is named by s3://BUCKET/PREFIX"),
-        DepotKind::Folder if command.endpoint.is_some() || command.region.is_some() => {
-            bad("a folder has no endpoint and no region")
+        DepotKind::Folder
+            if command.endpoint.is_some() || command.region.is_some() || command.credentials.is_some() =>
+        {
+            bad("a folder has no endpoint, no region and no credentials")
         }
         DepotKind::Folder | DepotKind::Bucket => Ok(()),
     }

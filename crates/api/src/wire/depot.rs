@@ -16,6 +16,8 @@ pub struct DepotItem {
     pub endpoint: Option<String>,
     /// The service's region.
     pub region: Option<String>,
+    /// The file that says how to sign in; none is the environment.
+    pub credentials: Option<String>,
     /// Whether new objects are written to it first.
     pub primary: bool,
     /// Since when the vault has it; none for its own folder.
@@ -61,6 +63,8 @@ pub struct DepotAdd {
     pub endpoint: Option<String>,
     /// The service's region.
     pub region: Option<String>,
+    /// The file that says how to sign in, by its absolute path.
+    pub credentials: Option<String>,
     /// It becomes the primary, and not the last.
     pub first: bool,
 }

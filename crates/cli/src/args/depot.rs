@@ -38,14 +38,18 @@ pub struct BucketArgs {
     /// The region of the bucket's service [default: us-east-1]
     #[arg(long, value_name = "NAME")]
     pub region: Option<String>,
+    /// A file that only its owner can read, with the lines access_key_id = ..., secret_access_key = ... and, if needed, session_token
+    /// = ... [default: the environment]
+    #[arg(long, value_name = "FILE")]
+    pub credentials: Option<std::path::PathBuf>,
 }
 
 /// `depot add`
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 The place is tried first: an object is written, read back and deleted. How to sign in to a bucket is
-taken from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN by every command that reads
-or writes it, and never kept in the vault.")]
+never kept in the vault: every command that reads or writes it looks at the file of --credentials, or
+at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.")]
 pub struct DepotAddArgs {
     /// A folder, or s3://BUCKET/PREFIX
     #[arg(value_name = "DIR|URL", value_hint = clap::ValueHint::DirPath)]

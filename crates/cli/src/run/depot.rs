@@ -5,7 +5,9 @@ use crate::args::{BucketArgs, DepotAddArgs, DepotCheckArgs, DepotCommand};
 use crate::output::{Failure, bytes_shown, table};
 use api::terms::{Code, Exit, Timestamp};
 use api::wire::{DepotMoved, Problem};
-use client::{CheckReport, Client, CopyReport, Finding, Held, NewDepot, Place, Reached, Repair, Share, Which};
+use client::{
+    BucketAt, CheckReport, Client, CopyReport, Finding, Held, NewDepot, Place, Reached, Repair, Share, Which,
+};
 use serde_json::json;
 
 pub fn depot(context: &Context, command: &DepotCommand) -> Result<u8, Failure> {
@@ -27,7 +29,8 @@ pub fn depot(context: &Context, command: &DepotCommand) -> Result<u8, Failure> {
 
 /// Where somebody says that a depot is.
 pub fn place(text: &str, bucket: &BucketArgs) -> Result<Place, Failure> {
-    Ok(client::parse_place(text, bucket.endpoint.clone(), bucket.region.clone())?)
+    let BucketArgs { endpoint, region, credentials } = bucket.clone();
+    Ok(client::parse_place(text, BucketAt { endpoint, region, credentials })?)
 }
 
 fn add(context: &Context, args: &DepotAddArgs) -> Result<u8, Failure> {

@@ -161,6 +161,9 @@ fn an_object_lost_in_one_depot_is_read_from_another_and_repaired() {
     std::fs::write(second.join(name), wrong).unwrap();
     sandbox.run(["verify", "--all"]).exits(0);
     sandbox.run(["depot", "check", "--depot", second.to_str().unwrap(), "--sample", "100%"]).exits(7);
+    std::fs::remove_file(second.join(name)).unwrap();
+    let due = sandbox.run(["jobs", "run", "verify"]).exits(1);
+    assert!(due.text().contains("strongroom depot check"), "the job looks at copies too: {}", due.text());
     sandbox.run(["depot", "check", "--repair"]).exits(0);
     assert!(objects(&second) == good);
 }
@@ -356,13 +359,52 @@ fn places_that_are_no_further_depot_are_refused() {
     let strange = sandbox.at("strange").join(&name).with_file_name(format!("{}{other}", &known[..31]));
     std::fs::create_dir_all(strange.parent().unwrap()).unwrap();
     std::fs::write(&strange, &bytes).unwrap();
-    refused(&["strange"], "that the vault does not know");
+    refused(&["strange"], "1 objects that the vault does not know");
     // One that it knows is welcome, and not copied again.
     std::fs::rename(&strange, strange.with_file_name(name.file_name().unwrap())).unwrap();
     sandbox.run(["depot", "add", "strange"]).exits(0);
     let report = json(&sandbox, &["depot", "copy"]).exits(0).json();
     assert_eq!(report["depots"][2]["copied"], 3, "{report}");
     sandbox.run(["depot", "check"]).exits(0);
+}
+
+#[test]
+fn a_vault_that_was_made_before_there_were_several_depots_opens() {
+    let sandbox = Sandbox::solo();
+    sandbox.write("file", b"data");
+    sandbox.run(["put", "file", "lab/file"]).exits(0);
+    let database = rusqlite::Connection::open(sandbox.vault().join("keeper.db")).unwrap();
+    let before = "DROP TABLE depot; DROP TABLE depot_seen; DELETE FROM schema_migration WHERE number = 3";
+    database.execute_batch(before).unwrap();
+    drop(database);
+    assert_eq!(depots(&sandbox).len(), 1);
+    sandbox.run(["depot", "add", "second"]).exits(0);
+    sandbox.run(["depot", "copy"]).exits(0);
+    sandbox.run(["verify", "--all", "--state"]).exits(0);
+}
+
+#[test]
+fn a_repair_that_is_killed_leaves_what_was_there_and_is_done_again() {
+    let sandbox = large();
+    sandbox.run(["depot", "copy"]).exits(0);
+    let (own, second) = (sandbox.vault().join("depot"), sandbox.at("second"));
+    let good = objects(&own);
+    let (name, bytes) = good.iter().max_by_key(|(_, bytes)| bytes.len()).unwrap();
+    let mut wrong = bytes.clone();
+    wrong[40 << 20] ^= 1;
+    std::fs::write(own.join(name), &wrong).unwrap();
+    let mut repair = sandbox.command(["depot", "check", "--repair"]);
+    let mut child = repair.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while unfinished(&own).is_empty() && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap_or_default();
+    child.wait().unwrap();
+    let there = std::fs::read(own.join(name)).unwrap();
+    assert!(there == wrong || there == *bytes, "the one or the other, and nothing in between");
+    sandbox.run(["verify", "--all"]).exits(0);
+    sandbox.run(["depot", "check", "--repair"]).exits(0);
+    assert!(objects(&own) == good && objects(&second) == good);
 }
 
 #[test]
@@ -448,6 +490,18 @@ fn a_bucket_is_the_primary_of_a_vault_and_a_folder_its_copy() {
     std::fs::create_dir(sandbox.at("second")).unwrap();
     let copied = run(&["--format", "json", "depot", "copy"]).exits(0).json();
     assert_eq!(copied["depots"][1]["copied"], 2, "{copied}");
+    // With credentials of its own, for which the environment is not asked.
+    let own = Buckets::start(&["apart"]);
+    sandbox.write_private("keys", "access_key_id = canary-id\nsecret_access_key = canary-secret\n");
+    let apart = ["depot", "add", "s3://apart", "--endpoint", &own.endpoint(), "--credentials", "keys"];
+    sandbox.run(apart).exits(0);
+    run(&["depot", "copy"]).exits(0);
+    let read = sandbox.run(["cat", "lab/file"]).exits(0);
+    assert!(read.stdout == std::fs::read(sandbox.at("file")).unwrap());
+    let apart = run(&["--format", "json", "depot", "ls"]).exits(0).json()["items"][2]["id"].clone();
+    std::fs::set_permissions(sandbox.at("keys"), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    assert!(run(&["depot", "ls"]).exits(0).text().contains("others may read or write it"));
+    run(&["depot", "rm", apart.as_str().unwrap()]).exits(0);
     // A second name of the same bucket is found by what is written there.
     let port = endpoint.rsplit(':').next().unwrap();
     let alias = format!("http://localhost:{port}");

@@ -89,6 +89,18 @@ pub struct CheckReport {
     pub findings: Vec<Finding>,
 }
 
+impl CheckReport {
+    /// What is wrong, if anything is.
+    pub(crate) fn first_failure(&self) -> Option<String> {
+        let found = self.findings.iter().find(|finding| !finding.repaired);
+        let found = found.map(|finding| format!("{}: see strongroom depot check", finding.what));
+        found.or_else(|| {
+            let silent = |depot: &Passed| Some(format!("{}: {}", depot.place, depot.failed.as_ref()?));
+            self.depots.iter().find_map(silent)
+        })
+    }
+}
+
 /// How one object stands in one depot.
 enum Found {
     Right { read: u64 },

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The place of the vault's own folder.
 const OWN: &str = "depot";
 
-/// Where a depot is. How to sign in to a bucket is in the environment, and never in the vault.
+/// Where a depot is. How to sign in to a bucket is in the environment or in a file, and never in the vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// A folder.
@@ -26,27 +26,48 @@ pub enum Place {
         endpoint: Option<String>,
         /// The service's region.
         region: Option<String>,
+        /// A file that says how to sign in, which only its owner can read; none is the environment.
+        credentials: Option<PathBuf>,
     },
+}
+
+/// What goes with a bucket.
+#[derive(Debug, Clone, Default)]
+pub struct BucketAt {
+    /// The service's URL; none is AWS.
+    pub endpoint: Option<String>,
+    /// The service's region.
+    pub region: Option<String>,
+    /// A file that says how to sign in.
+    pub credentials: Option<PathBuf>,
 }
 
 /// What somebody named as a depot: `s3://bucket/prefix`, or a folder, whose path becomes absolute and free of links.
 ///
 /// # Errors
 /// `bad-request` for other URLs and for what is no text; `unavailable` if the folder above is not there.
-pub fn parse(text: &str, endpoint: Option<String>, region: Option<String>) -> Result<Place, Problem> {
+pub fn parse(text: &str, at: BucketAt) -> Result<Place, Problem> {
+    let BucketAt { endpoint, region, credentials } = at;
     let bad = |why: String| Err(Problem::new(Code::BadRequest, format!("`{text}` cannot be a depot"), why));
     if text.starts_with("s3://") {
         let url = text.trim_end_matches('/').to_owned();
         if let Err(error) = bucket::Settings::from_url(&url) {
             return bad(error.to_string());
         }
-        return Ok(Place::Bucket { url, endpoint, region });
+        let credentials = match credentials {
+            Some(path) if path.to_str().is_none() => {
+                return bad("the path of its credentials is no UTF-8 text".to_owned());
+            }
+            Some(path) => Some(std::path::absolute(&path).map_err(|e| fault::io("cannot look for", &path, &e))?),
+            None => None,
+        };
+        return Ok(Place::Bucket { url, endpoint, region, credentials });
     }
     if text.contains("://") {
         return bad("a depot is a folder or s3://BUCKET/PREFIX".to_owned());
     }
-    if endpoint.is_some() || region.is_some() {
-        return bad("a folder has no endpoint and no region".to_owned());
+    if endpoint.is_some() || region.is_some() || credentials.is_some() {
+        return bad("a folder has no endpoint, no region and no credentials".to_owned());
     }
     let path = Path::new(text);
     let io = |e: std::io::Error| fault::io("cannot look for", path, &e);
@@ -71,7 +92,7 @@ impl Place {
             DepotKind::Folder => Self::Folder(PathBuf::from(&item.place)),
             DepotKind::Bucket => {
                 let (url, endpoint, region) = (item.place.clone(), item.endpoint.clone(), item.region.clone());
-                Self::Bucket { url, endpoint, region }
+                Self::Bucket { url, endpoint, region, credentials: item.credentials.as_ref().map(PathBuf::from) }
             }
         })
     }
@@ -96,11 +117,14 @@ impl Place {
     pub(crate) fn open(&self, several: bool) -> depot::Result<Arc<dyn Store>> {
         match self {
             Self::Folder(path) => Ok(Arc::new(Local::open(path)?)),
-            Self::Bucket { url, endpoint, region } => {
+            Self::Bucket { url, endpoint, region, credentials } => {
                 let mut settings = bucket::Settings::from_url(url)?;
                 settings.endpoint.clone_from(endpoint);
                 if let Some(region) = region {
                     settings.region.clone_from(region);
+                }
+                if let Some(path) = credentials {
+                    settings.credentials = bucket::Credentials::File(path.clone());
                 }
                 let bucket = Bucket::connect(&settings)?;
                 Ok(if several { Arc::new(bucket.with_patience(PATIENCE)) } else { Arc::new(bucket) })
@@ -140,13 +164,13 @@ mod tests {
     use super::*;
 
     fn bucket(url: &str, endpoint: Option<&str>) -> Place {
-        parse(url, endpoint.map(str::to_owned), None).unwrap()
+        parse(url, BucketAt { endpoint: endpoint.map(str::to_owned), ..BucketAt::default() }).unwrap()
     }
 
     #[test]
     fn a_place_that_lies_in_another_overlaps_it() {
         let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| parse(folder.path().join(name).to_str().unwrap(), None, None).unwrap();
+        let at = |name: &str| parse(folder.path().join(name).to_str().unwrap(), BucketAt::default()).unwrap();
         assert!(at("a").overlaps(&at("a")) && !at("a").overlaps(&at("ab")));
         std::fs::create_dir(folder.path().join("a")).unwrap();
         assert!(at("a/b").overlaps(&at("a")) && at("a").overlaps(&at("a/b")));
@@ -162,9 +186,10 @@ mod tests {
     #[test]
     fn what_cannot_be_a_depot_is_refused() {
         for bad in ["s3://", "s3://UPPER", "http://models", "gs://models"] {
-            assert_eq!(parse(bad, None, None).unwrap_err().code, Code::BadRequest, "{bad}");
+            assert_eq!(parse(bad, BucketAt::default()).unwrap_err().code, Code::BadRequest, "{bad}");
         }
-        assert!(parse("/tmp", Some("https://x.example".into()), None).is_err(), "a folder has no endpoint");
-        assert!(parse("/no/such/folder/above", None, None).is_err());
+        let at = BucketAt { endpoint: Some("https://x.example".into()), ..BucketAt::default() };
+        assert!(parse("/tmp", at).is_err(), "a folder has no endpoint");
+        assert!(parse("/no/such/folder/above", BucketAt::default()).is_err());
     }
 }

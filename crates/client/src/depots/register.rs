@@ -59,11 +59,15 @@ pub struct Reached {
 impl Place {
     /// What the keeper is told.
     fn addition(&self, which: Which) -> DepotAdd {
-        let (endpoint, region) = match self {
-            Self::Folder(_) => (None, None),
-            Self::Bucket { endpoint, region, .. } => (endpoint.clone(), region.clone()),
-        };
-        DepotAdd { kind: self.kind(), place: self.text(), endpoint, region, first: which == Which::Primary }
+        let (kind, place, first) = (self.kind(), self.text(), which == Which::Primary);
+        match self {
+            Self::Folder(_) => DepotAdd { kind, place, endpoint: None, region: None, credentials: None, first },
+            Self::Bucket { endpoint, region, credentials, .. } => {
+                let (endpoint, region) = (endpoint.clone(), region.clone());
+                let credentials = credentials.as_ref().map(|path| path.display().to_string());
+                DepotAdd { kind, place, endpoint, region, credentials, first }
+            }
+        }
     }
 }
 
@@ -201,7 +205,9 @@ impl Client {
         if held.is_empty() {
             return Ok(());
         }
-        let why = format!("it holds {} objects under this vault's id that the vault does not know", held.len());
+        let (count, vault) = (held.len(), self.vault());
+        let why =
+            format!("it holds {count} objects that the vault does not know: empty `{vault}` in it, or name another");
         Err(Problem::new(Code::Conflict, format!("`{}` cannot be a depot", place.text()), why))
     }
 }

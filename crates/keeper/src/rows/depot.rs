@@ -15,6 +15,8 @@ pub(crate) struct Depot {
     pub(crate) place: String,
     pub(crate) endpoint: Option<String>,
     pub(crate) region: Option<String>,
+    /// The path of a file, which is outside of the vault.
+    pub(crate) credentials: Option<String>,
     /// The lowest of those in use is the primary. The vault's own folder has 0.
     pub(crate) rank: i32,
     pub(crate) created: Option<Timestamp>,
@@ -33,6 +35,7 @@ impl Depot {
             place: Self::OWN_PLACE.to_owned(),
             endpoint: None,
             region: None,
+            credentials: None,
             rank: 0,
             created: None,
             retired: None,

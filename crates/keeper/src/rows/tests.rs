@@ -197,15 +197,16 @@ fn edges() -> impl Strategy<Value = Edge> {
 }
 
 fn depots() -> impl Strategy<Value = Depot> {
-    let texts = (texts(), prop::option::of(texts()), prop::option::of(texts()));
+    let texts = (texts(), prop::option::of(texts()), prop::option::of(texts()), prop::option::of(texts()));
     let when = (prop::option::of(times()), prop::option::of(times()));
     (id(DepotId::from_bytes), select(DepotKind::ALL), texts, any::<i32>(), when).prop_map(
-        |(id, kind, (place, endpoint, region), rank, (created, retired))| Depot {
+        |(id, kind, (place, endpoint, region, credentials), rank, (created, retired))| Depot {
             id,
             kind,
             place,
             endpoint,
             region,
+            credentials,
             rank,
             created,
             retired,

@@ -26,7 +26,14 @@ fn moved(answer: Result<Answer, Problem>) -> DepotItem {
 }
 
 fn folder(place: &str) -> DepotAdd {
-    DepotAdd { kind: DepotKind::Folder, place: place.to_owned(), endpoint: None, region: None, first: false }
+    DepotAdd {
+        kind: DepotKind::Folder,
+        place: place.to_owned(),
+        endpoint: None,
+        region: None,
+        credentials: None,
+        first: false,
+    }
 }
 
 fn due(client: &Client<'_>) -> bool {

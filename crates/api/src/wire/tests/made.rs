@@ -202,9 +202,9 @@ structs! {
     ClockAccepted { before now receipt }
     CollectPlan { objects freshness }
     Collected { objects receipt }
-    DepotAdd { kind place endpoint region first }
+    DepotAdd { kind place endpoint region credentials first }
     DepotCounted { depot seen }
-    DepotItem { id kind place endpoint region primary created seen backlog }
+    DepotItem { id kind place endpoint region credentials primary created seen backlog }
     DepotList { items now }
     DepotMoved { depot receipt }
     DepotRemove { depot checked }

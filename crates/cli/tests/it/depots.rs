@@ -7,6 +7,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use testkit::bucket::Buckets;
+use testkit::suites;
 
 const LEN: usize = 300_000;
 
@@ -170,6 +171,10 @@ fn an_object_lost_in_one_depot_is_read_from_another_and_repaired() {
 
 #[test]
 fn two_copies_that_are_each_damaged_are_repaired_from_what_is_right_of_both() {
+    suites::each(two_damaged_copies);
+}
+
+fn two_damaged_copies() {
     let sandbox = copied();
     let (own, second) = (sandbox.vault().join("depot"), sandbox.at("second"));
     let good = objects(&own);

@@ -45,9 +45,14 @@ fn due(client: &Client<'_>) -> bool {
 
 #[test]
 fn depots_come_and_go_by_acts_and_what_they_lack_is_counted() {
-    let world = World::new(Mode::Solo);
+    for world in [World::new(Mode::Solo), World::postgres(Mode::Solo)] {
+        come_and_go(&world);
+    }
+}
+
+fn come_and_go(world: &World) {
     let keeper = world.open();
-    let client = Client::new(&keeper, &world, None);
+    let client = Client::new(&keeper, world, None);
     let [own] = &list(&client).items[..] else { panic!() };
     assert!((own.place.as_str(), own.primary, own.backlog) == ("depot", true, 0) && own.created.is_none());
     client.put(&Put { depot: Some(own.id), ..Put::new("lab/net") }).unwrap();

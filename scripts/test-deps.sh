@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and this machine lacks: PostgreSQL (second engine), Go with x/mod (independent log
-# verifier), Python packages (independent decryptor, in target/venv), faketime (a clock that is wrong), age and
-# ssh-keygen (who opens what is shared), unshare (namespaces), shells (completion), groff and mandoc (manual), SoftHSM (a token).
+# verifier), Python packages (independent decryptor, AWS services on loopback; in target/venv), faketime (a clock that is wrong), age
+# and ssh-keygen (who opens what is shared), unshare (namespaces), shells (completion), groff and mandoc (manual), SoftHSM (a token).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -8,10 +8,12 @@ mod name;
 mod reference;
 mod time;
 
-pub use class::{Action, AuthMethod, Class, Environment, KeyState, Kind, Mode, PrincipalKind, RootKind, Suite};
+pub use class::{
+    Action, AuthMethod, Class, DepotKind, Environment, KeyState, Kind, Mode, PrincipalKind, RootKind, Suite,
+};
 pub use code::{Code, Exit};
 pub use id::{
-    ArtifactId, DecisionId, EntryId, GrantId, IdError, KeyId, ObjectId, PackId, PrincipalId, ReleaseId, RunId,
+    ArtifactId, DecisionId, DepotId, EntryId, GrantId, IdError, KeyId, ObjectId, PackId, PrincipalId, ReleaseId, RunId,
     SessionId, VaultId, VersionId, WorkspaceId,
 };
 pub use key_state::{TRANSITIONS, Transition};

@@ -5,6 +5,7 @@ mod admin;
 mod alias;
 mod ask;
 mod audit;
+mod depot;
 mod jobs;
 mod keeping;
 mod lineage;
@@ -27,6 +28,7 @@ pub use audit::{
     AuditFilter, AuditItem, AuditPage, ClockAccepted, DecisionsReplayed, Explain, Freshness, LogHead, LogVerified,
     Outcome, Receipt, Replayed, StateVerified,
 };
+pub use depot::{DepotAdd, DepotCounted, DepotItem, DepotList, DepotMoved, DepotRemove, DepotSeen};
 pub use jobs::{JobBy, JobItem, JobList, JobRan, JobsRan};
 pub use keeping::{
     HoldItem, HoldLift, HoldMoved, HoldSet, Keeping, KeptVersion, Removal, RemovalItem, Remove, RemovedState, Restore,
@@ -233,6 +235,14 @@ pub enum Command {
         /// The job.
         name: String,
     },
+    /// The depots in use.
+    Depots,
+    /// Take a depot into use.
+    DepotAdd(DepotAdd),
+    /// Take a depot out of use. Answered as [`Command::DepotAdd`].
+    DepotRemove(DepotRemove),
+    /// Tell what was seen of a depot.
+    DepotCounted(DepotCounted),
     /// Every object the depot should hold, in order of id.
     Objects {
         /// Continue after this one.
@@ -369,6 +379,10 @@ pub enum Answer {
     Jobs(JobList),
     /// To [`Command::JobsRun`].
     JobsRan(JobsRan),
+    /// To [`Command::Depots`].
+    Depots(DepotList),
+    /// To [`Command::DepotAdd`] and [`Command::DepotRemove`].
+    DepotMoved(Box<DepotMoved>),
     /// To [`Command::Objects`].
     Objects {
         /// In order of id.

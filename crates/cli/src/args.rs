@@ -5,6 +5,7 @@ mod alias;
 mod ask;
 mod audit;
 mod data;
+mod depot;
 mod keeping;
 mod root;
 mod run;
@@ -22,6 +23,7 @@ pub use data::ShareArgs;
 pub use data::{
     CatArgs, DiffArgs, GetArgs, HistoryArgs, LineageArgs, LineageCommand, LsArgs, PutArgs, ReasonArgs, VerifyArgs,
 };
+pub use depot::{BucketArgs, DepotAddArgs, DepotCheckArgs, DepotCommand};
 pub use keeping::{HoldCommand, RemovalArgs, RetentionCommand, RmArgs};
 pub use root::{
     EscrowCommand, EscrowCreateArgs, EscrowRecoverArgs, Pkcs11Args, RootAddCommand, RootCommand, SharesArgs,
@@ -210,7 +212,7 @@ fn prepared(command: clap::Command, prefix: &str, is_called: &dyn Fn(&str) -> bo
 }
 
 /// Switches that overrule what protects the vault, or reach all of something: said each time, and never by a variable that is set somewhere.
-const ON_PURPOSE: [&str; 4] = ["new_anchor", "accept_clock", "all_versions", "keep_everything"];
+const ON_PURPOSE: [&str; 5] = ["new_anchor", "accept_clock", "all_versions", "keep_everything", "lost"];
 
 /// Whether a switch's variable says no. To the parser even such a switch would be given, and would fulfil or exclude others.
 fn says_no(variable: &str) -> bool {
@@ -304,6 +306,9 @@ pub enum Command {
     Audit(AuditCommand),
     /// Delete what no version needs any more from the depot
     Gc(GcArgs),
+    /// Where the data lies: one depot, and copies of it in others
+    #[command(subcommand)]
+    Depot(DepotCommand),
     /// Work that waits between commands
     #[command(subcommand)]
     Jobs(JobsCommand),

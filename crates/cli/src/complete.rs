@@ -100,6 +100,8 @@ enum Values {
     Aliases,
     /// A job.
     Jobs,
+    /// A depot.
+    Depots,
 }
 
 fn classes() -> Vec<&'static str> {
@@ -148,6 +150,7 @@ fn values(words: &str, argument: &str) -> Option<Values> {
         (_, "action") => Values::Words(actions),
         (_, "workspace") => Values::Workspaces,
         ("jobs run", "name") => Values::Jobs,
+        ("depot copy", "to") | ("depot check" | "depot rm", "depot") => Values::Depots,
         ("run", "inputs") => Values::NamedVersions,
         ("run", "outputs") => Values::NamedArtifacts,
         ("alias set" | "alias rm" | "alias history", "name") | ("put", "alias") => Values::Aliases,
@@ -179,6 +182,7 @@ fn candidates(values: Values, current: &OsStr) -> Vec<CompletionCandidate> {
         },
         Values::Aliases => from_vault(|names| names.aliases(&line()?)),
         Values::Jobs => from_vault(Names::jobs),
+        Values::Depots => from_vault(Names::depots),
     };
     found.retain(|candidate| candidate.starts_with(current));
     found.into_iter().map(CompletionCandidate::new).collect()
@@ -265,6 +269,7 @@ mod tests {
             "command",
             "decision",
             "depth",
+            "endpoint",
             "entry",
             "exclude",
             "expect",
@@ -282,6 +287,7 @@ mod tests {
             "patience",
             "purpose",
             "reason",
+            "region",
             "sample",
             "since",
             "tags",

@@ -7,6 +7,7 @@ mod ask;
 mod audit;
 mod command;
 mod data;
+mod depot;
 mod diff;
 mod doctor;
 mod escrow;
@@ -25,12 +26,13 @@ mod share;
 
 use crate::args::{Cli, Command, Format, Global, When};
 use crate::config::Config;
-use crate::output::{Failure, Output, on_terminal, print, printable};
+use crate::output::{Failure, Output, on_terminal, print, printable, stderr};
 use crate::progress::Terminal;
 use crate::unlock;
 use api::terms::{Code, Exit};
 use api::wire::Problem;
 use client::{Client, Why};
+use std::collections::BTreeMap;
 
 /// What every command needs.
 pub struct Context {
@@ -90,6 +92,7 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Principal(command) => admin::principal(context, command),
         Command::Policy(command) => policy::policy(context, command),
         Command::Audit(command) => audit::audit(context, command),
+        Command::Depot(command) => depot::depot(context, &command),
         Command::Gc(args) => admin::gc(context, &args),
         Command::Unlock(args) => agent::unlock(context, &args),
         Command::Recover(args) => recover::recover(context, &args),
@@ -138,6 +141,7 @@ impl Context {
     ) -> Result<T, Failure> {
         self.output.detail(&format!("vault {} in {}", client.vault(), unlock::folder(global)?.display()));
         let done = act(&client);
+        self.tell_elsewhere(&client)?;
         match (done, client.close()) {
             (Ok(done), Ok(())) => Ok(done),
             (Err(failure), Ok(())) => Err(failure),
@@ -148,6 +152,29 @@ impl Context {
                 done
             }
         }
+    }
+
+    /// Says which copies were passed over, and that what was read is from another depot.
+    fn tell_elsewhere(&self, client: &Client) -> Result<(), Failure> {
+        let items = client.read_elsewhere();
+        if items.is_empty() {
+            return Ok(());
+        }
+        if self.output.is_json() {
+            stderr(&self.output.as_line("read-elsewhere", &serde_json::json!({"items": items}))?);
+            return Ok(());
+        }
+        let mut by_depot: BTreeMap<&str, Vec<&client::Seen>> = BTreeMap::new();
+        for one in &items {
+            by_depot.entry(&one.place).or_default().push(one);
+        }
+        for (place, passed) in by_depot {
+            let more = if passed.len() > 1 { format!(", and {} more", passed.len() - 1) } else { String::new() };
+            let first = passed.first().map(|one| format!("object {}{more}: {}", one.object, one.what));
+            self.output.warn(&format!("not read from the depot {place}: {}", first.unwrap_or_default()));
+        }
+        self.output.warn("other depots were asked instead: see strongroom depot check");
+        Ok(())
     }
 
     fn quiet(&self) -> bool {

@@ -1,7 +1,8 @@
-//! An opened vault: the keeper's end, the depot, and a folder for what can be lost.
+//! An opened vault: the keeper's end, the depots, and a folder for what can be lost.
 
+use crate::depots::Depots;
 use crate::seat::Seat;
-use api::terms::VaultId;
+use api::terms::{DepotId, VaultId};
 use api::wire::Problem;
 use depot::Store;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Client {
     seat: Seat,
-    store: Arc<dyn Store>,
+    depots: Depots,
     /// The vault folder; in it `cache`, `drafts` and `scratch` may be deleted at any time.
     pub(crate) dir: PathBuf,
 }
@@ -19,19 +20,16 @@ pub struct Client {
 impl Client {
     /// Joins a session, a depot and a folder.
     pub fn new(seat: Seat, store: Arc<dyn Store>, dir: PathBuf) -> Self {
-        Self { seat, store, dir }
+        Self { seat, depots: Depots::alone(store), dir }
     }
 
-    /// With the depot in the vault's folder.
+    /// With the depots that the keeper names.
     ///
     /// # Errors
-    /// `integrity`, `unavailable` when there is none.
-    pub(crate) fn local(seat: Seat, dir: &Path) -> Result<Self, Problem> {
-        let store = depot::Local::open(&dir.join("depot")).map_err(|e| {
-            let problem = crate::fault::depot("cannot open the depot", &e);
-            problem.with_try("put the folder `depot` back from a copy of the vault")
-        })?;
-        Ok(Self::new(seat, Arc::new(store), dir.to_owned()))
+    /// The keeper's; `integrity`, `unavailable` when the vault's own folder is its only depot, and is not there.
+    pub(crate) fn of(seat: Seat, dir: &Path) -> Result<Self, Problem> {
+        let depots = Depots::of(&seat, dir)?;
+        Ok(Self { seat, depots, dir: dir.to_owned() })
     }
 
     /// The session.
@@ -39,9 +37,19 @@ impl Client {
         &self.seat
     }
 
-    /// The depot.
+    /// What is written to the primary depot, and read from whichever holds it.
     pub fn store(&self) -> &dyn Store {
-        &*self.store
+        self.depots.store()
+    }
+
+    /// The depots one by one.
+    pub(crate) fn depots(&self) -> &Depots {
+        &self.depots
+    }
+
+    /// The depot that is written to.
+    pub(crate) fn primary(&self) -> Option<DepotId> {
+        self.depots.primary()
     }
 
     /// The vault.

@@ -1,23 +1,29 @@
-//! `gc`: what no version needs leaves the depot, in two steps.
+//! `gc`: what no version needs leaves the depots, in two steps. What one of them could not delete stays marked, and is tried again
+//! the next time.
 
 use crate::seat::unexpected;
 use crate::watch::{Watch, check};
 use crate::{Client, fault};
 use api::terms::{Code, ObjectId};
 use api::wire::{Answer, CollectPlan, Command, Freshness, Problem};
-use depot::{Key, Sweep};
+use depot::{Key, Store, Sweep};
+use std::collections::BTreeMap;
 
 /// What was collected.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct CollectReport {
     /// Objects deleted, or that would be.
     pub objects: u64,
-    /// Bytes in the depot, of objects and unfinished uploads.
+    /// Bytes in the depots, of objects and unfinished uploads.
     pub bytes: u64,
     /// Unfinished uploads removed, or that would be.
     pub uploads: u64,
     /// The proof that the database is current.
     pub freshness: Freshness,
+    /// Objects that did not leave every depot, and are tried again by the next gc.
+    pub left: u64,
+    /// Depots that could not be asked, and why.
+    pub unreachable: BTreeMap<String, String>,
 }
 
 /// Whether gc deletes.
@@ -44,43 +50,87 @@ impl Client {
             other => return Err(unexpected(&other)),
         };
         let CollectPlan { objects, freshness } = plan;
-        let mut report = CollectReport { objects: 0, bytes: 0, uploads: 0, freshness };
+        let mut report =
+            CollectReport { objects: 0, bytes: 0, uploads: 0, freshness, left: 0, unreachable: BTreeMap::new() };
         for step in objects.chunks(STEP) {
             check(watch, "gc")?;
+            let mut gone = Vec::with_capacity(step.len());
             for object in step {
-                report.bytes += self.drop_object(*object, deletes)?;
-                report.objects += 1;
+                if self.drop_object(*object, deletes, &mut report)? {
+                    gone.push(*object);
+                }
             }
-            if deletes == Deletes::Yes {
-                match self.seat().call(Command::CollectDone { objects: step.to_vec() })? {
+            report.objects += gone.len() as u64;
+            report.left += (step.len() - gone.len()) as u64;
+            if deletes == Deletes::Yes && !gone.is_empty() {
+                match self.seat().call(Command::CollectDone { objects: gone })? {
                     Answer::Collected(_) => {}
                     other => return Err(unexpected(&other)),
                 }
             }
         }
-        let what = if deletes == Deletes::Yes { Sweep::Remove } else { Sweep::Count };
-        let swept = self.store().sweep(self.vault().as_bytes(), crate::system::before(grace_secs), what);
-        let swept = swept.map_err(|e| fault::depot("cannot sweep unfinished uploads", &e))?;
-        report.uploads = swept.uploads;
-        report.bytes += swept.bytes;
+        self.sweep(grace_secs, deletes, &mut report)?;
         Ok(report)
     }
 
-    /// Deletes an object; answers its length, 0 if it is gone already.
-    fn drop_object(&self, object: ObjectId, deletes: Deletes) -> Result<u64, Problem> {
+    fn sweep(&self, grace_secs: u64, deletes: Deletes, report: &mut CollectReport) -> Result<(), Problem> {
+        let what = if deletes == Deletes::Yes { Sweep::Remove } else { Sweep::Count };
+        let before = crate::system::before(grace_secs);
+        self.each_depot(report, |store, report| {
+            let swept = store.sweep(self.vault().as_bytes(), before, what);
+            let swept = swept.map_err(|e| fault::depot("cannot sweep unfinished uploads", &e))?;
+            report.uploads += swept.uploads;
+            report.bytes += swept.bytes;
+            Ok(())
+        })
+        .map(drop)
+    }
+
+    /// Deletes an object from every depot; whether it is gone from all. Its bytes are counted, 0 where it is gone already.
+    fn drop_object(&self, object: ObjectId, deletes: Deletes, report: &mut CollectReport) -> Result<bool, Problem> {
         let key = Key::new(*self.vault().as_bytes(), *object.as_bytes());
-        let len = match self.store().len_bytes(&key) {
-            Ok(len) => len,
-            Err(depot::Error::NotFound { .. }) => 0,
-            Err(error) if deletes == Deletes::No => return Err(fault::depot("cannot look at an object", &error)),
-            Err(_) => 0,
-        };
-        if deletes == Deletes::Yes {
-            self.store().delete(&key).map_err(|e| {
-                let problem = fault::depot("cannot delete an object", &e);
-                if problem.code == Code::Integrity { problem } else { problem.with_try("strongroom gc") }
-            })?;
+        self.each_depot(report, |store, report| {
+            let len = match store.len_bytes(&key) {
+                Ok(len) => len,
+                Err(depot::Error::NotFound { .. }) => 0,
+                Err(error) if deletes == Deletes::No => return Err(fault::depot("cannot look at an object", &error)),
+                Err(_) => 0,
+            };
+            if deletes == Deletes::Yes {
+                store.delete(&key).map_err(|e| {
+                    let problem = fault::depot("cannot delete an object", &e);
+                    if problem.code == Code::Integrity { problem } else { problem.with_try("strongroom gc") }
+                })?;
+            }
+            report.bytes += len;
+            Ok(())
+        })
+    }
+
+    /// Does something in every depot; whether it was done in all. One of several that fails keeps no other from being asked, and is not
+    /// asked again.
+    fn each_depot(
+        &self,
+        report: &mut CollectReport,
+        mut act: impl FnMut(&dyn Store, &mut CollectReport) -> Result<(), Problem>,
+    ) -> Result<bool, Problem> {
+        let depots = self.depots().all();
+        if depots.len() < 2 {
+            return act(self.store(), report).map(|()| true);
         }
-        Ok(len)
+        let mut all = true;
+        for depot in depots {
+            let id = depot.item.id.to_string();
+            if report.unreachable.contains_key(&id) {
+                all = false;
+                continue;
+            }
+            let store = depot.member.store().map_err(|e| fault::depot("cannot open the depot", &e));
+            if let Err(problem) = store.and_then(|store| act(store, report)) {
+                report.unreachable.insert(id, problem.to_string());
+                all = false;
+            }
+        }
+        Ok(all)
     }
 }

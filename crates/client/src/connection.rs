@@ -51,6 +51,10 @@ pub trait Connection: Send + Sync + std::fmt::Debug {
     fn unlocked(&self) -> Option<&crate::agent::Unlocked> {
         None
     }
+    /// The depots, if they were told with the session's beginning.
+    fn depots(&self) -> Option<&api::wire::DepotList> {
+        None
+    }
     /// Ends the session: what is pending in the log is integrated.
     ///
     /// # Errors

@@ -28,14 +28,7 @@ pub(crate) fn depot(what: &str, error: &depot::Error) -> Problem {
 
 /// An error and what caused it, in one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut out = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        out.push_str(": ");
-        out.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    out
+    depot::error::told(error)
 }
 
 /// Something that cannot happen.

@@ -36,6 +36,7 @@ mod ask;
 mod cat;
 mod client;
 mod collect;
+mod depots;
 mod diff;
 mod fault;
 mod get;
@@ -51,6 +52,10 @@ mod watch;
 pub use cat::{Bytes, CatReport, Towards};
 pub use client::Client;
 pub use collect::{CollectReport, Deletes};
+pub use depots::{
+    BucketAt, CheckReport, Copied, CopyReport, Finding, Held, NewDepot, Passed, Place, Reached, Repair, Seen, Which,
+    parse_place,
+};
 pub use diff::{Contents, Diff, DiffItem, DiffPage, DiffSummary, FileState, Status};
 pub use get::{Get, GetReport};
 pub use ls::{FileItem, FilePage};

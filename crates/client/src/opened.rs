@@ -132,6 +132,5 @@ pub(crate) fn open_map(store: &dyn Store, record: &VersionRecord, key: &MapKey) 
 }
 
 fn object(store: &dyn Store, record: &VersionRecord) -> Result<VersionObject, Problem> {
-    let key = Key::new(record.vault, record.object);
-    VersionObject::open(store, &key).map_err(|e| fault::sealed("cannot open the version object", &e))
+    VersionObject::of(store, record).map_err(|e| fault::sealed("cannot open the version object", &e))
 }

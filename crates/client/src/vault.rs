@@ -2,6 +2,7 @@
 
 use crate::Client;
 use crate::connection::embedded::Embedded;
+use crate::depots::Place;
 use crate::seat::{Seat, SessionKey};
 use api::terms::{Code, Mode, Name, VaultId};
 use api::wire::{Problem, VaultInfo};
@@ -62,6 +63,21 @@ pub enum Root {
 }
 
 impl Root {
+    /// The same again, to open what it was made for.
+    fn again(&self) -> Self {
+        match self {
+            Self::Keyfile(path) => Self::Keyfile(path.clone()),
+            Self::Passphrase(bytes) => Self::Passphrase(Zeroizing::new(bytes.to_vec())),
+        }
+    }
+
+    fn unlocking(self) -> RootUnlock {
+        match self {
+            Self::Keyfile(path) => RootUnlock::Keyfile(path),
+            Self::Passphrase(bytes) => RootUnlock::Passphrase(bytes),
+        }
+    }
+
     fn made(self) -> RootChoice {
         match self {
             Self::Keyfile(path) => RootChoice::Keyfile { path },
@@ -89,6 +105,8 @@ pub struct Init {
     pub crypto: Option<String>,
     /// A second root, behind a code.
     pub recovery: Option<RecoveryCode>,
+    /// Where its data lies, and not in the folder `depot` in it.
+    pub depot: Option<Place>,
 }
 
 /// How a vault is recovered.
@@ -106,7 +124,7 @@ pub struct Recover {
     pub recovery: Option<RecoveryCode>,
 }
 
-/// Makes a vault with a local depot, and has git ignore it.
+/// Makes a vault with its depot, and has git ignore it. A depot elsewhere is tried first: if it cannot be used, nothing is made.
 ///
 /// # Errors
 /// `conflict` if there is one; `unsupported` for a file system that cannot carry one; `unavailable`.
@@ -116,7 +134,23 @@ pub fn init(options: Init) -> Result<VaultInfo, Problem> {
     {
         private_folder(parent)?;
     }
-    let depot = options.dir.join("depot");
+    let own = options.dir.join("depot");
+    if let Some(place) = &options.depot {
+        // By an act under a right that its owner has in a solo vault only.
+        if options.mode != Mode::Solo {
+            let why = format!("a {} vault is given its depots by a custodian", options.mode);
+            let problem = Problem::new(Code::BadRequest, "cannot make the vault with that depot", why);
+            return Err(problem.with_try("init without --depot, then strongroom --as CUSTODIAN depot add DIR|URL"));
+        }
+        let dir = std::path::absolute(&options.dir).map_err(|e| crate::fault::io("cannot find", &options.dir, &e))?;
+        if place.overlaps(&Place::Folder(dir)) {
+            let what = format!("`{}` cannot be a depot", place.text());
+            return Err(Problem::new(Code::Conflict, what, "it lies in the vault, or the vault in it"));
+        }
+        crate::depots::tried(place, *options.vault.as_bytes())?;
+    }
+    let elsewhere =
+        options.depot.map(|place| (place, options.root.again(), options.dir.clone(), options.anchor.clone()));
     let ignore = options.dir.join(".gitignore");
     let info = keeper::vault::init(&keeper::vault::InitOptions {
         dir: options.dir,
@@ -128,9 +162,26 @@ pub fn init(options: Init) -> Result<VaultInfo, Problem> {
         crypto: options.crypto,
         recovery: options.recovery,
     })?;
-    depot::Local::create(&depot).map_err(|e| crate::fault::depot("cannot make the depot", &e))?;
+    match elsewhere {
+        None => drop(depot::Local::create(&own).map_err(|e| crate::fault::depot("cannot make the depot", &e))?),
+        Some((place, root, dir, anchor)) => {
+            move_depot(&place, root, &dir, anchor)?;
+            // It is empty, and nothing looks for it.
+            let _ = std::fs::remove_dir(&own);
+        }
+    }
     std::fs::write(&ignore, "*\n").map_err(|e| crate::fault::io("cannot write", &ignore, &e))?;
     Ok(info)
+}
+
+/// Has a new vault keep its data elsewhere.
+fn move_depot(place: &Place, root: Root, dir: &Path, anchor: PathBuf) -> Result<(), Problem> {
+    let keeper = Keeper::open(&keeper::vault::OpenOptions::new(dir.to_owned(), root.unlocking(), anchor))?;
+    let key = SessionKey::generate()?;
+    let session = sat_down(&keeper, Sitting::default(), key.public())?;
+    let seat = Seat::new(Box::new(Embedded::new(keeper, session)), key)?;
+    crate::depots::begin_with(&seat, place)?;
+    seat.close()
 }
 
 /// Gives a vault new roots with its recovery code; those that were there open nothing any more, the code neither.
@@ -187,7 +238,7 @@ pub fn open_checking(
     let keeper = Keeper::open(&keeper::vault::OpenOptions { clock_check, ..options })?;
     let key = SessionKey::generate()?;
     let session = sat_down(&keeper, who, key.public())?;
-    Client::local(Seat::new(Box::new(Embedded::new(keeper, session)), key)?, dir)
+    Client::of(Seat::new(Box::new(Embedded::new(keeper, session)), key)?, dir)
 }
 
 /// A session with an opened vault.

@@ -5,6 +5,7 @@
 
 mod sample;
 
+pub(crate) use sample::Sample;
 pub use sample::{Missed, SampleReport, Share};
 
 use crate::watch::{Watch, check};
@@ -13,7 +14,6 @@ use api::terms::{Action, Code, Name, ObjectId};
 use api::wire::{Command, Explain, Freshness, ListQuery, Problem, VersionItem};
 use depot::sealed::{Scratch, SegmentCheck, VersionObject};
 use depot::{Key, Store};
-use sample::Sample;
 use seal::Suite;
 use seal::manifest::Source as _;
 use seal::record::{Manifest, Segment, VersionRecord};
@@ -312,12 +312,10 @@ impl<'a> Run<'a> {
     /// Every group of a list or map, against the record; the place is in the version object.
     fn manifest(&self, record: &VersionRecord, manifest: &Manifest) -> Result<(), (u64, String)> {
         let base = manifest.offset;
-        let key = Key::new(self.vault, record.object);
         let store: &dyn Store = self.client.store();
         let stored = |e: depot::sealed::Error| (e.place().map_or(base, |(_, offset)| offset), e.to_string());
         let wrong = |e: seal::segment::Error| (base + e.corrupt_offset().unwrap_or(0), "damaged or forged".to_owned());
-        let object = VersionObject::open(store, &key).map_err(stored)?;
-        let object = &object;
+        let object = &VersionObject::of(store, record).map_err(stored)?;
         let read = |range: Range<u64>| {
             let mut bytes = vec![0; (range.end - range.start) as usize];
             object.read_at(base + range.start, &mut bytes).map(|()| bytes).map_err(stored)

@@ -12,7 +12,7 @@ mod upload;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -24,7 +24,7 @@ use seal::Id;
 
 use crate::error::{Error, Place, Result};
 use crate::key::{Hex, Key, parse_id};
-use crate::store::{Entry, Object, Store, Sweep, Swept, Upload};
+use crate::store::{Entry, Object, Store, Sweep, Swept, Taken, Upload};
 use event_loop::EventLoop;
 pub use settings::{Credentials, Settings};
 
@@ -37,6 +37,8 @@ impl<T: ObjectStore + MultipartStore> Client for T {}
 #[derive(Clone)]
 pub struct Bucket {
     shared: Arc<Shared>,
+    /// How long a read waits for its answer; none for as long as the client tries.
+    patience: Option<Duration>,
 }
 
 struct Shared {
@@ -73,7 +75,14 @@ impl Bucket {
             return Err(Error::Settings { what: "parts of 0 bytes".into() });
         }
         let prefix = Path::parse(prefix).map_err(|_| Error::Settings { what: format!("`{prefix}` is no prefix") })?;
-        Ok(Self { shared: Arc::new(Shared { client, prefix, part_len: part_len_bytes, events: EventLoop::start()? }) })
+        let shared = Shared { client, prefix, part_len: part_len_bytes, events: EventLoop::start()? };
+        Ok(Self { shared: Arc::new(shared), patience: None })
+    }
+
+    /// With reads that give up after this time, because what they look for is elsewhere too.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience: Some(patience), ..self }
     }
 
     fn path(&self, key: &Key) -> Path {
@@ -82,6 +91,17 @@ impl Bucket {
 
     fn vault_path(&self, vault: &Id) -> Path {
         self.shared.prefix.clone().join(Hex(vault).to_string())
+    }
+
+    /// As [`Self::run`], for what only looks.
+    fn look<T, F, R>(&self, place: Place, request: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(Arc<dyn Client>) -> R,
+        R: Future<Output = object_store::Result<T>> + Send + 'static,
+    {
+        let future = request(Arc::clone(&self.shared.client));
+        self.shared.events.run_within(future, place, self.patience)?.map_err(|e| map(e, place))
     }
 
     /// Runs one request on the event loop and waits for it.
@@ -98,7 +118,7 @@ impl Bucket {
     /// The length of an object, or `None` when it is not there.
     fn length(&self, key: &Key) -> Result<Option<u64>> {
         let path = self.path(key);
-        match self.run(key.into(), |client| async move { client.head(&path).await }) {
+        match self.look(key.into(), |client| async move { client.head(&path).await }) {
             Ok(meta) => Ok(Some(meta.size)),
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -109,7 +129,7 @@ impl Bucket {
     fn range(&self, key: &Key, offset: u64, len: u64) -> Result<(Bytes, u64)> {
         let path = self.path(key);
         let end = offset.checked_add(len).ok_or(Error::Misuse { what: "a range past 2^64" })?;
-        self.run(key.into(), move |client| async move {
+        self.look(key.into(), move |client| async move {
             let options = GetOptions { range: Some(GetRange::Bounded(offset..end)), ..GetOptions::default() };
             let answer = client.get_opts(&path, options).await?;
             let object_len = answer.meta.size;
@@ -124,7 +144,11 @@ impl Bucket {
 
 impl Store for Bucket {
     fn create(&self, key: &Key) -> Result<Box<dyn Upload>> {
-        Ok(Box::new(upload::BucketUpload::start(self.clone(), *key)))
+        Ok(Box::new(upload::BucketUpload::start(self.clone(), *key, Taken::Refused)))
+    }
+
+    fn replace(&self, key: &Key) -> Result<Box<dyn Upload>> {
+        Ok(Box::new(upload::BucketUpload::start(self.clone(), *key, Taken::Replaced)))
     }
 
     fn open(&self, key: &Key) -> Result<Box<dyn Object>> {
@@ -143,7 +167,7 @@ impl Store for Bucket {
     fn list(&self, vault: &Id, after: Option<&Key>, limit: usize) -> Result<Vec<Entry>> {
         let folder = self.vault_path(vault);
         let offset = after.map(|key| self.path(key));
-        let metas = self.run(Place::Vault(*vault), move |client| async move {
+        let metas = self.look(Place::Vault(*vault), move |client| async move {
             let mut stream = match &offset {
                 Some(offset) => client.list_with_offset(Some(&folder), offset),
                 None => client.list(Some(&folder)),

@@ -72,6 +72,14 @@ pub enum Error {
         /// Where it lies.
         place: Place,
     },
+    /// One of several depots could not be opened.
+    #[error("depot {depot} cannot be opened")]
+    Closed {
+        /// Its name.
+        depot: String,
+        /// The cause.
+        source: std::sync::Arc<Error>,
+    },
     /// Any other failure of the disk or the bucket.
     #[error("the depot failed on {place}")]
     Failed {
@@ -116,6 +124,7 @@ impl Error {
             | Self::Denied { .. }
             | Self::ReadOnly { .. }
             | Self::Unavailable { .. }
+            | Self::Closed { .. }
             | Self::Failed { .. } => Fault::Environment,
         }
     }
@@ -125,6 +134,22 @@ impl Error {
     pub const fn is_temporary(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Full { .. })
     }
+}
+
+/// An error and what caused it, in one line. What the line says already is not said again: some clients repeat their causes.
+#[must_use]
+pub fn told(error: &dyn std::error::Error) -> String {
+    let mut out = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !out.contains(&text) {
+            out.push_str(": ");
+            out.push_str(&text);
+        }
+        next = cause.source();
+    }
+    out
 }
 
 /// What an error is about.

@@ -8,7 +8,7 @@ use seal::Id;
 
 use crate::error::{Error, Place, Result};
 use crate::key::Key;
-use crate::store::{Entry, Object, Store, Sweep, Swept, Upload};
+use crate::store::{Entry, Object, Store, Sweep, Swept, Taken, Upload};
 
 /// What can go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +67,13 @@ impl FaultStore {
     }
 }
 
+impl FaultStore {
+    fn upload(&self, key: &Key, upload: Box<dyn Upload>, taken: Taken) -> Box<dyn Upload> {
+        let (again, script) = (Arc::clone(&self.inner), Arc::clone(&self.script));
+        Box::new(FaultUpload { key: *key, upload, again, taken, copy: Mutex::default(), script })
+    }
+}
+
 impl fmt::Debug for FaultStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("FaultStore")
@@ -76,9 +83,12 @@ impl fmt::Debug for FaultStore {
 impl Store for FaultStore {
     fn create(&self, key: &Key) -> Result<Box<dyn Upload>> {
         refuse(&*self.script, key.into())?;
-        let upload = self.inner.create(key)?;
-        let again = Arc::clone(&self.inner);
-        Ok(Box::new(FaultUpload { key: *key, upload, again, copy: Mutex::default(), script: Arc::clone(&self.script) }))
+        Ok(self.upload(key, self.inner.create(key)?, Taken::Refused))
+    }
+
+    fn replace(&self, key: &Key) -> Result<Box<dyn Upload>> {
+        refuse(&*self.script, key.into())?;
+        Ok(self.upload(key, self.inner.replace(key)?, Taken::Replaced))
     }
 
     fn open(&self, key: &Key) -> Result<Box<dyn Object>> {
@@ -111,6 +121,7 @@ struct FaultUpload {
     key: Key,
     upload: Box<dyn Upload>,
     again: Arc<dyn Store>,
+    taken: Taken,
     copy: Mutex<Vec<u8>>,
     script: Arc<Script>,
 }
@@ -136,13 +147,15 @@ impl Upload for FaultUpload {
 
     fn finish(self: Box<Self>) -> Result<()> {
         let place = Place::from(self.key);
-        let Self { key, upload, again, copy, script } = *self;
+        let Self { key, upload, again, taken, copy, script } = *self;
         refuse(&*script, place)?;
         if let Some(shape) = script(Kind::Torn) {
             drop(upload);
             let copy = copy.into_inner().unwrap_or_else(PoisonError::into_inner);
             let cut = usize::try_from(shape).unwrap_or(0).checked_rem(copy.len()).unwrap_or(0);
-            again.put_small(&key, copy.get(..cut).unwrap_or_default())?;
+            let torn = if taken == Taken::Refused { again.create(&key)? } else { again.replace(&key)? };
+            torn.write_at(0, copy.get(..cut).unwrap_or_default())?;
+            torn.finish()?;
             return Err(unavailable(place));
         }
         upload.finish()?;

@@ -1,6 +1,7 @@
 //! The data plane: where sealed bytes lie.
 //!
-//! [`Store`] is the contract; [`Local`] keeps objects in a folder, [`Bucket`] in an object store. [`sealed`] writes and reads sealed segments over
+//! [`Store`] is the contract; [`Local`] keeps objects in a folder, [`Bucket`] in an object store, [`Several`] reads what lies in more than one.
+//! [`sealed`] writes and reads sealed segments over
 //! either. The crate is blocking; a bucket runs its own small event loop inside.
 //!
 //! Guarantees: objects show whole or not at all, survive a crash once acknowledged, and are never overwritten; names cannot leave their vault's
@@ -34,6 +35,7 @@ pub mod fault;
 pub mod key;
 pub mod local;
 pub mod sealed;
+pub mod several;
 pub mod store;
 
 pub use bucket::Bucket;
@@ -41,4 +43,5 @@ pub use error::{Error, Place, Result};
 pub use key::Key;
 pub use local::Local;
 pub use seal::{Fault, Id};
+pub use several::{Member, Missed, Several};
 pub use store::{Entry, Object, Store, Sweep, Swept, Upload, finish_all};

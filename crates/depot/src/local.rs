@@ -21,7 +21,7 @@ use seal::Id;
 
 use crate::error::{Error, Place, Result};
 use crate::key::{Hex, Key, parse_id};
-use crate::store::{Entry, Object, Store, Sweep, Swept, Upload};
+use crate::store::{Entry, Object, Store, Sweep, Swept, Taken, Upload};
 use folder::Folder;
 
 /// A depot in a folder of this machine.
@@ -81,6 +81,17 @@ impl Local {
         Ok(folder)
     }
 
+    fn start(&self, key: &Key, taken: Taken) -> Result<Box<dyn Upload>> {
+        let place = Place::from(key);
+        let vault = self.prepare(key.vault())?;
+        let fan = vault.child_or_make(&fan_of(key), place)?;
+        if taken == Taken::Refused && fan.holds(&object_name(key), place)? {
+            return Err(Error::AlreadyExists { place });
+        }
+        let unfinished = vault.child_or_make(UNFINISHED, place)?;
+        Ok(Box::new(upload::LocalUpload::start(*key, unfinished, fan, object_name(key), taken)?))
+    }
+
     /// The folder that holds `key`, for reading.
     fn fan(&self, key: &Key) -> Result<Folder> {
         self.vault(key.vault())?.child(&fan_of(key), key.into())
@@ -89,14 +100,11 @@ impl Local {
 
 impl Store for Local {
     fn create(&self, key: &Key) -> Result<Box<dyn Upload>> {
-        let place = Place::from(key);
-        let vault = self.prepare(key.vault())?;
-        let fan = vault.child_or_make(&fan_of(key), place)?;
-        if fan.holds(&object_name(key), place)? {
-            return Err(Error::AlreadyExists { place });
-        }
-        let unfinished = vault.child_or_make(UNFINISHED, place)?;
-        Ok(Box::new(upload::LocalUpload::start(*key, unfinished, fan, object_name(key))?))
+        self.start(key, Taken::Refused)
+    }
+
+    fn replace(&self, key: &Key) -> Result<Box<dyn Upload>> {
+        self.start(key, Taken::Replaced)
     }
 
     fn open(&self, key: &Key) -> Result<Box<dyn Object>> {

@@ -4,6 +4,7 @@
 //! - [`SegmentReader`] gives any range of a segment. Each group is verified against the segment's digest *before* it is decrypted, so a forgery by
 //!   somebody who holds the key is found as well.
 //! - [`SegmentCheck`] verifies a stored segment without any key.
+//! - [`pass`] verifies a whole stored object without any key and hands its bytes on: what copies and repairs are made of.
 //! - [`VersionObject`] reads a version's record, list and map; [`Appender`] writes them.
 //!
 //! Threads share one writer or reader and bring a [`Scratch`] each, so memory does not grow with the data: about a quarter of a MiB a thread (4 MiB over a bucket),
@@ -34,6 +35,7 @@
 //! # }
 //! ```
 
+mod pass;
 mod reader;
 mod version;
 mod writer;
@@ -44,6 +46,7 @@ use crate::error::Error as StoreError;
 use crate::key::Key;
 use crate::{Fault, Place};
 
+pub use pass::{Expected, Stopped, pass};
 pub use reader::{SegmentCheck, SegmentReader};
 pub use version::{Appender, VersionObject};
 pub use writer::SegmentWriter;
@@ -96,6 +99,16 @@ impl Error {
             Self::Corrupt { .. }
                 | Self::Store(StoreError::NotFound { .. } | StoreError::PastEnd { .. } | StoreError::Foreign { .. })
         )
+    }
+
+    /// Whether another copy of the object may do better.
+    fn is_of_this_copy(&self) -> bool {
+        match self {
+            Self::Corrupt { .. } => true,
+            Self::Store(StoreError::Misuse { .. } | StoreError::Bug { .. } | StoreError::BadKey) => false,
+            Self::Store(_) => true,
+            Self::Misuse(_) | Self::Seal(_) => false,
+        }
     }
 
     /// The object and the offset in it, where they are known.

@@ -26,12 +26,21 @@ pub struct Swept {
     pub bytes: u64,
 }
 
+/// What an upload does with an object of the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It fails, and leaves it.
+    Refused,
+    /// It takes its place.
+    Replaced,
+}
+
 /// A place for immutable objects. Every method may be called from several threads.
 ///
 /// Rules that each implementation keeps (`tests/it/conformance.rs`):
 /// - an object shows whole or not at all, and only after [`Upload::finish`];
 /// - an acknowledged object survives a crash of process and machine;
-/// - an object is never overwritten;
+/// - an object is never overwritten but by [`Store::replace`];
 /// - a read gives exactly the bytes asked for, or an error.
 ///
 /// A depot is not trusted: it may return other bytes than were written. [`crate::sealed`] finds that.
@@ -41,6 +50,13 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Error::AlreadyExists`] when the key is known to be taken (`finish` finds out otherwise); the environment's errors.
     fn create(&self, key: &Key) -> Result<Box<dyn Upload>>;
+
+    /// As [`Self::create`], for an object that takes the place of what lies there, in one step: until [`Upload::finish`] that stays as it
+    /// is. Only repair uses it, for an object that is not what its digest says, with bytes that are.
+    ///
+    /// # Errors
+    /// The environment's errors.
+    fn replace(&self, key: &Key) -> Result<Box<dyn Upload>>;
 
     /// Opens an object for reading, which saves the look-up on repeated reads.
     ///
@@ -131,6 +147,16 @@ pub trait Object: Send + Sync + fmt::Debug {
     /// How many bytes a long read takes at a time: what fits into a core's cache, or more where each call is a round trip.
     fn step_bytes(&self) -> usize {
         LOCAL_STEP_BYTES
+    }
+
+    /// Whether there may be copies elsewhere.
+    fn is_copied(&self) -> bool {
+        false
+    }
+
+    /// The next copy of the same object, because this one is not what it should be, or does not answer, and says so.
+    fn other(&self, _why: &dyn std::error::Error) -> Option<&dyn Object> {
+        None
     }
 }
 

@@ -10,7 +10,7 @@ use crate::journal::SIDECAR;
 use crate::ledger::{Filter, Found, SignedHead, StateRow};
 use crate::replay;
 use crate::rows::{
-    Alias, Artifact, Edge, Grant, Key, PolicySet, PolicySource, Principal, Root, Run, Setting, Table, Version,
+    Alias, Artifact, Depot, Edge, Grant, Key, PolicySet, PolicySource, Principal, Root, Run, Setting, Table, Version,
     Workspace, Wrap, known_by, selecting,
 };
 use crate::session::Session;
@@ -144,6 +144,7 @@ pub(crate) fn state_rows(tx: &mut dyn Transaction) -> Result<Vec<StateRow>> {
     add::<PolicySource>(tx, &mut rows)?;
     add::<PolicySet>(tx, &mut rows)?;
     add::<Setting>(tx, &mut rows)?;
+    add::<Depot>(tx, &mut rows)?;
     Ok(rows)
 }
 

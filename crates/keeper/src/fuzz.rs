@@ -55,6 +55,7 @@ pub const TABLES: &[&str] = &[
     "burst",
     "run",
     "edge",
+    "depot",
 ];
 
 /// The body of a row, under a MAC and beside the index columns that belong to it.
@@ -76,6 +77,7 @@ pub fn row(table: &str, body: &[u8]) -> Option<Vec<u8>> {
         "burst" => reread::<rows::Burst>(body),
         "run" => reread::<rows::Run>(body),
         "edge" => reread::<rows::Edge>(body),
+        "depot" => reread::<rows::Depot>(body),
         _ => None,
     }
 }

@@ -13,7 +13,7 @@ use crate::rows::{Draft, Principal};
 use crate::session::Session;
 use crate::write::give_up;
 use crate::write::objects::millis;
-use crate::{removal, retention};
+use crate::{depots, removal, retention};
 use api::terms::{Action, Timestamp};
 use api::wire::{JobBy, JobItem, JobRan};
 use std::time::{Duration, Instant};
@@ -61,7 +61,7 @@ enum Run {
 }
 
 /// Every job, in the order in which they run: what the others write is integrated last.
-static JOBS: [Job; 11] = [
+static JOBS: [Job; 12] = [
     Job {
         name: "denials",
         about: "log the count of refusals that came in a burst",
@@ -115,6 +115,12 @@ static JOBS: [Job; 11] = [
         about: "have every root that is at hand open what it wraps",
         when: When::Every(DRILL_MILLIS),
         run: Run::Keeper(roots::drill_all),
+    },
+    Job {
+        name: "copy",
+        about: "copy to the other depots what they lack",
+        when: When::Waiting(depots::copy_due),
+        run: Run::Client,
     },
     Job {
         name: "verify",
@@ -277,6 +283,11 @@ pub(crate) fn go_on(engine: &Engine, slice: &Slice) -> Result<()> {
         outcome = outcome.and(ran());
     }
     outcome
+}
+
+/// When a job ran last.
+pub(crate) fn last(engine: &Engine, name: &str) -> Result<Option<Timestamp>> {
+    named(name)?.last(engine)
 }
 
 /// A client's word that it did a job of its own; whoever may see what the depot holds may say so.

@@ -7,7 +7,7 @@ use crate::keys::{list, rotate, state};
 use crate::session::{Presence, Session};
 use crate::vault::{EscrowWanted, OpenOptions, RootAdd, RootKind, Shares, open};
 use crate::{
-    alias, audit, clock, collect, decision, explain, facts, hold, jobs, laws, lineage, people, prints, release,
+    alias, audit, clock, collect, decision, depots, explain, facts, hold, jobs, laws, lineage, people, prints, release,
     removal, replay, retention, roots, run, show, status, suites, unlocking, who, whoami, write,
 };
 use api::terms::{AuthMethod, Mode, Name, PrincipalId, SessionId};
@@ -90,7 +90,11 @@ impl Keeper {
         // nothing could move them.
         let free = matches!(
             command,
-            Command::PolicyShow | Command::PolicyCheck(_) | Command::BaselineApply(_) | Command::ClockAccept
+            Command::Depots
+                | Command::PolicyShow
+                | Command::PolicyCheck(_)
+                | Command::BaselineApply(_)
+                | Command::ClockAccept
         );
         if !free {
             engine.refuse_other_baseline()?;
@@ -184,6 +188,13 @@ impl Keeper {
             Command::JobsRun { name } => Answer::JobsRan(JobsRan { items: jobs::run(engine, name.as_deref())? }),
             Command::JobDone { name } => {
                 jobs::done(engine, session, &name)?;
+                Answer::Done
+            }
+            Command::Depots => Answer::Depots(depots::list(engine)?),
+            Command::DepotAdd(add) => Answer::DepotMoved(Box::new(depots::add(engine, session, &add)?)),
+            Command::DepotRemove(remove) => Answer::DepotMoved(Box::new(depots::remove(engine, session, &remove)?)),
+            Command::DepotCounted(counted) => {
+                depots::counted(engine, session, &counted)?;
                 Answer::Done
             }
             Command::Objects { after, limit } => {

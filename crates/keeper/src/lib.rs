@@ -30,6 +30,7 @@ mod clock;
 mod collect;
 mod decide;
 mod decision;
+mod depots;
 mod engine;
 mod epochs;
 mod error;

@@ -5,6 +5,7 @@
 
 mod burst;
 mod catalog;
+mod depot;
 mod keeping;
 mod keyring;
 mod people;
@@ -15,6 +16,7 @@ mod run;
 
 pub(crate) use burst::Burst;
 pub(crate) use catalog::{Alias, Artifact, Draft, Edge, Version, Workspace};
+pub(crate) use depot::Depot;
 pub(crate) use keeping::{Hold, Removed, Retention};
 pub(crate) use keyring::{Domain, Failing, Key, Purpose, Root, RootState, Wrap, WrapKind};
 pub(crate) use people::{Grant, Principal};

@@ -84,5 +84,16 @@ pub(crate) const ENGINE: Migration = Migration {
     ],
 };
 
+/// Depots besides the vault's own folder.
+pub(crate) const DEPOTS: Migration = Migration {
+    number: 3,
+    name: "depots",
+    statements: &[
+        state!("depot", ""),
+        // What was seen of a depot last, under a MAC; that something waits is in what it holds.
+        "CREATE TABLE depot_seen (depot BYTEA PRIMARY KEY, body BYTEA NOT NULL, mac BYTEA NOT NULL)",
+    ],
+};
+
 /// Every migration, in order; the log's comes second.
-pub(crate) const ALL: [Migration; 2] = [ENGINE, crate::ledger::SCHEMA];
+pub(crate) const ALL: [Migration; 3] = [ENGINE, crate::ledger::SCHEMA, DEPOTS];

@@ -3,11 +3,12 @@
 use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::jobs;
 use crate::roots;
 use crate::rows::{PolicySet, Purpose};
 use crate::session::Session;
+use crate::write::objects::MARKED;
 use crate::write::objects::millis;
+use crate::{depots, jobs};
 use api::terms::KeyState;
 use api::wire::Status;
 
@@ -20,6 +21,7 @@ pub(crate) fn status(engine: &Engine, session: &Session) -> Result<Status> {
     let freshness = crate::audit::freshness(engine)?;
     let overdue = jobs::list(engine)?.into_iter().filter(|job| job.overdue).map(|job| job.name);
     let jobs_overdue: Vec<String> = overdue.collect();
+    let (depots, verified) = (depots::list(engine)?.items, jobs::last(engine, "verify")?);
     engine.store.read(|tx| {
         let guard = &engine.keys.guard;
         let rules: PolicySet = guard.expect(tx, &PolicySet::row_id())?;
@@ -39,11 +41,16 @@ pub(crate) fn status(engine: &Engine, session: &Session) -> Result<Status> {
             keys_due,
             drafts: count(tx, "SELECT CAST(COUNT(*) AS BIGINT) FROM draft", &[])?,
             jobs_overdue: jobs_overdue.clone(),
+            depots: depots.clone(),
+            to_delete: count(tx, MARKED_COUNT, &[MARKED.into()])?,
+            verified,
             roots: roots::items(engine, tx)?,
             policy_set: rules.hash,
         })
     })
 }
+
+const MARKED_COUNT: &str = "SELECT CAST(COUNT(*) AS BIGINT) FROM object WHERE state = $1";
 
 fn tally(tx: &mut dyn Transaction, name: &'static str) -> Result<u64> {
     count(tx, "SELECT value FROM tally WHERE name = $1", &[name.into()])

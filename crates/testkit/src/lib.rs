@@ -1,5 +1,6 @@
-//! What tests share: faults on command, forged chunks, a private PostgreSQL, Python, the fuzzer's seeds. Depends on none of our crates.
+//! What tests share: faults on command, forged chunks, a private PostgreSQL, Python, buckets, the fuzzer's seeds. Depends on none of our crates.
 
+pub mod bucket;
 pub mod fault;
 pub mod forge;
 pub mod postgres;

@@ -19,7 +19,15 @@ pub fn program() -> OsString {
 /// If it is not there.
 #[must_use]
 pub fn python<S: AsRef<OsStr>>(args: &[S]) -> Output {
-    let program = program();
-    let run = Command::new(&program).args(args).env("PYTHONDONTWRITEBYTECODE", "1").output();
-    run.unwrap_or_else(|error| panic!("{}: {error}: run scripts/test-deps.sh", program.display()))
+    let mut command = command();
+    let run = command.args(args).output();
+    run.unwrap_or_else(|error| panic!("{}: {error}: run scripts/test-deps.sh", command.get_program().display()))
+}
+
+/// It, not started yet.
+#[must_use]
+pub fn command() -> Command {
+    let mut command = Command::new(program());
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    command
 }

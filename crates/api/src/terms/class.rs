@@ -105,6 +105,13 @@ words! {
         /// A public key whose secret is split and put away: it wraps only.
         Escrow = 4 "escrow",
     }
+    /// What a depot is.
+    DepotKind {
+        /// A folder.
+        Folder = 0 "folder",
+        /// An S3-compatible bucket.
+        Bucket = 1 "bucket",
+    }
     /// How a principal was authenticated. Nothing asserted ever counts as authenticated.
     AuthMethod {
         /// The operating-system account vouches.

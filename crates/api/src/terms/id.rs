@@ -70,6 +70,8 @@ ids! {
     PackId;
     /// A depot object.
     ObjectId;
+    /// A place of depot objects.
+    DepotId;
     /// A domain key, version key or signing key.
     KeyId;
     /// A user, service or workload.

@@ -1,6 +1,6 @@
 //! Vault, keys, principals, policy.
 
-use super::{Freshness, Receipt, hex_bytes};
+use super::{DepotItem, Freshness, Receipt, hex_bytes};
 use crate::terms::{
     Class, Environment, KeyId, KeyState, Mode, Name, PrincipalId, PrincipalKind, Suite, Timestamp, VaultId,
 };
@@ -53,6 +53,12 @@ pub struct Status {
     pub jobs_overdue: Vec<String>,
     /// Roots.
     pub roots: Vec<RootItem>,
+    /// Depots, the primary first.
+    pub depots: Vec<DepotItem>,
+    /// Objects that are to leave the depots, and did not leave all of them yet.
+    pub to_delete: u64,
+    /// When every version was looked at last, or a sample of each, and found well.
+    pub verified: Option<Timestamp>,
     /// Policy set hash, hexadecimal.
     pub policy_set: String,
 }

@@ -2,8 +2,8 @@
 
 use super::{Freshness, MadeBy, Provenance, Receipt, RemovedState, hex_bytes};
 use crate::terms::{
-    Action, ArtifactId, Class, DecisionId, EntryId, Environment, KeyId, KeyState, Kind, Name, ObjectId, ReleaseId,
-    RunId, Suite, Timestamp, VersionId,
+    Action, ArtifactId, Class, DecisionId, DepotId, EntryId, Environment, KeyId, KeyState, Kind, Name, ObjectId,
+    ReleaseId, RunId, Suite, Timestamp, VersionId,
 };
 use std::collections::BTreeMap;
 
@@ -94,6 +94,9 @@ pub struct Commit {
     /// What its content is recognised by, sealed by the client (`seal::prints`); empty for none.
     #[serde(with = "hex_bytes", default, skip_serializing_if = "Vec::is_empty")]
     pub prints: Vec<u8>,
+    /// The depot that its objects were written to: refused if it is not the primary any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depot: Option<DepotId>,
 }
 
 /// Ask for what the content of versions is recognised by, to look for copies of it.

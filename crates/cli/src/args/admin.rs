@@ -23,6 +23,12 @@ pub struct InitArgs {
     /// Name of the first principal [default: the user's name]
     #[arg(long, value_name = "NAME")]
     pub owner: Option<String>,
+    /// Keep the data in this folder or bucket (s3://BUCKET/PREFIX) [default: a folder in the vault]
+    #[arg(long, value_name = "DIR|URL", value_hint = clap::ValueHint::DirPath)]
+    pub depot: Option<String>,
+    /// Where a bucket's service is.
+    #[command(flatten)]
+    pub bucket: super::BucketArgs,
 }
 
 /// Where a recovery code goes: to the terminal, unless it is said.

@@ -63,6 +63,11 @@ impl Names {
         Some(self.client.jobs().ok()?.items.into_iter().map(|job| job.name).collect())
     }
 
+    /// Depots, by id.
+    pub fn depots(&self) -> Option<Vec<String>> {
+        Some(self.client.depot_ids().iter().map(ToString::to_string).collect())
+    }
+
     fn aliases_of(&self, artifact: &str) -> Option<Vec<String>> {
         let (workspace, name) = artifact.split_once('/')?;
         self.listed(Some(self.listed(None, workspace)?), name)?;

@@ -4,7 +4,7 @@ use super::{Context, near};
 use crate::args::{GcArgs, KeyCommand, KeyMoveArgs, PrincipalAddArgs, PrincipalCommand, StatusArgs};
 use crate::output::{Failure, bytes_shown, printable, table};
 use crate::unlock;
-use api::terms::{KeyId, KeyState, Timestamp};
+use api::terms::{Exit, KeyId, KeyState, Timestamp};
 use api::wire::{
     Freshness, GrantSpec, KeyItem, KeyList, KeyMove, KeyRotate, PresenceTold, PrincipalAdd, PrincipalItem, Revocation,
 };
@@ -48,6 +48,16 @@ pub fn status(context: &Context, args: &StatusArgs) -> Result<u8, Failure> {
                 roots.join(", "),
                 status.policy_set,
             );
+            for depot in &status.depots {
+                let role = if depot.primary { "primary" } else { "copy" };
+                let lacks = match depot.backlog {
+                    0 => String::new(),
+                    count => format!(", lacks {count} objects: strongroom depot copy"),
+                };
+                out.push_str(&format!("depot        {role}, {} {}{lacks}\n", depot.kind, printable(&depot.place)));
+            }
+            let verified = status.verified.map_or_else(|| "never".to_owned(), |time| time.to_string());
+            out.push_str(&format!("verified     {verified} (all, or a sample)\n"));
             if let Some(unlocked) = &unlocked {
                 out.push_str(&format!(
                     "unlocked     until {}, since {} by user {} with a {} (process {}): strongroom lock\n",
@@ -60,6 +70,12 @@ pub fn status(context: &Context, args: &StatusArgs) -> Result<u8, Failure> {
             }
             if !status.jobs_overdue.is_empty() {
                 out.push_str(&format!("jobs         due: {} (strongroom jobs run)\n", status.jobs_overdue.join(", ")));
+            }
+            if status.to_delete > 0 {
+                out.push_str(&format!(
+                    "garbage      {} objects are still to be deleted: strongroom gc\n",
+                    status.to_delete
+                ));
             }
             if status.drafts > 0 {
                 out.push_str(&format!(
@@ -336,13 +352,20 @@ pub fn gc(context: &Context, args: &GcArgs) -> Result<u8, Failure> {
         let done = done?;
         context.output.result("gc", &done, || {
             let verb = if deletes == Deletes::Yes { "deleted" } else { "would delete" };
-            format!(
+            let mut out = format!(
                 "{verb} {} objects and {} unfinished uploads, {}\n",
                 done.objects,
                 done.uploads,
                 bytes_shown(done.bytes)
-            )
+            );
+            if done.left > 0 {
+                out.push_str(&format!("{} objects did not leave every depot: the next gc tries again\n", done.left));
+            }
+            for (depot, why) in &done.unreachable {
+                out.push_str(&format!("depot {depot}: {}\n", printable(why)));
+            }
+            out
         })?;
-        Ok(0)
+        Ok(if done.unreachable.is_empty() { 0 } else { Exit::Temporary as u8 })
     })
 }

@@ -23,6 +23,7 @@ pub fn init(context: &Context, args: &InitArgs) -> Result<u8, Failure> {
         "vault": id, "mode": args.mode, "dir": shown(&dir), "root": kind, "keyfile": keyfile.as_ref().map(shown),
         "anchor": shown(&anchor), "owner": owner,
     });
+    let depot = args.depot.as_deref().map(|text| super::depot::place(text, &args.bucket)).transpose()?;
     if global.dry_run {
         return output
             .result("init", &result, || format!("would make a {} vault in {}\n", args.mode, line(&dir)))
@@ -43,6 +44,7 @@ pub fn init(context: &Context, args: &InitArgs) -> Result<u8, Failure> {
         owner: owner.clone(),
         crypto,
         recovery: recovery.code,
+        depot,
     });
     let info = recovery.shown.finish(made)?;
     if let Some(fields) = result.as_object_mut() {

@@ -94,6 +94,7 @@ fn values_are_offered_from_the_vault_as_ls_shows_them() {
         (&["strongroom", "--as", "wanda", "hold", "ls", "la"], &["lab/"]),
         (&["strongroom", "jobs", "run", "rew"], &["rewrap"]),
         (&["strongroom", "--as", "wanda", "key", "suspend", "lab/o"], &["lab/other"]),
+        (&["strongroom", "depot", "ch"], &["check"]),
     ] {
         assert_eq!(bash(&sandbox, words), offered, "{words:?}");
     }

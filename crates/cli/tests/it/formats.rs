@@ -68,6 +68,11 @@ const LINES: &[&str] = &[
     "audit verify",
     "audit export logN",
     "gc --yes",
+    "depot add depotN",
+    "depot ls",
+    "depot copy",
+    "depot check",
+    "depot rm DEPOT",
     "jobs ls",
     "jobs run",
     "unlock --for 1m",
@@ -180,6 +185,7 @@ fn filled(sandbox: &Sandbox, line: &str, number: &str) -> Vec<String> {
             last["id"].as_str().unwrap().to_owned()
         }
         "KEY" => told(&["key", "ls"])["keys"][0]["id"].as_str().unwrap().to_owned(),
+        "DEPOT" => told(&["depot", "ls"])["items"][1]["id"].as_str().unwrap().to_owned(),
         "BASE" => told(&["policy", "show"])["hash"].as_str().unwrap().to_owned(),
         "RECIPIENT" => "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p".to_owned(),
         "RUN" => "echo x > $STRONGROOM_OUTPUT_O/x".to_owned(),

@@ -11,6 +11,7 @@ mod compared;
 mod completion;
 mod crash;
 mod demo;
+mod depots;
 mod doctor;
 mod errors;
 mod faults;

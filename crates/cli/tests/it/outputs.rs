@@ -46,7 +46,7 @@ fn redacted(value: Value) -> Value {
             fields
                 .into_iter()
                 .map(|(key, value)| {
-                    let times = ["created", "due", "since", "time", "expires", "until"];
+                    let times = ["compared", "created", "due", "since", "time", "expires", "until"];
                     let value = match value {
                         Value::Number(_) if times.contains(&key.as_str()) => Value::String("[time]".to_owned()),
                         Value::Number(_) if key == "log_size" || key == "log_index" || key == "ticket" => {
@@ -133,6 +133,10 @@ fn json_of_administration_is_as_documented() {
     let replay = json(&sandbox, &["audit", "verify", "--replay"]);
     insta::assert_json_snapshot!("audit_replay", {".head.checkpoint" => "[note]"}, replay);
     insta::assert_json_snapshot!("policy_lint", json(&sandbox, &["policy", "lint"]));
+    insta::assert_json_snapshot!("depot_add", json(&sandbox, &["depot", "add", "second"]));
+    insta::assert_json_snapshot!("depot_copy", {".depots[].bytes" => "[bytes]"}, json(&sandbox, &["depot", "copy"]));
+    insta::assert_json_snapshot!("depot_ls", json(&sandbox, &["depot", "ls"]));
+    insta::assert_json_snapshot!("depot_check", {".depots[].bytes" => "[bytes]"}, json(&sandbox, &["depot", "check"]));
 }
 
 #[test]

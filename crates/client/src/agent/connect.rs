@@ -7,7 +7,7 @@ use crate::Client;
 use crate::connection::Connection;
 use crate::seat::{Seat, SessionKey};
 use api::terms::{Code, Name, PrincipalId, SessionId};
-use api::wire::{Answer, Command, Problem, VaultInfo};
+use api::wire::{Answer, Command, DepotList, Problem, VaultInfo};
 use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -76,7 +76,7 @@ pub fn seat(place: &Place, dir: &Path, who: Seated<'_>) -> Result<Option<Client>
         return Err(Problem::new(Code::BadSession, "the agent cannot be trusted", "it answers for another vault"));
     }
     let seat = Seat::new(Box::new(Agent { opened, stream: Mutex::new(stream) }), key)?;
-    Client::local(seat, dir).map(Some)
+    Client::of(seat, dir).map(Some)
 }
 
 /// How long the vault stays unlocked, if it is.
@@ -177,6 +177,9 @@ impl Connection for Agent {
     }
     fn session(&self) -> SessionId {
         self.opened.session
+    }
+    fn depots(&self) -> Option<&DepotList> {
+        self.opened.depots.as_ref()
     }
     fn unlocked(&self) -> Option<&Unlocked> {
         Some(&self.opened.unlocked)

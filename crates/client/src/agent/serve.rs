@@ -402,7 +402,11 @@ impl Shared {
         let (info, unlocked) = (keeper.info().clone(), self.unlocked());
         // What another session is being settled of is its own.
         let waits = keeper.is_unsettled() && self.settle().is_err();
-        let opened = Opened { info, principal: session.principal(), session: session.id(), unlocked, waits };
+        let depots = match keeper.call(&session, Command::Depots) {
+            Ok(Answer::Depots(list)) => Some(list),
+            Ok(_) | Err(_) => None,
+        };
+        let opened = Opened { info, principal: session.principal(), session: session.id(), unlocked, depots, waits };
         Ok((session, opened))
     }
 

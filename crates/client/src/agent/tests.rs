@@ -60,6 +60,7 @@ impl World {
             owner: "olivia".parse().unwrap(),
             crypto: None,
             recovery: None,
+            depot: None,
         })
         .unwrap();
         let clocks = Turned { wall: crate::system::now().as_millis().into(), boot: 5_000_000.into() };

@@ -1,11 +1,11 @@
 //! What the two ends say to each other.
 
 use api::terms::{Name, PrincipalId, SessionId, Timestamp};
-use api::wire::{Answer, Command, Problem, VaultInfo, hex_bytes};
+use api::wire::{Answer, Command, DepotList, Problem, VaultInfo, hex_bytes};
 use std::path::{Path, PathBuf};
 
 /// The number of this dialogue, which changes with anything in it. [`Ask::Lock`] is the same in all of them.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// To the agent.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
@@ -89,6 +89,8 @@ pub struct Opened {
     pub session: SessionId,
     /// Until when.
     pub unlocked: Unlocked,
+    /// The depots, as they are now; absent if they cannot be told.
+    pub depots: Option<DepotList>,
     /// Whether the log could not be brought into the tree: who has closed the session then waits for it, and is told why not. Else
     /// the agent does it when the connection ends.
     pub waits: bool,

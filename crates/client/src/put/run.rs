@@ -325,6 +325,7 @@ impl Putting<'_> {
             from: self.put.from.clone(),
             made: self.put.made.as_ref().map(|made| made.provenance.clone()),
             prints,
+            depot: self.client.primary(),
         }))?;
         match answer {
             Answer::Committed(committed) => Ok(*committed),

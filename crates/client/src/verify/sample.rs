@@ -61,7 +61,7 @@ pub struct Missed {
 }
 
 /// A sample being drawn.
-pub(super) struct Sample {
+pub(crate) struct Sample {
     share: Share,
     lots: Vec<u8>,
     bytes: u64,
@@ -71,12 +71,12 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    pub(super) fn of(share: Share) -> Self {
+    pub(crate) fn of(share: Share) -> Self {
         Self { share, lots: Vec::new(), bytes: 0, covered: 0, unit: 0 }
     }
 
     /// The units of a segment that are read.
-    pub(super) fn choose(&mut self, info: &SegmentInfo) -> Result<Vec<Range<u64>>, Problem> {
+    pub(crate) fn choose(&mut self, info: &SegmentInfo) -> Result<Vec<Range<u64>>, Problem> {
         let mut chosen = Vec::new();
         for step in super::steps(info, UNIT_GROUPS) {
             let len = super::sealed_len(info, &step);

@@ -23,6 +23,9 @@ impl Store for Warm {
     fn create(&self, _: &Key) -> Result<Box<dyn Upload>> {
         Ok(Box::new(self.clone()))
     }
+    fn replace(&self, _: &Key) -> Result<Box<dyn Upload>> {
+        Ok(Box::new(self.clone()))
+    }
     fn open(&self, key: &Key) -> Result<Box<dyn Object>> {
         Ok(Box::new(WarmObject { file: Arc::clone(&self.file), key: *key, len: self.len }))
     }

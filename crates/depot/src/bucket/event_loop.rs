@@ -2,6 +2,7 @@
 
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -35,12 +36,27 @@ impl EventLoop {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        self.run_within(future, place, None)
+    }
+
+    /// As [`Self::run`], for at most so long; the request is given up then.
+    pub(super) fn run_within<F>(&self, future: F, place: Place, limit: Option<Duration>) -> Result<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
         let (answer, answered) = sync_channel(1);
-        self.handle.spawn(async move {
+        let task = self.handle.spawn(async move {
             // Nobody waits any more if this fails.
             let _ = answer.send(future.await);
         });
-        answered.recv().map_err(|lost| Error::Unavailable { place, source: Box::new(lost) })
+        let Some(limit) = limit else {
+            return answered.recv().map_err(|lost| Error::Unavailable { place, source: Box::new(lost) });
+        };
+        answered.recv_timeout(limit).map_err(|late| {
+            task.abort();
+            Error::Unavailable { place, source: Box::new(late) }
+        })
     }
 
     /// Runs a future there without waiting.

@@ -135,7 +135,7 @@ impl Credentials {
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Environment => f.write_str("from the environment"),
+            Self::Environment => f.write_str("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment"),
             Self::File(path) => write!(f, "from {}", path.display()),
         }
     }
@@ -143,8 +143,13 @@ impl fmt::Debug for Credentials {
 
 fn read_small(path: &PathBuf) -> std::io::Result<String> {
     use std::io::Read;
+    use std::os::unix::fs::PermissionsExt;
+    let file = std::fs::File::open(path)?;
+    if file.metadata()?.permissions().mode() & 0o077 != 0 {
+        return Err(std::io::Error::other("others may read or write it: chmod 600"));
+    }
     let mut text = String::new();
-    std::fs::File::open(path)?.take(MAX_CREDENTIALS_LEN).read_to_string(&mut text)?;
+    file.take(MAX_CREDENTIALS_LEN).read_to_string(&mut text)?;
     Ok(text)
 }
 
@@ -230,6 +235,8 @@ mod tests {
         let settings = Settings { credentials, ..with_endpoint("http://127.0.0.1:9") };
         assert!(!format!("{settings:?}").contains("canary"));
         assert!(!format!("{:?}", crate::Bucket::connect(&settings).unwrap()).contains("canary"));
+        std::fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+        assert!(crate::Bucket::connect(&settings).is_err(), "others may read it");
     }
 
     #[test]

@@ -11,12 +11,13 @@ use object_store::{MultipartId, ObjectStore, ObjectStoreExt, PutMode, PutOptions
 use super::{Bucket, map};
 use crate::error::{Error, Result};
 use crate::key::Key;
-use crate::store::Upload;
+use crate::store::{Taken, Upload};
 
 /// An upload that collects parts and sends each as soon as it is full.
 pub(super) struct BucketUpload {
     bucket: Bucket,
     key: Key,
+    taken: Taken,
     progress: Arc<Progress>,
 }
 
@@ -47,9 +48,9 @@ struct Part {
 
 impl BucketUpload {
     /// Begins to collect; no request is made yet.
-    pub(super) fn start(bucket: Bucket, key: Key) -> Self {
+    pub(super) fn start(bucket: Bucket, key: Key, taken: Taken) -> Self {
         let progress = Progress { state: Mutex::new(State::default()), changed: Condvar::new() };
-        Self { bucket, key, progress: Arc::new(progress) }
+        Self { bucket, key, taken, progress: Arc::new(progress) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -183,8 +184,9 @@ impl BucketUpload {
     fn put_whole(&self, bytes: Bytes) -> Result<()> {
         let path = self.bucket.path(&self.key);
         let sent = bytes.clone();
+        let mode = if self.taken == Taken::Refused { PutMode::Create } else { PutMode::Overwrite };
         let put = self.bucket.run(self.key.into(), |client| async move {
-            let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+            let create = PutOptions { mode, ..PutOptions::default() };
             match client.put_opts(&path, sent.clone().into(), create).await {
                 Err(object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }) => {
                     client.put(&path, sent.into()).await
@@ -230,15 +232,17 @@ impl BucketUpload {
         }
         drop(state);
         // Parts have no create-only mode, so an object that is there already is looked for.
-        if self.bucket.length(&self.key)?.is_some() {
+        if self.taken == Taken::Refused && self.bucket.length(&self.key)?.is_some() {
             return Err(Error::AlreadyExists { place });
         }
         let path = self.bucket.path(&self.key);
         let completed =
             self.bucket.run(place, |client| async move { client.complete_multipart(&path, &id, parts).await });
-        // The answer to a completion may be lost, and a repeated one fails because the upload is gone: the object's length decides both.
+        // The answer to a completion may be lost, and a repeated one fails because the upload is gone: the object's length decides both,
+        // unless one of that length may have been there before.
+        let told = self.taken == Taken::Refused || completed.is_ok();
         match self.bucket.length(&self.key)? {
-            Some(len) if len == end => {
+            Some(len) if len == end && told => {
                 self.lock().complete = true;
                 Ok(())
             }

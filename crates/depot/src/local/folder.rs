@@ -81,6 +81,11 @@ impl Folder {
         }
     }
 
+    /// Moves a file into another folder, in the place of what is there.
+    pub(super) fn move_over(&self, from: &str, to_folder: &Self, to: &str, place: Place) -> Result<()> {
+        rustix::fs::renameat(&self.0, from, &to_folder.0, to).map_err(|e| map(e, place))
+    }
+
     /// Removes a file.
     pub(super) fn remove_file(&self, name: &str, place: Place) -> Result<()> {
         rustix::fs::unlinkat(&self.0, name, AtFlags::empty()).map_err(|e| map(e, place))

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::folder::{Folder, map_io};
 use crate::error::{Error, Result};
 use crate::key::Key;
-use crate::store::Upload;
+use crate::store::{Taken, Upload};
 
 /// An upload into a file with a temporary name.
 pub(super) struct LocalUpload {
@@ -17,6 +17,7 @@ pub(super) struct LocalUpload {
     temporary: String,
     fan: Folder,
     name: String,
+    taken: Taken,
     /// Bytes written, to be compared with `end`: a hole or an overlap makes them differ.
     written: AtomicU64,
     end: AtomicU64,
@@ -26,7 +27,7 @@ pub(super) struct LocalUpload {
 
 impl LocalUpload {
     /// Makes the temporary file.
-    pub(super) fn start(key: Key, unfinished: Folder, fan: Folder, name: String) -> Result<Self> {
+    pub(super) fn start(key: Key, unfinished: Folder, fan: Folder, name: String, taken: Taken) -> Result<Self> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         loop {
             let temporary = format!("{name}.{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -40,6 +41,7 @@ impl LocalUpload {
                     temporary,
                     fan,
                     name,
+                    taken,
                     written: AtomicU64::new(0),
                     end: AtomicU64::new(0),
                     failed: AtomicBool::new(false),
@@ -82,7 +84,10 @@ impl Upload for LocalUpload {
             return Err(Error::Misuse { what: "an upload with a hole or an overlap was finished" });
         }
         self.file.sync_all().map_err(|e| map_io(e, place))?;
-        self.unfinished.move_file(&self.temporary, &self.fan, &self.name, place)?;
+        match self.taken {
+            Taken::Refused => self.unfinished.move_file(&self.temporary, &self.fan, &self.name, place)?,
+            Taken::Replaced => self.unfinished.move_over(&self.temporary, &self.fan, &self.name, place)?,
+        }
         self.moved = true;
         self.fan.flush(place)
     }

@@ -6,4 +6,5 @@ mod faults;
 mod faulty_client;
 mod local;
 mod sealed;
+mod several;
 mod version;

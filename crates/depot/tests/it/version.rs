@@ -12,20 +12,20 @@ use seal::secret::{ListKey, MapKey};
 
 use crate::conformance::{key, whole};
 
-struct Written {
-    key: Key,
-    digest: VersionDigest,
+pub struct Written {
+    pub key: Key,
+    pub digest: VersionDigest,
     list_key: ListKey,
     map_key: MapKey,
 }
 
-const NAMES: usize = 3000;
+pub const NAMES: usize = 3000;
 
 fn name(n: usize) -> Vec<u8> {
     format!("folder/{n:05}").into_bytes()
 }
 
-fn write(store: &dyn Store, object: u8) -> Written {
+pub fn write(store: &dyn Store, object: u8) -> Written {
     let (list_key, map_key) = (ListKey::generate().unwrap(), MapKey::generate().unwrap());
     let (vault, version) = ([1; 16], [object; 16]);
     let mut out = Appender::create(store, &key(1, object)).unwrap();
@@ -76,14 +76,26 @@ fn seal_map(map_key: &MapKey, version: &[u8; 16], out: &mut Appender) -> Sealed 
 fn read(store: &dyn Store, version: &Written) -> Result<usize, String> {
     let object = VersionObject::open(store, &version.key).map_err(|e| e.to_string())?;
     let record = object.record(&version.digest).map_err(|e| e.to_string())?;
-    let mut list = ListReader::open(&version.list_key, &record, &object).map_err(|e| format!("{e:?}"))?;
+    read_from(&object, &record, version)
+}
+
+/// The same of an object that is opened by its record, whose copies are asked.
+pub fn read_of(store: &dyn Store, version: &Written) -> Result<usize, String> {
+    let object = VersionObject::open(store, &version.key).map_err(|e| e.to_string())?;
+    let record = object.record(&version.digest).map_err(|e| e.to_string())?;
+    let object = VersionObject::of(store, &record).map_err(|e| e.to_string())?;
+    read_from(&object, &record, version)
+}
+
+fn read_from(object: &VersionObject, record: &VersionRecord, version: &Written) -> Result<usize, String> {
+    let mut list = ListReader::open(&version.list_key, record, object).map_err(|e| format!("{e:?}"))?;
     list.seek_ordinal(0).map_err(|e| format!("{e:?}"))?;
     let mut names = 0;
     while let Some((_, entry)) = list.next_entry().map_err(|e| format!("{e:?}"))? {
         assert_eq!(entry.path(), name(names), "an unauthenticated name was given out");
         names += 1;
     }
-    let mut map = MapReader::open(&version.map_key, &record, &object).map_err(|e| format!("{e:?}"))?;
+    let mut map = MapReader::open(&version.map_key, record, object).map_err(|e| format!("{e:?}"))?;
     map.seek(0).map_err(|e| format!("{e:?}"))?;
     while map.next_entry().map_err(|e| format!("{e:?}"))?.is_some() {}
     Ok(names)

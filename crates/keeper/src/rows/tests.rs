@@ -2,8 +2,8 @@ use super::*;
 use crate::field::SealedText;
 use crate::fuzz::row;
 use api::terms::{
-    ArtifactId, Class, EntryId, Environment, GrantId, KeyId, KeyState, Kind, Name, ObjectId, PrincipalId,
-    PrincipalKind, RunId, Suite, Timestamp, VersionId, WorkspaceId,
+    ArtifactId, Class, DepotId, DepotKind, EntryId, Environment, GrantId, KeyId, KeyState, Kind, Name, ObjectId,
+    PrincipalId, PrincipalKind, RunId, Suite, Timestamp, VersionId, WorkspaceId,
 };
 use api::wire::RunOutput;
 use proptest::prelude::*;
@@ -194,6 +194,24 @@ fn edges() -> impl Strategy<Value = Edge> {
         made,
         kind: api::wire::LineageKind::From,
     })
+}
+
+fn depots() -> impl Strategy<Value = Depot> {
+    let texts = (texts(), prop::option::of(texts()), prop::option::of(texts()), prop::option::of(texts()));
+    let when = (prop::option::of(times()), prop::option::of(times()));
+    (id(DepotId::from_bytes), select(DepotKind::ALL), texts, any::<i32>(), when).prop_map(
+        |(id, kind, (place, endpoint, region, credentials), rank, (created, retired))| Depot {
+            id,
+            kind,
+            place,
+            endpoint,
+            region,
+            credentials,
+            rank,
+            created,
+            retired,
+        },
+    )
 }
 
 fn drafts() -> impl Strategy<Value = Draft> {
@@ -400,4 +418,5 @@ rows_read_as_they_were_written! {
         );
     a_setting_reads_as_it_was_written: (texts(), texts()).prop_map(|(name, value)| Setting { name, value });
     a_burst_reads_as_it_was_written: bursts();
+    a_depot_reads_as_it_was_written: depots();
 }

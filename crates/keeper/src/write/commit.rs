@@ -84,6 +84,9 @@ impl Call<'_> {
         if !epochs::closing(tx, &[subjects.as_slice(), &[*draft.artifact.as_bytes()]].concat())?.is_empty() {
             return Err(Error::Stale);
         }
+        if let Some(depot) = self.command.depot {
+            crate::depots::check_primary(engine, tx, depot)?;
+        }
         let workspace: Workspace = guard.expect(tx, draft.workspace.as_bytes())?;
         let artifact = draft.makes(guard.expect(tx, draft.artifact.as_bytes())?, self.now);
         let path = format!("{}/{}", workspace.name, artifact.name);

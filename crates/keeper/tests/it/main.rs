@@ -7,6 +7,7 @@ mod bursts;
 mod collect;
 mod datastore;
 mod decisions;
+mod depots;
 mod engines;
 mod escrow;
 mod forged;

@@ -105,6 +105,7 @@ fn make(client: &Client<'_>, run: Option<RunId>, put: &Put, made: bool) -> Resul
         from: Vec::new(),
         made: made.then_some(provenance),
         prints: Vec::new(),
+        depot: None,
     };
     match client.call(Command::Commit(commit))? {
         Answer::Committed(committed) => Ok(committed.version),

@@ -1,6 +1,6 @@
 //! A vault in a temporary folder and the least client that can talk to it: no depot, no sealing of data.
 
-use api::terms::{Action, Class, Environment, Kind, Mode, Name, ObjectId, Reference, VaultId, VersionId};
+use api::terms::{Action, Class, DepotId, Environment, Kind, Mode, Name, ObjectId, Reference, VaultId, VersionId};
 use api::wire::{Answer, Begin, Begun, Command, Commit, Committed, Problem, Release, Released, VersionItem};
 use keeper::datastore::{Datastore, postgres};
 use keeper::system::{Clock, SystemClock};
@@ -245,6 +245,7 @@ impl<'a> Client<'a> {
             made: None,
             // Opaque to the keeper.
             prints: put.version.as_bytes().to_vec(),
+            depot: put.depot,
         };
         match self.call(Command::Commit(commit))? {
             Answer::Committed(committed) => Ok(*committed),
@@ -311,6 +312,7 @@ pub struct Put {
     pub alias: Option<Name>,
     pub from: Vec<String>,
     pub packs: Vec<Pack>,
+    pub depot: Option<DepotId>,
 }
 
 impl Put {
@@ -327,6 +329,7 @@ impl Put {
             alias: None,
             from: Vec::new(),
             packs: Vec::new(),
+            depot: None,
         }
     }
 

@@ -134,7 +134,7 @@ macro_rules! ids {
     )*};
 }
 
-ids! { VaultId WorkspaceId ArtifactId VersionId ObjectId KeyId PrincipalId EntryId DecisionId ReleaseId RunId }
+ids! { DepotId VaultId WorkspaceId ArtifactId VersionId ObjectId KeyId PrincipalId EntryId DecisionId ReleaseId RunId }
 
 macro_rules! one_of {
     ($($word:ident $all:expr;)*) => {$(
@@ -156,6 +156,7 @@ one_of! {
     Action Action::ALL;
     AuthMethod AuthMethod::ALL;
     KeyState KeyState::ALL;
+    DepotKind DepotKind::ALL;
     DeedOutcome [DeedOutcome::Done, DeedOutcome::Denied];
     Direction [Direction::Ancestors, Direction::Descendants];
     LineageKind [LineageKind::From, LineageKind::Run];
@@ -209,8 +210,15 @@ structs! {
     ClockAccepted { before now receipt }
     CollectPlan { objects freshness }
     Collected { objects receipt }
+    DepotAdd { kind place endpoint region credentials first }
+    DepotCounted { depot seen }
+    DepotItem { id kind place endpoint region credentials primary created seen backlog }
+    DepotList { items now }
+    DepotMoved { depot receipt }
+    DepotRemove { depot checked }
+    DepotSeen { compared held missing checked damaged }
     DecisionsReplayed { ok same other_engine failures }
-    Commit { version record plaintext_commitment bytes files tags alias from made prints }
+    Commit { version record plaintext_commitment bytes files tags alias from made prints depot }
     Committed { version receipt }
     Explain { principal action reference class at_least environment kind from reason confirm }
     HoldItem { name of by at }
@@ -308,7 +316,7 @@ structs! {
     StateVerified { ok rows failures }
     Status {
         vault principal workspaces artifacts versions log_size log_pending freshness read_only keys_due drafts
-        jobs_overdue roots policy_set
+        jobs_overdue roots depots to_delete verified policy_set
     }
     StoredObject { object role }
     SuitesShown { table own receipt }
@@ -397,6 +405,10 @@ each! { Command:
     Jobs,
     JobsRun { name },
     JobDone { name },
+    Depots,
+    DepotAdd[DepotAdd],
+    DepotRemove[DepotRemove],
+    DepotCounted[DepotCounted],
     Objects { after limit },
 }
 
@@ -448,5 +460,7 @@ each! { Answer:
     Collected[Collected],
     Jobs[JobList],
     JobsRan[JobsRan],
+    Depots[DepotList],
+    DepotMoved[DepotMoved],
     Objects { items next },
 }

@@ -331,7 +331,7 @@ TONE = [
     (r"(?i)\b(please|sorry|oops|unfortunately|just|simply|obviously)\b", "small talk"),
     (r"(?i)\byou (must|should|forgot|failed|cannot|did)|\byour (mistake|fault|error)", "blame"),
     (r"(?i)\b(illegal|invalid|fatal|abort|aborted|failed to|unable to|permission denied)\b", "another word for what happened"),
-    (r"(?i)\b(tenant|blob|repo|repository|ciphertexts|manifest|kms|role binding|acl|user account)\b", "a word that is not the glossary's"),
+    (r"(?i)\b(tenant|blob|repo|repository|ciphertexts|manifest|(?<!AWS )kms|role binding|acl|user account)\b", "a word that is not the glossary's"),
 ]
 
 

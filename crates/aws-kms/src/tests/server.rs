@@ -133,7 +133,7 @@ fn serve(
         to.write_all(first)?;
         while !stop.load(Ordering::SeqCst) && begin.elapsed() < Duration::from_secs(10) {
             to.write_all(next)?;
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::park_timeout(Duration::from_millis(10));
         }
         Ok(None)
     };

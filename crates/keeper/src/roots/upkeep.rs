@@ -78,12 +78,15 @@ fn behind(engine: &Engine, all: bool) -> Result<Vec<(Root, Arc<Member>)>> {
     Ok(found)
 }
 
-/// Whether a root lacks nothing, so that it is behind no more, or a key that is open here or under a root that is.
+/// Whether a root lacks nothing, so that it is behind no more, or a key under a root that opens here as far as is known.
 fn waits_for(engine: &Engine, row: &Root) -> Result<bool> {
     let roots = engine.domains.roots.members();
-    let open: Vec<KeyId> = roots.iter().filter(|root| root.is_open()).map(|root| root.id).collect();
     engine.store.read(|tx| {
         let guard = &engine.keys.guard;
+        let rows: Vec<Root> = guard.select(tx, "ORDER BY id", &[])?;
+        let fails = |id: KeyId| rows.iter().any(|row| row.id == id && row.failing.is_some());
+        let opens = |root: &&Arc<Member>| root.is_open() || root.is_at_hand() && !fails(root.id);
+        let open: Vec<KeyId> = roots.iter().filter(opens).map(|root| root.id).collect();
         let keys = super::lacking(tx, guard, row, None, PAGE)?;
         if keys.is_empty() {
             return Ok(true);

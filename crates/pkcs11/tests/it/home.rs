@@ -49,7 +49,7 @@ pub(crate) fn alone(name: &str, body: fn(&Home)) {
             child.wait().unwrap();
             panic!("{name} hangs");
         }
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::park_timeout(Duration::from_millis(5));
     }
 }
 

@@ -34,8 +34,6 @@ pub(crate) fn recover(options: &RecoverOptions) -> Result<()> {
         return Err(Error::ReadOnly(why.clone()));
     }
     forget(&engine, RootState::Joining, &Slice::whole())?;
-    let counting = engine.domains.roots.members();
-    let named = |id: KeyId| counting.iter().any(|root| root.id == id);
     let mut both = VaultFile { roots: Vec::new(), ..file.clone() };
     let now = engine.now()?;
     let mut new: Vec<New> = Vec::new();
@@ -53,12 +51,14 @@ pub(crate) fn recover(options: &RecoverOptions) -> Result<()> {
     for new in &new {
         joining.wrap_all(new)?;
     }
-    VaultFile::amend(&options.dir, |file| {
+    let amended = VaultFile::amend(&options.dir, |file| {
         file.check_of(&engine)?;
-        file.roots.retain(|entry| named(entry.id));
+        let rows: Vec<Root> = engine.store.read(|tx| engine.keys.guard.select(tx, "ORDER BY id", &[]))?;
+        file.roots.retain(|entry| rows.iter().any(|row| row.id == entry.id && row.state.counts()));
         file.roots.extend(both.roots.iter().cloned());
         Ok(())
     })?;
+    drop(amended);
     while let Some(key) = recovery.switch()? {
         let mut wrapped = 0;
         for new in &new {

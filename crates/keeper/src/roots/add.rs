@@ -86,11 +86,11 @@ impl Waiting<'_> {
         let row = Root { state: RootState::Behind, ..plan.row };
         let entry = named.entry(row.id).ok_or(Error::Internal("a root without its entry"))?;
         let wraps = own_keys(engine, self.root.as_ref())?;
-        VaultFile::amend(&engine.dir, |file| {
+        // Held until it counts: a root that is named and has no row is what a command left that was killed.
+        let amended = VaultFile::amend(&engine.dir, |file| {
             file.check_of(engine)?;
             let rows: Vec<Root> = engine.store.read(|tx| engine.keys.guard.select(tx, "ORDER BY id", &[]))?;
             let known = |id: KeyId| rows.iter().chain([&row]).find(|row| row.id == id);
-            // What a command left that was killed before it counted goes.
             file.roots.retain(|entry| known(entry.id).is_some());
             room(file)?;
             file.roots.push(entry.clone());
@@ -100,6 +100,7 @@ impl Waiting<'_> {
         let asked = Wanted::vault(Action::ManageKeys, plan.act);
         let plan = Plan { row, ..plan };
         let logged = act(engine, self.session, &asked, &[], |tx, act| written(tx, act, &plan, &wraps))?;
+        drop(amended);
         Ok((plan.row, logged))
     }
 

@@ -24,13 +24,14 @@ pub(crate) fn retire(engine: &Engine, slice: &Slice) -> Result<u64> {
     if retired.is_empty() {
         return Ok(0);
     }
-    VaultFile::amend(&engine.dir, |file| {
+    let amended = VaultFile::amend(&engine.dir, |file| {
         let stays = |entry: &RootEntry| retired.iter().all(|row| row.id != entry.id);
         if file.vault == engine.vault && file.roots.iter().any(stays) {
             file.roots.retain(stays);
         }
         Ok(())
     })?;
+    drop(amended);
     forget(engine, RootState::Retired, slice)
 }
 

@@ -42,6 +42,10 @@ pub(crate) struct RootEntry {
     pub(crate) tag: String,
 }
 
+/// That nobody else changes the file.
+#[must_use]
+pub(crate) struct Amended(#[expect(dead_code, reason = "it is held, not read")] std::fs::File);
+
 impl VaultFile {
     /// For a new vault.
     pub(crate) fn new(vault: VaultId, mode: Mode, suite: Suite) -> Self {
@@ -55,8 +59,8 @@ impl VaultFile {
         self.roots.push(RootEntry { id: root.id(), kind: root.kind(), params, tag });
     }
 
-    /// Changes the file of a vault that is there: nobody else does between the reading and the writing.
-    pub(crate) fn amend(dir: &Path, amend: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+    /// Changes the file of a vault that is there: nobody else does until what this answers is dropped.
+    pub(crate) fn amend(dir: &Path, amend: impl FnOnce(&mut Self) -> Result<()>) -> Result<Amended> {
         let path = dir.join("vault.lock");
         let io = |error: std::io::Error| Error::io("the vault cannot be locked", &path, &error);
         let lock = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io)?;
@@ -64,7 +68,10 @@ impl VaultFile {
         let mut file = Self::read(dir)?;
         let before = file.clone();
         amend(&mut file)?;
-        if file == before { Ok(()) } else { file.write(dir) }
+        if file != before {
+            file.write(dir)?;
+        }
+        Ok(Amended(lock))
     }
 
     /// Checks a root's tag: the root is the right one, and the file says what it said.

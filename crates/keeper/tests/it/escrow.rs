@@ -166,3 +166,36 @@ fn what_the_vault_keeps_of_an_escrow_is_held_to() {
     assert_eq!(world.tamper(&sql), 1);
     assert_eq!(code(Keeper::open(&world.options())), Code::BadSignature);
 }
+
+#[test]
+fn an_escrow_gets_what_was_locked_when_it_was_made() {
+    use api::terms::Environment;
+    use keeper::vault::{RootAdd, RootMeans};
+    let world = World::new(Mode::Solo);
+    let phrase = || b"a passphrase with some length".to_vec();
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    let choice = RootChoice::Passphrase { bytes: phrase().into() };
+    keeper.add_root(&client.session, &RootAdd { choice, priority: None }).unwrap();
+    let prod = Put { environment: Environment::Prod, ..Put::new("lab/net").class(Class::Confidential) };
+    // In dev the key file wraps it as well, in prod the passphrase alone, which an escrow does not count as.
+    client.put(&prod).unwrap();
+    client.put(&Put::new("lab/dev").class(Class::Confidential)).unwrap();
+    drop(client);
+    keeper.close().unwrap();
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    let (made, texts) = create(&client, 2, 2);
+    assert_eq!((made.wrapped, made.locked, made.root.state.as_str()), (1, 1, "behind"));
+    drop(client);
+    keeper.close().unwrap();
+    let unlock = RootUnlock::Passphrase(phrase().into());
+    let mut both = world.options();
+    both.roots.push(std::sync::Arc::new(RootMeans { root: None, unlock }));
+    let keeper = Keeper::open(&both).unwrap();
+    let client = Client::new(&keeper, &world, None);
+    client.call(Command::JobsRun { name: Some("roots".into()) }).unwrap();
+    let escrow = roots(&client).into_iter().find(|root| root.kind == "escrow").unwrap();
+    assert_eq!((escrow.state.as_str(), escrow.lacks), ("active", 0));
+    assert_eq!(rehearse(&client, &[&texts[0], &texts[1]]).unwrap(), 7);
+}

@@ -255,3 +255,73 @@ fn a_root_that_a_class_does_not_admit_never_wraps_it() {
     assert_eq!((shut.code, shut.try_.as_deref()), (Code::RootRefused, Some("strongroom root ls")));
     assert!(shut.why.contains("passphrase"), "{shut}");
 }
+
+#[test]
+fn who_knows_an_older_list_of_roots_makes_no_key_for_it() {
+    let world = World::new(Mode::Solo);
+    let (old, new) = (world.open(), world.open());
+    let (before, client) = (Client::new(&old, &world, None), Client::new(&new, &world, None));
+    client.put(&Put::new("lab/net").class(Class::Internal)).unwrap();
+    let first = roots(&client).remove(0).id;
+    add(&client, second(&world), None).unwrap();
+    remove(&client, first).unwrap();
+    // It was opened with a root that is gone, and has nothing for the one that counts.
+    let refused = before.put(&Put::new("lab/other").class(Class::Public)).unwrap_err();
+    assert_eq!(refused.code, Code::RootRefused);
+    client.put(&Put::new("lab/other").class(Class::Public)).unwrap();
+    holds(&client);
+    drop((before, client));
+    old.close().unwrap();
+    new.close().unwrap();
+    let keeper = Keeper::open(&options(&world, &[second(&world)])).unwrap();
+    let client = Client::new(&keeper, &world, None);
+    let drills = drill(&client);
+    assert!(drills.ok && drills.items.len() == 1, "{drills:?}");
+    client.release(Action::Read, "lab/other@v1").unwrap();
+}
+
+#[test]
+fn roots_that_come_in_at_once_are_all_named() {
+    let world = World::new(Mode::Solo);
+    let keepers: Vec<Keeper> = (0..4).map(|_| world.open()).collect();
+    std::thread::scope(|scope| {
+        for (n, keeper) in keepers.iter().enumerate() {
+            let world = &world;
+            scope.spawn(move || {
+                let client = Client::new(keeper, world, None);
+                add(&client, world.tmp.path().join(format!("keys/at-once-{n}")), None).unwrap();
+            });
+        }
+    });
+    for n in 0..4 {
+        let path = world.tmp.path().join(format!("keys/at-once-{n}"));
+        let keeper = Keeper::open(&options(&world, &[path])).unwrap();
+        let client = Client::new(&keeper, &world, None);
+        assert_eq!(roots(&client).len(), 5);
+        keeper.close().unwrap();
+    }
+}
+
+#[test]
+fn one_that_does_not_open_saves_no_key_from_being_lost() {
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    let phrase = |text: &str| RootChoice::Passphrase { bytes: text.as_bytes().to_vec().into() };
+    let add = |choice| keeper.add_root(&client.session, &RootAdd { choice, priority: None }).unwrap().root.id;
+    let (kept, lost) = (add(phrase("one that is at hand")), add(phrase("one that nobody knows any more")));
+    let prod = Put { environment: Environment::Prod, ..Put::new("lab/net").class(Class::Confidential) };
+    client.put(&prod).unwrap();
+    drop(client);
+    keeper.close().unwrap();
+    let unlock = RootUnlock::Passphrase(b"one that is at hand".to_vec().into());
+    let mut here = options(&world, &[world.keyfile()]);
+    here.roots.push(Arc::new(RootMeans { root: Some(kept), unlock }));
+    let keeper = Keeper::open(&here).unwrap();
+    let client = Client::new(&keeper, &world, None);
+    // The key file opens the vault, and not that key; the other passphrase might, and is not here.
+    let refused = remove(&client, kept).unwrap_err();
+    assert_eq!((refused.code, refused.try_.as_deref()), (Code::Conflict, Some("strongroom root ls")));
+    remove(&client, lost).unwrap();
+    client.release(Action::Read, "lab/net@v1").unwrap();
+}

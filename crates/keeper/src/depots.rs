@@ -195,6 +195,9 @@ fn check_form(command: &DepotAdd) -> Result<()> {
     if texts.into_iter().flatten().any(|text| text.is_empty() || text.len() > MAX_PLACE_LEN || text.contains('\0')) {
         return bad("its place, endpoint, region and file of credentials have 1 to 4,096 bytes");
     }
+    if command.endpoint.as_ref().is_some_and(|endpoint| endpoint.contains('@')) {
+        return bad("its endpoint names a user, and credentials are not kept in the vault");
+    }
     match command.kind {
         DepotKind::Folder if !command.place.starts_with('/') => bad("a folder is named by its absolute path"),
         DepotKind::Bucket if !command.place.starts_with("s3://") => bad("a bucket is named by s3://BUCKET/PREFIX"),

@@ -132,7 +132,9 @@ impl Client {
             let passed = self.check_one(depot, &needs, share, repair, &mut report.findings, watch)?;
             let wrong = (passed.missing + passed.damaged).saturating_sub(passed.repaired);
             if passed.failed.is_none() {
-                let damaged = wrong + needs.lost.len() as u64;
+                let found = wrong + needs.lost.len() as u64;
+                // A sample finds nothing where it did not look: what was known stands until all is read.
+                let damaged = if share.is_some() { found.max(depot.item.seen.damaged) } else { found };
                 let counted = DepotSeen { checked: Some(began), damaged, ..DepotSeen::default() };
                 // Every object was looked for, so this is a comparison as well.
                 let held = passed.checked - wrong.min(passed.checked);

@@ -50,6 +50,9 @@ pub fn parse(text: &str, at: BucketAt) -> Result<Place, Problem> {
     let BucketAt { endpoint, region, credentials } = at;
     let bad = |why: String| Err(Problem::new(Code::BadRequest, format!("`{text}` cannot be a depot"), why));
     if text.starts_with("s3://") {
+        if text.contains('@') || endpoint.as_ref().is_some_and(|endpoint| endpoint.contains('@')) {
+            return bad("it names a user, and credentials are not kept in the vault".to_owned());
+        }
         let url = text.trim_end_matches('/').to_owned();
         if let Err(error) = bucket::Settings::from_url(&url) {
             return bad(error.to_string());

@@ -156,6 +156,15 @@ impl Client {
         let vault = *self.vault().as_bytes();
         let others = self.depots().all().iter().filter(|other| other.item.id != depot);
         let mut needs = self.needs(watch)?;
+        if let Some(lost) = needs.lost.first() {
+            let why = format!(
+                "what {} versions need is not known, of which this one may hold a good copy: {}",
+                needs.lost.len(),
+                lost.reference
+            );
+            let problem = Problem::new(Code::Conflict, "the depot is needed", why);
+            return Err(problem.with_try("strongroom depot check --repair"));
+        }
         for other in others {
             let Ok(store) = other.member.store() else { continue };
             let held = match held(store, &vault, watch) {

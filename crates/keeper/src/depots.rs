@@ -48,6 +48,10 @@ pub(crate) fn add(engine: &Engine, session: &Session, command: &DepotAdd) -> Res
     let (row, logged) = act(engine, session, &wanted, &[PolicySet::row_id()], |tx, act| {
         let guard = &act.engine.keys.guard;
         let rows = in_use(tx, guard)?;
+        let count = "SELECT CAST(COUNT(*) AS BIGINT) FROM depot";
+        if tx.query(count, &[])?.one()?.integer(0)? >= MAX_ROWS {
+            return Err(Error::conflict("the depot", format!("a vault has at most {MAX_ROWS} in its time")));
+        }
         let ranks = rows.iter().map(|row| row.rank);
         let rank = if command.first {
             ranks.min().unwrap_or(0).saturating_sub(1)

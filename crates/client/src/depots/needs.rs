@@ -2,7 +2,7 @@
 
 use crate::watch::{Watch, check};
 use crate::{Client, fault};
-use api::terms::ObjectId;
+use api::terms::{Code, ObjectId};
 use api::wire::{Problem, VersionItem};
 use depot::sealed::{Expected, VersionObject};
 use depot::{Entry, Key, Store};
@@ -104,6 +104,10 @@ pub(super) fn held(store: &dyn Store, vault: &[u8; 16], watch: &dyn Watch) -> Re
         let page = store.list(vault, after.as_ref(), PAGE).map_err(|e| fault::depot("cannot list the depot", &e))?;
         held.extend(page.iter().map(|Entry { key, len_bytes }| (*key.object(), *len_bytes)));
         match page.last() {
+            Some(last) if after.is_some_and(|before| last.key <= before) => {
+                let why = "it lists the same names again";
+                return Err(Problem::new(Code::Unavailable, "cannot list the depot", why));
+            }
             Some(last) if page.len() >= PAGE => after = Some(last.key),
             _ => return Ok(held),
         }

@@ -122,6 +122,8 @@ pub struct Places {
     pub vault: Option<VaultId>,
     /// The key file, if that is what opens it.
     pub keyfile: Option<PathBuf>,
+    /// The key files of its other roots, which are no copies.
+    pub keyfiles: Vec<PathBuf>,
     /// The anchor.
     pub anchor: Option<PathBuf>,
     /// The user's configuration.

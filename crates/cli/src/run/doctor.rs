@@ -11,7 +11,7 @@ use api::terms::Exit;
 use client::doctor::spills::SpillReport;
 use client::doctor::{self, Check, Places, State};
 use client::vault::{self, RootKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What was found, as JSON.
 #[derive(serde::Serialize)]
@@ -62,17 +62,32 @@ fn places(context: &Context, dir: &Path) -> Result<Places, Failure> {
     let here = std::env::current_dir().map_err(|e| Failure::from_io("cannot tell the working folder", &e))?;
     let described = vault::describe(dir).ok();
     let global = &context.global;
-    let keyfile = described.as_ref().filter(|described| described.has(RootKind::Keyfile));
+    let described_keyfile = described.as_ref().filter(|described| described.has(RootKind::Keyfile));
+    let keyfiles = described.as_ref().map(|described| keyfiles(described.vault)).unwrap_or_default();
+    let kept = described_keyfile.map(|described| unlock::keyfile(global, described.vault)).transpose()?;
+    // One that is not there may be that of a root which was removed.
+    let keyfile = kept.map(|kept| if kept.exists() { kept } else { keyfiles.first().cloned().unwrap_or(kept) });
     Ok(Places {
         dir: dir.to_owned(),
         vault: described.as_ref().map(|described| described.vault),
-        keyfile: keyfile.map(|described| unlock::keyfile(global, described.vault)).transpose()?,
+        keyfile,
+        keyfiles,
         anchor: described.as_ref().map(|described| unlock::anchor(global, described.vault)).transpose()?,
         config: config_home().map(|home| home.join("strongroom/config.toml")),
         passphrase_file: global.passphrase_file.clone(),
         here,
         system: Path::new("/").to_owned(),
     })
+}
+
+/// The key files of roots that this account was told of. What is wrong with the file that says so, opening the vault tells.
+fn keyfiles(vault: api::terms::VaultId) -> Vec<PathBuf> {
+    let Ok((_, places)) = unlock::places(vault) else { return Vec::new() };
+    let path = |place: client::root::Place| match place.at {
+        client::root::At::Keyfile { path } => Some(path),
+        client::root::At::Pkcs11 { .. } | client::root::At::AwsKms { .. } => None,
+    };
+    places.roots.into_iter().filter_map(path).collect()
 }
 
 /// Mends what can be mended, each on a yes.

@@ -371,6 +371,20 @@ fn a_root_that_comes_or_goes_half_way_leaves_a_vault_that_opens() {
 }
 
 #[test]
+fn doctor_takes_the_key_file_of_another_root_for_no_copy() {
+    let sandbox = with_runtime(Sandbox::solo());
+    sandbox.run(["root", "add", "keyfile", "--path", "stick.key"]).exits(0);
+    let state = |name: &str| {
+        let told = sandbox.run(["--format", "json", "doctor"]);
+        let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+        told["checks"].as_array().unwrap().iter().find(|check| check["name"] == name).unwrap()["state"].clone()
+    };
+    assert_eq!(state("key-copies"), "ok");
+    std::fs::copy(sandbox.at("stick.key"), sandbox.at("copy.key")).unwrap();
+    assert_eq!(state("key-copies"), "finding");
+}
+
+#[test]
 fn what_others_may_write_names_no_library() {
     let token = Token::new(&["init", "--no-recovery"]);
     token.add();

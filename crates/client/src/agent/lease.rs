@@ -78,7 +78,7 @@ impl Over {
             Self::Asked => "it was locked",
             Self::Time => "the time for which it was unlocked is over",
             Self::ClockBack => "the machine's clock went back, so it was locked",
-            Self::Folder => "the vault's folder was removed or replaced, so it was locked",
+            Self::Folder => "the vault's folder or its roots were changed, so it was locked",
             Self::ReadOnly => "it became read-only, so it was locked",
             Self::Signal => "its agent was told to end",
         }

@@ -127,7 +127,13 @@ fn key_place(keyfile: &Path, dir: &Path) -> Check {
 fn key_copies(places: &Places, keyfile: &Path) -> Check {
     let Some(vault) = places.vault else { return KEY_COPIES.unknown("the vault's file cannot be read") };
     let word = format!("strongroom-root-v1 {vault} ");
-    let real = std::fs::canonicalize(keyfile).ok();
+    let known: Vec<PathBuf> = places
+        .keyfiles
+        .iter()
+        .map(PathBuf::as_path)
+        .chain([keyfile])
+        .filter_map(|path| std::fs::canonicalize(path).ok())
+        .collect();
     let mut folders: Vec<PathBuf> = vec![places.dir.clone(), places.here.clone()];
     let whole = std::path::absolute(&places.dir).unwrap_or_default();
     folders.extend(whole.parent().map(Path::to_owned));
@@ -136,7 +142,7 @@ fn key_copies(places: &Places, keyfile: &Path) -> Check {
         let Ok(entries) = std::fs::read_dir(&folder) else { continue };
         for entry in entries.flatten().take(MAX_LOOKED_AT) {
             let path = entry.path();
-            let same = std::fs::canonicalize(&path).ok() == real;
+            let same = std::fs::canonicalize(&path).is_ok_and(|path| known.contains(&path));
             if !same && begins_with(&path, word.as_bytes()) {
                 return KEY_COPIES
                     .finding(format!("`{}` is a copy of the key file", path.display()))

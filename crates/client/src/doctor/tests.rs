@@ -114,6 +114,7 @@ impl Home {
             dir: self.at("work/.strongroom"),
             vault: VAULT.parse().ok(),
             keyfile: Some(self.at("config/a.key")),
+            keyfiles: Vec::new(),
             anchor: Some(self.at("state/a.anchor")),
             config: Some(self.at("config/config.toml")),
             passphrase_file: None,

@@ -36,13 +36,19 @@ def report(name, value, unit, need=None, **more):
     print(json.dumps(row), flush=True)
 
 
-def run(args, env=None, stdout=subprocess.DEVNULL, check=True):
-    """Seconds of a whole command."""
-    start = time.perf_counter()
-    done = subprocess.run([str(a) for a in args], env=env, stdout=stdout, stderr=subprocess.PIPE)
-    took = time.perf_counter() - start
-    if check and done.returncode != 0:
-        sys.exit(f"{args}: exit {done.returncode}: {done.stderr.decode()[-600:]}")
+def run(args, env=None, stdout=None, check=True):
+    """Seconds of a whole command, as whoever started it waits for it: from `posix_spawn` to `wait4`. A pipe and a reader of it, as
+    `subprocess` has them for standard error, would be 0.4 ms of a command of 5."""
+    with tempfile.TemporaryFile(dir="/dev/shm") as errors:
+        out = (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0) if stdout is None else (os.POSIX_SPAWN_DUP2, stdout.fileno(), 1)
+        args = [str(a) for a in args]
+        start = time.perf_counter()
+        pid = os.posix_spawnp(args[0], args, os.environ if env is None else env, file_actions=[out, (os.POSIX_SPAWN_DUP2, errors.fileno(), 2)])
+        _, status, _ = os.wait4(pid, 0)
+        took = time.perf_counter() - start
+        if check and status != 0:
+            errors.seek(0)
+            sys.exit(f"{args}: exit {os.waitstatus_to_exitcode(status)}: {errors.read().decode()[-600:]}")
     return took
 
 

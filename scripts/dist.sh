@@ -15,7 +15,8 @@ if [ -d "$(rustc --print sysroot)/lib/rustlib/$musl" ] && command -v musl-gcc >/
 else
     echo "no musl here, so this machine's C library is linked in; for musl: rustup target add $musl, and musl-gcc (Debian: musl-tools)" >&2
     target=$gnu
-    RUSTFLAGS='-C target-feature=+crt-static' "${build[@]}" --target "$gnu"
+    # Starting a program that may lie anywhere is to apply its relocations: packed, they are a page instead of a million bytes.
+    RUSTFLAGS='-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs' "${build[@]}" --target "$gnu"
 fi
 
 out=target/dist/out

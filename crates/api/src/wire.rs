@@ -55,7 +55,10 @@ pub mod hex_bytes {
     /// Reads hexadecimal.
     pub fn deserialize<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Vec<u8>, D::Error> {
         let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(d)?;
-        hex::decode(text.as_bytes()).map_err(serde::de::Error::custom)
+        // Into its whole length at once: `hex::decode` grows with each byte.
+        let mut bytes = vec![0; text.len() / 2];
+        hex::decode_to_slice(text.as_bytes(), &mut bytes).map_err(serde::de::Error::custom)?;
+        Ok(bytes)
     }
 }
 

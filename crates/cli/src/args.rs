@@ -7,6 +7,7 @@ mod audit;
 mod data;
 mod depot;
 mod keeping;
+mod late;
 mod root;
 mod run;
 mod value;
@@ -25,6 +26,7 @@ pub use data::{
 };
 pub use depot::{BucketArgs, DepotAddArgs, DepotCheckArgs, DepotCommand};
 pub use keeping::{HoldCommand, RemovalArgs, RetentionCommand, RmArgs};
+pub use late::Late;
 pub use root::{
     EscrowCommand, EscrowCreateArgs, EscrowRecoverArgs, Pkcs11Args, RootAddCommand, RootCommand, SharesArgs,
 };
@@ -160,7 +162,7 @@ fn parsed(command: clap::Command, words: &[OsString]) -> Result<(Cli, String), c
 /// The command line with those commands only that these words may call: giving every command the global options is most of what
 /// parsing costs. What this takes, the whole one takes alike.
 fn lean(words: &[OsString]) -> clap::Command {
-    let all = Command::augment_subcommands(clap::Command::new("strongroom"));
+    let all = late::called_by(words, || Command::augment_subcommands(clap::Command::new("strongroom")));
     let called = all.get_subcommands().filter(|sub| words.iter().any(|word| word == sub.get_name()));
     let root = Global::augment_args(clap::Command::new("strongroom")).subcommand_required(true);
     let root = called.fold(root, |root, sub| root.subcommand(sub.clone()));
@@ -224,20 +226,20 @@ fn says_no(variable: &str) -> bool {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make a vault
-    Init(InitArgs),
+    Init(Late<InitArgs>),
     /// Seal a file, a folder or standard input as a new version
-    Put(PutArgs),
+    Put(Late<PutArgs>),
     /// Open a version onto the disk
-    Get(GetArgs),
+    Get(Late<GetArgs>),
     /// Export a version for others, as an age file: it cannot be recalled
     #[cfg(feature = "share")]
-    Share(ShareArgs),
+    Share(Late<ShareArgs>),
     /// Write a file of a version to standard output
-    Cat(CatArgs),
+    Cat(Late<CatArgs>),
     /// Run a command over versions in memory, and seal what it makes
-    Run(RunArgs),
+    Run(Late<RunArgs>),
     /// List workspaces, artifacts, or files inside a version
-    Ls(LsArgs),
+    Ls(Late<LsArgs>),
     /// Show one version
     Show {
         /// The version
@@ -245,17 +247,17 @@ pub enum Command {
         reference: String,
     },
     /// List the versions of an artifact, newest first
-    History(HistoryArgs),
+    History(Late<HistoryArgs>),
     /// Compare two versions: files added, removed and changed
-    Diff(DiffArgs),
+    Diff(Late<DiffArgs>),
     /// What versions were made from, and what was made from them
     #[command(subcommand)]
-    Lineage(LineageCommand),
+    Lineage(Late<LineageCommand>),
     /// Movable names of versions
     #[command(subcommand)]
-    Alias(AliasCommand),
+    Alias(Late<AliasCommand>),
     /// Remove a version, or all of an artifact: it can be restored for a while
-    Rm(RmArgs),
+    Rm(Late<RmArgs>),
     /// Restore a version that was removed
     Undelete {
         /// The version, by number
@@ -264,22 +266,22 @@ pub enum Command {
     },
     /// How long versions are kept
     #[command(subcommand)]
-    Retention(RetentionCommand),
+    Retention(Late<RetentionCommand>),
     /// Legal holds: what is under one is not removed
     #[command(subcommand)]
-    Hold(HoldCommand),
+    Hold(Late<HoldCommand>),
     /// Check that the depot holds what was put, and that the log is whole
-    Verify(VerifyArgs),
+    Verify(Late<VerifyArgs>),
     /// Show the state of the vault
-    Status(StatusArgs),
+    Status(Late<StatusArgs>),
     /// Show who is acting, with which roles, in which vault
     Whoami,
     /// Check what is around the vault: permissions, anchor, clock, disk, memory, and what was left behind
-    Doctor(DoctorArgs),
+    Doctor(Late<DoctorArgs>),
     /// List everybody who may do something, now or at a time, and what lets them
-    WhoCan(WhoCanArgs),
+    WhoCan(Late<WhoCanArgs>),
     /// List what was done to an artifact and what was refused, newest first
-    WhoDid(WhoDidArgs),
+    WhoDid(Late<WhoDidArgs>),
     /// Explain a decision that was made, by the facts and policies of its time
     Explain {
         /// The decision, as a refusal or the log names it
@@ -288,36 +290,36 @@ pub enum Command {
     },
     /// Domain keys and signing keys
     #[command(subcommand)]
-    Key(KeyCommand),
+    Key(Late<KeyCommand>),
     /// What opens the vault: key files, tokens, cloud keys
     #[command(subcommand)]
-    Root(RootCommand),
+    Root(Late<RootCommand>),
     /// A key in several hands, for the day on which nothing else opens the vault
     #[command(subcommand)]
-    Escrow(EscrowCommand),
+    Escrow(Late<EscrowCommand>),
     /// Users, services and workloads
     #[command(subcommand)]
-    Principal(PrincipalCommand),
+    Principal(Late<PrincipalCommand>),
     /// The policy set
     #[command(subcommand)]
-    Policy(PolicyCommand),
+    Policy(Late<PolicyCommand>),
     /// The log of everything that happened
     #[command(subcommand)]
-    Audit(AuditCommand),
+    Audit(Late<AuditCommand>),
     /// Delete what no version needs any more from the depot
-    Gc(GcArgs),
+    Gc(Late<GcArgs>),
     /// Where the data lies: one depot, and copies of it in others
     #[command(subcommand)]
-    Depot(DepotCommand),
+    Depot(Late<DepotCommand>),
     /// Work that waits between commands
     #[command(subcommand)]
-    Jobs(JobsCommand),
+    Jobs(Late<JobsCommand>),
     /// Keep the vault open for a while: commands need neither passphrase nor the time to open it
-    Unlock(UnlockArgs),
+    Unlock(Late<UnlockArgs>),
     /// Close the vault that `unlock` keeps open
     Lock,
     /// Give the vault a new key file or passphrase with its recovery code; those before open nothing any more
-    Recover(RecoverArgs),
+    Recover(Late<RecoverArgs>),
     /// What `unlock` starts
     #[command(hide = true)]
     Agent,

@@ -40,5 +40,6 @@ pub(crate) fn from_hex(text: &str, max: usize) -> Option<Vec<u8>> {
     if text.len() > max.saturating_mul(2) || text.bytes().any(|b| b.is_ascii_uppercase()) {
         return None;
     }
-    hex::decode(text).ok()
+    let mut bytes = vec![0; text.len() / 2];
+    hex::decode_to_slice(text, &mut bytes).ok().map(|()| bytes)
 }

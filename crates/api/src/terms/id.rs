@@ -17,6 +17,14 @@ fn parse(text: &str) -> Result<[u8; 16], IdError> {
     Ok(bytes)
 }
 
+/// Its text, without a detour over the heap.
+fn with_text<T>(id: &[u8; 16], then: impl FnOnce(&str) -> T) -> T {
+    let mut text = [0; 32];
+    // Both hold: the buffer has its length, and hexadecimal is UTF-8.
+    let _ = hex::encode_to_slice(id, &mut text);
+    then(std::str::from_utf8(&text).unwrap_or_default())
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
@@ -30,7 +38,7 @@ macro_rules! ids {
             pub const fn as_bytes(&self) -> &[u8; 16] { &self.0 }
         }
         impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(&hex::encode(self.0)) }
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { with_text(&self.0, |text| f.write_str(text)) }
         }
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -46,7 +54,7 @@ macro_rules! ids {
             fn try_from(bytes: &[u8]) -> Result<Self, IdError> { bytes.try_into().map(Self).map_err(|_| IdError) }
         }
         impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> { s.collect_str(self) }
+            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> { with_text(&self.0, |text| s.serialize_str(text)) }
         }
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {

@@ -15,10 +15,10 @@ mod run;
 mod version;
 
 pub use admin::{
-    BaselineApply, EscrowMade, EscrowRehearsed, GrantSpec, KeyItem, KeyList, KeyMove, KeyMoved, KeyRotate, KeyRotated,
-    PolicyApplied, PolicyApply, PolicyCheck, PolicyShown, PrincipalAdd, PrincipalItem, Revocation, RootAdded,
-    RootDrilled, RootDrills, RootFailing, RootItem, RootList, RootOutcome, RootRemove, RootRemoved, Status,
-    SuitesShown, VaultInfo,
+    BaselineApply, Certificate, EscrowMade, EscrowRehearsed, GrantSpec, KeyDestroy, KeyDestroying, KeyItem, KeyList,
+    KeyMove, KeyMoved, KeyRotate, KeyRotated, KeySpare, PolicyApplied, PolicyApply, PolicyCheck, PolicyShown,
+    PrincipalAdd, PrincipalItem, Revocation, RootAdded, RootDrilled, RootDrills, RootFailing, RootItem, RootList,
+    RootOutcome, RootRemove, RootRemoved, Status, SuitesShown, VaultInfo,
 };
 pub use alias::{AliasItem, AliasMove, AliasMoved, AliasPast, AliasRemove, AliasSet};
 pub use ask::{
@@ -162,6 +162,17 @@ pub enum Command {
     KeyRotate(KeyRotate),
     /// Suspend or resume a key.
     KeyMove(KeyMove),
+    /// Set a key's end.
+    KeyDestroy(KeyDestroy),
+    /// Cancel it.
+    KeySpare(KeySpare),
+    /// Show a certificate of destruction, or a part of one.
+    KeyCertificate {
+        /// The key that was destroyed.
+        key: crate::terms::KeyId,
+        /// Which part; 0 is the head.
+        part: u32,
+    },
     /// The roots.
     RootList,
     /// Have every root open what it wraps.
@@ -334,6 +345,10 @@ pub enum Answer {
     Rotated(KeyRotated),
     /// To [`Command::KeyMove`].
     KeyMoved(Box<KeyMoved>),
+    /// To [`Command::KeyDestroy`] and [`Command::KeySpare`].
+    KeyDestroying(Box<KeyDestroying>),
+    /// To [`Command::KeyCertificate`].
+    Certificate(Box<Certificate>),
     /// To [`Command::RootList`].
     Roots(RootList),
     /// To [`Command::RootDrill`].

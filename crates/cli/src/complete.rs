@@ -154,10 +154,11 @@ fn values(words: &str, argument: &str) -> Option<Values> {
         ("run", "inputs") => Values::NamedVersions,
         ("run", "outputs") => Values::NamedArtifacts,
         ("alias set" | "alias rm" | "alias history", "name") | ("put", "alias") => Values::Aliases,
+        ("key destroy", "confirm") => return None,
         (_, "target" | "confirm" | "artifact" | "place") | ("history", "reference") => Values::Artifacts,
         (_, "reference" | "references" | "from" | "old" | "new")
         | ("ls", "what")
-        | ("key suspend" | "key resume", "key") => Values::Versions,
+        | ("key suspend" | "key resume" | "key destroy" | "key certificate", "key") => Values::Versions,
         _ => return None,
     })
 }
@@ -260,6 +261,7 @@ mod tests {
     #[test]
     fn every_value_is_completed_or_free() {
         let free = [
+            "confirm",
             "after",
             "act",
             "as_of",

@@ -8,6 +8,7 @@ mod audit;
 mod command;
 mod data;
 mod depot;
+mod destroy;
 mod diff;
 mod doctor;
 mod escrow;

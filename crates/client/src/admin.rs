@@ -3,12 +3,12 @@
 use crate::Client;
 use crate::seat::unexpected;
 use api::terms::Code;
-use api::terms::Name;
+use api::terms::{KeyId, Name};
 use api::wire::{
-    Answer, AuditFilter, AuditItem, AuditPage, BaselineApply, ClockAccepted, Command, DecisionsReplayed, Explain,
-    JobList, KeyItem, KeyList, KeyMove, KeyMoved, KeyRotate, KeyRotated, ListPage, ListQuery, LogVerified,
-    PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked, PolicyShown, PrincipalAdd, PrincipalItem, Problem, Refusal,
-    StateVerified, Status, SuitesShown, VersionItem,
+    Answer, AuditFilter, AuditItem, AuditPage, BaselineApply, Certificate, ClockAccepted, Command, DecisionsReplayed,
+    Explain, JobList, KeyDestroy, KeyDestroying, KeyItem, KeyList, KeyMove, KeyMoved, KeyRotate, KeyRotated, KeySpare,
+    ListPage, ListQuery, LogVerified, PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked, PolicyShown,
+    PrincipalAdd, PrincipalItem, Problem, Refusal, StateVerified, Status, SuitesShown, VersionItem,
 };
 use std::path::Path;
 
@@ -113,6 +113,30 @@ impl Client {
     /// `denied`, `not-found`; `conflict` if its state does not lead there.
     pub fn key_move(&self, wanted: KeyMove) -> Result<KeyMoved, Problem> {
         ask!(self, Command::KeyMove(wanted), Answer::KeyMoved(moved) => *moved)
+    }
+
+    /// Sets a key's end: it opens nothing from then on, and after its class's waiting time it is destroyed.
+    ///
+    /// # Errors
+    /// `denied`, `approval-needed`, `not-found`; `conflict` if it is gone already, or an alias points to its version.
+    pub fn key_destroy(&self, wanted: KeyDestroy) -> Result<KeyDestroying, Problem> {
+        ask!(self, Command::KeyDestroy(wanted), Answer::KeyDestroying(set) => *set)
+    }
+
+    /// Cancels that.
+    ///
+    /// # Errors
+    /// `denied`, `not-found`; `conflict` if there is nothing to cancel.
+    pub fn key_spare(&self, wanted: KeySpare) -> Result<KeyDestroying, Problem> {
+        ask!(self, Command::KeySpare(wanted), Answer::KeyDestroying(set) => *set)
+    }
+
+    /// A certificate of destruction: the head with its entry and proof as part 0, then the parts that the head names.
+    ///
+    /// # Errors
+    /// `denied`, `not-found`; `conflict` as long as there is none.
+    pub fn certificate(&self, key: KeyId, part: u32) -> Result<Certificate, Problem> {
+        ask!(self, Command::KeyCertificate { key, part }, Answer::Certificate(told) => *told)
     }
 
     /// Adds or changes a principal.

@@ -5,7 +5,7 @@ use crate::decide::{About, THE_VAULT, Verdict, judge};
 use crate::engine::Engine;
 use crate::epochs::{self, Subject};
 use crate::error::{Error, Result};
-use crate::facts::{self, Circumstances};
+use crate::facts::{self, Circumstances, Stated};
 use crate::journal::{By, Event};
 use crate::rows::PolicySet;
 use crate::session::Session;
@@ -68,8 +68,20 @@ pub(crate) fn act<T>(
     seized: &[Subject],
     body: impl Fn(&mut dyn Transaction, &Act<'_>) -> Result<T>,
 ) -> Result<T> {
+    act_stated(engine, session, wanted, &Stated::default(), seized, body)
+}
+
+/// The same where the caller may have to state a reason and confirm the path.
+pub(crate) fn act_stated<T>(
+    engine: &Engine,
+    session: &Session,
+    wanted: &Wanted,
+    stated: &Stated<'_>,
+    seized: &[Subject],
+    body: impl Fn(&mut dyn Transaction, &Act<'_>) -> Result<T>,
+) -> Result<T> {
     let now = engine.now()?;
-    act_at(engine, session, wanted, seized, &[now], |tx, act| {
+    acted(engine, session, (wanted, stated), seized, &[now], |tx, act| {
         engine.watch.mark(tx)?;
         body(tx, act)
     })
@@ -80,6 +92,17 @@ pub(crate) fn act_at<T>(
     engine: &Engine,
     session: &Session,
     wanted: &Wanted,
+    seized: &[Subject],
+    times: &[Timestamp],
+    body: impl Fn(&mut dyn Transaction, &Act<'_>) -> Result<T>,
+) -> Result<T> {
+    acted(engine, session, (wanted, &Stated::default()), seized, times, body)
+}
+
+fn acted<T>(
+    engine: &Engine,
+    session: &Session,
+    (wanted, stated): (&Wanted, &Stated<'_>),
     seized: &[Subject],
     times: &[Timestamp],
     body: impl Fn(&mut dyn Transaction, &Act<'_>) -> Result<T>,
@@ -96,7 +119,8 @@ pub(crate) fn act_at<T>(
         }
         let mut last = None;
         for (&time, &id) in times.iter().zip(&ids) {
-            let verdict = decided(engine, tx, session, wanted, id, &Circumstances::plain(time)?)?;
+            let circumstances = Circumstances::stated(time, stated, &wanted.path)?;
+            let verdict = decided(engine, tx, session, wanted, id, &circumstances)?;
             if !verdict.answer.allowed {
                 return denied(engine, tx, &By::session(session, time), verdict, wanted.act);
             }

@@ -112,6 +112,13 @@ pub trait Driver: Send + Sync {
     /// # Errors
     /// See [`Error`].
     fn alter(&self, body: &mut dyn FnMut(&mut dyn Alteration) -> Outcome) -> Result<()>;
+
+    /// Leaves no bytes of deleted rows in the engine's own files: SQLite, which zeroes what it deletes, folds its write-ahead log into
+    /// the file and empties it. What a server keeps (PostgreSQL: until it vacuums and recycles) is not in the engine's hand.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] while others read what was before; see [`Error`].
+    fn scrub(&self) -> Result<()>;
 }
 
 /// A handle on the store; clones share it.
@@ -164,6 +171,15 @@ impl Datastore {
         body: impl Fn(&mut dyn Transaction) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
         answer(body, |run| self.driver.write(run))
+    }
+
+    /// Leaves no bytes of deleted rows behind, as far as the engine can: [`Driver::scrub`].
+    ///
+    /// # Errors
+    /// [`Error::Busy`], and whatever the engine says.
+    pub fn scrub(&self) -> Result<()> {
+        let _inside = Inside::enter()?;
+        self.driver.scrub()
     }
 
     /// Brings the schema up to `migrations`, which are numbered 1, 2, 3 ... without gaps and never change once released.

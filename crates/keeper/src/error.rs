@@ -2,7 +2,7 @@
 
 use crate::datastore;
 use crate::removal::RemovedWords;
-use api::terms::{Class, Code, KeyId, KeyState, Suite};
+use api::terms::{Class, Code, KeyId, KeyState, Suite, Timestamp};
 use api::wire::{Problem, Refusal};
 use std::path::PathBuf;
 
@@ -70,6 +70,8 @@ pub(crate) enum Error {
     Removed { reference: String, state: RemovedWords },
     #[error("key {key} of {of} is {state}: {}", state.allows())]
     KeyShut { key: KeyId, of: String, state: KeyState },
+    #[error("{of}: its key lies under the key {key}, which is to be destroyed after {until}")]
+    KeyEnding { key: KeyId, of: String, until: Timestamp },
     #[error("the clock went back by {by_secs} s")]
     ClockBack { by_secs: u64 },
     #[error("the clock is {by_days} days ahead of what the vault saw last")]
@@ -173,12 +175,15 @@ impl From<Error> for Problem {
                 let problem = Self::new(Code::Gone, "the version was removed", why);
                 match state {
                     RemovedWords::Until { .. } | RemovedWords::Held { .. } => problem.with_try(format!("strongroom undelete {reference}")),
+                    RemovedWords::Ending { .. } => problem.with_try(format!("strongroom key destroy {reference} --cancel --reason REASON, as custodian")),
                     RemovedWords::Destroyed { .. } => problem,
                 }
             }
             Error::KeyShut { state, .. } => {
                 Self::new(Code::Gone, format!("the key is {state}"), why).with_try("strongroom key states")
             }
+            Error::KeyEnding { key, .. } => Self::new(Code::Gone, "the key is to be destroyed", why)
+                .with_try(format!("strongroom key destroy {key} --cancel --reason REASON, as custodian")),
             Error::ClockBack { .. } => Self::new(Code::ClockBack, "the clock cannot be trusted", why)
                 .with_try("set the clock; or, if it is right: strongroom status --accept-clock"),
             Error::ClockAhead { .. } => Self::new(Code::ClockAhead, "the clock cannot be trusted", why)

@@ -217,7 +217,10 @@ impl Question<'_> {
         if !from.is_empty() && *action != Action::Write {
             return Err(self.misplaced("sources apply only to `write`"));
         }
-        if (reason.is_some() || confirm.is_some()) && !of_keys(*action) && *action != Action::Remove {
+        if (reason.is_some() || confirm.is_some())
+            && !of_keys(*action)
+            && !matches!(action, Action::Remove | Action::DestroyKeys)
+        {
             return Err(
                 self.misplaced("a reason and a confirmation apply only to `list`, `read`, `export` and `remove`")
             );
@@ -242,6 +245,7 @@ pub(crate) const fn of_versions(action: Action) -> bool {
             | Action::Remove
             | Action::Restore
             | Action::Hold
+            | Action::DestroyKeys
     )
 }
 

@@ -7,7 +7,7 @@ use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::journal::By;
-use crate::keys::rotate;
+use crate::keys::{rotate, shred};
 use crate::roots;
 use crate::rows::{Draft, Principal};
 use crate::session::Session;
@@ -61,7 +61,7 @@ enum Run {
 }
 
 /// Every job, in the order in which they run: what the others write is integrated last.
-static JOBS: [Job; 12] = [
+static JOBS: [Job; 13] = [
     Job {
         name: "denials",
         about: "log the count of refusals that came in a burst",
@@ -97,6 +97,12 @@ static JOBS: [Job; 12] = [
         about: "destroy the keys of versions that were removed",
         when: When::Waiting(removal::destroy_due),
         run: Run::Keeper(removal::destroy),
+    },
+    Job {
+        name: "shred",
+        about: "destroy keys whose waiting time is over, and what only they opened",
+        when: When::Waiting(shred::due),
+        run: Run::Keeper(shred::shred),
     },
     Job {
         name: "drafts",

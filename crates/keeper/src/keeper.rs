@@ -3,12 +3,12 @@
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::jobs::{IN_PASSING, Slice};
-use crate::keys::{list, rotate, state};
+use crate::keys::{destroy, list, rotate, state};
 use crate::session::{Presence, Session};
 use crate::vault::{EscrowWanted, OpenOptions, RootAdd, RootKind, Shares, open};
 use crate::{
-    alias, audit, clock, collect, decision, depots, explain, facts, hold, jobs, laws, lineage, people, prints, release,
-    removal, replay, retention, roots, run, show, status, suites, unlocking, who, whoami, write,
+    alias, audit, certificate, clock, collect, decision, depots, explain, facts, hold, jobs, laws, lineage, people,
+    prints, release, removal, replay, retention, roots, run, show, status, suites, unlocking, who, whoami, write,
 };
 use api::terms::{AuthMethod, Mode, Name, PrincipalId, SessionId};
 use api::wire::{Answer, Command, EscrowMade, EscrowRehearsed, JobList, JobsRan, Problem, RootAdded, VaultInfo};
@@ -128,6 +128,11 @@ impl Keeper {
             Command::Status => Answer::Status(Box::new(status::status(engine, session)?)),
             Command::KeyList => Answer::Keys(list::list(engine, session)?),
             Command::KeyMove(ask) => Answer::KeyMoved(Box::new(state::change(engine, session, &ask)?)),
+            Command::KeyDestroy(ask) => Answer::KeyDestroying(Box::new(destroy::destroy(engine, session, &ask)?)),
+            Command::KeySpare(ask) => Answer::KeyDestroying(Box::new(destroy::spare(engine, session, &ask)?)),
+            Command::KeyCertificate { key, part } => {
+                Answer::Certificate(Box::new(certificate::shown(engine, session, key, part)?))
+            }
             Command::RootList => Answer::Roots(roots::listed(engine, session)?),
             Command::RootDrill => Answer::RootsDrilled(roots::drilled(engine, session)?),
             Command::RootRemove(ask) => Answer::RootRemoved(roots::removed(engine, session, &ask)?),

@@ -1,8 +1,10 @@
 //! Keys: made, wrapped, found, opened.
 
+pub(crate) mod destroy;
 pub(crate) mod domains;
 pub(crate) mod list;
 pub(crate) mod rotate;
+pub(crate) mod shred;
 pub(crate) mod state;
 pub(crate) mod vault;
 

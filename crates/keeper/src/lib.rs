@@ -26,6 +26,7 @@ mod alias;
 mod audit;
 mod bursts;
 mod cache;
+mod certificate;
 mod clock;
 mod collect;
 mod decide;

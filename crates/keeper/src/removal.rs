@@ -6,7 +6,7 @@
 
 mod destroy;
 
-pub(crate) use destroy::{destroy, destroy_due, is_destroyed, living_objects};
+pub(crate) use destroy::{destroy, destroy_due, free, is_destroyed, living_objects};
 
 use crate::datastore::Transaction;
 use crate::decide::{About, Verdict, judge};
@@ -49,6 +49,8 @@ const RESTORE: &str = "version.restore";
 pub(crate) enum RemovedWords {
     /// It can be restored.
     Until { at: Timestamp, until: Timestamp },
+    /// Its key is to be destroyed, which its custodians cancel.
+    Ending { at: Timestamp, until: Timestamp },
     /// A legal hold keeps its key.
     Held { at: Timestamp },
     /// It cannot.
@@ -59,6 +61,9 @@ impl std::fmt::Display for RemovedWords {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Until { at, until } => write!(f, "was removed at {at}; its key is destroyed after {until}"),
+            Self::Ending { at, until } => {
+                write!(f, "is not opened since {at}, when its key was said to go; it is destroyed after {until}")
+            }
             Self::Held { at } => write!(f, "was removed at {at}; a legal hold keeps its key"),
             Self::Destroyed { at } => write!(f, "was removed, and its key was destroyed at {at}"),
         }
@@ -76,6 +81,7 @@ pub(crate) fn refuse_version(version: &Version, reference: String) -> Result<()>
     let state = match removed.destroyed {
         Some(at) => RemovedWords::Destroyed { at },
         None if removed.held => RemovedWords::Held { at: removed.at },
+        None if removed.by_key => RemovedWords::Ending { at: removed.at, until: removed.until },
         None => RemovedWords::Until { at: removed.at, until: removed.until },
     };
     Err(Error::Removed { reference, state })
@@ -197,6 +203,7 @@ impl Call<'_> {
                 until,
                 held: false,
                 destroyed: None,
+                by_key: false,
             });
             let change = engine.keys.guard.update(tx, &Version { removed, ..version.clone() }, ticket)?;
             engine.keep(tx, ticket, &[&verdict.blob()])?;
@@ -282,6 +289,19 @@ impl Call<'_> {
             match (self.wish, &version.removed) {
                 (_, Some(removed)) if removed.destroyed.is_some() => {
                     refuse_version(version, format!("{path}@v{}", version.number))?;
+                }
+                (Wish::Restore, Some(removed)) if removed.by_key => {
+                    return Err(Error::Conflict {
+                        what: "the restoration",
+                        why: format!(
+                            "the key of {path}@v{} is to be destroyed, which a custodian cancels",
+                            version.number
+                        ),
+                        hint: Some(format!(
+                            "strongroom key destroy {path}@v{} --cancel --reason REASON",
+                            version.number
+                        )),
+                    });
                 }
                 (Wish::Restore, Some(_)) if retention::takes(self.engine, tx, &site.artifact, version, self.now)? => {
                     return Err(Error::Conflict {

@@ -254,7 +254,8 @@ fn look(engine: &Engine, tx: &mut dyn Transaction, id: ArtifactId, now: Timestam
     let mut events = Vec::with_capacity(going.len());
     for (version, _) in fates.iter().filter(|(version, _)| going.contains(&version.number)) {
         let until = removal::until(&rules, version.class, now);
-        let removed = Removed { at: now, by: engine.owner, by_rule: true, until, held: false, destroyed: None };
+        let removed =
+            Removed { at: now, by: engine.owner, by_rule: true, until, held: false, destroyed: None, by_key: false };
         let change = guard.update(tx, &Version { removed: Some(removed), ..version.clone() }, ticket)?;
         let event = Event::new(Kind::State, "retention.remove")
             .on("workspace", version.workspace)

@@ -18,7 +18,7 @@ pub(crate) use burst::Burst;
 pub(crate) use catalog::{Alias, Artifact, Draft, Edge, Version, Workspace};
 pub(crate) use depot::Depot;
 pub(crate) use keeping::{Hold, Removed, Retention};
-pub(crate) use keyring::{Domain, Failing, Key, Purpose, Root, RootState, Wrap, WrapKind};
+pub(crate) use keyring::{Domain, Ending, Failing, Key, Purpose, Root, RootState, Wrap, WrapKind};
 pub(crate) use people::{Grant, Principal};
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) use reread::reread;

@@ -45,11 +45,12 @@ pub(crate) const ENGINE: Migration = Migration {
         state!(
             "crypto_key",
             "purpose TEXT NOT NULL, workspace BYTEA, environment BIGINT, class BIGINT, number BIGINT NOT NULL, \
-             state TEXT NOT NULL, due BIGINT, "
+             state TEXT NOT NULL, due BIGINT, ends BIGINT, "
         ),
         "CREATE INDEX crypto_key_domain ON crypto_key (workspace, environment, class, number)",
         "CREATE INDEX crypto_key_purpose ON crypto_key (purpose, state)",
         "CREATE INDEX crypto_key_due ON crypto_key (state, due)",
+        "CREATE INDEX crypto_key_ends ON crypto_key (ends)",
         state!("wrap", "wrapped BYTEA NOT NULL, under BYTEA NOT NULL, version BYTEA, "),
         "CREATE INDEX wrap_wrapped ON wrap (wrapped)",
         "CREATE INDEX wrap_under ON wrap (under)",
@@ -70,6 +71,9 @@ pub(crate) const ENGINE: Migration = Migration {
         "INSERT INTO clock (id, high) VALUES (0, 0)",
         // Not under a MAC: what no decision trusts. Records have their digest in the version's row.
         "CREATE TABLE record (version BYTEA PRIMARY KEY, bytes BYTEA NOT NULL)",
+        // Certificates of destruction in parts, the head first; entries hold their digests.
+        "CREATE TABLE certificate (of BYTEA NOT NULL, part BIGINT NOT NULL, body BYTEA NOT NULL, entry BYTEA, \
+         version BYTEA, mac BYTEA NOT NULL, PRIMARY KEY (of, part))",
         // Sealed by the client, under keys that go with the version's.
         "CREATE TABLE prints (version BYTEA PRIMARY KEY, sealed BYTEA NOT NULL)",
         "CREATE TABLE epoch (subject BYTEA PRIMARY KEY, kind TEXT NOT NULL, value BIGINT NOT NULL)",

@@ -245,6 +245,9 @@ pub struct KeyItem {
     pub due: Option<Timestamp>,
     /// Keys wrapped under it.
     pub wraps: u64,
+    /// It is to be destroyed: after this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<Timestamp>,
 }
 
 /// Move a key to another state.
@@ -271,6 +274,54 @@ pub struct KeyMoved {
     pub of: String,
     /// Where the log says so; none if it was so already.
     pub receipt: Option<Receipt>,
+}
+
+/// Set a key's end.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct KeyDestroy {
+    /// A domain key or a version's.
+    pub key: KeyId,
+    /// Why; in the log, under a salted commitment.
+    pub reason: String,
+    /// What the key belongs to, typed again, where the class wants that.
+    pub confirm: Option<String>,
+}
+
+/// Cancel it.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct KeySpare {
+    /// The key.
+    pub key: KeyId,
+    /// Why; in the log, under a salted commitment.
+    pub reason: String,
+}
+
+/// A key that is to be destroyed, or is spared.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct KeyDestroying {
+    /// The key.
+    pub key: KeyId,
+    /// What it belongs to: `workspace/environment/class`, or a version.
+    pub of: String,
+    /// When it is destroyed; none if it is spared.
+    pub until: Option<Timestamp>,
+    /// How many versions nothing opens any more then.
+    pub versions: u64,
+    /// Where the log says so; none if it was so already.
+    pub receipt: Option<Receipt>,
+}
+
+/// A certificate of destruction, or a part of one (`spec/keys.md#certificates`).
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Certificate {
+    /// How many parts there are, the head not counted.
+    pub parts: u32,
+    /// What was asked for.
+    pub text: String,
+    /// With the head: the entry that holds its digest.
+    pub entry: Option<String>,
+    /// With the head: that the entry is in the log.
+    pub proof: Option<String>,
 }
 
 /// Which domain keys to rotate: all that match.

@@ -95,6 +95,10 @@ pub enum KeyCommand {
     Suspend(KeyMoveArgs),
     /// Take a suspended key into use again
     Resume(KeyMoveArgs),
+    /// Have a key destroyed when its class has waited long enough; what only it opens stays shut from now on
+    Destroy(KeyDestroyArgs),
+    /// Show the certificate of a key that was destroyed, or check one without a vault
+    Certificate(KeyCertificateArgs),
     /// Show the states that a key goes through, and what each allows
     States,
 }
@@ -108,6 +112,43 @@ pub struct KeyMoveArgs {
     /// Why; it goes into the log
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
+}
+
+/// `key destroy`
+#[derive(Debug, Args)]
+#[command(after_help = "The key opens nothing from now on, and until the waiting time is over every custodian can
+cancel that. Then all that this vault holds of it goes, and a certificate says so. Copies of the
+database from before, kept elsewhere, are not in the vault's hand.")]
+pub struct KeyDestroyArgs {
+    /// Its id, the beginning of a domain key's, or a version for its version key
+    #[arg(value_name = "ID|REF")]
+    pub key: String,
+    /// Why; it goes into the log
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// What the key belongs to, typed again; restricted data wants it
+    #[arg(long, value_name = "PLACE", conflicts_with = "cancel")]
+    pub confirm: Option<String>,
+    /// Cancel its destruction
+    #[arg(long)]
+    pub cancel: bool,
+}
+
+/// `key certificate`
+#[derive(Debug, Args)]
+pub struct KeyCertificateArgs {
+    /// Its id, the beginning of a domain key's, or a version for its version key
+    #[arg(value_name = "ID|REF", required_unless_present = "check")]
+    pub key: Option<String>,
+    /// Write it to this file
+    #[arg(short, long, value_name = "FILE", requires = "key")]
+    pub output: Option<PathBuf>,
+    /// Check this certificate; no vault is needed
+    #[arg(long, value_name = "FILE", requires = "log_keys", conflicts_with = "key")]
+    pub check: Option<PathBuf>,
+    /// The log's two verifier keys, one a line: the file `vkeys` of `audit export`
+    #[arg(long, value_name = "FILE", requires = "check")]
+    pub log_keys: Option<PathBuf>,
 }
 
 /// `principal`
@@ -182,7 +223,7 @@ pub enum PolicyCommand {
     /// Say what would be decided and why, without acting; exits with 0 either way
     Explain {
         /// list, read (cat), export (get), scan (doctor --spills), write (put), alias (alias set, put --alias), rotate-keys,
-        /// manage-keys (key suspend, resume), manage-principals, manage-policy, audit, collect (gc) or review (who-can)
+        /// manage-keys (key suspend, resume), destroy-keys (key destroy), manage-principals, manage-policy, audit, collect (gc) or review (who-can)
         #[arg(value_name = "ACTION")]
         action: Action,
         /// On which version, workspace, or artifact to put; nothing, or vault, for what is about the whole vault

@@ -9,7 +9,7 @@ use clap::Args;
 whoever acts: confirmation, presence, task, approval:RULE. --as-of goes by the roles,
 policies and versions of that time, folded from the whole log.")]
 pub struct WhoCanArgs {
-    /// list, read (cat), export (get), write (put), alias, rotate-keys, manage-keys, manage-principals, manage-policy, audit,
+    /// list, read (cat), export (get), write (put), alias, rotate-keys, manage-keys, destroy-keys, manage-principals, manage-policy, audit,
     /// collect (gc) or review (who-can)
     #[arg(value_name = "ACTION")]
     pub action: Action,

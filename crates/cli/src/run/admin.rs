@@ -1,6 +1,6 @@
 //! Commands on the vault, keys and principals.
 
-use super::{Context, near};
+use super::{Context, destroy, near};
 use crate::args::{GcArgs, KeyCommand, KeyMoveArgs, PrincipalAddArgs, PrincipalCommand, StatusArgs};
 use crate::output::{Failure, bytes_shown, printable, table};
 use crate::unlock;
@@ -141,11 +141,14 @@ fn accept_clock(context: &Context) -> Result<u8, Failure> {
 }
 
 pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
-    if matches!(command, KeyCommand::States) {
-        return key_states(context);
+    match command {
+        KeyCommand::States => return key_states(context),
+        KeyCommand::Certificate(args) => return destroy::certificate(context, &args),
+        KeyCommand::Destroy(args) => return destroy::destroy(context, &args),
+        _ => {}
     }
     context.with(|client| match command {
-        KeyCommand::States => key_states(context),
+        KeyCommand::States | KeyCommand::Certificate(_) | KeyCommand::Destroy(_) => Ok(0),
         KeyCommand::Suspend(args) => key_move(context, client, &args, KeyState::Suspended),
         KeyCommand::Resume(args) => key_move(context, client, &args, KeyState::Active),
         KeyCommand::Ls => {
@@ -190,7 +193,7 @@ pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
 }
 
 /// A key by its id, the beginning of a domain key's, or the version whose key it is.
-fn key_named(client: &Client, text: &str) -> Result<KeyId, Failure> {
+pub(super) fn key_named(client: &Client, text: &str) -> Result<KeyId, Failure> {
     if text.contains('/') {
         let named = super::data::reference(OsStr::new(text))?;
         return Ok(client.show(&named.to_string()).map_err(|problem| near::told(client, &named, problem.into()))?.key);

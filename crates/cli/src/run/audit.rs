@@ -121,14 +121,7 @@ fn prove(context: &Context, entry: &str, to: Option<&Path>) -> Result<u8, Failur
         let (proof, log_index) = client.audit_proof(entry).map_err(no_entry(entry))?;
         if let Some(path) = to {
             let what = format!("cannot write `{}`", path.display());
-            let mut options = std::fs::File::options();
-            let mut file = options.write(true).create_new(true).open(path).map_err(|e| match e.kind() {
-                std::io::ErrorKind::AlreadyExists => {
-                    let problem = Problem::new(Code::Conflict, what.clone(), "there is a file of this name");
-                    problem.with_try("another name for -o; nothing is overwritten").into()
-                }
-                _ => Failure::from_io(&what, &e),
-            })?;
+            let mut file = created(path, &what)?;
             std::io::Write::write_all(&mut file, proof.as_bytes()).map_err(|e| Failure::from_io(&what, &e))?;
         }
         let result =
@@ -138,6 +131,18 @@ fn prove(context: &Context, entry: &str, to: Option<&Path>) -> Result<u8, Failur
             None => proof.clone(),
         })?;
         Ok(0)
+    })
+}
+
+/// A file that was not there.
+pub(super) fn created(path: &Path, what: &str) -> Result<std::fs::File, Failure> {
+    let mut options = std::fs::File::options();
+    options.write(true).create_new(true).open(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            let problem = Problem::new(Code::Conflict, what, "there is a file of this name");
+            problem.with_try("another name for -o; nothing is overwritten").into()
+        }
+        _ => Failure::from_io(what, &e),
     })
 }
 

@@ -304,6 +304,60 @@ fn keys_past_their_time_are_due_until_they_are_rotated() {
 }
 
 #[test]
+fn a_key_that_is_to_go_is_shut_until_it_is_spared() {
+    let sandbox = filled();
+    sandbox.run(["put", "f", "lab/secret", "--class", "restricted"]).exits(0);
+    let json = |args: &[&str], code: i32| sandbox.run(["--format", "json"].iter().chain(args)).exits(code);
+    let keys = json(&["key", "ls"], 0).json()["keys"].clone();
+    let restricted = keys.as_array().unwrap().iter().find(|key| key["class"] == "restricted").unwrap();
+    let short = &restricted["id"].as_str().unwrap()[..8];
+    let why = ["--reason", "the contract ended", "--yes"];
+    let destroy =
+        |more: &[&str], code: i32| sandbox.run(["key", "destroy", short].iter().chain(&why).chain(more)).exits(code);
+    // Restricted data: its name typed again.
+    destroy(&["--dry-run"], 0);
+    let told = destroy(&[], 2).stderr;
+    assert!(told.contains("--confirm"), "{told}");
+    destroy(&["--confirm", "lab/dev/internal"], 2);
+    let done = String::from_utf8(destroy(&["--confirm", "lab/dev/restricted"], 0).stdout).unwrap();
+    assert!(done.contains("1 versions go with it") && done.contains("--cancel"), "{done}");
+    let cat = ["cat", "lab/secret", "--reason", "r", "--confirm", "lab/secret"];
+    let told = sandbox.run(cat).exits(10).stderr;
+    let id = restricted["id"].as_str().unwrap();
+    assert!(told.contains(&format!("try: strongroom key destroy {id} --cancel --reason REASON")), "{told}");
+    let told = sandbox.run(["key", "certificate", short]).exits(8).stderr;
+    assert!(told.contains("was not destroyed"), "{told}");
+    sandbox.run(["key", "destroy", id, "--cancel", "--reason", "it did not"]).exits(0);
+    sandbox.run(cat).exits(0);
+
+    // A version's own.
+    sandbox.run(["put", "f", "lab/plain", "--class", "internal"]).exits(0);
+    sandbox.run(["key", "destroy", "lab/plain@v1", "--reason", "a mistake", "--yes"]).exits(0);
+    let cancel = "try: strongroom key destroy lab/plain@v1 --cancel --reason REASON";
+    assert!(sandbox.run(["cat", "lab/plain@v1"]).exits(10).stderr.contains(cancel));
+    assert!(sandbox.run(["undelete", "lab/plain@v1"]).exits(8).stderr.contains(cancel));
+    sandbox.run(["key", "destroy", "lab/plain@v1", "--cancel", "--reason", "none"]).exits(0);
+    sandbox.run(["cat", "lab/plain@v1"]).exits(0);
+}
+
+#[test]
+fn a_certificate_is_checked_where_there_is_no_vault() {
+    let sandbox = Sandbox::new();
+    let vectors = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/certificate");
+    let (text, keys) = (format!("{vectors}/certificate.txt"), format!("{vectors}/vkeys"));
+    let check = |file: &str, keys: &str, code: i32| {
+        sandbox.run(["key", "certificate", "--check", file, "--log-keys", keys]).exits(code)
+    };
+    let told = String::from_utf8(check(&text, &keys, 0).stdout).unwrap();
+    assert!(told.contains("vouches for it") && told.contains("of lab/dev/internal"), "{told}");
+    let altered = std::fs::read_to_string(&text).unwrap().replace("lab/dev/internal", "lab/dev/external");
+    sandbox.write("altered", altered.as_bytes());
+    assert!(check("altered", &keys, 7).stderr.contains("does not hold"));
+    check(&text, &text, 2);
+    sandbox.run(["key", "certificate", "--check", &text]).exits(2);
+}
+
+#[test]
 fn a_suspended_key_is_told_and_resumed() {
     let sandbox = filled();
     sandbox.run(["put", "f", "lab/secret", "--class", "confidential"]).exits(0);

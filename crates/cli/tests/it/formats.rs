@@ -45,6 +45,9 @@ const LINES: &[&str] = &[
     "key states",
     "key suspend lab/a1@v1 --reason lost",
     "key resume lab/a1@v1 --reason found",
+    "key destroy lab/a1@v1 --reason unused --yes",
+    "key destroy lab/a1@v1 --cancel --reason used",
+    "key certificate --check CERTIFICATE --log-keys VKEYS",
     "key rotate --workspace lab",
     "root ls",
     "root add keyfile --path rootN.key",
@@ -184,6 +187,8 @@ fn filled(sandbox: &Sandbox, line: &str, number: &str) -> Vec<String> {
             let last = roots["roots"].as_array().unwrap().iter().rfind(of).unwrap();
             last["id"].as_str().unwrap().to_owned()
         }
+        "CERTIFICATE" => concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/certificate/certificate.txt").to_owned(),
+        "VKEYS" => concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/certificate/vkeys").to_owned(),
         "KEY" => told(&["key", "ls"])["keys"][0]["id"].as_str().unwrap().to_owned(),
         "DEPOT" => told(&["depot", "ls"])["items"][1]["id"].as_str().unwrap().to_owned(),
         "BASE" => told(&["policy", "show"])["hash"].as_str().unwrap().to_owned(),

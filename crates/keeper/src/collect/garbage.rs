@@ -123,7 +123,7 @@ fn fate(engine: &Engine, tx: &mut dyn Transaction, version: VersionId, said: &[S
         if removal::is_destroyed(&row) {
             let artifact: Artifact = guard.expect(tx, row.artifact.as_bytes())?;
             let needed = removal::living_objects(engine, tx, &artifact)?;
-            return refused(said.iter().find(|said| needed.contains(&said.object)), Fate::Over);
+            return refused(said.iter().find(|said| needed.contains_key(&said.object)), Fate::Over);
         }
         let record = VersionRecord::decode(&show::record_of(tx, &row)?)
             .map_err(|_| Error::Altered { table: "record", row: version.to_string() })?;

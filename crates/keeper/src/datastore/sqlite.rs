@@ -126,6 +126,10 @@ impl Driver for Sqlite {
     fn alter(&self, body: &mut dyn FnMut(&mut dyn Alteration) -> Outcome) -> Result<()> {
         self.writer.run(&mut |session| body(session))
     }
+
+    fn scrub(&self) -> Result<()> {
+        self.writer.checkpoint()
+    }
 }
 
 /// Settings of every connection: nothing in the file is trusted to run code, nothing is guessed from quotes, and a plan does not

@@ -62,18 +62,26 @@ impl Domains {
         Self { vault, roots, open: RwLock::new(HashMap::new()) }
     }
 
-    /// The key under which a domain writes, if it has one yet.
+    /// The key under which a domain writes, if it has one: after one that is spent, the next one is made when something is written.
     ///
     /// # Errors
     /// [`Error::KeyShut`] if it has one that protects nothing now.
     pub(crate) fn active(tx: &mut dyn Transaction, guard: &Guard, domain: &Domain) -> Result<Option<Key>> {
         let Some(key) = newest(tx, guard, domain)? else { return Ok(None) };
-        if key.state.protects() {
-            return Ok(Some(key));
+        match key.state {
+            KeyState::Active => return Ok(Some(key)),
+            KeyState::Deactivated | KeyState::Destroyed => return Ok(None),
+            KeyState::PreActive | KeyState::Suspended | KeyState::Compromised => {}
         }
         let workspace: Workspace = guard.expect(tx, domain.workspace.as_bytes())?;
         let of = format!("{}/{}/{}", workspace.name, domain.environment, domain.class);
         Err(Error::KeyShut { key: key.id, of, state: key.state })
+    }
+
+    /// The number of the next key of a domain.
+    pub(crate) fn next_number(tx: &mut dyn Transaction, guard: &Guard, domain: &Domain) -> Result<u32> {
+        let last = newest(tx, guard, domain)?.map_or(0, |key| key.version);
+        last.checked_add(1).ok_or(Error::Internal("more keys of a domain than there can be"))
     }
 
     /// Makes the next version of a domain's key and wraps it under every root that its class admits. One that does not answer is behind from
@@ -98,6 +106,7 @@ impl Domains {
             created: new.now,
             since: new.now,
             due: Some(new.now.plus_millis(u64::from(new.rotation_days) * 86_400_000)),
+            ending: None,
         };
         let mut changes = vec![guard.insert(tx, &key, ticket)?];
         // Another process may have added or removed one.
@@ -179,6 +188,11 @@ impl Domains {
         }
         open.insert(id, opened);
         key
+    }
+
+    /// Forgets a key.
+    pub(crate) fn forget(&self, id: KeyId) {
+        self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
     /// Forgets the keys whose time in memory is over; whether there were any.

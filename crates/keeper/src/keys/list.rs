@@ -54,6 +54,7 @@ pub(crate) fn item(engine: &Engine, tx: &mut dyn Transaction, key: &Key) -> Resu
         since: key.since,
         due: key.due,
         wraps: wraps_under(tx, key)?,
+        ends: key.ending.as_ref().filter(|ending| ending.shredded.is_none()).map(|ending| ending.until),
     })
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn rotate(engine: &Engine, session: &Session, command: &KeyRotate) ->
     engine.store.read(|tx| {
         let keys = new.iter().map(|key| item(engine, tx, key)).collect::<Result<_>>()?;
         let mut remaining = 0;
-        for key in deactivated(engine, tx)? {
+        for key in deactivated(engine, tx)?.into_iter().filter(|key| key.ending.is_none()) {
             remaining += wraps_under(tx, &key)?;
         }
         Ok(KeyRotated { keys, rewrapped, remaining, suspended, receipts: Vec::clone(&receipts) })
@@ -105,7 +105,7 @@ fn deactivated(engine: &Engine, tx: &mut dyn Transaction) -> Result<Vec<Key>> {
 /// The active keys among these whose domain still has version keys under an older version.
 fn behind(engine: &Engine, tx: &mut dyn Transaction, active: &[Key]) -> Result<Vec<Key>> {
     let mut domains: Vec<Domain> = Vec::new();
-    for key in deactivated(engine, tx)? {
+    for key in deactivated(engine, tx)?.into_iter().filter(|key| key.ending.is_none()) {
         if wraps_under(tx, &key)? > 0 {
             domains.extend(key.domain);
         }
@@ -227,7 +227,7 @@ fn rewrap_all(engine: &Engine, by: &By, slice: &Slice) -> Result<u64> {
 
 /// A deactivated domain key that still wraps something, and whose domain has a key to wrap it under: not while that is suspended.
 fn next_behind(tx: &mut dyn Transaction) -> Result<Option<KeyId>> {
-    let sql = "SELECT k.id FROM crypto_key k WHERE k.purpose = $1 AND k.state = $2 \
+    let sql = "SELECT k.id FROM crypto_key k WHERE k.purpose = $1 AND k.state = $2 AND k.ends IS NULL \
                AND EXISTS (SELECT 1 FROM wrap w WHERE w.under = k.id) \
                AND EXISTS (SELECT 1 FROM crypto_key n WHERE n.purpose = k.purpose AND n.workspace = k.workspace \
                AND n.environment = k.environment AND n.class = k.class AND n.state = $3) ORDER BY k.id LIMIT 1";
@@ -239,7 +239,12 @@ fn next_behind(tx: &mut dyn Transaction) -> Result<Option<KeyId>> {
 /// One batch: unwrapped, checked against fingerprints, wrapped under the active key, logged.
 fn rewrap_batch(engine: &Engine, tx: &mut dyn Transaction, by: &By, old: KeyId) -> Result<u64> {
     let guard = &engine.keys.guard;
+    epochs::hold(tx, &[*old.as_bytes()])?;
     let old_key: Key = guard.expect(tx, old.as_bytes())?;
+    if old_key.ending.is_some() {
+        // What is to be destroyed takes what it opens with it.
+        return Ok(0);
+    }
     let refuse = || Error::Altered { table: Key::NAME, row: old.to_string() };
     let domain = old_key.domain.ok_or_else(refuse)?;
     let new_key = Domains::active(tx, guard, &domain)?.ok_or_else(refuse)?;

@@ -16,7 +16,7 @@ use policy::Resource;
 use seal::secret::VersionKey;
 
 /// The longest reason, in bytes.
-const MAX_REASON_LEN: usize = 1024;
+pub(super) const MAX_REASON_LEN: usize = 1024;
 
 /// The keys on whose states it rests whether a version opens: the one that wraps its key, and the newest of its domain, which speaks
 /// for the domain also while a rotation is under way.
@@ -36,14 +36,20 @@ impl Above {
 
     /// Refuses a version whose key opens nothing now, or one of these.
     pub(crate) fn refuse(&self, version: &Version, of: &str) -> Result<()> {
-        let states =
-            [(version.key, version.key_state), (self.wraps.id, self.wraps.state), (self.newest.id, self.newest.state)];
+        let mut states = vec![(version.key, version.key_state), (self.wraps.id, self.wraps.state)];
+        // One that was destroyed speaks for what it wrapped, and for nothing else of its domain.
+        if self.newest.state != KeyState::Destroyed {
+            states.push((self.newest.id, self.newest.state));
+        }
         for (key, state) in states {
             if !state.opens() {
                 return Err(Error::KeyShut { key, of: of.to_owned(), state });
             }
         }
-        Ok(())
+        match &self.wraps.ending {
+            Some(ending) => Err(Error::KeyEnding { key: self.wraps.id, of: of.to_owned(), until: ending.until }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -57,7 +63,7 @@ pub(crate) fn refuse_shut(engine: &Engine, tx: &mut dyn Transaction, version: &V
 /// Whether it would be refused.
 pub(crate) fn is_shut(engine: &Engine, tx: &mut dyn Transaction, version: &Version) -> Result<bool> {
     match refuse_shut(engine, tx, version, "") {
-        Err(Error::KeyShut { .. }) => Ok(true),
+        Err(Error::KeyShut { .. } | Error::KeyEnding { .. }) => Ok(true),
         other => other.map(|()| false),
     }
 }
@@ -102,7 +108,7 @@ const fn name_of(to: KeyState) -> Option<&'static str> {
 }
 
 /// A key whose state somebody changes.
-enum Target {
+pub(crate) enum Target {
     Domain {
         key: KeyId,
         domain: Domain,
@@ -113,7 +119,7 @@ enum Target {
 }
 
 impl Target {
-    fn find(engine: &Engine, tx: &mut dyn Transaction, id: KeyId) -> Result<Option<Self>> {
+    pub(crate) fn find(engine: &Engine, tx: &mut dyn Transaction, id: KeyId) -> Result<Option<Self>> {
         let guard = &engine.keys.guard;
         if let Some(key) = guard.find::<Key>(tx, id.as_bytes())? {
             return Ok(Some(match key.domain {
@@ -129,7 +135,7 @@ impl Target {
         Ok(version.map(|version| Self::Version(Box::new(version))))
     }
 
-    fn workspace(&self) -> Option<WorkspaceId> {
+    pub(crate) fn workspace(&self) -> Option<WorkspaceId> {
         match self {
             Self::Domain { domain, .. } => Some(domain.workspace),
             Self::Version(version) => Some(version.workspace),
@@ -137,7 +143,7 @@ impl Target {
         }
     }
 
-    fn wanted(&self, engine: &Engine, name: &'static str) -> Result<Wanted> {
+    pub(super) fn wanted(&self, engine: &Engine, name: &'static str) -> Result<Wanted> {
         let whole = Wanted::vault(Action::ManageKeys, name);
         let Some(id) = self.workspace() else { return Ok(whole) };
         let row: Workspace = engine.store.read(|tx| engine.keys.guard.expect(tx, id.as_bytes()))?;
@@ -145,7 +151,7 @@ impl Target {
     }
 
     /// What releases hold while they rest on the state.
-    fn seized(&self) -> Vec<Subject> {
+    pub(super) fn seized(&self) -> Vec<Subject> {
         match self {
             Self::Domain { key, .. } => vec![*key.as_bytes()],
             Self::Version(version) => vec![*version.artifact.as_bytes()],
@@ -155,20 +161,23 @@ impl Target {
 
     /// What the key belongs to, in words.
     fn of(&self, engine: &Engine) -> Result<String> {
-        engine.store.read(|tx| {
-            let guard = &engine.keys.guard;
-            let workspace = |tx: &mut dyn Transaction, id: WorkspaceId| guard.expect::<Workspace>(tx, id.as_bytes());
-            Ok(match self {
-                Self::Domain { domain, .. } => {
-                    let workspace = workspace(tx, domain.workspace)?;
-                    format!("{}/{}/{}", workspace.name, domain.environment, domain.class)
-                }
-                Self::Version(version) => {
-                    let artifact: Artifact = guard.expect(tx, version.artifact.as_bytes())?;
-                    format!("{}/{}@v{}", workspace(tx, version.workspace)?.name, artifact.name, version.number)
-                }
-                Self::Vault => "vault".to_owned(),
-            })
+        engine.store.read(|tx| self.place(engine, tx))
+    }
+
+    /// The same inside of a transaction.
+    pub(crate) fn place(&self, engine: &Engine, tx: &mut dyn Transaction) -> Result<String> {
+        let guard = &engine.keys.guard;
+        let workspace = |tx: &mut dyn Transaction, id: WorkspaceId| guard.expect::<Workspace>(tx, id.as_bytes());
+        Ok(match self {
+            Self::Domain { domain, .. } => {
+                let workspace = workspace(tx, domain.workspace)?;
+                format!("{}/{}/{}", workspace.name, domain.environment, domain.class)
+            }
+            Self::Version(version) => {
+                let artifact: Artifact = guard.expect(tx, version.artifact.as_bytes())?;
+                format!("{}/{}@v{}", workspace(tx, version.workspace)?.name, artifact.name, version.number)
+            }
+            Self::Vault => "vault".to_owned(),
         })
     }
 

@@ -59,6 +59,7 @@ pub(crate) fn draw(
         created: now,
         since: now,
         due: None,
+        ending: None,
     };
     let wraps = roots.iter().map(|root| {
         let sealed = root.wrap(&roots::context(suite, vault, purpose.kind(), id, root.id()), &secret)?;

@@ -47,7 +47,9 @@ pub(crate) fn prepare(
     let now = engine.now()?;
     // Facts in memory that name another version than the request are old, or the request is: read them again.
     let remembered = engine.facts.find(session.principal, reference);
-    let known = match remembered.filter(|known| asked.versions == [known.found.version.id] && known.is_read()) {
+    let remembered = remembered.filter(|known| asked.versions == [known.found.version.id] && known.is_read());
+    let from_memory = remembered.is_some();
+    let known = match remembered {
         Some(known) => known,
         None => {
             let known = match engine.store.read(|tx| read(engine, tx, session, reference)) {
@@ -83,7 +85,14 @@ pub(crate) fn prepare(
     let shut = if verdict.answer.allowed { known.above.refuse(&found.version, &found.named()).err() } else { None };
     let released = verdict.answer.allowed && shut.is_none();
     // Roots are asked for whoever may have what they open, and before it is logged that it leaves.
-    let domain_key = if released { Some(opened(engine, known.wrap.under)?) } else { None };
+    let domain_key = match released.then(|| opened(engine, known.wrap.under)) {
+        // It may have been destroyed since, or wrapped elsewhere: what stands there now decides.
+        Some(Err(_)) if from_memory => {
+            engine.facts.forget(&known.epochs.keys().copied().collect::<Vec<_>>());
+            return prepare(engine, session, command, reference, asked);
+        }
+        opened => opened.transpose()?,
+    };
     let release = ReleaseId::from_bytes(crate::system::random()?);
     let event = event(engine, command, &known, &verdict, released.then_some(release), shut.as_ref())?;
     let subjects: Vec<Subject> = known.epochs.keys().copied().collect();
@@ -132,6 +141,9 @@ fn event(
     if let Some(Error::KeyShut { key, state, .. }) = shut {
         event = event.on("key", key).with("state", state);
     }
+    if let Some(Error::KeyEnding { key, until, .. }) = shut {
+        event = event.on("key", key).with("until", until);
+    }
     event.id = Some(EntryId::from_bytes(crate::system::random()?));
     event = event
         .on("workspace", found.workspace.id)
@@ -164,6 +176,7 @@ pub(crate) const fn act(action: Action) -> &'static str {
         | Action::Alias
         | Action::RotateKeys
         | Action::ManageKeys
+        | Action::DestroyKeys
         | Action::ManagePrincipals
         | Action::ManagePolicy
         | Action::Audit

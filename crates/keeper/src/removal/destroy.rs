@@ -1,19 +1,20 @@
 //! The end of removed versions: when their time is over, every wrap of their keys goes, with their prints. Objects that no other
 //! version names are garbage from then on.
 
+use crate::certificate::{Gone, Lines};
 use crate::datastore::{Transaction, Value};
 use crate::engine::Engine;
 use crate::epochs;
 use crate::error::{Error, Result};
 use crate::jobs::{Slice, by_system};
 use crate::journal::{Event, in_sizes};
-use crate::rows::{Artifact, Removed, Table, Version, Wrap};
+use crate::rows::{Artifact, Removed, Table, Version, Workspace, Wrap};
 use crate::write::objects::{COMMITTED, LEASED, millis};
-use crate::{prints, show};
-use api::terms::{KeyState, ObjectId, Timestamp, VersionId};
+use crate::{certificate, prints, show};
+use api::terms::{EntryId, KeyState, ObjectId, Timestamp, VersionId};
 use log::entry::Kind;
 use seal::record::VersionRecord;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many are looked at at once.
 const PAGE: i64 = 64;
@@ -83,12 +84,18 @@ fn end(engine: &Engine, tx: &mut dyn Transaction, id: VersionId, now: Timestamp)
         ..version.clone()
     };
     changes.push(guard.update(tx, &ended, ticket)?);
-    let own = objects_of(tx, &version)?;
-    let others = living_objects(engine, tx, &artifact)?;
-    let (free, kept): (Vec<ObjectId>, Vec<ObjectId>) = own.into_iter().partition(|object| !others.contains(object));
-    release(tx, &free, now)?;
+    let living = living_objects(engine, tx, &artifact)?;
+    let (freed, kept) = free(tx, &ended, &living, now)?;
     epochs::bump(tx, artifact.id.as_bytes())?;
-    let event = Event::new(Kind::State, "version.destroy")
+    let entry = EntryId::from_bytes(crate::system::random()?);
+    let digest = certify(
+        engine,
+        tx,
+        &Ended { artifact: &artifact, version: &ended, wraps: &wraps, freed, kept: &kept, now },
+        entry,
+    )?;
+    let event = Event { id: Some(entry), ..Event::new(Kind::State, "version.destroy") };
+    let event = event
         .on("workspace", version.workspace)
         .on("artifact", version.artifact)
         .on("version", version.id)
@@ -97,24 +104,77 @@ fn end(engine: &Engine, tx: &mut dyn Transaction, id: VersionId, now: Timestamp)
         .with("number", version.number)
         .with("class", version.class)
         .with("wraps", wraps.len())
-        .with("objects", free.len())
+        .with(log::certificate::DETAIL, digest)
+        .with("objects", freed)
         .with("objects_of_others", kept.len())
         .changing(changes);
     engine.log(tx, ticket, &by_system(engine, now), &[event])?;
     Ok(true)
 }
 
-/// The objects that versions of an artifact need whose keys are there, removed or not.
+/// What a destruction left, for its certificate.
+struct Ended<'a> {
+    artifact: &'a Artifact,
+    version: &'a Version,
+    wraps: &'a [Wrap],
+    freed: usize,
+    kept: &'a [(ObjectId, VersionId)],
+    now: Timestamp,
+}
+
+/// Keeps the certificate of a version's key; its digest for the entry with this id.
+fn certify(engine: &Engine, tx: &mut dyn Transaction, ended: &Ended<'_>, entry: EntryId) -> Result<log::tree::Hash> {
+    let Ended { artifact, version, wraps, freed, kept, now } = *ended;
+    let workspace: Workspace = engine.keys.guard.expect(tx, version.workspace.as_bytes())?;
+    let named = format!("{}/{}@v{}", workspace.name, artifact.name, version.number);
+    let fingerprint = wraps.first().map(|wrap| wrap.fingerprint.as_str()).unwrap_or_default();
+    let mut part = Lines::default();
+    for wrap in wraps {
+        part.add("wrapped-under", format_args!("{} domain", wrap.under));
+    }
+    Gone { version, named: &named, fingerprint, freed, kept }.tell(&mut part);
+    let mut head = certificate::head(engine, version.key, "version", fingerprint);
+    head.add("of", &named);
+    if let Some(removed) = &version.removed {
+        head.add("asked", format_args!("{} {}", removed.at, removed.by));
+    }
+    head.add("destroyed", now);
+    let rules = engine.rules(tx)?;
+    certificate::horizon(&mut head, now, rules.class_rules(version.class).lease_secs);
+    certificate::keep_part(engine, tx, version.key, 1, part.text())?;
+    head.part(1, part.text());
+    certificate::keep_head(engine, tx, version.key, Some(version.id), &head, entry)
+}
+
+/// The objects that versions of an artifact need whose keys are there, removed or not, each with one of them.
 pub(crate) fn living_objects(
     engine: &Engine,
     tx: &mut dyn Transaction,
     artifact: &Artifact,
-) -> Result<BTreeSet<ObjectId>> {
-    let mut needed = BTreeSet::new();
+) -> Result<BTreeMap<ObjectId, VersionId>> {
+    let mut needed = BTreeMap::new();
     for version in super::every(engine, tx, artifact)?.iter().filter(|version| !is_destroyed(version)) {
-        needed.extend(objects_of(tx, version)?);
+        needed.extend(objects_of(tx, version)?.into_iter().map(|object| (object, version.id)));
     }
     Ok(needed)
+}
+
+/// Gives the objects of a version that is gone to the collection, but for those that living ones need: how many, and which not.
+pub(crate) fn free(
+    tx: &mut dyn Transaction,
+    gone: &Version,
+    living: &BTreeMap<ObjectId, VersionId>,
+    now: Timestamp,
+) -> Result<(usize, Vec<(ObjectId, VersionId)>)> {
+    let (mut free, mut kept) = (Vec::new(), Vec::new());
+    for object in objects_of(tx, gone)? {
+        match living.get(&object) {
+            Some(by) => kept.push((object, *by)),
+            None => free.push(object),
+        }
+    }
+    release(tx, &free, now)?;
+    Ok((free.len(), kept))
 }
 
 fn objects_of(tx: &mut dyn Transaction, version: &Version) -> Result<BTreeSet<ObjectId>> {
@@ -144,7 +204,7 @@ mod tests {
     fn a_hold_and_an_end_keep_the_job_away() {
         let at = Timestamp::from_millis(1);
         let by = api::terms::PrincipalId::from_bytes([1; 16]);
-        let removed = Removed { at, by, by_rule: false, until: at, held: false, destroyed: None };
+        let removed = Removed { at, by, by_rule: false, until: at, held: false, destroyed: None, by_key: false };
         assert_eq!(removed.ends(), Some(at));
         assert_eq!(Removed { held: true, ..removed.clone() }.ends(), None);
         assert_eq!(Removed { destroyed: Some(at), ..removed }.ends(), None);

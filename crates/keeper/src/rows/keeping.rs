@@ -17,6 +17,14 @@ pub(crate) struct Removed {
     pub(crate) held: bool,
     /// When its key was destroyed.
     pub(crate) destroyed: Option<Timestamp>,
+    /// By `key destroy`: a custodian restores it by cancelling that.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) by_key: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl Removed {

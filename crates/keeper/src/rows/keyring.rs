@@ -2,7 +2,9 @@
 
 use super::{RowId, Table};
 use crate::datastore::Value;
-use api::terms::{ArtifactId, Class, Environment, KeyId, KeyState, Suite, Timestamp, VersionId, WorkspaceId};
+use api::terms::{
+    ArtifactId, Class, Environment, KeyId, KeyState, PrincipalId, Suite, Timestamp, VersionId, WorkspaceId,
+};
 use serde::{Deserialize, Serialize};
 
 /// What a key is for.
@@ -64,16 +66,35 @@ pub(crate) struct Key {
     /// When its state began.
     pub(crate) since: Timestamp,
     pub(crate) due: Option<Timestamp>,
+    /// That it is to be destroyed, or was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ending: Option<Ending>,
+}
+
+/// That a domain key is to be destroyed. It opens nothing from then on; until its wraps are gone, the destruction can be cancelled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Ending {
+    pub(crate) at: Timestamp,
+    pub(crate) by: PrincipalId,
+    /// Its wraps stay at least until then.
+    pub(crate) until: Timestamp,
+    /// When they were destroyed.
+    pub(crate) shredded: Option<Timestamp>,
+    /// When what it opened had been told of as gone, and the certificate was written.
+    pub(crate) certified: Option<Timestamp>,
 }
 
 impl Table for Key {
     const NAME: &'static str = "crypto_key";
-    const INDEX: &'static [&'static str] = &["purpose", "workspace", "environment", "class", "number", "state", "due"];
+    const INDEX: &'static [&'static str] =
+        &["purpose", "workspace", "environment", "class", "number", "state", "due", "ends"];
     fn id(&self) -> RowId {
         *self.id.as_bytes()
     }
     fn index(&self) -> Vec<Value<'_>> {
         let number = |n: u8| i64::from(n);
+        let millis = |at: Timestamp| i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
         vec![
             self.purpose.word().into(),
             self.domain.as_ref().map(|d| d.workspace.as_bytes().as_slice()).into(),
@@ -81,7 +102,8 @@ impl Table for Key {
             self.domain.map(|d| number(d.class.number())).into(),
             i64::from(self.version).into(),
             self.state.word().into(),
-            self.due.map(|due| i64::try_from(due.as_millis()).unwrap_or(i64::MAX)).into(),
+            self.due.map(millis).into(),
+            self.ending.as_ref().filter(|ending| ending.certified.is_none()).map(|ending| millis(ending.until)).into(),
         ]
     }
 }

@@ -81,9 +81,16 @@ fn holds() -> impl Strategy<Value = Hold> {
 }
 
 fn removals() -> impl Strategy<Value = Removed> {
-    let fields =
-        (times(), id(PrincipalId::from_bytes), any::<bool>(), times(), any::<bool>(), prop::option::of(times()));
-    fields.prop_map(|(at, by, by_rule, until, held, destroyed)| Removed { at, by, by_rule, until, held, destroyed })
+    let fields = (times(), id(PrincipalId::from_bytes), any::<[bool; 3]>(), times(), prop::option::of(times()));
+    fields.prop_map(|(at, by, [by_rule, held, by_key], until, destroyed)| Removed {
+        at,
+        by,
+        by_rule,
+        until,
+        held,
+        destroyed,
+        by_key,
+    })
 }
 
 fn places() -> impl Strategy<Value = (Environment, Suite)> {
@@ -286,8 +293,11 @@ const PURPOSES: &[Purpose] =
 fn keys() -> impl Strategy<Value = Key> {
     let states = select(KeyState::ALL);
     let what = (select(PURPOSES), prop::option::of(domains()), any::<u32>(), select(Suite::ALL), states);
-    (id(KeyId::from_bytes), what, texts(), (times(), times()), prop::option::of(times())).prop_map(
-        |(id, (purpose, domain, version, suite, state), fingerprint, (created, since), due)| Key {
+    let ended = (times(), id(PrincipalId::from_bytes), times(), prop::option::of(times()), prop::option::of(times()));
+    let ending = ended.prop_map(|(at, by, until, shredded, certified)| Ending { at, by, until, shredded, certified });
+    let when = (times(), times(), prop::option::of(times()), prop::option::of(ending));
+    (id(KeyId::from_bytes), what, texts(), when).prop_map(
+        |(id, (purpose, domain, version, suite, state), fingerprint, (created, since, due, ending))| Key {
             id,
             purpose,
             domain,
@@ -298,6 +308,7 @@ fn keys() -> impl Strategy<Value = Key> {
             created,
             since,
             due,
+            ending,
         },
     )
 }

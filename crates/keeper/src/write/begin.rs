@@ -422,7 +422,8 @@ impl Call<'_> {
             None => {
                 let rotation_days = with.rules.class_rules(site.class).rotation_days;
                 let suite = with.suite;
-                let new = NewDomainKey { domain, version: 1, suite, rotation_days, now: self.now };
+                let version = Domains::next_number(tx, guard, &domain)?;
+                let new = NewDomainKey { domain, version, suite, rotation_days, now: self.now };
                 let (key, made) = engine.domains.make(tx, guard, &new, with.ticket)?;
                 changes.extend(made);
                 key

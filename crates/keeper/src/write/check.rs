@@ -143,7 +143,7 @@ fn check_borrowed(
         let artifact: Artifact = engine.keys.guard.expect(tx, draft.artifact.as_bytes())?;
         let needed = removal::living_objects(engine, tx, &artifact)?;
         let mut segments = packs.iter().flat_map(|pack| &pack.segments);
-        Ok::<_, Error>(!segments.all(|segment| needed.contains(&ObjectId::from_bytes(segment.object))))
+        Ok::<_, Error>(!segments.all(|segment| needed.contains_key(&ObjectId::from_bytes(segment.object))))
     };
     if removal::is_destroyed(&version) && lost()? {
         return Err(Error::Conflict {

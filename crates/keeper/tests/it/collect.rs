@@ -197,6 +197,9 @@ impl Driver for Exchanged {
     fn alter(&self, body: &mut dyn FnMut(&mut dyn Alteration) -> Outcome) -> datastore::Result<()> {
         self.first.alter(body)
     }
+    fn scrub(&self) -> datastore::Result<()> {
+        self.current().scrub()
+    }
 }
 
 /// The vault's database as it is now.

@@ -8,6 +8,7 @@ mod collect;
 mod datastore;
 mod decisions;
 mod depots;
+mod destroy;
 mod engines;
 mod escrow;
 mod forged;

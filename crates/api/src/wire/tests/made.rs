@@ -242,10 +242,14 @@ structs! {
     JobList { items }
     JobRan { name done failed }
     JobsRan { items }
-    KeyItem { id purpose workspace environment class version state fingerprint created since due wraps }
+    KeyItem { id purpose workspace environment class version state fingerprint created since due wraps ends }
     KeyList { keys }
+    Certificate { parts text entry proof }
+    KeyDestroy { key reason confirm }
+    KeyDestroying { key of until versions receipt }
     KeyMove { key to reason }
     KeyMoved { key from to of receipt }
+    KeySpare { key reason }
     KeyRotate { workspace environment class no_wait }
     KeyRotated { keys rewrapped remaining suspended receipts }
     DecisionTold {
@@ -379,6 +383,9 @@ each! { Command:
     Status,
     KeyList,
     KeyMove[KeyMove],
+    KeyDestroy[KeyDestroy],
+    KeySpare[KeySpare],
+    KeyCertificate { key part },
     RootList,
     RootDrill,
     RootRemove[RootRemove],
@@ -440,6 +447,8 @@ each! { Answer:
     Keys[KeyList],
     Rotated[KeyRotated],
     KeyMoved[KeyMoved],
+    KeyDestroying[KeyDestroying],
+    Certificate[Certificate],
     Roots[RootList],
     RootsDrilled[RootDrills],
     RootRemoved[RootRemoved],

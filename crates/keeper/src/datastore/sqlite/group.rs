@@ -95,6 +95,15 @@ impl Writer {
         }
     }
 
+    /// Folds the write-ahead log into the file and empties it, between groups.
+    pub(super) fn checkpoint(&self) -> Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.settle();
+        let busy: i64 =
+            state.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(translate)?;
+        if busy == 0 { Ok(()) } else { Err(Error::Busy) }
+    }
+
     fn attempt(&self, body: Body<'_>, company: Company) -> Joined {
         let arrival = self.arrivals.fetch_add(1, Ordering::SeqCst) + 1;
         self.queue.fetch_add(1, Ordering::SeqCst);

@@ -38,6 +38,10 @@ impl Driver for Faulty {
     fn alter(&self, body: &mut dyn FnMut(&mut dyn Alteration) -> Outcome) -> StoreResult<()> {
         self.inner.alter(body)
     }
+
+    fn scrub(&self) -> StoreResult<()> {
+        self.inner.scrub()
+    }
 }
 
 fn faulty(world: &World) -> Arc<Faulty> {

@@ -1,0 +1,232 @@
+//! The end of a domain key whose waiting time is over: its wraps go first, and from that commit on nothing opens what it wrapped. Then
+//! the versions that it opened are told of as gone, in batches; the database forgets the bytes; a certificate says so. Whoever is
+//! killed goes on where it was.
+
+use super::destroy::is_held;
+use super::domains::wraps_of;
+use crate::certificate::{self, Gone, Lines};
+use crate::datastore::Transaction;
+use crate::engine::Engine;
+use crate::epochs;
+use crate::error::{Error, Result};
+use crate::jobs::{Slice, by_system};
+use crate::journal::Event;
+use crate::prints;
+use crate::removal;
+use crate::rows::{Artifact, Change, Draft, Ending, Key, Removed, Table as _, Version, Workspace, Wrap};
+use crate::write::give_up;
+use crate::write::objects::millis;
+use api::terms::{ArtifactId, EntryId, KeyId, KeyState, Timestamp};
+use log::entry::Kind;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Versions told of as gone in one transaction: their changes fit one entry.
+const BATCH: i64 = 128;
+const DAY_MILLIS: u64 = 86_400_000;
+
+/// When the first key's waiting time is over.
+pub(crate) fn due(engine: &Engine, _: Timestamp) -> Result<Option<Timestamp>> {
+    let first = engine.store.read(|tx| next(engine, tx, i64::MAX))?;
+    Ok(first.and_then(|key| key.ending).map(|ending| ending.until))
+}
+
+/// Destroys what is due; how many keys and versions went.
+pub(crate) fn shred(engine: &Engine, slice: &Slice) -> Result<u64> {
+    let mut done = 0;
+    loop {
+        let now = engine.now()?;
+        let Some(key) = engine.store.read(|tx| next(engine, tx, millis(now)))? else { return Ok(done) };
+        let Some(ending) = &key.ending else { return Err(altered(key.id)) };
+        if ending.shredded.is_none() {
+            done += u64::from(engine.store.write(|tx| end(engine, tx, key.id, now))?);
+            engine.domains.forget(key.id);
+        } else {
+            match engine.store.write(|tx| tell(engine, tx, key.id, now))? {
+                0 => {
+                    // Before it is certified that they are gone.
+                    engine.store.scrub()?;
+                    engine.store.write(|tx| certify(engine, tx, key.id, now))?;
+                }
+                some => done += some,
+            }
+        }
+        if slice.is_over() {
+            return Ok(done);
+        }
+    }
+}
+
+fn altered(key: KeyId) -> Error {
+    Error::Altered { table: Key::NAME, row: key.to_string() }
+}
+
+fn next(engine: &Engine, tx: &mut dyn Transaction, before: i64) -> Result<Option<Key>> {
+    let tail = "WHERE ends <= $1 ORDER BY ends, id LIMIT 1";
+    Ok(engine.keys.guard.select(tx, tail, &[before.into()])?.pop())
+}
+
+/// A key, held, and its ending.
+fn held(engine: &Engine, tx: &mut dyn Transaction, id: KeyId) -> Result<(Key, Option<Ending>)> {
+    epochs::seize(tx, &[*id.as_bytes()])?;
+    let key: Key = engine.keys.guard.expect(tx, id.as_bytes())?;
+    let ending = key.ending.clone();
+    Ok((key, ending))
+}
+
+/// Destroys every wrap of the key, if it is still due; a legal hold that came meanwhile puts it off by a day.
+fn end(engine: &Engine, tx: &mut dyn Transaction, id: KeyId, now: Timestamp) -> Result<bool> {
+    let guard = &engine.keys.guard;
+    let (key, ending) = held(engine, tx, id)?;
+    // Somebody may have spared it, or been faster.
+    let Some(ending) = ending.filter(|ending| ending.until <= now && ending.shredded.is_none()) else {
+        return Ok(false);
+    };
+    let domain = key.domain.ok_or_else(|| altered(id))?;
+    let is_held = is_held(engine, tx, id)?;
+    let ticket = tx.ticket()?;
+    engine.watch.mark(tx)?;
+    let about = |act: &'static str| Event::new(Kind::State, act).on("key", id).on("workspace", domain.workspace);
+    if is_held {
+        let until = now.plus_millis(DAY_MILLIS);
+        let row = Key { ending: Some(Ending { until, ..ending }), ..key.clone() };
+        let change = guard.update(tx, &row, ticket)?;
+        let event = about("key.put-off").with("why", "legal hold").with("until", until).changing(vec![change]);
+        engine.log(tx, ticket, &by_system(engine, now), &[event])?;
+        return Ok(false);
+    }
+    let wraps = wraps_of(tx, guard, id)?;
+    if wraps.is_empty() {
+        // It was not destroyed, and its wraps are not where they are looked for.
+        return Err(Error::Altered { table: Wrap::NAME, row: id.to_string() });
+    }
+    let mut changes = Vec::with_capacity(wraps.len() + 1);
+    for wrap in &wraps {
+        changes.push(guard.remove::<Wrap>(tx, &wrap.id())?);
+    }
+    let roots: BTreeSet<KeyId> = wraps.iter().map(|wrap| wrap.under).collect();
+    let mut under = Lines::default();
+    certificate::under_roots(engine, tx, &mut under, &roots.into_iter().collect::<Vec<_>>())?;
+    certificate::keep_part(engine, tx, id, 1, under.text())?;
+    let ending = Some(Ending { shredded: Some(now), ..ending });
+    let gone = Key { state: KeyState::Destroyed, since: now, due: None, ending, ..key };
+    changes.push(guard.update(tx, &gone, ticket)?);
+    epochs::bump(tx, id.as_bytes())?;
+    let event = about("key.shred").with("wraps", wraps.len()).changing(changes);
+    engine.log(tx, ticket, &by_system(engine, now), &[event])?;
+    Ok(true)
+}
+
+/// Tells of some versions as gone whose keys the key wrapped; how many wraps went.
+fn tell(engine: &Engine, tx: &mut dyn Transaction, id: KeyId, now: Timestamp) -> Result<u64> {
+    let guard = &engine.keys.guard;
+    let values = [id.as_bytes().into(), BATCH.into()];
+    let wraps: Vec<Wrap> = guard.select(tx, "WHERE under = $1 ORDER BY id LIMIT $2", &values)?;
+    if wraps.is_empty() {
+        return Ok(0);
+    }
+    let artifacts: BTreeSet<ArtifactId> = wraps.iter().filter_map(|wrap| wrap.artifact).collect();
+    let seized: Vec<[u8; 16]> = artifacts.iter().map(|id| *id.as_bytes()).collect();
+    epochs::seize(tx, &seized)?;
+    let (key, ending) = held(engine, tx, id)?;
+    let ending = ending.filter(|ending| ending.shredded.is_some()).ok_or_else(|| altered(id))?;
+    let domain = key.domain.ok_or_else(|| altered(id))?;
+    let workspace: Workspace = guard.expect(tx, domain.workspace.as_bytes())?;
+    let ticket = tx.ticket()?;
+    engine.watch.mark(tx)?;
+    let mut changes: Vec<Change> = Vec::new();
+    let mut gone: BTreeMap<ArtifactId, Vec<(Version, &Wrap)>> = BTreeMap::new();
+    let (mut unfinished, by) = (0, by_system(engine, now));
+    for wrap in &wraps {
+        let version = wrap.version.ok_or_else(|| altered(id))?;
+        // Of a version that was begun and never finished there is no row.
+        if let Some(draft) = guard.find::<Draft>(tx, version.as_bytes())? {
+            give_up(engine, tx, &by, &draft, "its key was destroyed", ticket)?;
+            unfinished += 1;
+            continue;
+        }
+        let found: Option<Version> = guard.find(tx, version.as_bytes())?;
+        if let Some(version) = found.filter(|version| version.key == wrap.key) {
+            let removed = Removed {
+                at: ending.at,
+                by: ending.by,
+                by_rule: false,
+                until: ending.until,
+                held: false,
+                destroyed: Some(now),
+                by_key: true,
+            };
+            let removed = match version.removed.clone() {
+                Some(before) => Removed { destroyed: Some(now), held: false, ..before },
+                None => removed,
+            };
+            let row = Version { key_state: KeyState::Destroyed, removed: Some(removed), ..version };
+            changes.push(guard.update(tx, &row, ticket)?);
+            prints::forget(tx, row.id)?;
+            gone.entry(row.artifact).or_default().push((row, wrap));
+        }
+        changes.push(guard.remove::<Wrap>(tx, &wrap.id())?);
+    }
+    let (mut lines, mut versions) = (Lines::default(), 0);
+    for (artifact, gone) in &gone {
+        let artifact: Artifact = guard.expect(tx, artifact.as_bytes())?;
+        changes.push(removal::updated(engine, tx, &artifact, ticket)?);
+        epochs::bump(tx, artifact.id.as_bytes())?;
+        let living = removal::living_objects(engine, tx, &artifact)?;
+        for (version, wrap) in gone {
+            let (freed, kept) = removal::free(tx, version, &living, now)?;
+            let named = format!("{}/{}@v{}", workspace.name, artifact.name, version.number);
+            let fingerprint = &wrap.fingerprint;
+            Gone { version, named: &named, fingerprint, freed, kept: &kept }.tell(&mut lines);
+            versions += 1;
+        }
+    }
+    if unfinished > 0 {
+        lines.add("unfinished", unfinished);
+    }
+    let number = certificate::parts(tx, id)?.checked_add(1).ok_or_else(|| altered(id))?;
+    certificate::keep_part(engine, tx, id, number, lines.text())?;
+    let event = Event::new(Kind::State, "key.gone")
+        .on("key", id)
+        .on("workspace", domain.workspace)
+        .with("versions", versions)
+        .with("unfinished", unfinished)
+        .changing(changes);
+    engine.log(tx, ticket, &by, &[event])?;
+    Ok(wraps.len() as u64)
+}
+
+/// Writes the certificate.
+fn certify(engine: &Engine, tx: &mut dyn Transaction, id: KeyId, now: Timestamp) -> Result<()> {
+    let guard = &engine.keys.guard;
+    let (key, ending) = held(engine, tx, id)?;
+    // Somebody may have been faster.
+    let Some(ending) = ending.filter(|ending| ending.certified.is_none()) else { return Ok(()) };
+    let (Some(shredded), Some(domain)) = (ending.shredded, key.domain) else { return Err(altered(id)) };
+    let values = [id.as_bytes().into()];
+    if !guard.select::<Wrap>(tx, "WHERE under = $1 LIMIT 1", &values)?.is_empty() {
+        return Err(Error::conflict("the key", "something is wrapped under it still"));
+    }
+    let workspace: Workspace = guard.expect(tx, domain.workspace.as_bytes())?;
+    let rules = engine.rules(tx)?;
+    let ticket = tx.ticket()?;
+    engine.watch.mark(tx)?;
+    let mut head = certificate::head(engine, id, "domain", &key.fingerprint);
+    head.add("of", format_args!("{}/{}/{}", workspace.name, domain.environment, domain.class));
+    head.add("number", key.version);
+    head.add("asked", format_args!("{} {}", ending.at, ending.by));
+    head.add("destroyed", shredded);
+    certificate::horizon(&mut head, shredded, rules.class_rules(domain.class).lease_secs);
+    for number in 1..=certificate::parts(tx, id)? {
+        let part = certificate::part(engine, tx, id, number)?.ok_or_else(|| altered(id))?;
+        head.part(usize::try_from(number).unwrap_or(usize::MAX), &part.body);
+    }
+    let entry = EntryId::from_bytes(crate::system::random()?);
+    let digest = certificate::keep_head(engine, tx, id, None, &head, entry)?;
+    let row = Key { ending: Some(Ending { certified: Some(now), ..ending }), ..key };
+    let change = guard.update(tx, &row, ticket)?;
+    let event = Event { id: Some(entry), ..Event::new(Kind::State, "key.certify") };
+    let event = event.on("key", id).on("workspace", domain.workspace);
+    let event = event.with(log::certificate::DETAIL, digest).changing(vec![change]);
+    engine.log(tx, ticket, &by_system(engine, now), &[event])?;
+    Ok(())
+}

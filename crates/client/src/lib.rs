@@ -58,6 +58,8 @@ pub use depots::{
 };
 pub use diff::{Contents, Diff, DiffItem, DiffPage, DiffSummary, FileState, Status};
 pub use get::{Get, GetReport};
+/// Certificates of destruction, and the keys by which they are checked.
+pub use log::{certificate, keys::LogKeys};
 pub use ls::{FileItem, FilePage};
 pub use put::{Put, PutReport};
 pub use run::{Run, RunReport};

@@ -13,7 +13,7 @@ pub use class::{
 };
 pub use code::{Code, Exit};
 pub use id::{
-    ArtifactId, DecisionId, DepotId, EntryId, GrantId, IdError, KeyId, ObjectId, PackId, PrincipalId, ReleaseId, RunId,
+    ArtifactId, BackupId, DecisionId, DepotId, EntryId, GrantId, IdError, KeyId, ObjectId, PackId, PrincipalId, ReleaseId, RunId,
     SessionId, VaultId, VersionId, WorkspaceId,
 };
 pub use key_state::{TRANSITIONS, Transition};

@@ -109,7 +109,7 @@ impl Facts {
     /// schema one by one, and a permit for any resource would otherwise speak for resources that make no sense.
     pub(crate) fn action_applies(&self) -> bool {
         use Action::{
-            Alias, Audit, Collect, Export, Hold, List, ManageKeys, ManagePolicy, ManagePrincipals, Read, Remove,
+            Alias, Audit, Backup, Collect, Export, Hold, List, ManageKeys, ManagePolicy, ManagePrincipals, Read, Remove,
             Restore, Review, RotateKeys, Scan, Write,
         };
         match (self.action, &self.resource) {
@@ -119,9 +119,9 @@ impl Facts {
                 RotateKeys | ManageKeys | ManagePrincipals | Audit,
                 ResourceFacts::Vault | ResourceFacts::Workspace(_),
             ) => true,
-            (ManagePolicy | Collect, ResourceFacts::Vault) => true,
+            (ManagePolicy | Collect | Backup, ResourceFacts::Vault) => true,
             (Read | Export | Write | Alias | Scan | Remove | Restore | Hold, _) => false,
-            (RotateKeys | ManageKeys | ManagePrincipals | Audit | ManagePolicy | Collect, _) => false,
+            (RotateKeys | ManageKeys | ManagePrincipals | Audit | ManagePolicy | Collect | Backup, _) => false,
         }
     }
 

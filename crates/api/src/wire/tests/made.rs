@@ -134,7 +134,7 @@ macro_rules! ids {
     )*};
 }
 
-ids! { DepotId VaultId WorkspaceId ArtifactId VersionId ObjectId KeyId PrincipalId EntryId DecisionId ReleaseId RunId }
+ids! { BackupId DepotId VaultId WorkspaceId ArtifactId VersionId ObjectId KeyId PrincipalId EntryId DecisionId ReleaseId RunId }
 
 macro_rules! one_of {
     ($($word:ident $all:expr;)*) => {$(
@@ -217,6 +217,12 @@ structs! {
     DepotMoved { depot receipt }
     DepotRemove { depot checked }
     DepotSeen { compared held missing checked damaged }
+    BackupCreate { file }
+    BackupMade { backup file made bytes versions log_size roots receipt }
+    BackupRoot { id kind }
+    BackupSeen { backup made log_size bytes }
+    RestoreItem { backup made at log_size fork }
+    Restores { count forks latest }
     DecisionsReplayed { ok same other_engine failures }
     Commit { version record plaintext_commitment bytes files tags alias from made prints depot }
     Committed { version receipt }
@@ -270,7 +276,7 @@ structs! {
     ListPage { items next }
     ListQuery { workspace after limit }
     LogHead { size root checkpoint }
-    LogVerified { ok head freshness failures }
+    LogVerified { ok head freshness failures restored }
     MadeBy { run provenance }
     NearMiss { policy condition held }
     PolicyApplied { hash receipt }
@@ -316,7 +322,7 @@ structs! {
     StateVerified { ok rows failures }
     Status {
         vault principal workspaces artifacts versions log_size log_pending freshness read_only keys_due drafts
-        jobs_overdue roots depots to_delete verified policy_set
+        jobs_overdue roots depots to_delete verified backed_up restored policy_set
     }
     StoredObject { object role }
     SuitesShown { table own receipt }
@@ -400,6 +406,7 @@ each! { Command:
     StateVerify,
     DecisionsReplay,
     AuditExport { folder },
+    BackupCreate[BackupCreate],
     CollectMark { grace_secs dry },
     CollectDone { objects },
     Jobs,
@@ -456,6 +463,7 @@ each! { Answer:
     ClockAccepted[ClockAccepted],
     StateVerified[StateVerified],
     DecisionsReplayed[DecisionsReplayed],
+    BackupMade[BackupMade],
     Collect[CollectPlan],
     Collected[Collected],
     Jobs[JobList],

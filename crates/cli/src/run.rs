@@ -5,6 +5,7 @@ mod agent;
 mod alias;
 mod ask;
 mod audit;
+mod backup;
 mod command;
 mod data;
 mod depot;
@@ -89,6 +90,7 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Key(command) => admin::key(context, command),
         Command::Root(command) => root::root(context, command),
         Command::Escrow(command) => escrow::escrow(context, command),
+        Command::Backup(command) => backup::backup(context, command),
         Command::Principal(command) => admin::principal(context, command),
         Command::Policy(command) => policy::policy(context, command),
         Command::Audit(command) => audit::audit(context, command),

@@ -130,7 +130,7 @@ fn content(opened: &Opened<'_>, of: &Checked, opened_by: RootKind) -> Result<(Co
     if (database.kind, database.len) != (ItemKind::Database, manifest.database_bytes) {
         return Err(damaged("its database is not what its manifest says"));
     }
-    let mut start = Vec::with_capacity(DATABASE_MAGIC.len());
+    let mut start: Vec<u8> = Vec::with_capacity(DATABASE_MAGIC.len());
     items.read(&database, |piece| {
         let lacks = DATABASE_MAGIC.len() - start.len();
         start.extend(piece.iter().take(lacks));

@@ -29,7 +29,7 @@ pub use audit::{
     AuditFilter, AuditItem, AuditPage, ClockAccepted, DecisionsReplayed, Explain, Freshness, LogHead, LogVerified,
     Outcome, Receipt, Replayed, StateVerified,
 };
-pub use backup::{BackupCreate, BackupMade, BackupRoot, BackupSeen, RestoreItem, Restores};
+pub use backup::{BackupCreate, BackupMade, BackupRoot, RestoreItem, Restores};
 pub use depot::{DepotAdd, DepotCounted, DepotItem, DepotList, DepotMoved, DepotRemove, DepotSeen};
 pub use jobs::{JobBy, JobItem, JobList, JobRan, JobsRan};
 pub use keeping::{

@@ -36,7 +36,7 @@ pub(crate) enum Error {
     RestoreUnfinished(PathBuf),
     #[error("the backup does not hold: {0}")]
     BackupDamaged(String),
-    #[error("the backup has {has} entries of the log, and the anchor on this machine knows of {known}")]
+    #[error("{}", behind(*.has, *.known))]
     BackupBehind { has: u64, known: u64 },
     #[error("the vault's database `{}` is missing or empty", .0.display())]
     DatabaseLost(PathBuf),
@@ -237,6 +237,12 @@ fn other_baseline(edition: u32, digest: &str) -> String {
         "the policies of the vault hold another baseline of edition {edition} than this program: \
          its digest is {theirs}, this program's {own}"
     )
+}
+
+/// What the anchor says against a backup.
+fn behind(has: u64, known: u64) -> String {
+    let other = if known > has { "" } else { " of another history" };
+    format!("the backup has {has} entries of the log, and the anchor on this machine knows of {known}{other}")
 }
 
 /// What happened to something that was asked for.

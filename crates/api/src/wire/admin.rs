@@ -1,6 +1,6 @@
 //! Vault, keys, principals, policy.
 
-use super::{BackupSeen, DepotItem, Freshness, Receipt, Restores, hex_bytes};
+use super::{DepotItem, Freshness, Receipt, Restores, hex_bytes};
 use crate::terms::{
     Class, Environment, KeyId, KeyState, Mode, Name, PrincipalId, PrincipalKind, Suite, Timestamp, VaultId,
 };
@@ -59,8 +59,8 @@ pub struct Status {
     pub to_delete: u64,
     /// When every version was looked at last, or a sample of each, and found well.
     pub verified: Option<Timestamp>,
-    /// The last backup that was made here.
-    pub backed_up: Option<BackupSeen>,
+    /// When the last backup was made.
+    pub backed_up: Option<Timestamp>,
     /// What became of the vault by restoring it, if it was.
     pub restored: Option<Restores>,
     /// Policy set hash, hexadecimal.

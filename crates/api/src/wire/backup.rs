@@ -40,19 +40,6 @@ pub struct BackupRoot {
     pub kind: String,
 }
 
-/// The last backup that was made.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct BackupSeen {
-    /// Its id.
-    pub backup: BackupId,
-    /// When it was begun.
-    pub made: Timestamp,
-    /// Entries of the log in it.
-    pub log_size: u64,
-    /// Its length.
-    pub bytes: u64,
-}
-
 /// What became of the vault by restoring it. It is kept for ever.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Restores {

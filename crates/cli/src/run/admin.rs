@@ -60,7 +60,7 @@ pub fn status(context: &Context, args: &StatusArgs) -> Result<u8, Failure> {
             out.push_str(&format!("verified     {verified} (all, or a sample)\n"));
             out.push_str(&match &status.backed_up {
                 None => "backup       none was made: strongroom backup create FILE\n".to_owned(),
-                Some(last) => format!("backup       {}, {} ago\n", last.made, backup::since(last.made)),
+                Some(made) => format!("backup       {made}, {} ago\n", backup::since(*made)),
             });
             for line in status.restored.iter().flat_map(backup::told) {
                 out.push_str(&format!("restored     {line}\n"));

@@ -1,4 +1,4 @@
-//! A backup is made: said in the log, copied, sealed, said to be there.
+//! A backup is made: said in the log, copied, sealed.
 
 use super::copy::{Copied, Room, copy};
 use super::history;
@@ -7,12 +7,11 @@ use crate::acts::{Act, Wanted, act};
 use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::journal::{By, Event, Logged};
+use crate::journal::Logged;
 use crate::ledger::Lies;
 use crate::session::Session;
-use api::terms::{Action, BackupId};
-use api::wire::{BackupCreate, BackupMade, BackupRoot, BackupSeen};
-use log::entry::Kind;
+use api::terms::{Action, BackupId, Timestamp};
+use api::wire::{BackupCreate, BackupMade, BackupRoot};
 use seal::backup::ItemKind;
 use std::path::Path;
 
@@ -27,15 +26,14 @@ pub(crate) fn create(engine: &Engine, session: &Session, command: &BackupCreate)
     refuse_existing(path)?;
     let backup = BackupId::from_bytes(crate::system::random()?);
     let room = Room::take(&engine.dir)?;
-    // Nothing is copied that is not in the log first. What is put after this entry is in the next backup.
-    let made = act(engine, session, &Wanted::vault(Action::Backup, ACT), &[], |tx, act| begun(tx, act, backup))?;
-    engine.integrate()?;
+    // It is in the log before it is there, and so in the backup: whatever is logged after this is newer than the backup.
+    let wanted = Wanted::vault(Action::Backup, ACT);
+    let (made, logged) = act(engine, session, &wanted, &[], |tx, act| begun(tx, act, backup))?;
+    let receipt = engine.anchored(&logged)?;
     let copied = copy(engine, &room, backup, made)?;
     let bytes = sealed(engine, &copied, path)?;
-    drop(room);
+    engine.store.write(|tx| history::made(tx, &engine.keys.guard, made))?;
     let Copied { manifest, file, .. } = copied;
-    let seen = BackupSeen { backup, made, log_size: manifest.log_size, bytes };
-    let logged = engine.store.write(|tx| done(engine, session, tx, &seen))?;
     let roots = file.roots.iter().map(|root| BackupRoot { id: root.id, kind: root.kind.word().to_owned() }).collect();
     Ok(BackupMade {
         backup,
@@ -45,24 +43,14 @@ pub(crate) fn create(engine: &Engine, session: &Session, command: &BackupCreate)
         versions: manifest.versions,
         log_size: manifest.log_size,
         roots,
-        receipt: engine.settled(&logged)?,
+        receipt,
     })
 }
 
-fn begun(tx: &mut dyn Transaction, act: &Act<'_>, backup: BackupId) -> Result<api::terms::Timestamp> {
-    let event = Event { kind: Kind::Intent, ..act.event(ACT) }.on("backup", backup);
-    act.engine.log(tx, act.ticket, &act.by, &[event])?;
-    Ok(act.now)
-}
-
-fn done(engine: &Engine, session: &Session, tx: &mut dyn Transaction, seen: &BackupSeen) -> Result<Logged> {
-    let by = By::session(session, engine.now()?);
-    let ticket = tx.ticket()?;
-    engine.watch.mark(tx)?;
-    let change = history::made(tx, &engine.keys.guard, seen, ticket)?;
-    let event = Event::new(Kind::Outcome, ACT).on("backup", seen.backup).with("size", seen.log_size);
-    let logged = engine.log(tx, ticket, &by, &[event.with("bytes", seen.bytes).changing(vec![change])])?;
-    logged.first().copied().ok_or(Error::Internal("an entry was lost"))
+fn begun(tx: &mut dyn Transaction, act: &Act<'_>, backup: BackupId) -> Result<(Timestamp, Logged)> {
+    let event = act.event(ACT).on("backup", backup);
+    let logged = act.engine.log(tx, act.ticket, &act.by, &[event])?;
+    Ok((act.now, logged.first().copied().ok_or(Error::Internal("an entry was lost"))?))
 }
 
 fn sealed(engine: &Engine, copied: &Copied, path: &Path) -> Result<u64> {

@@ -3,21 +3,28 @@
 use crate::datastore::Transaction;
 use crate::error::{Error, Result};
 use crate::rows::{Change, Guard, Setting, Table as _};
-use api::terms::BackupId;
-use api::wire::{BackupSeen, RestoreItem, Restores};
+use crate::write::objects::millis;
+use api::terms::{BackupId, Timestamp};
+use api::wire::{RestoreItem, Restores};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The setting with the last backup.
+/// When the last backup was made stands beside when jobs ran, and in no entry of the log: one that came after the backup would make an
+/// older copy of the vault of it, the moment that it is there.
+const TABLE: &str = "job";
 const LAST: &str = "backup";
 /// The setting with what was restored.
 const RESTORES: &str = "restores";
 /// How many are told one by one; the log has all of them.
 const LATEST: usize = 16;
 
-/// The last backup.
-pub(crate) fn last(tx: &mut dyn Transaction, guard: &Guard) -> Result<Option<BackupSeen>> {
-    setting(tx, guard, LAST)
+/// When the last backup was made.
+pub(crate) fn last(tx: &mut dyn Transaction, guard: &Guard) -> Result<Option<Timestamp>> {
+    let rows = tx.query("SELECT last, mac FROM job WHERE name = $1", &[LAST.into()])?;
+    let Some(row) = rows.optional()? else { return Ok(None) };
+    let at = row.integer(0)?;
+    guard.check(TABLE, LAST.as_bytes(), &at.to_be_bytes(), row.bytes(1)?)?;
+    Ok(Some(Timestamp::from_millis(u64::try_from(at).unwrap_or(0))))
 }
 
 /// Every time that the vault was restored.
@@ -25,9 +32,16 @@ pub(crate) fn restores(tx: &mut dyn Transaction, guard: &Guard) -> Result<Option
     setting(tx, guard, RESTORES)
 }
 
-/// Takes down a backup.
-pub(super) fn made(tx: &mut dyn Transaction, guard: &Guard, seen: &BackupSeen, ticket: i64) -> Result<Change> {
-    set(tx, guard, LAST, seen, ticket)
+/// Takes down when a backup was made.
+pub(super) fn made(tx: &mut dyn Transaction, guard: &Guard, at: Timestamp) -> Result<()> {
+    let at = millis(at);
+    let mac = guard.tag(TABLE, LAST.as_bytes(), &at.to_be_bytes());
+    tx.query(
+        "INSERT INTO job (name, last, mac) VALUES ($1, $2, $3) \
+         ON CONFLICT (name) DO UPDATE SET last = excluded.last, mac = excluded.mac",
+        &[LAST.into(), at.into(), (&mac).into()],
+    )?;
+    Ok(())
 }
 
 /// Takes down that the vault was restored.

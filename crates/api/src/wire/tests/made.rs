@@ -220,7 +220,6 @@ structs! {
     BackupCreate { file }
     BackupMade { backup file made bytes versions log_size roots receipt }
     BackupRoot { id kind }
-    BackupSeen { backup made log_size bytes }
     RestoreItem { backup made at log_size fork }
     Restores { count forks latest }
     DecisionsReplayed { ok same other_engine failures }

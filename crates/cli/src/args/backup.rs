@@ -61,7 +61,7 @@ pub struct BackupRestoreArgs {
     #[command(flatten)]
     pub recovery: RecoveryArgs,
     /// Take a further depot into use, in which the ciphertext is: a folder, or s3://BUCKET/PREFIX
-    #[arg(long, value_name = "DIR|URL")]
+    #[arg(long, value_name = "DIR|URL", value_hint = clap::ValueHint::DirPath)]
     pub depot: Option<String>,
     /// Where a bucket's service is.
     #[command(flatten)]

@@ -214,14 +214,7 @@ fn prepared(command: clap::Command, prefix: &str, is_called: &dyn Fn(&str) -> bo
 }
 
 /// Switches that overrule what protects the vault, or reach all of something: said each time, and never by a variable that is set somewhere.
-const ON_PURPOSE: [&str; 6] = [
-    "new_anchor",
-    "accept_clock",
-    "accept_fork",
-    "all_versions",
-    "keep_everything",
-    "lost",
-];
+const ON_PURPOSE: [&str; 6] = ["new_anchor", "accept_clock", "accept_fork", "all_versions", "keep_everything", "lost"];
 
 /// Whether a switch's variable says no. To the parser even such a switch would be given, and would fulfil or exclude others.
 fn says_no(variable: &str) -> bool {

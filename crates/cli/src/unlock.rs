@@ -183,11 +183,11 @@ pub fn roots(global: &Global, described: &vault::Description) -> Result<Vec<Root
     Ok(roots)
 }
 
-/// What opens it and is at hand: somebody is asked who is there, and nothing is no error.
+/// What opens it and is at hand. Nothing is no error, unless it was named.
 pub fn at_hand(global: &Global, described: &vault::Description) -> Result<Vec<RootMeans>, Failure> {
-    let asks = on_terminal() || global.passphrase_file.is_some();
+    let named = global.keyfile.is_some() || global.passphrase_file.is_some();
     match roots(global, described) {
-        Err(Failure::Problem(problem)) if problem.code == Code::RootRefused && !asks => Ok(Vec::new()),
+        Err(Failure::Problem(problem)) if problem.code == Code::RootRefused && !named => Ok(Vec::new()),
         other => other,
     }
 }

@@ -42,7 +42,8 @@ fn main() {
     let copied = std::fs::copy(world.dir().join("keeper.db"), world.tmp.path().join("copy")).unwrap();
     std::fs::File::open(world.tmp.path().join("copy")).unwrap().sync_all().unwrap();
     let copy = began.elapsed();
-    let opening = || Opening::Roots(vec![Arc::new(RootMeans { root: None, unlock: RootUnlock::Keyfile(world.keyfile()) })]);
+    let opening =
+        || Opening::Roots(vec![Arc::new(RootMeans { root: None, unlock: RootUnlock::Keyfile(world.keyfile()) })]);
     let began = Instant::now();
     assert!(backup::check(&file, Some(&opening())).unwrap().ok);
     let verify = began.elapsed();

@@ -143,10 +143,8 @@ impl Header {
         let mut wraps: Vec<Wrapped> = Vec::with_capacity(count);
         for _ in 0..count {
             reader.array(2, "a wrap has two fields")?;
-            let wrap = Wrapped {
-                root: reader.fixed("a root id")?,
-                sealed: reader.bytes(MAX_WRAP_LEN, "a wrap")?.to_vec(),
-            };
+            let wrap =
+                Wrapped { root: reader.fixed("a root id")?, sealed: reader.bytes(MAX_WRAP_LEN, "a wrap")?.to_vec() };
             if wraps.last().is_some_and(|last| last.root >= wrap.root) {
                 return Err(Malformed("wraps are in order of their roots, one each"));
             }

@@ -14,8 +14,10 @@ pub enum BackupCommand {
         file: PathBuf,
     },
     /// Check a backup and say what is in it; exits with 7 if it does not hold
-    #[command(after_help = "With a root of its vault at hand every byte is checked, and the log from its entries to its head.
-Without one: whether it is whole and not damaged by accident, which is said.")]
+    #[command(
+        after_help = "With a root of its vault at hand every byte is checked, and the log from its entries to its head.
+Without one: whether it is whole and not damaged by accident, which is said."
+    )]
     Verify {
         /// The backup
         #[arg(value_name = "FILE")]

@@ -164,19 +164,16 @@ fn restore(context: &Context, args: &BackupRestoreArgs) -> Result<u8, Failure> {
     };
     let Some(opening) = opening(context, &described, &args.with)? else {
         let why = "no root of its vault is at hand";
-        let hint = "name the key file with --keyfile PATH; or bring it back with --share FILE for each, or --code-file FILE";
-        return Err(Problem::new(Code::RootRefused, "the backup stays sealed", why).with_try(hint).into());
+        let problem = Problem::new(Code::RootRefused, "the backup stays sealed", why);
+        return Err(problem
+            .with_try("name the key file with --keyfile PATH; or bring it back with --share FILE for each, or --code-file FILE")
+            .into());
     };
     let fork = if args.accept_fork { Fork::Accepted } else { Fork::Refused };
     let terminal = context.terminal();
     client::Watch::stage(&terminal, "restoring a backup", None);
-    let restored = backup::restore(Restore {
-        file: args.file.clone(),
-        dir: dir.clone(),
-        opening,
-        anchor: anchor.clone(),
-        fork,
-    });
+    let restored =
+        backup::restore(Restore { file: args.file.clone(), dir: dir.clone(), opening, anchor: anchor.clone(), fork });
     terminal.clear();
     let restored = restored?;
     let mut result = serde_json::to_value(&restored).map_err(|e| Failure::internal("cannot write JSON", &e))?;

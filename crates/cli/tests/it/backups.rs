@@ -78,7 +78,7 @@ fn comes_back() {
     assert_eq!(acts["items"].as_array().unwrap().len(), 1);
 
     // Names and content are in it nowhere.
-    for plain in [&b"hello"[..], b"lab", b"SQLite format 3"] {
+    for plain in [&b"hello"[..], b"workspace", b"SQLite format 3", b"strongroom_backup"] {
         assert!(!before.windows(plain.len()).any(|at| at == plain), "{plain:?}");
     }
     let checked = json(old.run(["--format", "json", "backup", "verify", "b"]));
@@ -116,7 +116,10 @@ fn comes_back() {
         run(&["audit", "verify", "--replay"]).exits(0);
         let status = json(run(&["--format", "json", "status"]));
         assert_eq!((&status["restored"]["count"], &status["restored"]["forks"]), (&1.into(), &0.into()));
-        assert_eq!((&status["restored"]["latest"][0]["backup"], &status["freshness"]), (&told["backup"], &"proven".into()));
+        assert_eq!(
+            (&status["restored"]["latest"][0]["backup"], &status["freshness"]),
+            (&told["backup"], &"proven".into())
+        );
         assert!(run(&["status"]).exits(0).text().contains("restored     "));
         // A vault is not restored over.
         let over = new.run(["backup", "restore", "b", "--keyfile", "key"]);
@@ -127,6 +130,7 @@ fn comes_back() {
 #[test]
 fn with_every_root_gone_m_shares_restore_everything_and_fewer_nothing() {
     let old = filled();
+    std::fs::create_dir(old.at("shares")).unwrap();
     old.run(["escrow", "create", "--shares", "4", "--threshold", "3", "--into", "shares"]).exits(0);
     // Keys that are made later, without the shares at hand, are in it too.
     old.run(["put", "f", "lab/later", "--class", "public"]).exits(0);
@@ -244,7 +248,15 @@ fn a_backup_that_is_altered_cut_or_another_vaults_restores_nothing() {
 
     // Whole, and of another vault than the root that is there.
     carried(&made(&other, "b"), &sandbox, "foreign");
-    let foreign = sandbox.run(["backup", "restore", "foreign", "--vault", "new", "--keyfile", keyfile(&sandbox).to_str().unwrap()]);
+    let foreign = sandbox.run([
+        "backup",
+        "restore",
+        "foreign",
+        "--vault",
+        "new",
+        "--keyfile",
+        keyfile(&sandbox).to_str().unwrap(),
+    ]);
     assert!(foreign.exits(4).stderr.contains("another vault"));
     assert!(!sandbox.at("new").exists());
     sandbox.run(["backup", "verify", "nowhere"]).exits(3);
@@ -362,7 +374,8 @@ fn backups_that_are_made_while_others_write_are_whole() {
     let sandbox = filled();
     let puts: Vec<_> = (0..2)
         .map(|writer| {
-            let script = format!("for n in 1 2 3 4 5 6 7 8; do \"$0\" put f lab/w{writer} --class internal || exit 1; done");
+            let script =
+                format!("for n in 1 2 3 4 5 6 7 8; do \"$0\" put f lab/w{writer} --class internal || exit 1; done");
             let inner = sandbox.command::<&str>([]);
             let mut command = Command::new("sh");
             command.args(["-c", &script]).arg(inner.get_program()).current_dir(sandbox.path()).env_clear();

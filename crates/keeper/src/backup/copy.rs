@@ -87,7 +87,8 @@ pub(super) fn copy(engine: &Engine, room: &Room, backup: BackupId, made: Timesta
             }
         }
     }
-    let (header, mut manifest, file, tiles) = copied.ok_or(Error::Stale)?;
+    let (header, mut manifest, file, tiles) = copied
+        .ok_or_else(|| Error::conflict("the backup", "roots or the log changed each time that they were looked at"))?;
     let io = |error: std::io::Error| Error::io("the copy of the database cannot be read", &room.path, &error);
     let database = File::open(&room.path).map_err(io)?;
     // It goes away with this process, however that ends.
@@ -119,20 +120,13 @@ fn told(engine: &Engine, tx: &mut dyn Transaction, backup: BackupId, made: Times
         log_keys: [engine.ledger.keys().ed25519().to_string(), engine.ledger.keys().mldsa().to_string()],
         freshness: engine.ledger.freshness()?,
         database_bytes: 0,
-        depots: places
-            .map(|(at, row)| DepotPlace { kind: row.kind, place: row.place, primary: at == 0 })
-            .collect(),
+        depots: places.map(|(at, row)| DepotPlace { kind: row.kind, place: row.place, primary: at == 0 }).collect(),
     };
     Ok((header, manifest, file, tiles))
 }
 
 /// The vault's file with the roots that count, and the wraps of the MAC key under them.
-fn header(
-    engine: &Engine,
-    tx: &mut dyn Transaction,
-    backup: BackupId,
-    made: Timestamp,
-) -> Result<(VaultFile, Header)> {
+fn header(engine: &Engine, tx: &mut dyn Transaction, backup: BackupId, made: Timestamp) -> Result<(VaultFile, Header)> {
     let guard = &engine.keys.guard;
     let values = [Purpose::RowMac.word().into(), KeyState::Active.word().into()];
     let keys: Vec<Key> = guard.select(tx, "WHERE purpose = $1 AND state = $2", &values)?;

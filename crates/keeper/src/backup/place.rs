@@ -64,14 +64,17 @@ impl Place {
         make_private_folder(dir)?;
         let path = dir.join(MARKER);
         let io = |error: std::io::Error| Error::io("the folder cannot be used", dir, &error);
-        let others = std::fs::read_dir(dir).map_err(io)?.filter(|entry| {
-            !entry.as_ref().is_ok_and(|entry| entry.file_name() == MARKER)
-        });
+        let others = std::fs::read_dir(dir)
+            .map_err(io)?
+            .filter(|entry| !entry.as_ref().is_ok_and(|entry| entry.file_name() == MARKER));
         let (empty, unfinished) = (others.count() == 0, is_unfinished(dir));
         if !empty && !unfinished {
-            let hint = Some("name an empty folder with --vault".to_owned());
             let why = format!("`{}` is not empty", dir.display());
-            return Err(Error::Conflict { what: "the restore", why, hint });
+            return Err(Error::Conflict {
+                what: "the restore",
+                why,
+                hint: Some("name an empty folder with --vault".to_owned()),
+            });
         }
         let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let marker = open.map_err(io)?;
@@ -86,16 +89,20 @@ impl Place {
             Some((stage, of)) if stage == Stage::Filled.word().trim_end() => match of.trim().parse::<BackupId>() {
                 Ok(of) if of == backup => Stage::Filled,
                 _ => {
-                    let hint = Some("restore the same backup again; or empty the folder".to_owned());
-                    let why = "another backup was restored here, all but its last step".to_owned();
-                    return Err(Error::Conflict { what: "the restore", why, hint });
+                    return Err(Error::Conflict {
+                        what: "the restore",
+                        why: "another backup was restored here, all but its last step".to_owned(),
+                        hint: Some("restore the same backup again; or empty the folder".to_owned()),
+                    });
                 }
             },
             _ => Stage::Filling,
         };
-        if stage == Stage::Filling {
-            place.note(Stage::Filling)?;
-            place.empty()?;
+        if stage == Stage::Filling
+            && let Err(error) = place.note(Stage::Filling).and_then(|()| place.empty())
+        {
+            place.give_up();
+            return Err(error);
         }
         Ok((place, stage))
     }

@@ -203,7 +203,8 @@ impl<'s> Opened<'s> {
     /// Plaintext bytes from a place on.
     pub(super) fn read_at(&self, offset: u64, len: usize) -> Result<Vec<u8>> {
         let mut out = Vec::with_capacity(len);
-        let (mut chunk, mut skip) = (offset / CHUNK_LEN as u64, usize::try_from(offset % CHUNK_LEN as u64).unwrap_or(0));
+        let (mut chunk, mut skip) =
+            (offset / CHUNK_LEN as u64, usize::try_from(offset % CHUNK_LEN as u64).unwrap_or(0));
         while out.len() < len {
             let (plain, _) = self.chunks(chunk, 1)?;
             let rest = plain.get(skip..).unwrap_or_default();

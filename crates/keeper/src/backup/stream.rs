@@ -144,7 +144,8 @@ fn sweep(path: &Path) {
     };
     for file in listing.flatten() {
         let found = file.file_name();
-        let random = found.to_str().and_then(|found| found.strip_prefix(name)?.strip_prefix('.')?.strip_suffix(PARTIAL));
+        let random =
+            found.to_str().and_then(|found| found.strip_prefix(name)?.strip_prefix('.')?.strip_suffix(PARTIAL));
         if random.is_some_and(|random| random.len() == 8 && random.bytes().all(|byte| byte.is_ascii_hexdigit())) {
             let _ = std::fs::remove_file(file.path());
         }

@@ -156,14 +156,25 @@ fn content(opened: &Opened<'_>, of: &Checked, opened_by: RootKind) -> Result<(Co
     if keys.origin().vault() != of.vault.as_bytes() {
         failures.push("its log is another vault's".to_owned());
     }
-    let report = verify::run(&Tiles { opened, tiles }, &verify::Options { keys: &keys, older: &[], threads: THREADS }, None);
+    let report =
+        verify::run(&Tiles { opened, tiles }, &verify::Options { keys: &keys, older: &[], threads: THREADS }, None);
     failures.extend(report.failures.iter().map(Failure::to_string));
     let head = report.checkpoint.map(|checkpoint| (checkpoint.size, checkpoint.root.to_string()));
     if head != Some((manifest.log_size, manifest.log_root.clone())) {
         failures.push("its log has another head than its manifest says".to_owned());
     }
-    let Manifest { program, workspaces, artifacts, versions, log_size, log_root, freshness, database_bytes, depots, .. } =
-        manifest;
+    let Manifest {
+        program,
+        workspaces,
+        artifacts,
+        versions,
+        log_size,
+        log_root,
+        freshness,
+        database_bytes,
+        depots,
+        ..
+    } = manifest;
     let content = Content {
         opened_by,
         program,

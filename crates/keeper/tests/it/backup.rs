@@ -44,7 +44,8 @@ fn anchor(dir: &Path) -> PathBuf {
 
 fn open(world: &World, dir: &Path) -> Keeper {
     let root = RootUnlock::Keyfile(world.keyfile());
-    Keeper::open(&OpenOptions { clock: world.clock.clone(), ..OpenOptions::new(dir.to_owned(), root, anchor(dir)) }).unwrap()
+    Keeper::open(&OpenOptions { clock: world.clock.clone(), ..OpenOptions::new(dir.to_owned(), root, anchor(dir)) })
+        .unwrap()
 }
 
 /// The vault in a folder, with its log and tables verified: how many versions, and what it says of being restored.
@@ -60,7 +61,7 @@ fn verified(world: &World, dir: &Path) -> (u64, Restores) {
         other => panic!("{other:?}"),
     }
     match client.call(Command::Status).unwrap() {
-        Answer::Status(status) => (status.versions, status.restored.expect("it was restored")),
+        Answer::Status(status) => (status.versions, status.restored.unwrap()),
         other => panic!("{other:?}"),
     }
 }
@@ -188,7 +189,8 @@ fn a_log_goes_behind_no_anchor_and_beside_none_unless_it_is_told_to() {
 
     // An anchor that this log never signed is no fork to accept.
     let foreign = World::new(Mode::Solo);
-    let under = restore_under(&world, &file, &world.tmp.path().join("n2"), &foreign.anchor(), Fork::Accepted).unwrap_err();
+    let under =
+        restore_under(&world, &file, &world.tmp.path().join("n2"), &foreign.anchor(), Fork::Accepted).unwrap_err();
     assert_eq!(under.code, Code::BehindAnchor);
     assert!(under.why.contains("is not a checkpoint that this log signed"), "{under}");
 }

@@ -44,7 +44,8 @@ fn opened(mac: &MacKey, file: &[u8]) -> Option<Vec<u8>> {
 fn what_is_pushed_in_any_pieces_comes_back_whole() {
     let mac = MacKey::generate().unwrap();
     let plain: Vec<u8> = (0..100_000u32).map(|n| n as u8).collect();
-    for cuts in [vec![], vec![1], vec![CHUNK_LEN], vec![CHUNK_LEN - 1, CHUNK_LEN, 3 * CHUNK_LEN], vec![50_000, 50_001]] {
+    for cuts in [vec![], vec![1], vec![CHUNK_LEN], vec![CHUNK_LEN - 1, CHUNK_LEN, 3 * CHUNK_LEN], vec![50_000, 50_001]]
+    {
         let mut pieces = Vec::new();
         let mut from = 0;
         for cut in cuts.into_iter().chain([plain.len()]) {
@@ -97,7 +98,9 @@ fn a_header_out_of_bounds_is_refused_when_it_is_written_too() {
 #[test]
 fn heads_of_items_come_back_and_odd_ones_are_refused() {
     let item = |kind, name: &str| Item { kind, name: name.to_owned(), len: 1 << 40 };
-    for item in [item(ItemKind::Manifest, ""), item(ItemKind::LogFile, "tile/entries/x001/234"), item(ItemKind::End, "")] {
+    for item in
+        [item(ItemKind::Manifest, ""), item(ItemKind::LogFile, "tile/entries/x001/234"), item(ItemKind::End, "")]
+    {
         let bytes = item.encode().unwrap();
         assert_eq!(Item::decode(&bytes), Ok(Some((item, bytes.len()))));
         for len in 0..bytes.len() {

@@ -13,8 +13,8 @@ pub use class::{
 };
 pub use code::{Code, Exit};
 pub use id::{
-    ArtifactId, DecisionId, DepotId, EntryId, GrantId, IdError, KeyId, ObjectId, PackId, PrincipalId, ReleaseId, RunId,
-    SessionId, VaultId, VersionId, WorkspaceId,
+    ArtifactId, BackupId, DecisionId, DepotId, EntryId, GrantId, IdError, KeyId, ObjectId, PackId, PrincipalId,
+    ReleaseId, RunId, SessionId, VaultId, VersionId, WorkspaceId,
 };
 pub use key_state::{TRANSITIONS, Transition};
 pub use name::{Name, NameError};

@@ -5,6 +5,7 @@ mod admin;
 mod alias;
 mod ask;
 mod audit;
+mod backup;
 mod depot;
 mod jobs;
 mod keeping;
@@ -28,6 +29,7 @@ pub use audit::{
     AuditFilter, AuditItem, AuditPage, ClockAccepted, DecisionsReplayed, Explain, Freshness, LogHead, LogVerified,
     Outcome, Receipt, Replayed, StateVerified,
 };
+pub use backup::{BackupCreate, BackupMade, BackupRoot, RestoreItem, Restores};
 pub use depot::{DepotAdd, DepotCounted, DepotItem, DepotList, DepotMoved, DepotRemove, DepotSeen};
 pub use jobs::{JobBy, JobItem, JobList, JobRan, JobsRan};
 pub use keeping::{
@@ -225,6 +227,8 @@ pub enum Command {
         /// An empty or absent folder.
         folder: String,
     },
+    /// Make a backup, in a new file on the keeper's machine.
+    BackupCreate(BackupCreate),
     /// Step one of garbage collection: mark and list what may go.
     CollectMark {
         /// Unreferenced objects younger than this stay.
@@ -389,6 +393,8 @@ pub enum Answer {
     StateVerified(StateVerified),
     /// To [`Command::DecisionsReplay`].
     DecisionsReplayed(DecisionsReplayed),
+    /// To [`Command::BackupCreate`].
+    BackupMade(Box<BackupMade>),
     /// To [`Command::CollectMark`].
     Collect(CollectPlan),
     /// To [`Command::CollectDone`].

@@ -4,6 +4,7 @@ mod admin;
 mod alias;
 mod ask;
 mod audit;
+mod backup;
 mod data;
 mod depot;
 mod keeping;
@@ -19,6 +20,7 @@ pub use admin::{
 pub use alias::AliasCommand;
 pub use ask::{WhoCanArgs, WhoDidArgs};
 pub use audit::{AuditCommand, AuditQueryArgs};
+pub use backup::{BackupCommand, BackupRestoreArgs, OpensArgs};
 #[cfg(feature = "share")]
 pub use data::ShareArgs;
 pub use data::{
@@ -214,7 +216,7 @@ fn prepared(command: clap::Command, prefix: &str, is_called: &dyn Fn(&str) -> bo
 }
 
 /// Switches that overrule what protects the vault, or reach all of something: said each time, and never by a variable that is set somewhere.
-const ON_PURPOSE: [&str; 5] = ["new_anchor", "accept_clock", "all_versions", "keep_everything", "lost"];
+const ON_PURPOSE: [&str; 6] = ["new_anchor", "accept_clock", "accept_fork", "all_versions", "keep_everything", "lost"];
 
 /// Whether a switch's variable says no. To the parser even such a switch would be given, and would fulfil or exclude others.
 fn says_no(variable: &str) -> bool {
@@ -297,6 +299,9 @@ pub enum Command {
     /// A key in several hands, for the day on which nothing else opens the vault
     #[command(subcommand)]
     Escrow(Late<EscrowCommand>),
+    /// Everything but the ciphertext in one sealed file, and a vault of it again
+    #[command(subcommand)]
+    Backup(Late<BackupCommand>),
     /// Users, services and workloads
     #[command(subcommand)]
     Principal(Late<PrincipalCommand>),

@@ -5,6 +5,7 @@ mod agent;
 mod alias;
 mod ask;
 mod audit;
+mod backup;
 mod command;
 mod data;
 mod depot;
@@ -90,6 +91,7 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Key(Late(command)) => admin::key(context, command),
         Command::Root(Late(command)) => root::root(context, command),
         Command::Escrow(Late(command)) => escrow::escrow(context, command),
+        Command::Backup(Late(command)) => backup::backup(context, command),
         Command::Principal(Late(command)) => admin::principal(context, command),
         Command::Policy(Late(command)) => policy::policy(context, command),
         Command::Audit(Late(command)) => audit::audit(context, command),

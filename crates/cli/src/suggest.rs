@@ -4,7 +4,7 @@
 pub fn for_word(word: &str) -> Option<&'static str> {
     Some(match word {
         "push" | "upload" | "add" | "store" | "save" | "import" | "import-url" | "encrypt" | "seal" | "commit"
-        | "publish" | "backup" | "write" | "register" | "log-artifact" | "log-model" | "mb" | "mkdir" => {
+        | "publish" | "write" | "register" | "log-artifact" | "log-model" | "mb" | "mkdir" => {
             "strongroom put SRC WORKSPACE/ARTIFACT"
         }
         "pull" | "download" | "fetch" | "checkout" | "clone" | "export" | "decrypt" | "extract" | "unseal"

@@ -13,6 +13,7 @@
 //! - Who may read a version can also copy it: leases and policies end future releases, not memories.
 
 pub mod agent;
+pub mod backup;
 pub mod connection;
 pub mod dest;
 pub mod digest;
@@ -64,5 +65,6 @@ pub use ls::{FileItem, FilePage};
 pub use put::{Put, PutReport};
 pub use run::{Run, RunReport};
 pub use seat::Why;
+pub use system::now;
 pub use verify::{Checked, Failure, Missed, SampleReport, Share, VerifyReport};
 pub use watch::{Unwatched, Watch};

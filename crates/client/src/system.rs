@@ -5,7 +5,7 @@ use rustix::process::Pid;
 
 /// Now, as the operating system believes.
 #[expect(clippy::disallowed_methods, reason = "this file is the one place that reads the clock")]
-pub(crate) fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

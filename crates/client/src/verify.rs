@@ -70,6 +70,8 @@ pub struct VerifyReport {
     pub freshness: Freshness,
     /// What is wrong.
     pub failures: Vec<Failure>,
+    /// What became of the vault by restoring it, if it was.
+    pub restored: Option<api::wire::Restores>,
     /// How much of the segments was read, if not all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<SampleReport>,
@@ -219,7 +221,8 @@ impl<'a> Run<'a> {
         }
         let ok = log.ok && self.failures.is_empty();
         let sample = self.sample.map(|sample| sample.report());
-        Ok(VerifyReport { ok, checked: self.checked, freshness: log.freshness, failures: self.failures, sample })
+        let (checked, failures) = (self.checked, self.failures);
+        Ok(VerifyReport { ok, checked, freshness: log.freshness, failures, restored: log.restored, sample })
     }
 
     fn version(&mut self, item: &VersionItem) -> Result<(), Problem> {

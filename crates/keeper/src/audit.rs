@@ -1,6 +1,7 @@
 //! The log for auditors: found, shown, proven, verified, exported.
 
 use crate::acts::{Wanted, act, look};
+use crate::backup::history;
 use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -94,7 +95,7 @@ pub(crate) fn verify(engine: &Engine, session: &Session) -> Result<LogVerified> 
     }
     let mut verified = engine.ledger.verify()?;
     verified.failures.extend(engine.read_only.get().map(|why| format!("the log is read-only: {why}")));
-    Ok(answer(verified))
+    answer(engine, verified)
 }
 
 /// Makes a missing anchor; the act is an entry, under the new anchor.
@@ -106,18 +107,19 @@ pub(crate) fn make_anchor(engine: &Engine, session: &Session) -> Result<LogVerif
     })?;
     engine.ledger.owe(logged.id, logged.leaf);
     let now = engine.now()?.as_millis() / 1000;
-    Ok(answer(engine.ledger.anchor_again(now)?))
+    answer(engine, engine.ledger.anchor_again(now)?)
 }
 
 /// A log that does not verify proves nothing, whatever anchor is there.
-fn answer(verified: crate::ledger::Verified) -> LogVerified {
+fn answer(engine: &Engine, verified: crate::ledger::Verified) -> Result<LogVerified> {
     let ok = verified.failures.is_empty();
-    LogVerified {
+    Ok(LogVerified {
         ok,
         head: head(&verified.head),
         freshness: if ok { verified.freshness } else { Freshness::Unproven },
         failures: verified.failures,
-    }
+        restored: engine.store.read(|tx| history::restores(tx, &engine.keys.guard))?,
+    })
 }
 
 /// Rebuilds the state from the log and compares.

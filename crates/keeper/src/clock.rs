@@ -78,19 +78,19 @@ impl Watch {
     }
 
     /// What the clock shows and what was told, unchecked.
-    fn shown(&self) -> (Timestamp, Timestamp) {
+    pub(crate) fn shown(&self) -> (Timestamp, Timestamp) {
         (self.clock.now(), Timestamp::from_millis(self.high.load(Ordering::Acquire)))
     }
 
     /// Writes a time as the mark, wherever the mark stood.
-    fn rewrite(&self, tx: &mut dyn Transaction, time: Timestamp) -> Result<()> {
+    pub(crate) fn rewrite(&self, tx: &mut dyn Transaction, time: Timestamp) -> Result<()> {
         let (value, mac) = self.tagged(time.as_millis());
         tx.query("UPDATE clock SET high = $1, mac = $2 WHERE id = 0", &[value.into(), (&mac).into()])?;
         Ok(())
     }
 
     /// Goes on from a time that was written by [`Self::rewrite`].
-    fn go_on_from(&self, time: Timestamp) {
+    pub(crate) fn go_on_from(&self, time: Timestamp) {
         self.high.store(time.as_millis(), Ordering::Release);
         self.stored.store(time.as_millis(), Ordering::Release);
     }

@@ -107,6 +107,15 @@ pub trait Driver: Send + Sync {
     /// See [`Error`].
     fn write(&self, body: &mut dyn FnMut(&mut dyn Transaction) -> Outcome) -> Result<()>;
 
+    /// Runs `body` on one snapshot; if it asks for a commit, copies that snapshot into a new file. Writers go on meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for an engine that is copied by its own means.
+    fn copy(&self, into: &Path, body: &mut dyn FnMut(&mut dyn Transaction) -> Outcome) -> Result<()> {
+        let _ = (into, body);
+        Err(Error::Unsupported("this database is not copied from here: use the means of its server".into()))
+    }
+
     /// Runs `body` atomically with the right to change the schema.
     ///
     /// # Errors
@@ -158,6 +167,19 @@ impl Datastore {
         body: impl Fn(&mut dyn Transaction) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
         answer(body, |run| self.driver.read(run))
+    }
+
+    /// Runs `body` on one snapshot and, if it succeeds, copies that snapshot into the file `into`, which must not exist. Writers go on
+    /// meanwhile; the file is not synced.
+    ///
+    /// # Errors
+    /// The body's own error, or the store's [`Error`] converted; [`Error::Unsupported`] for an engine that is copied by its own means.
+    pub fn copy<T, E: From<Error>>(
+        &self,
+        into: &Path,
+        body: impl Fn(&mut dyn Transaction) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
+        answer(body, |run| self.driver.copy(into, run))
     }
 
     /// Runs `body` atomically; when this returns `Ok`, its effects are durable. An `Err` of the body leaves no trace.

@@ -155,7 +155,7 @@ pub(crate) fn check_primary(engine: &Engine, tx: &mut dyn Transaction, written: 
 }
 
 /// Those in use, the primary first.
-fn in_use(tx: &mut dyn Transaction, guard: &Guard) -> Result<Vec<Depot>> {
+pub(crate) fn in_use(tx: &mut dyn Transaction, guard: &Guard) -> Result<Vec<Depot>> {
     let mut rows: Vec<Depot> = guard.select(tx, "ORDER BY id LIMIT $1", &[MAX_ROWS.into()])?;
     let own = Depot::own();
     if !rows.iter().any(|row| row.id == own.id) {

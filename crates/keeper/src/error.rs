@@ -31,6 +31,13 @@ pub(crate) enum Error {
     /// There is data of a vault, and not the file that says which.
     #[error("`{}` holds the data of a vault, and its vault.json is missing", .0.display())]
     VaultFileLost(PathBuf),
+    /// Some of a vault, and what says that it is being restored.
+    #[error("a backup was being restored into `{}`, and that did not finish", .0.display())]
+    RestoreUnfinished(PathBuf),
+    #[error("the backup does not hold: {0}")]
+    BackupDamaged(String),
+    #[error("{}", behind(*.has, *.known))]
+    BackupBehind { has: u64, known: u64 },
     #[error("the vault's database `{}` is missing or empty", .0.display())]
     DatabaseLost(PathBuf),
     #[error("the root does not open: {0}")]
@@ -134,6 +141,14 @@ impl From<Error> for Problem {
             Error::VaultFileLost(_) => Self::new(Code::Integrity, "the vault cannot be opened", why).with_try(
                 "put vault.json back from a copy and remove nothing; or, if an `init` never finished here, move the folder away",
             ),
+            Error::RestoreUnfinished(_) => Self::new(Code::Conflict, "the vault cannot be opened", why)
+                .with_try("strongroom backup restore FILE, once more"),
+            Error::BackupDamaged(_) => Self::new(Code::Integrity, "the backup cannot be used", why)
+                .with_try("use another backup, or another copy of this one"),
+            Error::BackupBehind { .. } => Self::new(Code::BehindAnchor, "the backup is older than the log", why).with_try(
+                "restore a newer backup; or, if there is none and what came later is lost: strongroom backup restore FILE \
+                 --accept-fork",
+            ),
             Error::DatabaseLost(_) => Self::new(Code::Integrity, "the vault cannot be opened", why)
                 .with_try("put keeper.db and log back from a copy of the vault"),
             Error::RootRefused(_) => Self::new(Code::RootRefused, "the vault stays locked", why)
@@ -227,6 +242,12 @@ fn other_baseline(edition: u32, digest: &str) -> String {
         "the policies of the vault hold another baseline of edition {edition} than this program: \
          its digest is {theirs}, this program's {own}"
     )
+}
+
+/// What the anchor says against a backup.
+fn behind(has: u64, known: u64) -> String {
+    let other = if known > has { "" } else { " of another history" };
+    format!("the backup has {has} entries of the log, and the anchor on this machine knows of {known}{other}")
 }
 
 /// What happened to something that was asked for.

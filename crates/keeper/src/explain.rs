@@ -266,5 +266,5 @@ pub(crate) const fn opens(action: Action) -> bool {
 
 /// Actions that are rights on the vault itself and on nothing below it.
 pub(crate) const fn of_vault(action: Action) -> bool {
-    matches!(action, Action::ManagePrincipals | Action::ManagePolicy | Action::Collect)
+    matches!(action, Action::ManagePrincipals | Action::ManagePolicy | Action::Collect | Action::Backup)
 }

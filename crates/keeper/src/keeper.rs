@@ -7,7 +7,7 @@ use crate::keys::{destroy, list, rotate, state};
 use crate::session::{Presence, Session};
 use crate::vault::{EscrowWanted, OpenOptions, RootAdd, RootKind, Shares, open};
 use crate::{
-    alias, audit, certificate, clock, collect, decision, depots, explain, facts, hold, jobs, laws, lineage, people,
+    alias, audit, backup, certificate, clock, collect, decision, depots, explain, facts, hold, jobs, laws, lineage, people,
     prints, release, removal, replay, retention, roots, run, show, status, suites, unlocking, who, whoami, write,
 };
 use api::terms::{AuthMethod, Mode, Name, PrincipalId, SessionId};
@@ -184,6 +184,7 @@ impl Keeper {
                 audit::export(engine, session, &folder)?;
                 Answer::Done
             }
+            Command::BackupCreate(create) => Answer::BackupMade(Box::new(backup::create(engine, session, &create)?)),
             Command::CollectMark { grace_secs, dry } => {
                 let plan = if dry { collect::preview } else { collect::mark };
                 Answer::Collect(plan(engine, session, grace_secs)?)

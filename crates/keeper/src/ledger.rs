@@ -7,6 +7,7 @@
 //! A tree behind its anchor, or inconsistent with it or with the published checkpoint, opens read-only: nothing is signed.
 
 mod anchor;
+mod backup;
 mod error;
 mod export;
 mod files;
@@ -18,6 +19,7 @@ mod search;
 mod snapshot;
 mod state;
 
+pub(crate) use backup::{Lies, Tiles, anchored_in};
 pub use error::{Error, Result};
 pub use rows::{EntryMac, append};
 pub use schema::SCHEMA;

@@ -13,6 +13,7 @@
 //! # Non-guarantees
 //! - In the modes *solo* and *rehearsal* the operating-system account is the trust boundary: identities are asserted.
 
+pub mod backup;
 pub mod datastore;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;

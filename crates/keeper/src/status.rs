@@ -1,5 +1,6 @@
 //! `status`.
 
+use crate::backup::history;
 use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -45,6 +46,8 @@ pub(crate) fn status(engine: &Engine, session: &Session) -> Result<Status> {
             to_delete: count(tx, MARKED_COUNT, &[MARKED.into()])?,
             verified,
             roots: roots::items(engine, tx)?,
+            backed_up: history::last(tx, guard)?,
+            restored: history::restores(tx, guard)?,
             policy_set: rules.hash,
         })
     })
@@ -52,7 +55,7 @@ pub(crate) fn status(engine: &Engine, session: &Session) -> Result<Status> {
 
 const MARKED_COUNT: &str = "SELECT CAST(COUNT(*) AS BIGINT) FROM object WHERE state = $1";
 
-fn tally(tx: &mut dyn Transaction, name: &'static str) -> Result<u64> {
+pub(crate) fn tally(tx: &mut dyn Transaction, name: &'static str) -> Result<u64> {
     count(tx, "SELECT value FROM tally WHERE name = $1", &[name.into()])
 }
 

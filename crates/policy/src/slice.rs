@@ -109,7 +109,7 @@ impl Facts {
     /// schema one by one, and a permit for any resource would otherwise speak for resources that make no sense.
     pub(crate) fn action_applies(&self) -> bool {
         use Action::{
-            Alias, Audit, Collect, DestroyKeys, Export, Hold, List, ManageKeys, ManagePolicy, ManagePrincipals, Read,
+            Alias, Audit, Backup, Collect, DestroyKeys, Export, Hold, List, ManageKeys, ManagePolicy, ManagePrincipals, Read,
             Remove, Restore, Review, RotateKeys, Scan, Write,
         };
         match (self.action, &self.resource) {
@@ -122,9 +122,9 @@ impl Facts {
                 RotateKeys | ManageKeys | ManagePrincipals | Audit,
                 ResourceFacts::Vault | ResourceFacts::Workspace(_),
             ) => true,
-            (ManagePolicy | Collect, ResourceFacts::Vault) => true,
+            (ManagePolicy | Collect | Backup, ResourceFacts::Vault) => true,
             (Read | Export | Write | Alias | Scan | Remove | Restore | Hold | DestroyKeys, _) => false,
-            (RotateKeys | ManageKeys | ManagePrincipals | Audit | ManagePolicy | Collect, _) => false,
+            (RotateKeys | ManageKeys | ManagePrincipals | Audit | ManagePolicy | Collect | Backup, _) => false,
         }
     }
 

@@ -76,6 +76,10 @@ labels! {
     PrintsKey = "prints-key";
     /// Context of a version's sealed prints.
     Prints = "prints";
+    /// Derivation of the key of a backup.
+    BackupKey = "backup-key";
+    /// Context of a backup.
+    Backup = "backup";
     /// Context of a client's cache of file states.
     Cache = "cache";
     /// Context of a client's journal of an unfinished put.

@@ -16,6 +16,7 @@
 //!
 //! `spec/format.md` and `spec/keys.md` are normative.
 
+pub mod backup;
 pub mod chunked;
 pub mod derive;
 pub mod entropy;

@@ -121,6 +121,8 @@ roles! {
     FieldKey;
     /// Makes the prints that a vault's content is recognised by.
     PrintKey;
+    /// Seals one backup of a vault.
+    BackupKey;
     /// What an escrow splits; the key of its root is derived from it.
     EscrowSeed;
     /// One share of an escrow's seed.
@@ -150,6 +152,7 @@ mod tests {
             "MacKey(..)",
             "FieldKey(..)",
             "PrintKey(..)",
+            "BackupKey(..)",
             "EscrowSeed(..)",
             "ShareKey(..)",
             "SigningSeed(..)",

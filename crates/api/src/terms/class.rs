@@ -159,6 +159,8 @@ words! {
         ManageKeys = 15 "manage-keys",
         /// Destroy keys, and with them what only they open.
         DestroyKeys = 16 "destroy-keys",
+        /// Make a backup of the vault.
+        Backup = 17 "backup",
     }
     /// Where a key is in its life (NIST SP 800-57 part 1 revision 5, section 7). What a state allows and what follows it:
     /// [`KeyState::protects`], [`KeyState::opens`], [`TRANSITIONS`](super::TRANSITIONS).

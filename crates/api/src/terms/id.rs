@@ -80,6 +80,8 @@ ids! {
     ObjectId;
     /// A place of depot objects.
     DepotId;
+    /// A backup of a vault.
+    BackupId;
     /// A domain key, version key or signing key.
     KeyId;
     /// A user, service or workload.

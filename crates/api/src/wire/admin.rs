@@ -1,6 +1,6 @@
 //! Vault, keys, principals, policy.
 
-use super::{DepotItem, Freshness, Receipt, hex_bytes};
+use super::{DepotItem, Freshness, Receipt, Restores, hex_bytes};
 use crate::terms::{
     Class, Environment, KeyId, KeyState, Mode, Name, PrincipalId, PrincipalKind, Suite, Timestamp, VaultId,
 };
@@ -59,6 +59,10 @@ pub struct Status {
     pub to_delete: u64,
     /// When every version was looked at last, or a sample of each, and found well.
     pub verified: Option<Timestamp>,
+    /// When the last backup was made.
+    pub backed_up: Option<Timestamp>,
+    /// What became of the vault by restoring it, if it was.
+    pub restored: Option<Restores>,
     /// Policy set hash, hexadecimal.
     pub policy_set: String,
 }

@@ -119,6 +119,8 @@ pub struct LogVerified {
     pub freshness: Freshness,
     /// What did not hold, in words, with places.
     pub failures: Vec<String>,
+    /// What became of the vault by restoring it, if it was.
+    pub restored: Option<super::Restores>,
 }
 
 /// The clock counts again.

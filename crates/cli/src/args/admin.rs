@@ -223,7 +223,8 @@ pub enum PolicyCommand {
     /// Say what would be decided and why, without acting; exits with 0 either way
     Explain {
         /// list, read (cat), export (get), scan (doctor --spills), write (put), alias (alias set, put --alias), rotate-keys,
-        /// manage-keys (key suspend, resume), destroy-keys (key destroy), manage-principals, manage-policy, audit, collect (gc) or review (who-can)
+        /// manage-keys (key suspend, resume), destroy-keys (key destroy), manage-principals, manage-policy, audit, collect (gc),
+        /// backup or review (who-can)
         #[arg(value_name = "ACTION")]
         action: Action,
         /// On which version, workspace, or artifact to put; nothing, or vault, for what is about the whole vault

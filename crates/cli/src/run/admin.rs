@@ -1,6 +1,6 @@
 //! Commands on the vault, keys and principals.
 
-use super::{Context, destroy, near};
+use super::{Context, backup, destroy, near};
 use crate::args::{GcArgs, KeyCommand, KeyMoveArgs, PrincipalAddArgs, PrincipalCommand, StatusArgs};
 use crate::output::{Failure, bytes_shown, printable, table};
 use crate::unlock;
@@ -58,6 +58,13 @@ pub fn status(context: &Context, args: &StatusArgs) -> Result<u8, Failure> {
             }
             let verified = status.verified.map_or_else(|| "never".to_owned(), |time| time.to_string());
             out.push_str(&format!("verified     {verified} (all, or a sample)\n"));
+            out.push_str(&match &status.backed_up {
+                None => "backup       none was made: strongroom backup create FILE\n".to_owned(),
+                Some(made) => format!("backup       {made}, {} ago\n", backup::since(*made)),
+            });
+            for line in status.restored.iter().flat_map(backup::told) {
+                out.push_str(&format!("restored     {line}\n"));
+            }
             if let Some(unlocked) = &unlocked {
                 out.push_str(&format!(
                     "unlocked     until {}, since {} by user {} with a {} (process {}): strongroom lock\n",

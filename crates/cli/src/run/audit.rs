@@ -181,6 +181,9 @@ fn verified_text(verified: &LogVerified, replayed: Option<&DecisionsReplayed>) -
     if verified.freshness == Freshness::Proven {
         out.push_str("as new as the anchor\n");
     }
+    for line in verified.restored.iter().flat_map(super::backup::told) {
+        out.push_str(&format!("restored: {line}\n"));
+    }
     if let Some(replayed) = replayed {
         out.push_str(&format!("decisions: {} made again, as recorded\n", replayed.same));
         if replayed.other_engine > 0 {

@@ -388,6 +388,9 @@ fn verified_text(report: &client::VerifyReport, state: Option<&StateVerified>) -
         Freshness::Proven => "log: verified, and as new as the anchor\n",
         Freshness::Unproven => "log: verified, freshness not proven\n",
     });
+    for line in report.restored.iter().flat_map(super::backup::told) {
+        out.push_str(&format!("restored: {line}\n"));
+    }
     if let Some(state) = state {
         out.push_str(&format!("state: {} rows compared with the log\n", state.rows));
         state.failures.iter().for_each(|failure| out.push_str(&format!("altered: {}\n", printable(failure))));

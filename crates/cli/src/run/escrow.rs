@@ -187,8 +187,13 @@ fn recovered(context: &Context, args: &EscrowRecoverArgs) -> Result<u8, Failure>
 
 /// Reads shares from files, or asks for them until an empty line.
 fn read(args: &SharesArgs) -> Result<Shares, Failure> {
+    if args.shares.is_empty() { typed() } else { in_files(&args.shares) }
+}
+
+/// Shares from files.
+pub fn in_files(files: &[PathBuf]) -> Result<Shares, Failure> {
     let mut texts = Vec::new();
-    for path in args.shares.iter().take(MAX_SHARES + 1) {
+    for path in files.iter().take(MAX_SHARES + 1) {
         let what = format!("cannot read `{}`", path.display());
         let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_SHARE_LEN as usize + 1));
         let file = std::fs::File::open(path).map_err(|e| Failure::from_io(&what, &e))?;
@@ -203,21 +208,22 @@ fn read(args: &SharesArgs) -> Result<Shares, Failure> {
         let text = String::from_utf8(bytes.to_vec()).map_err(|_| Failure::usage("bad share", "it is no text"))?;
         texts.push(Zeroizing::new(text));
     }
-    if texts.is_empty() {
-        if !on_terminal() {
-            return Err(Failure::usage(
-                "no shares",
-                "there is no terminal to ask for them; give --share FILE for each",
-            ));
+    Ok(Shares(texts))
+}
+
+/// Shares from the terminal.
+fn typed() -> Result<Shares, Failure> {
+    if !on_terminal() {
+        return Err(Failure::usage("no shares", "there is no terminal to ask for them; give --share FILE for each"));
+    }
+    let mut texts = Vec::new();
+    while texts.len() < MAX_SHARES {
+        let prompt = format!("Share {} (all its groups on one line; empty to end): ", texts.len() + 1);
+        let text = rpassword::prompt_password(prompt).map_err(|e| Failure::from_io("cannot read the share", &e))?;
+        if text.trim().is_empty() {
+            break;
         }
-        while texts.len() < MAX_SHARES {
-            let prompt = format!("Share {} (all its groups on one line; empty to end): ", texts.len() + 1);
-            let text = rpassword::prompt_password(prompt).map_err(|e| Failure::from_io("cannot read the share", &e))?;
-            if text.trim().is_empty() {
-                break;
-            }
-            texts.push(Zeroizing::new(text));
-        }
+        texts.push(Zeroizing::new(text));
     }
     Ok(Shares(texts))
 }

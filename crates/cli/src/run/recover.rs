@@ -1,15 +1,15 @@
 //! `recover`.
 
 use super::{Context, recovery};
-use crate::args::{RecoverArgs, RecoveryArgs, RootKindArg};
+use crate::args::{Global, RecoverArgs, RecoveryArgs, RootKindArg};
 use crate::output::{Failure, on_terminal, printable};
 use crate::unlock::{self, New};
-use api::terms::Code;
+use api::terms::{Code, VaultId};
 use api::wire::Problem;
 use client::vault::{self, Passphrase, Recovering, Root, RootKind};
 use serde_json::json;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// The longest text that a code is looked for in.
@@ -53,14 +53,7 @@ pub fn new_root(
     let has_passphrase = described.has(RootKind::Passphrase);
     let kind = root.unwrap_or(if has_passphrase { RootKindArg::Passphrase } else { RootKindArg::Keyfile });
     let anchor = unlock::anchor(global, described.vault)?;
-    let keyfile = (kind == RootKindArg::Keyfile).then(|| unlock::keyfile(global, described.vault)).transpose()?;
-    if let Some(path) = keyfile.as_ref().filter(|path| path.exists()) {
-        let problem =
-            Problem::new(Code::Conflict, "a file is in the way", format!("`{}` exists already", path.display()));
-        return Err(problem
-            .with_try("move it away, or name another path with --keyfile; nothing is overwritten")
-            .into());
-    }
+    let keyfile = (kind == RootKindArg::Keyfile).then(|| free_keyfile(global, described.vault)).transpose()?;
     let word = if keyfile.is_some() { "keyfile" } else { "passphrase" };
     let mut result = json!({
         "vault": described.vault, "root": word, "keyfile": keyfile.as_ref().map(|path| path.display().to_string()),
@@ -94,13 +87,28 @@ pub fn new_root(
     Ok(0)
 }
 
+/// Where a new key file goes, if nothing is in the way.
+pub fn free_keyfile(global: &Global, vault: VaultId) -> Result<PathBuf, Failure> {
+    let path = unlock::keyfile(global, vault)?;
+    if !path.exists() {
+        return Ok(path);
+    }
+    let problem = Problem::new(Code::Conflict, "a file is in the way", format!("`{}` exists already", path.display()));
+    Err(problem.with_try("move it away, or name another path with --keyfile; nothing is overwritten").into())
+}
+
+/// The code in a file.
+pub fn code_in(path: &Path) -> Result<Passphrase, Failure> {
+    let what = format!("cannot read `{}`", path.display());
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_CODE_LEN as usize + 1));
+    let file = std::fs::File::open(path).map_err(|e| Failure::from_io(&what, &e))?;
+    file.take(MAX_CODE_LEN).read_to_end(&mut bytes).map_err(|e| Failure::from_io(&what, &e))?;
+    Ok(bytes)
+}
+
 fn code(args: &RecoverArgs) -> Result<Passphrase, Failure> {
     if let Some(path) = &args.code_file {
-        let what = format!("cannot read `{}`", path.display());
-        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_CODE_LEN as usize + 1));
-        let file = std::fs::File::open(path).map_err(|e| Failure::from_io(&what, &e))?;
-        file.take(MAX_CODE_LEN).read_to_end(&mut bytes).map_err(|e| Failure::from_io(&what, &e))?;
-        return Ok(bytes);
+        return code_in(path);
     }
     if !on_terminal() {
         return Err(Failure::usage("no recovery code", "there is no terminal to ask for it; give --code-file FILE"));

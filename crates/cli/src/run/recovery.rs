@@ -42,12 +42,17 @@ pub fn prepared(args: &RecoveryArgs, vault: &Path) -> Result<Prepared, Failure> 
         return Ok(Prepared { code: Some(code), shown: Shown::File(path.clone()), word: Some("file") });
     }
     if !on_terminal() {
-        let why = "there is no terminal to show the recovery code on; give --recovery-file FILE or --no-recovery";
-        return Err(Failure::usage("no place for the recovery code", why));
+        refuse_nowhere()?;
     }
     let code = RecoveryCode::draw(Kept::Paper)?;
     let text = code.expose_text();
     Ok(Prepared { code: Some(code), shown: Shown::Terminal(text), word: Some("terminal") })
+}
+
+/// Says that a code would be shown to nobody.
+pub fn refuse_nowhere() -> Result<(), Failure> {
+    let why = "there is no terminal to show the recovery code on; give --recovery-file FILE or --no-recovery";
+    Err(Failure::usage("no place for the recovery code", why))
 }
 
 impl Shown {

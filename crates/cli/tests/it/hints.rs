@@ -161,7 +161,9 @@ fn the_hint_of_a_confirmation_runs() {
 fn explain_takes_the_vault_and_every_act_on_it() {
     let sandbox = lab();
     let explain = |args: &[&str]| sandbox.run(["--format", "json", "policy", "explain"].iter().chain(args));
-    for act in ["list", "rotate-keys", "manage-keys", "manage-principals", "manage-policy", "audit", "collect"] {
+    for act in
+        ["list", "rotate-keys", "manage-keys", "manage-principals", "manage-policy", "audit", "collect", "backup"]
+    {
         let bare = explain(&["--as", "aud", act]).exits(0).json();
         let named = explain(&["--as", "aud", act, "vault"]).exits(0).json();
         assert_eq!(bare, named, "{act}");

@@ -5,6 +5,7 @@ mod agent;
 mod aliases;
 mod asked;
 mod attacks;
+mod backups;
 mod baseline;
 mod commands;
 mod compared;

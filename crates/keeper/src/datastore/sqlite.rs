@@ -4,6 +4,7 @@
 //! under a mutex, runs its transaction as a savepoint, and the last one in the queue commits for all (`group`). Another
 //! process may use the same file: it waits up to [`Options::busy`], then [`Error::Busy`].
 
+mod copy;
 mod group;
 mod session;
 
@@ -121,6 +122,20 @@ impl Driver for Sqlite {
 
     fn write(&self, body: &mut dyn FnMut(&mut dyn Transaction) -> Outcome) -> Result<()> {
         self.writer.run(&mut |session| body(session))
+    }
+
+    fn copy(&self, into: &Path, body: &mut dyn FnMut(&mut dyn Transaction) -> Outcome) -> Result<()> {
+        let connection = self.reader()?;
+        execute(&connection, "BEGIN DEFERRED")?;
+        let mut session = Session::new(&connection, Mode::Read);
+        let outcome = body(&mut session);
+        let copied = match (outcome, session.into_failure()) {
+            (Outcome::RollBack, _) => Ok(()),
+            (Outcome::Commit, Some(error)) => Err(error),
+            (Outcome::Commit, None) => copy::pages(&connection, into),
+        };
+        // The connection is dropped, and with it its snapshot.
+        copied
     }
 
     fn alter(&self, body: &mut dyn FnMut(&mut dyn Alteration) -> Outcome) -> Result<()> {

@@ -106,6 +106,11 @@ impl VaultKeys {
         })
     }
 
+    /// The MAC key, from which the key of a backup is derived.
+    pub(crate) fn mac(&self) -> &MacKey {
+        &self.mac
+    }
+
     /// The key of the vault's prints.
     pub(crate) fn print_key(&self, vault: VaultId) -> Result<PrintKey> {
         seal::prints::vault_key(&self.mac, vault.as_bytes()).map_err(|_| Error::Internal("a key could not be derived"))

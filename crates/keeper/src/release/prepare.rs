@@ -181,6 +181,7 @@ pub(crate) const fn act(action: Action) -> &'static str {
         | Action::ManagePolicy
         | Action::Audit
         | Action::Collect
+        | Action::Backup
         | Action::Scan
         | Action::Review
         | Action::Remove

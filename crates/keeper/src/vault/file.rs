@@ -126,6 +126,7 @@ impl VaultFile {
         use std::io::Read;
         let path = dir.join(NAME);
         let file = std::fs::File::open(&path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound if crate::backup::is_unfinished(dir) => Error::RestoreUnfinished(dir.to_owned()),
             ErrorKind::NotFound | ErrorKind::NotADirectory if remains(dir) => Error::VaultFileLost(dir.to_owned()),
             ErrorKind::NotFound | ErrorKind::NotADirectory => Error::NoVault(dir.to_owned()),
             _ => Error::io("the vault cannot be read", &path, &error),

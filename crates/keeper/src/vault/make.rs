@@ -98,7 +98,7 @@ pub(crate) fn init(options: &InitOptions, store: Option<Datastore>) -> Result<Va
 fn refuse_existing(dir: &Path) -> Result<()> {
     match VaultFile::read(dir) {
         Err(Error::NoVault(_)) => Ok(()),
-        Err(error @ (Error::Io { .. } | Error::VaultFileLost(_))) => Err(error),
+        Err(error @ (Error::Io { .. } | Error::VaultFileLost(_) | Error::RestoreUnfinished(_))) => Err(error),
         Ok(_) | Err(_) => Err(Error::VaultExists(dir.to_owned())),
     }
 }

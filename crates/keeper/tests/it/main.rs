@@ -3,6 +3,7 @@
 
 mod aliases;
 mod attacks;
+mod backup;
 mod bursts;
 mod collect;
 mod datastore;

@@ -80,6 +80,7 @@ fn a_question_that_is_about_nothing_is_refused() {
         (Action::Read, Some("vault")),
         (Action::Audit, Some("lab/net")),
         (Action::Collect, Some("lab")),
+        (Action::Backup, Some("lab")),
         (Action::RotateKeys, Some("lab/net")),
         (Action::ManageKeys, Some("lab/net")),
     ] {

@@ -36,10 +36,12 @@ const ON_ARTIFACTS: &[(Action, &[Role])] = &[
     (Action::Restore, &[Role::Writer, Role::Steward]),
     (Action::ManageKeys, &[]),
     (Action::DestroyKeys, &[Role::Custodian]),
+    (Action::Backup, &[]),
 ];
 
 fn is_on_artifacts(action: Action) -> bool {
-    (action as u8 <= Action::Alias as u8 || action as u8 >= Action::Scan as u8) && action != Action::ManageKeys
+    (action as u8 <= Action::Alias as u8 || action as u8 >= Action::Scan as u8)
+        && !matches!(action, Action::ManageKeys | Action::Backup)
 }
 
 fn everything_given(mut query: Query) -> Query {
@@ -92,6 +94,7 @@ fn acts_on_workspaces_and_the_vault_belong_to_their_roles() {
         (Action::ManagePolicy, Role::PolicyAuthor, false, true),
         (Action::Audit, Role::Auditor, true, true),
         (Action::Collect, Role::Custodian, false, true),
+        (Action::Backup, Role::Custodian, false, true),
     ];
     for (action, holder, on_workspace, on_vault) in administer {
         for role in Role::ALL {
@@ -122,6 +125,7 @@ fn roles_of_a_workspace_do_not_reach_the_vault() {
         Action::ManagePolicy,
         Action::Audit,
         Action::Collect,
+        Action::Backup,
     ] {
         for role in Role::ALL {
             let answer = decide(baseline(), &with(action, Resource::Vault, &[*role], Mode::Rehearsal));
@@ -133,7 +137,7 @@ fn roles_of_a_workspace_do_not_reach_the_vault() {
 
 #[test]
 fn no_role_and_no_pair_that_duties_admit_holds_keys_and_data() {
-    let keys = [Action::RotateKeys, Action::ManageKeys, Action::Collect];
+    let keys = [Action::RotateKeys, Action::ManageKeys, Action::Collect, Action::Backup];
     let data =
         [Action::Read, Action::Export, Action::Write, Action::Alias, Action::Scan, Action::Remove, Action::Restore];
     for one in Role::ALL {

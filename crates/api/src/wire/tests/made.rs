@@ -134,7 +134,7 @@ macro_rules! ids {
     )*};
 }
 
-ids! { DepotId VaultId WorkspaceId ArtifactId VersionId ObjectId KeyId PrincipalId EntryId DecisionId ReleaseId RunId }
+ids! { BackupId DepotId VaultId WorkspaceId ArtifactId VersionId ObjectId KeyId PrincipalId EntryId DecisionId ReleaseId RunId }
 
 macro_rules! one_of {
     ($($word:ident $all:expr;)*) => {$(
@@ -217,6 +217,11 @@ structs! {
     DepotMoved { depot receipt }
     DepotRemove { depot checked }
     DepotSeen { compared held missing checked damaged }
+    BackupCreate { file }
+    BackupMade { backup file made bytes versions log_size roots receipt }
+    BackupRoot { id kind }
+    RestoreItem { backup made at log_size fork }
+    Restores { count forks latest }
     DecisionsReplayed { ok same other_engine failures }
     Commit { version record plaintext_commitment bytes files tags alias from made prints depot }
     Committed { version receipt }
@@ -274,7 +279,7 @@ structs! {
     ListPage { items next }
     ListQuery { workspace after limit }
     LogHead { size root checkpoint }
-    LogVerified { ok head freshness failures }
+    LogVerified { ok head freshness failures restored }
     MadeBy { run provenance }
     NearMiss { policy condition held }
     PolicyApplied { hash receipt }
@@ -320,7 +325,7 @@ structs! {
     StateVerified { ok rows failures }
     Status {
         vault principal workspaces artifacts versions log_size log_pending freshness read_only keys_due drafts
-        jobs_overdue roots depots to_delete verified policy_set
+        jobs_overdue roots depots to_delete verified backed_up restored policy_set
     }
     StoredObject { object role }
     SuitesShown { table own receipt }
@@ -407,6 +412,7 @@ each! { Command:
     StateVerify,
     DecisionsReplay,
     AuditExport { folder },
+    BackupCreate[BackupCreate],
     CollectMark { grace_secs dry },
     CollectDone { objects },
     Jobs,
@@ -465,6 +471,7 @@ each! { Answer:
     ClockAccepted[ClockAccepted],
     StateVerified[StateVerified],
     DecisionsReplayed[DecisionsReplayed],
+    BackupMade[BackupMade],
     Collect[CollectPlan],
     Collected[Collected],
     Jobs[JobList],

@@ -11,6 +11,7 @@ mod keeping;
 mod lineage;
 mod policy;
 mod problem;
+mod reencrypt;
 mod run;
 mod version;
 
@@ -40,6 +41,7 @@ pub use policy::{
     PolicyFinding,
 };
 pub use problem::{NearMiss, Problem, Refusal};
+pub use reencrypt::{ReencryptBegin, ReencryptBegun, ReencryptCommit, Reencrypted};
 pub use run::{MadeBy, Provenance, RunEnd, RunOutcome, RunOutput, RunRenewed, RunStart, RunStarted};
 pub use version::{
     Begin, Begun, CollectPlan, Collected, Commit, Committed, ListItem, ListPage, ListQuery, ObjectRole, Printed,
@@ -81,6 +83,10 @@ pub enum Command {
     },
     /// Ask for a version's keys.
     Release(Release),
+    /// Open a version that is there for sealing it anew under another key.
+    ReencryptBegin(ReencryptBegin),
+    /// Put what was sealed anew in the place of what was there.
+    ReencryptCommit(ReencryptCommit),
     /// Start a run.
     RunStart(RunStart),
     /// Ask whether a run may go on.
@@ -264,6 +270,10 @@ pub enum Answer {
     Committed(Box<Committed>),
     /// To [`Command::Release`].
     Released(Box<Released>),
+    /// To [`Command::ReencryptBegin`].
+    ReencryptBegun(Box<ReencryptBegun>),
+    /// To [`Command::ReencryptCommit`].
+    Reencrypted(Box<Reencrypted>),
     /// To [`Command::RunStart`].
     RunStarted(Box<RunStarted>),
     /// To [`Command::RunRenew`].

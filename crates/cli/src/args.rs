@@ -12,7 +12,7 @@ mod run;
 mod value;
 
 pub use admin::{
-    DoctorArgs, GcArgs, InitArgs, JobsCommand, KeyCommand, KeyMoveArgs, PolicyCommand, PrincipalAddArgs,
+    DoctorArgs, GcArgs, InitArgs, JobsCommand, KeyCommand, KeyMoveArgs, ReencryptArgs, PolicyCommand, PrincipalAddArgs,
     PrincipalCommand, RecoverArgs, RecoveryArgs, RootKindArg, StatusArgs, UnlockArgs,
 };
 pub use alias::AliasCommand;

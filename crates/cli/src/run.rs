@@ -20,6 +20,7 @@ mod near;
 mod policy;
 mod recover;
 mod recovery;
+mod reencrypt;
 mod root;
 #[cfg(feature = "share")]
 mod share;

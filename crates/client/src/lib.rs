@@ -59,7 +59,7 @@ pub use depots::{
 pub use diff::{Contents, Diff, DiffItem, DiffPage, DiffSummary, FileState, Status};
 pub use get::{Get, GetReport};
 pub use ls::{FileItem, FilePage};
-pub use put::{Put, PutReport};
+pub use put::{Put, PutReport, ReencryptReport};
 pub use run::{Run, RunReport};
 pub use seat::Why;
 pub use verify::{Checked, Failure, Missed, SampleReport, Share, VerifyReport};

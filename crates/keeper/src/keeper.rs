@@ -110,6 +110,12 @@ impl Keeper {
                 write::abandon(engine, session, version)?;
                 Answer::Done
             }
+            Command::ReencryptBegin(begin) => {
+                Answer::ReencryptBegun(Box::new(write::reencrypt::begin(engine, session, &begin)?))
+            }
+            Command::ReencryptCommit(commit) => {
+                Answer::Reencrypted(Box::new(write::switch::commit(engine, session, &commit)?))
+            }
             Command::Release(ask) => Answer::Released(Box::new(release::release(engine, session, &ask)?)),
             Command::RunStart(start) => Answer::RunStarted(Box::new(run::start(engine, session, &start)?)),
             Command::RunRenew { run } => Answer::RunRenewed(run::renew(engine, session, run)?),

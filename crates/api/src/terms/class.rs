@@ -157,6 +157,8 @@ words! {
         Restore = 14 "restore",
         /// Suspend keys and resume them.
         ManageKeys = 15 "manage-keys",
+        /// Seal a version anew under another key.
+        Reencrypt = 16 "reencrypt",
     }
     /// Where a key is in its life (NIST SP 800-57 part 1 revision 5, section 7). What a state allows and what follows it:
     /// [`KeyState::protects`], [`KeyState::opens`], [`TRANSITIONS`](super::TRANSITIONS).

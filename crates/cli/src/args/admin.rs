@@ -95,6 +95,15 @@ pub enum KeyCommand {
     Suspend(KeyMoveArgs),
     /// Take a suspended key into use again
     Resume(KeyMoveArgs),
+    /// Seal versions anew, under other keys and in other packs: for a key that somebody else may have
+    #[command(
+        after_help = "Wrapping a key again does not help when the key itself left: whoever has it opens what lies in the depot. This makes
+another key and other packs from the old ones, in the memory of this process. The version keeps its number, its files
+and its names; readers have the old one until the new one was read back and found to be the same, file by file. Then
+the old key is destroyed, and `gc` deletes the old packs. What was copied before stays open to who has the old key.
+After a kill the same command goes on."
+    )]
+    Reencrypt(ReencryptArgs),
     /// Show the states that a key goes through, and what each allows
     States,
 }
@@ -108,6 +117,19 @@ pub struct KeyMoveArgs {
     /// Why; it goes into the log
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
+}
+
+/// `key reencrypt`
+#[derive(Debug, Args)]
+pub struct ReencryptArgs {
+    /// The versions
+    #[arg(value_name = "REF", required_unless_present = "all_of")]
+    pub references: Vec<String>,
+    /// Every version that this domain key ever wrapped the key of; it must be rotated out first
+    #[arg(long, value_name = "ID", conflicts_with = "references")]
+    pub all_of: Option<String>,
+    #[command(flatten)]
+    pub why: super::RemovalArgs,
 }
 
 /// `principal`
@@ -182,7 +204,8 @@ pub enum PolicyCommand {
     /// Say what would be decided and why, without acting; exits with 0 either way
     Explain {
         /// list, read (cat), export (get), scan (doctor --spills), write (put), alias (alias set, put --alias), rotate-keys,
-        /// manage-keys (key suspend, resume), manage-principals, manage-policy, audit, collect (gc) or review (who-can)
+        /// manage-keys (key suspend, resume), reencrypt (key reencrypt), manage-principals, manage-policy, audit, collect (gc)
+        /// or review (who-can)
         #[arg(value_name = "ACTION")]
         action: Action,
         /// On which version, workspace, or artifact to put; nothing, or vault, for what is about the whole vault

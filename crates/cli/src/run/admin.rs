@@ -144,8 +144,12 @@ pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
     if matches!(command, KeyCommand::States) {
         return key_states(context);
     }
+    if let KeyCommand::Reencrypt(args) = &command {
+        return super::reencrypt::reencrypt(context, args);
+    }
     context.with(|client| match command {
         KeyCommand::States => key_states(context),
+        KeyCommand::Reencrypt(args) => super::reencrypt::reencrypt(context, &args),
         KeyCommand::Suspend(args) => key_move(context, client, &args, KeyState::Suspended),
         KeyCommand::Resume(args) => key_move(context, client, &args, KeyState::Active),
         KeyCommand::Ls => {

@@ -43,6 +43,7 @@ const LINES: &[&str] = &[
     "key ls",
     "key show KEY",
     "key states",
+    "key reencrypt lab/a1@v1",
     "key suspend lab/a1@v1 --reason lost",
     "key resume lab/a1@v1 --reason found",
     "key rotate --workspace lab",

@@ -103,7 +103,7 @@ impl Verdict {
                 Role::Steward
             }
             Action::Write | Action::Alias | Action::Remove | Action::Restore => Role::Writer,
-            Action::RotateKeys | Action::ManageKeys | Action::Collect => Role::Custodian,
+            Action::RotateKeys | Action::ManageKeys | Action::Reencrypt | Action::Collect => Role::Custodian,
             Action::ManagePolicy => Role::PolicyAuthor,
             Action::Audit | Action::Review => Role::Auditor,
             Action::ManagePrincipals | Action::Hold => Role::Owner,

@@ -7,7 +7,8 @@ use crate::epochs;
 use crate::error::{Error, Result};
 use crate::jobs::{Slice, by_system};
 use crate::journal::{Event, in_sizes};
-use crate::rows::{Artifact, Removed, Table, Version, Wrap};
+use crate::rows::{Artifact, Draft, Removed, Table, Version, Wrap};
+use crate::write::give_up;
 use crate::write::objects::{COMMITTED, LEASED, millis};
 use crate::{prints, show};
 use api::terms::{KeyState, ObjectId, Timestamp, VersionId};
@@ -72,6 +73,10 @@ fn end(engine: &Engine, tx: &mut dyn Transaction, id: VersionId, now: Timestamp)
         // It was not destroyed, and its wraps are not where they are looked for.
         return Err(Error::Altered { table: Wrap::NAME, row: version.key.to_string() });
     }
+    // What was begun to seal it anew ends with it.
+    if let Some(draft) = guard.find::<Draft>(tx, id.as_bytes())? {
+        give_up(engine, tx, &by_system(engine, now), &draft, "the version was destroyed", ticket)?;
+    }
     let mut changes = Vec::with_capacity(wraps.len() + 1);
     for wrap in &wraps {
         changes.push(guard.remove::<Wrap>(tx, &wrap.id())?);
@@ -83,7 +88,7 @@ fn end(engine: &Engine, tx: &mut dyn Transaction, id: VersionId, now: Timestamp)
         ..version.clone()
     };
     changes.push(guard.update(tx, &ended, ticket)?);
-    let own = objects_of(tx, &version)?;
+    let own: BTreeSet<ObjectId> = objects_of(&record_of(tx, &version)?).collect();
     let others = living_objects(engine, tx, &artifact)?;
     let (free, kept): (Vec<ObjectId>, Vec<ObjectId>) = own.into_iter().partition(|object| !others.contains(object));
     release(tx, &free, now)?;
@@ -111,21 +116,35 @@ pub(crate) fn living_objects(
     artifact: &Artifact,
 ) -> Result<BTreeSet<ObjectId>> {
     let mut needed = BTreeSet::new();
-    for version in super::every(engine, tx, artifact)?.iter().filter(|version| !is_destroyed(version)) {
-        needed.extend(objects_of(tx, version)?);
+    for (_, record) in living_records(engine, tx, artifact)? {
+        needed.extend(objects_of(&record));
     }
     Ok(needed)
 }
 
-fn objects_of(tx: &mut dyn Transaction, version: &Version) -> Result<BTreeSet<ObjectId>> {
-    let record = VersionRecord::decode(&show::record_of(tx, version)?)
-        .map_err(|_| Error::Altered { table: "record", row: version.id.to_string() })?;
-    let segments = record.packs.iter().flat_map(|pack| &pack.segments).map(|segment| segment.object);
-    Ok(segments.chain([record.object]).map(ObjectId::from_bytes).collect())
+/// The versions of an artifact whose keys are there, removed or not, with their records.
+pub(crate) fn living_records(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    artifact: &Artifact,
+) -> Result<Vec<(Version, VersionRecord)>> {
+    let all = super::every(engine, tx, artifact)?.into_iter().filter(|version| !is_destroyed(version));
+    all.map(|version| record_of(tx, &version).map(|record| (version, record))).collect()
 }
 
-/// Gives objects of a version that is gone to the collection.
-fn release(tx: &mut dyn Transaction, objects: &[ObjectId], now: Timestamp) -> Result<()> {
+fn record_of(tx: &mut dyn Transaction, version: &Version) -> Result<VersionRecord> {
+    VersionRecord::decode(&show::record_of(tx, version)?)
+        .map_err(|_| Error::Altered { table: "record", row: version.id.to_string() })
+}
+
+/// The objects that a record names.
+pub(crate) fn objects_of(record: &VersionRecord) -> impl Iterator<Item = ObjectId> {
+    let segments = record.packs.iter().flat_map(|pack| &pack.segments).map(|segment| segment.object);
+    segments.chain([record.object]).map(ObjectId::from_bytes)
+}
+
+/// Gives objects that no version names any more to the collection.
+pub(crate) fn release(tx: &mut dyn Transaction, objects: &[ObjectId], now: Timestamp) -> Result<()> {
     in_sizes(objects, |page| {
         let marks = (4..page.len() + 4).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
         let mut values: Vec<Value<'_>> = vec![LEASED.into(), millis(now).into(), COMMITTED.into()];

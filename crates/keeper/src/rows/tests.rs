@@ -101,8 +101,12 @@ fn versions() -> impl Strategy<Value = Version> {
     );
     let from = prop::collection::vec(id(VersionId::from_bytes), 0..3);
     let rest = (numbers(), select(Class::ALL), places(), numbers(), numbers(), times(), pairs(), from);
-    let ends = (prop::option::of(made()), prop::option::of(removals()), select(KeyState::ALL));
-    (ids, rest, texts(), texts(), ends).prop_map(|(ids, rest, digest, plaintext, (made, removed, key_state))| {
+    let anew = (times(), id(KeyId::from_bytes), texts());
+    let anew = anew.prop_map(|(at, key, digest)| Reencryption { at, key, digest });
+    let ends =
+        (prop::option::of(made()), prop::option::of(removals()), select(KeyState::ALL), prop::option::of(anew));
+    (ids, rest, texts(), texts(), ends).prop_map(|(ids, rest, digest, plaintext, ends)| {
+        let (made, removed, key_state, reencrypted) = ends;
         let (id, artifact, workspace, key, object, creator) = ids;
         let (number, class, (environment, suite), bytes, files, created, tags, from) = rest;
         Version {
@@ -126,6 +130,7 @@ fn versions() -> impl Strategy<Value = Version> {
             from,
             made,
             removed,
+            reencrypted,
         }
     })
 }
@@ -225,8 +230,9 @@ fn drafts() -> impl Strategy<Value = Draft> {
     );
     let kinds = prop::option::of(select(Kind::ALL));
     let run = prop::option::of(id(RunId::from_bytes));
-    let rest = (select(Class::ALL), texts(), places(), kinds, run, times(), times());
-    (ids, rest).prop_map(|(ids, (class, class_why, (environment, suite), kind, run, begun, lease_until))| {
+    let renews = (id(KeyId::from_bytes), texts()).prop_map(|(key, digest)| Renews { key, digest });
+    let rest = (select(Class::ALL), texts(), places(), kinds, run, times(), times(), prop::option::of(renews));
+    (ids, rest).prop_map(|(ids, (class, class_why, (environment, suite), kind, run, begun, lease_until, renews))| {
         let (version, artifact, workspace, principal, key, intent) = ids;
         Draft {
             version,
@@ -243,6 +249,7 @@ fn drafts() -> impl Strategy<Value = Draft> {
             run,
             begun,
             lease_until,
+            renews,
         }
     })
 }

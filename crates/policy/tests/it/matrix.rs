@@ -35,6 +35,7 @@ const ON_ARTIFACTS: &[(Action, &[Role])] = &[
     (Action::Hold, &[Role::Owner]),
     (Action::Restore, &[Role::Writer, Role::Steward]),
     (Action::ManageKeys, &[]),
+    (Action::Reencrypt, &[Role::Custodian]),
 ];
 
 fn is_on_artifacts(action: Action) -> bool {

@@ -220,6 +220,10 @@ structs! {
     DecisionsReplayed { ok same other_engine failures }
     Commit { version record plaintext_commitment bytes files tags alias from made prints depot }
     Committed { version receipt }
+    ReencryptBegin { reference objects request reason confirm }
+    ReencryptBegun { version envelope prints key lease_until entry }
+    ReencryptCommit { version record plaintext_commitment prints depot }
+    Reencrypted { version old_key old_digest garbage shared_with receipt }
     Explain { principal action reference class at_least environment kind from reason confirm }
     HoldItem { name of by at }
     HoldLift { reference name reason }
@@ -324,7 +328,7 @@ structs! {
     WhoAmI { principal id kind clearance suspended grants auth presence vault mode read_only }
     VersionItem {
         reference id number artifact class environment suite kind digest object key key_state bytes files created creator tags aliases from
-        made removed holds
+        made removed reencrypted holds
     }
 }
 
@@ -352,6 +356,8 @@ each! { Command:
     Commit[Commit],
     Abandon { version },
     Release[Release],
+    ReencryptBegin[ReencryptBegin],
+    ReencryptCommit[ReencryptCommit],
     RunStart[RunStart],
     RunRenew { run },
     RunEnd[RunEnd],
@@ -417,6 +423,8 @@ each! { Answer:
     Done,
     Committed[Committed],
     Released[Released],
+    ReencryptBegun[ReencryptBegun],
+    Reencrypted[Reencrypted],
     RunStarted[RunStarted],
     RunRenewed[RunRenewed],
     Printed[Printed],

@@ -17,8 +17,8 @@ mod version;
 
 pub use admin::{
     BaselineApply, EscrowMade, EscrowRehearsed, GrantSpec, KeyItem, KeyList, KeyMove, KeyMoved, KeyRotate, KeyRotated,
-    PolicyApplied, PolicyApply, PolicyCheck, PolicyShown, PrincipalAdd, PrincipalItem, Revocation, RootAdded,
-    RootDrilled, RootDrills, RootFailing, RootItem, RootList, RootOutcome, RootRemove, RootRemoved, Status,
+    KeysStand, PolicyApplied, PolicyApply, PolicyCheck, PolicyShown, PrincipalAdd, PrincipalItem, Revocation,
+    RootAdded, RootDrilled, RootDrills, RootFailing, RootItem, RootList, RootOutcome, RootRemove, RootRemoved, Status,
     SuitesShown, VaultInfo,
 };
 pub use alias::{AliasItem, AliasMove, AliasMoved, AliasPast, AliasRemove, AliasSet};

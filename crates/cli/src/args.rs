@@ -12,8 +12,8 @@ mod run;
 mod value;
 
 pub use admin::{
-    DoctorArgs, GcArgs, InitArgs, JobsCommand, KeyCommand, KeyMoveArgs, ReencryptArgs, PolicyCommand, PrincipalAddArgs,
-    PrincipalCommand, RecoverArgs, RecoveryArgs, RootKindArg, StatusArgs, UnlockArgs,
+    DoctorArgs, GcArgs, InitArgs, JobsCommand, KeyCommand, KeyMoveArgs, PolicyCommand, PrincipalAddArgs,
+    PrincipalCommand, RecoverArgs, RecoveryArgs, ReencryptArgs, RootKindArg, StatusArgs, UnlockArgs,
 };
 pub use alias::AliasCommand;
 pub use ask::{WhoCanArgs, WhoDidArgs};

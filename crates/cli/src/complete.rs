@@ -262,6 +262,7 @@ mod tests {
         let free = [
             "after",
             "act",
+            "all_of",
             "as_of",
             "base",
             "before",
@@ -298,6 +299,7 @@ mod tests {
             "tags",
             "threshold",
             "to",
+            "within",
             "token",
             "unattended",
             "until",

@@ -218,9 +218,9 @@ impl Question<'_> {
             return Err(self.misplaced("sources apply only to `write`"));
         }
         if (reason.is_some() || confirm.is_some()) && !of_keys(*action) && *action != Action::Remove {
-            return Err(
-                self.misplaced("a reason and a confirmation apply only to `list`, `read`, `export`, `remove` and `reencrypt`")
-            );
+            return Err(self.misplaced(
+                "a reason and a confirmation apply only to `list`, `read`, `export`, `remove` and `reencrypt`",
+            ));
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ pub(crate) mod domains;
 pub(crate) mod list;
 pub(crate) mod rotate;
 pub(crate) mod state;
+pub(crate) mod uses;
 pub(crate) mod vault;
 
 pub(crate) use domains::{Domains, Minted};

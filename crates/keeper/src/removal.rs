@@ -6,9 +6,7 @@
 
 mod destroy;
 
-pub(crate) use destroy::{
-    destroy, destroy_due, is_destroyed, living_objects, living_records, objects_of, release,
-};
+pub(crate) use destroy::{destroy, destroy_due, is_destroyed, living_objects, living_records, objects_of, release};
 
 use crate::datastore::Transaction;
 use crate::decide::{About, Verdict, judge};

@@ -109,12 +109,15 @@ impl Facts {
     /// schema one by one, and a permit for any resource would otherwise speak for resources that make no sense.
     pub(crate) fn action_applies(&self) -> bool {
         use Action::{
-            Alias, Audit, Collect, Export, Hold, List, ManageKeys, ManagePolicy, ManagePrincipals, Read, Reencrypt, Remove,
-            Restore, Review, RotateKeys, Scan, Write,
+            Alias, Audit, Collect, Export, Hold, List, ManageKeys, ManagePolicy, ManagePrincipals, Read, Reencrypt,
+            Remove, Restore, Review, RotateKeys, Scan, Write,
         };
         match (self.action, &self.resource) {
             (List | Review, _) => true,
-            (Read | Export | Write | Alias | Scan | Remove | Restore | Hold | Reencrypt, ResourceFacts::Artifact(_)) => true,
+            (
+                Read | Export | Write | Alias | Scan | Remove | Restore | Hold | Reencrypt,
+                ResourceFacts::Artifact(_),
+            ) => true,
             (
                 RotateKeys | ManageKeys | ManagePrincipals | Audit,
                 ResourceFacts::Vault | ResourceFacts::Workspace(_),

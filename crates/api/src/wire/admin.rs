@@ -59,6 +59,8 @@ pub struct Status {
     pub to_delete: u64,
     /// When every version was looked at last, or a sample of each, and found well.
     pub verified: Option<Timestamp>,
+    /// How the domain keys stand.
+    pub keys: KeysStand,
     /// Policy set hash, hexadecimal.
     pub policy_set: String,
 }
@@ -216,6 +218,8 @@ pub enum RootOutcome {
 pub struct KeyList {
     /// In order of purpose, workspace, environment, class, version.
     pub keys: Vec<KeyItem>,
+    /// The keeper's time.
+    pub now: Timestamp,
 }
 
 /// A key, without its bytes.
@@ -245,6 +249,37 @@ pub struct KeyItem {
     pub due: Option<Timestamp>,
     /// Keys wrapped under it.
     pub wraps: u64,
+    /// Of a domain key: wraps that were ever made under it.
+    pub uses: Option<u64>,
+    /// Of a domain key: from so many on it is renewed.
+    pub uses_early: Option<u64>,
+    /// Of a domain key: it makes no more.
+    pub uses_max: Option<u64>,
+    /// When a job renews it, if nobody does before.
+    pub renewed: Option<Timestamp>,
+}
+
+impl KeyItem {
+    /// Whether its time or its uses are over before then, or it waits for somebody until it can be renewed.
+    pub fn is_due(&self, by: Timestamp) -> bool {
+        let spent = self.uses.zip(self.uses_early).is_some_and(|(uses, early)| uses >= early);
+        self.due.is_some_and(|due| due <= by) || self.due.is_some() && spent
+    }
+}
+
+/// How the domain keys stand to their cryptoperiods and bounds.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct KeysStand {
+    /// Those that write.
+    pub active: u64,
+    /// Of these, those whose time is over within 30 days.
+    pub due_soon: u64,
+    /// Of these, those whose time or uses are over.
+    pub overdue: u64,
+    /// Those that were suspended, which nothing renews.
+    pub suspended: u64,
+    /// When the first one's time is over.
+    pub next_due: Option<Timestamp>,
 }
 
 /// Move a key to another state.

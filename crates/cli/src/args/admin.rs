@@ -69,7 +69,14 @@ pub enum RootKindArg {
 #[derive(Debug, Subcommand)]
 pub enum KeyCommand {
     /// List keys
-    Ls,
+    Ls {
+        /// Only domain keys whose time or uses are over soon
+        #[arg(long)]
+        due: bool,
+        /// How soon
+        #[arg(long, value_name = "TIME", default_value = "30d", requires = "due")]
+        within: Duration,
+    },
     /// Show one key
     Show {
         /// Its id, or the beginning of it

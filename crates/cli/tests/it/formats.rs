@@ -41,6 +41,7 @@ const LINES: &[&str] = &[
     "who-did lab/a1",
     "explain ID",
     "key ls",
+    "key ls --due --within 1000d",
     "key show KEY",
     "key states",
     "key reencrypt lab/a1@v1",

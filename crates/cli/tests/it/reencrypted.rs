@@ -99,10 +99,8 @@ fn the_files_stay_and_everything_that_seals_them_is_another() {
         let gone = |object: &[u8; 16]| !left.iter().any(|path| path.ends_with(&hex::encode(object)));
         assert!(objects(&before.record).iter().all(gone), "gc takes what was sealed under the old key");
         let client = inside::open(&sandbox);
-        let object = depot::sealed::VersionObject::open(
-            client.store(),
-            &Key::new(after.record.vault, after.record.object),
-        );
+        let object =
+            depot::sealed::VersionObject::open(client.store(), &Key::new(after.record.vault, after.record.object));
         assert!(seal::map::MapReader::open(&before.map_key, &after.record, object.unwrap()).is_err());
         client.close().unwrap();
         same(&sandbox, "lab/data@v1");
@@ -165,7 +163,11 @@ fn every_version_of_a_domain_key_that_was_rotated_out() {
     let domain = |key: &&Value| key["class"] == "internal";
     let old = keys["keys"].as_array().unwrap().iter().find(domain).unwrap()["id"].as_str().unwrap().to_owned();
     let refused = sandbox.run(["--format", "json", "key", "reencrypt", "--all-of", &old]).exits(8);
-    assert!(refused.stderr.contains("strongroom key rotate --workspace lab --env dev --class internal"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("strongroom key rotate --workspace lab --env dev --class internal"),
+        "{}",
+        refused.stderr
+    );
     told(&sandbox, &["--yes", "key", "rotate", "--class", "internal"]);
     let done = told(&sandbox, &["key", "reencrypt", "--all-of", &old]);
     assert_eq!(done["items"].as_array().unwrap().len(), 5);

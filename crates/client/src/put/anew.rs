@@ -7,16 +7,18 @@
 mod back;
 mod pass;
 
+use super::cache;
 use super::draft::{Ended, Journal, Record, Resume};
 use super::run::{commitment_key, copy, segment};
 use super::target::{Target, random, random_object};
-use super::cache;
 use crate::opened::{Map, Opened};
 use crate::seat::{Grant, Keys, Why, unexpected};
 use crate::watch::{Watch, check};
 use crate::{Client, fault};
 use api::terms::{Action, Code, EntryId, KeyId, ObjectId, VersionId};
-use api::wire::{Answer, Command, KeyItem, Problem, ReencryptBegin, ReencryptBegun, ReencryptCommit, Reencrypted, VersionItem};
+use api::wire::{
+    Answer, Command, KeyItem, Problem, ReencryptBegin, ReencryptBegun, ReencryptCommit, Reencrypted, VersionItem,
+};
 use seal::record::{Pack, Segment, VersionRecord, digest_of};
 use seal::secret::{MapKey, PackKey};
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,7 +83,10 @@ impl Client {
     pub fn reencrypt(&self, reference: &str, why: &Why, watch: &dyn Watch) -> Result<ReencryptReport, Problem> {
         let item = self.seat().show(reference)?;
         let busy = || {
-            let why = format!("another command seals {} anew just now, or `drafts` in the vault cannot be written", item.reference);
+            let why = format!(
+                "another command seals {} anew just now, or `drafts` in the vault cannot be written",
+                item.reference
+            );
             Problem::new(Code::Conflict, "cannot re-encrypt", why).with_try("run the command again in a moment")
         };
         let mut journal = Journal::anew(&self.dir.join("drafts"), &item.id).ok_or_else(busy)?;
@@ -243,7 +248,8 @@ impl Draft<'_> {
         let resume = journal.resume(self.old.record.suite, self.new_map()?, &vault, &version);
         let lens = |resume: &Resume| {
             let finished = resume.segments.iter().map(|segment| segment.plaintext_len);
-            resume.segments.len() <= parts.len() && finished.eq(parts.iter().take(resume.segments.len()).map(|p| self.len_of(*p)))
+            resume.segments.len() <= parts.len()
+                && finished.eq(parts.iter().take(resume.segments.len()).map(|p| self.len_of(*p)))
         };
         if let Some(resume) = resume.filter(lens) {
             self.watch.note(&format!("going on after {} finished segments", resume.segments.len()));

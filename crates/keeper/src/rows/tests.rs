@@ -103,8 +103,7 @@ fn versions() -> impl Strategy<Value = Version> {
     let rest = (numbers(), select(Class::ALL), places(), numbers(), numbers(), times(), pairs(), from);
     let anew = (times(), id(KeyId::from_bytes), texts());
     let anew = anew.prop_map(|(at, key, digest)| Reencryption { at, key, digest });
-    let ends =
-        (prop::option::of(made()), prop::option::of(removals()), select(KeyState::ALL), prop::option::of(anew));
+    let ends = (prop::option::of(made()), prop::option::of(removals()), select(KeyState::ALL), prop::option::of(anew));
     (ids, rest, texts(), texts(), ends).prop_map(|(ids, rest, digest, plaintext, ends)| {
         let (made, removed, key_state, reencrypted) = ends;
         let (id, artifact, workspace, key, object, creator) = ids;

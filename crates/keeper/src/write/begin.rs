@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::facts::{self, Actor, Circumstances, Found};
 use crate::journal::{By, Event, Logged};
 use crate::keys::domains::{Belongs, NewDomainKey, wrap_of};
-use crate::keys::{Domains, Minted, sealed, state};
+use crate::keys::{Domains, Minted, sealed, state, uses};
 use crate::release::{Sealing, envelope};
 use crate::rows::{Artifact, Change, Domain, Draft, Key, PolicySet, Workspace};
 use crate::session::{Asked, Session, verified};
@@ -434,6 +434,7 @@ impl Call<'_> {
         let opened = engine.domains.open(tx, guard, under.id)?;
         let (artifact, version) = (site.artifact.id, self.version);
         let belongs = Belongs { domain, artifact, version, key: self.ids.key, suite: with.suite };
+        changes.extend(uses::used(engine, tx, &under, self.now, with.ticket)?);
         engine.domains.mint(&belongs, &under, &opened)
     }
 

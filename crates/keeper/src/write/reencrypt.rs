@@ -10,7 +10,7 @@ use crate::facts::{self, Circumstances, Found, Stated};
 use crate::journal::{By, Event};
 use crate::keys::domains::{Belongs, wrap_of};
 use crate::keys::state::{Above, Towards};
-use crate::keys::{Domains, sealed};
+use crate::keys::{Domains, sealed, uses};
 use crate::release::{Sealing, envelope};
 use crate::rows::{Draft, Key, PolicySet, Renews};
 use crate::session::{Asked, Session, verified};
@@ -129,10 +129,11 @@ impl Call<'_> {
                 let with = engine.domains.open(tx, guard, under.id)?;
                 let belongs = Belongs { key: self.ids.key, ..Belongs::from(&found.version) };
                 let minted = engine.domains.mint(&belongs, &under, &with)?;
-                let change = guard.insert(tx, &minted.wrap, ticket)?;
+                let mut changes = vec![guard.insert(tx, &minted.wrap, ticket)?];
+                changes.extend(uses::used(engine, tx, &under, self.now, ticket)?);
                 let draft = self.draft(&found, until);
                 guard.insert(tx, &draft, ticket)?;
-                (draft, minted.key, vec![change])
+                (draft, minted.key, changes)
             }
         };
         objects::register(tx, guard, self.version, &self.command.objects, until)?;
@@ -183,7 +184,8 @@ impl Call<'_> {
         let draft: Option<Draft> = self.engine.keys.guard.find(tx, self.version.as_bytes())?;
         let Some(draft) = draft else { return Ok(None) };
         if draft.principal != self.session.principal {
-            let why = "somebody else has begun to seal this version anew, and is given 24 hours from the last sign of life";
+            let why =
+                "somebody else has begun to seal this version anew, and is given 24 hours from the last sign of life";
             return Err(Error::conflict("the re-encryption", why));
         }
         if draft.renews != Some(Renews::of(&found.version)) {

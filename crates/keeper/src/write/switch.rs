@@ -160,11 +160,8 @@ impl Call<'_> {
         let (garbage, shared) = self.let_go(tx, &found.artifact, old)?;
         epochs::bump(tx, found.artifact.id.as_bytes())?;
         engine.keep(tx, ticket, &[&verdict.blob()])?;
-        let event = Event {
-            id: Some(self.entry),
-            decision: Some(verdict.logged()),
-            ..Event::new(Kind::State, reencrypt::ACT)
-        };
+        let event =
+            Event { id: Some(self.entry), decision: Some(verdict.logged()), ..Event::new(Kind::State, reencrypt::ACT) };
         let event = event
             .on("workspace", version.workspace)
             .on("artifact", version.artifact)

@@ -246,8 +246,12 @@ structs! {
     JobList { items }
     JobRan { name done failed }
     JobsRan { items }
-    KeyItem { id purpose workspace environment class version state fingerprint created since due wraps }
-    KeyList { keys }
+    KeyItem {
+        id purpose workspace environment class version state fingerprint created since due wraps uses uses_early uses_max
+        renewed
+    }
+    KeyList { keys now }
+    KeysStand { active due_soon overdue suspended next_due }
     KeyMove { key to reason }
     KeyMoved { key from to of receipt }
     KeyRotate { workspace environment class no_wait }
@@ -320,7 +324,7 @@ structs! {
     StateVerified { ok rows failures }
     Status {
         vault principal workspaces artifacts versions log_size log_pending freshness read_only keys_due drafts
-        jobs_overdue roots depots to_delete verified policy_set
+        jobs_overdue roots depots to_delete verified keys policy_set
     }
     StoredObject { object role }
     SuitesShown { table own receipt }

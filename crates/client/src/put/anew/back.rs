@@ -127,7 +127,8 @@ mod tests {
         let bytes: Vec<u8> = (0..3 * GROUP_LEN + 777).map(|at| (at % 251) as u8).collect();
         for suite in Suite::ALL {
             for len in [0, 1, GROUP_LEN - 1, GROUP_LEN, GROUP_LEN + 1, bytes.len()] {
-                let leaves: Vec<Digest> = bytes[..len].chunks(GROUP_LEN).map(|group| tree::leaf(suite, group)).collect();
+                let leaves: Vec<Digest> =
+                    bytes[..len].chunks(GROUP_LEN).map(|group| tree::leaf(suite, group)).collect();
                 for step in [1_000, GROUP_LEN, 2 * GROUP_LEN + 5] {
                     let mut digesting = Digesting::new(suite);
                     bytes[..len].chunks(step).for_each(|part| digesting.write_all(part).unwrap());

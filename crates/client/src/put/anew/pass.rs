@@ -81,7 +81,8 @@ impl Draft<'_> {
         let spool = RefCell::new((Spool::new(&client.scratch()), None));
         let mut to_object = |bytes: &[u8]| append(&object, bytes);
         let mut to_spool = |bytes: &[u8]| spill(&spool, bytes);
-        let told = |e| object.borrow_mut().1.take().or_else(|| spool.borrow_mut().1.take()).unwrap_or_else(|| failed(&e));
+        let told =
+            |e| object.borrow_mut().1.take().or_else(|| spool.borrow_mut().1.take()).unwrap_or_else(|| failed(&e));
         let id = version.as_bytes();
         let mut list = ListWriter::new(&self.keys.list, old.suite, &vault, id, &mut to_object).map_err(told)?;
         let mut map = MapWriter::new(self.new_map()?, old.suite, &vault, id, &mut to_spool).map_err(told)?;

@@ -18,8 +18,8 @@ mod version;
 pub use admin::{
     BaselineApply, EscrowMade, EscrowRehearsed, GrantSpec, KeyItem, KeyList, KeyMove, KeyMoved, KeyRotate, KeyRotated,
     KeysStand, PolicyApplied, PolicyApply, PolicyCheck, PolicyShown, PrincipalAdd, PrincipalItem, Revocation,
-    RootAdded, RootDrilled, RootDrills, RootFailing, RootItem, RootList, RootOutcome, RootRemove, RootRemoved, Status,
-    SuitesShown, VaultInfo,
+    RootAdded, RootChanged, RootDrilled, RootDrills, RootFailing, RootItem, RootList, RootOutcome, RootRemove,
+    RootRemoved, RootSet, Status, SuitesShown, VaultInfo,
 };
 pub use alias::{AliasItem, AliasMove, AliasMoved, AliasPast, AliasRemove, AliasSet};
 pub use ask::{
@@ -171,6 +171,8 @@ pub enum Command {
     RootDrill,
     /// Remove a root.
     RootRemove(RootRemove),
+    /// Change in which order a root is asked.
+    RootSet(RootSet),
     /// Add a principal, or change one.
     PrincipalAdd(PrincipalAdd),
     /// All principals.
@@ -347,6 +349,8 @@ pub enum Answer {
     RootsDrilled(RootDrills),
     /// To [`Command::RootRemove`].
     RootRemoved(RootRemoved),
+    /// To [`Command::RootSet`].
+    RootChanged(Box<RootChanged>),
     /// To [`Command::PrincipalAdd`].
     Principal(Box<PrincipalItem>),
     /// To [`Command::PrincipalList`].

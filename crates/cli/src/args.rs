@@ -26,7 +26,7 @@ pub use data::{
 pub use depot::{BucketArgs, DepotAddArgs, DepotCheckArgs, DepotCommand};
 pub use keeping::{HoldCommand, RemovalArgs, RetentionCommand, RmArgs};
 pub use root::{
-    EscrowCommand, EscrowCreateArgs, EscrowRecoverArgs, Pkcs11Args, RootAddCommand, RootCommand, SharesArgs,
+    EscrowCommand, EscrowCreateArgs, EscrowRecoverArgs, Pkcs11Args, RootAddCommand, RootCommand, RotateArgs, SharesArgs,
 };
 pub use run::{RoomArg, RunArgs};
 pub use value::{Asserted, ByteRange, Duration, Expected, Percent, Size, Tag};

@@ -22,6 +22,7 @@ mod recover;
 mod recovery;
 mod reencrypt;
 mod root;
+mod rotate_root;
 #[cfg(feature = "share")]
 mod share;
 

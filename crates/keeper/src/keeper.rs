@@ -137,6 +137,7 @@ impl Keeper {
             Command::RootList => Answer::Roots(roots::listed(engine, session)?),
             Command::RootDrill => Answer::RootsDrilled(roots::drilled(engine, session)?),
             Command::RootRemove(ask) => Answer::RootRemoved(roots::removed(engine, session, &ask)?),
+            Command::RootSet(ask) => Answer::RootChanged(Box::new(roots::changed(engine, session, &ask)?)),
             Command::KeyRotate(ask) => Answer::Rotated(rotate::rotate(engine, session, &ask)?),
             Command::AliasSet(set) => Answer::AliasMoved(Box::new(alias::set(engine, session, &set)?)),
             Command::AliasRemove(remove) => Answer::AliasMoved(Box::new(alias::remove(engine, session, &remove)?)),

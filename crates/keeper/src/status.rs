@@ -40,6 +40,7 @@ pub(crate) fn status(engine: &Engine, session: &Session) -> Result<Status> {
             read_only: read_only.clone(),
             keys_due,
             keys: keys_stand(tx, millis(now), keys_due)?,
+            now,
             drafts: count(tx, "SELECT CAST(COUNT(*) AS BIGINT) FROM draft", &[])?,
             jobs_overdue: jobs_overdue.clone(),
             depots: depots.clone(),

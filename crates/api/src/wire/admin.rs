@@ -61,6 +61,8 @@ pub struct Status {
     pub verified: Option<Timestamp>,
     /// How the domain keys stand.
     pub keys: KeysStand,
+    /// The keeper's time.
+    pub now: Timestamp,
     /// Policy set hash, hexadecimal.
     pub policy_set: String,
 }
@@ -94,6 +96,9 @@ pub struct RootItem {
     pub failing: Option<RootFailing>,
     /// When it opened everything that it wraps, as a drill.
     pub drilled: Option<Timestamp>,
+    /// The root that it takes the place of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<KeyId>,
 }
 
 /// What is wrong with a root.
@@ -162,6 +167,27 @@ pub struct EscrowRehearsed {
 pub struct RootRemove {
     /// Which.
     pub root: KeyId,
+    /// The root that takes its place: it must open everything that it is to open, tried just then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<KeyId>,
+}
+
+/// `root set`.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct RootSet {
+    /// Which.
+    pub root: KeyId,
+    /// The lowest is asked first.
+    pub priority: u32,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct RootChanged {
+    /// The root.
+    pub root: RootItem,
+    /// The receipt; none if it was so already.
+    pub receipt: Option<super::Receipt>,
 }
 
 /// What became of it.

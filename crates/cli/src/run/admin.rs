@@ -7,6 +7,7 @@ use crate::unlock;
 use api::terms::{Exit, KeyId, KeyState, Timestamp};
 use api::wire::{
     Freshness, GrantSpec, KeyItem, KeyList, KeyMove, KeyRotate, PresenceTold, PrincipalAdd, PrincipalItem, Revocation,
+    Status,
 };
 use client::{Client, Deletes};
 use serde_json::json;
@@ -56,6 +57,7 @@ pub fn status(context: &Context, args: &StatusArgs) -> Result<u8, Failure> {
                 };
                 out.push_str(&format!("depot        {role}, {} {}{lacks}\n", depot.kind, printable(&depot.place)));
             }
+            out.push_str(&drills(&status));
             let verified = status.verified.map_or_else(|| "never".to_owned(), |time| time.to_string());
             out.push_str(&format!("verified     {verified} (all, or a sample)\n"));
             if let Some(unlocked) = &unlocked {
@@ -99,6 +101,24 @@ pub fn status(context: &Context, args: &StatusArgs) -> Result<u8, Failure> {
         })?;
         Ok(0)
     })
+}
+
+/// How long ago each root, and the escrow, was last found to open what it wraps: the one that was longest ago counts.
+fn drills(status: &Status) -> String {
+    let ago = |at: Option<Timestamp>| match at {
+        None => "never".to_owned(),
+        Some(at) => match status.now.as_millis().saturating_sub(at.as_millis()) / 86_400_000 {
+            0 => "today".to_owned(),
+            1 => "a day ago".to_owned(),
+            days => format!("{days} days ago"),
+        },
+    };
+    let opening = status.roots.iter().filter(|root| !root.only_wraps).map(|root| root.drilled);
+    let mut text = format!("drilled      roots {} (strongroom root drill)", ago(opening.min().flatten()));
+    if let Some(escrow) = status.roots.iter().find(|root| root.kind == "escrow") {
+        text += &format!(", escrow {} (strongroom escrow rehearse)", ago(escrow.drilled));
+    }
+    text + "\n"
 }
 
 pub fn whoami(context: &Context) -> Result<u8, Failure> {

@@ -53,6 +53,8 @@ const LINES: &[&str] = &[
     "root drill",
     "escrow create --shares 2 --threshold 2 --into sharesN",
     "escrow rehearse --share SHARE1 --share SHARE2",
+    "root set ROOT --priority 30",
+    "root rotate ROOT --yes --path rotated-N.key",
     "root remove ROOT --yes",
     "principal add personN",
     "principal show person1",

@@ -161,6 +161,8 @@ const HINTS: &[(&str, How)] = &[
     ("strongroom audit verify --new-anchor, if this is the newest copy of the vault", Followed(found::lost_anchor)),
     ("strongroom doctor --fix", By("doctor_says_what_it_could_not_check_and_mends_what_kept_the_vault_closed")),
     ("strongroom gc", By("gc_deletes_what_nobody_needs_and_nothing_else")),
+    ("strongroom escrow create --help", By("a_code_and_an_escrow_are_made_anew_by_their_own_commands")),
+    ("strongroom recover --help", By("a_code_and_an_escrow_are_made_anew_by_their_own_commands")),
     ("strongroom depot check --repair", By("an_object_lost_in_one_depot_is_read_from_another_and_repaired")),
     ("strongroom depot copy", By("a_depot_that_alone_holds_something_is_not_taken_out")),
     ("strongroom depot ls", By("what_is_put_is_copied_by_the_job_byte_for_byte")),

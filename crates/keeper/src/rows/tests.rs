@@ -334,7 +334,7 @@ fn roots() -> impl Strategy<Value = Root> {
     let health = (any::<u32>(), prop::option::of(failing), prop::option::of(times()));
     let rest = (select(states.to_vec()), prop::option::of(texts()), any::<bool>());
     let ids = (id(KeyId::from_bytes), select(kinds.to_vec()), times());
-    let escrow = (prop::option::of(texts()), prop::option::of(any::<u16>()));
+    let escrow = (prop::option::of(texts()), prop::option::of(any::<u16>()), prop::option::of(id(KeyId::from_bytes)));
     (ids, rest, health, escrow).prop_map(|(ids, (state, public, in_file), (priority, failing, drilled), escrow)| Root {
         id: ids.0,
         kind: ids.1,
@@ -347,6 +347,7 @@ fn roots() -> impl Strategy<Value = Root> {
         in_file,
         escrow: escrow.0,
         generation: escrow.1,
+        follows: escrow.2,
     })
 }
 

@@ -312,9 +312,11 @@ structs! {
     RootDrilled { root outcome keys why }
     RootDrills { ok items }
     RootFailing { since why }
-    RootItem { id kind term priority state created wraps lacks only_wraps at_hand calls failing drilled }
+    RootItem { id kind term priority state created wraps lacks only_wraps at_hand calls failing drilled follows }
     RootList { roots }
-    RootRemove { root }
+    RootRemove { root after }
+    RootSet { root priority }
+    RootChanged { root receipt }
     RootRemoved { root kind wraps receipt }
     RunEnd { run outcome outputs }
     RunOutput { workspace artifact class at_least environment kind }
@@ -324,7 +326,7 @@ structs! {
     StateVerified { ok rows failures }
     Status {
         vault principal workspaces artifacts versions log_size log_pending freshness read_only keys_due drafts
-        jobs_overdue roots depots to_delete verified keys policy_set
+        jobs_overdue roots depots to_delete verified keys now policy_set
     }
     StoredObject { object role }
     SuitesShown { table own receipt }
@@ -392,6 +394,7 @@ each! { Command:
     RootList,
     RootDrill,
     RootRemove[RootRemove],
+    RootSet[RootSet],
     KeyRotate[KeyRotate],
     PrincipalAdd[PrincipalAdd],
     PrincipalList,
@@ -455,6 +458,7 @@ each! { Answer:
     Roots[RootList],
     RootsDrilled[RootDrills],
     RootRemoved[RootRemoved],
+    RootChanged[RootChanged],
     Principal[PrincipalItem],
     Principals { items },
     Policy[PolicyShown],

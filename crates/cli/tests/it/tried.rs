@@ -171,7 +171,7 @@ const HINTS: &[(&str, How)] = &[
     ("strongroom key ls", Followed(|hint| acts::listed(hint, &["key", "show", "ffff"]))),
     ("strongroom key states", By("a_suspended_key_is_told_and_resumed")),
     ("strongroom key rotate", By("keys_past_their_time_are_due_until_they_are_rotated")),
-    ("strongroom key rotate --workspace {workspace} --env {environment} --class {class}", By("every_version_of_a_domain_key_that_was_rotated_out")),
+    ("strongroom key rotate --workspace {workspace}", By("every_version_of_a_domain_key_that_was_rotated_out")),
     ("strongroom lock", By("a_copy_of_the_vault_is_not_served_by_its_agent")),
     ("strongroom lock, then strongroom unlock", By("an_agent_that_hangs_is_ended_by_force")),
     ("strongroom lock, then strongroom unlock: it may be of another version", Cannot("takes an agent of another version")),

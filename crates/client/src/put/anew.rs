@@ -83,10 +83,8 @@ impl Client {
     pub fn reencrypt(&self, reference: &str, why: &Why, watch: &dyn Watch) -> Result<ReencryptReport, Problem> {
         let item = self.seat().show(reference)?;
         let busy = || {
-            let why = format!(
-                "another command seals {} anew just now, or `drafts` in the vault cannot be written",
-                item.reference
-            );
+            let why =
+                format!("another command seals {} anew, or `drafts` in the vault cannot be written", item.reference);
             Problem::new(Code::Conflict, "cannot re-encrypt", why).with_try("run the command again in a moment")
         };
         let mut journal = Journal::anew(&self.dir.join("drafts"), &item.id).ok_or_else(busy)?;
@@ -357,7 +355,7 @@ impl Client {
         };
         if !["deactivated", "compromised"].contains(&key.state.as_str()) {
             let why = format!("the key {} is {}: what is sealed anew would lie under it again", key.id, key.state);
-            let hint = format!("strongroom key rotate --workspace {workspace} --env {environment} --class {class}");
+            let hint = format!("strongroom key rotate --workspace {workspace}");
             return Err(Problem::new(Code::Conflict, what, why).with_try(hint));
         }
         let mut named = Vec::new();

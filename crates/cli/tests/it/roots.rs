@@ -410,7 +410,7 @@ fn a_key_file_is_rotated_in_one_command_and_the_old_one_opens_nothing() {
     let id = old["id"].as_str().unwrap();
     sandbox.run(["root", "rotate", id]).exits(2);
     assert_eq!(sandbox.run(["--format", "json", "--dry-run", "root", "rotate", id]).exits(0).json()["replaces"], id);
-    assert_eq!(listed(&sandbox), [old.clone()]);
+    assert_eq!(listed(&sandbox), std::slice::from_ref(&old));
     let done = sandbox.run(["--format", "json", "--yes", "root", "rotate", id]).exits(0).json();
     let new = &done["root"];
     assert_eq!(

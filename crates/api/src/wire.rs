@@ -12,14 +12,15 @@ mod keeping;
 mod lineage;
 mod policy;
 mod problem;
+mod reencrypt;
 mod run;
 mod version;
 
 pub use admin::{
     BaselineApply, Certificate, EscrowMade, EscrowRehearsed, GrantSpec, KeyDestroy, KeyDestroying, KeyItem, KeyList,
-    KeyMove, KeyMoved, KeyRotate, KeyRotated, KeySpare, PolicyApplied, PolicyApply, PolicyCheck, PolicyShown,
-    PrincipalAdd, PrincipalItem, Revocation, RootAdded, RootDrilled, RootDrills, RootFailing, RootItem, RootList,
-    RootOutcome, RootRemove, RootRemoved, Status, SuitesShown, VaultInfo,
+    KeyMove, KeyMoved, KeyRotate, KeyRotated, KeySpare, KeysStand, PolicyApplied, PolicyApply, PolicyCheck,
+    PolicyShown, PrincipalAdd, PrincipalItem, Revocation, RootAdded, RootChanged, RootDrilled, RootDrills, RootFailing,
+    RootItem, RootList, RootOutcome, RootRemove, RootRemoved, RootSet, Status, SuitesShown, VaultInfo,
 };
 pub use alias::{AliasItem, AliasMove, AliasMoved, AliasPast, AliasRemove, AliasSet};
 pub use ask::{
@@ -42,6 +43,7 @@ pub use policy::{
     PolicyFinding,
 };
 pub use problem::{NearMiss, Problem, Refusal};
+pub use reencrypt::{ReencryptBegin, ReencryptBegun, ReencryptCommit, Reencrypted};
 pub use run::{MadeBy, Provenance, RunEnd, RunOutcome, RunOutput, RunRenewed, RunStart, RunStarted};
 pub use version::{
     Begin, Begun, CollectPlan, Collected, Commit, Committed, ListItem, ListPage, ListQuery, ObjectRole, Printed,
@@ -86,6 +88,10 @@ pub enum Command {
     },
     /// Ask for a version's keys.
     Release(Release),
+    /// Open a version that is there for sealing it anew under another key.
+    ReencryptBegin(ReencryptBegin),
+    /// Put what was sealed anew in the place of what was there.
+    ReencryptCommit(ReencryptCommit),
     /// Start a run.
     RunStart(RunStart),
     /// Ask whether a run may go on.
@@ -181,6 +187,8 @@ pub enum Command {
     RootDrill,
     /// Remove a root.
     RootRemove(RootRemove),
+    /// Change in which order a root is asked.
+    RootSet(RootSet),
     /// Add a principal, or change one.
     PrincipalAdd(PrincipalAdd),
     /// All principals.
@@ -282,6 +290,10 @@ pub enum Answer {
     Committed(Box<Committed>),
     /// To [`Command::Release`].
     Released(Box<Released>),
+    /// To [`Command::ReencryptBegin`].
+    ReencryptBegun(Box<ReencryptBegun>),
+    /// To [`Command::ReencryptCommit`].
+    Reencrypted(Box<Reencrypted>),
     /// To [`Command::RunStart`].
     RunStarted(Box<RunStarted>),
     /// To [`Command::RunRenew`].
@@ -359,6 +371,8 @@ pub enum Answer {
     RootsDrilled(RootDrills),
     /// To [`Command::RootRemove`].
     RootRemoved(RootRemoved),
+    /// To [`Command::RootSet`].
+    RootChanged(Box<RootChanged>),
     /// To [`Command::PrincipalAdd`].
     Principal(Box<PrincipalItem>),
     /// To [`Command::PrincipalList`].

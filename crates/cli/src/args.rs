@@ -15,7 +15,8 @@ mod value;
 
 pub use admin::{
     DoctorArgs, GcArgs, InitArgs, JobsCommand, KeyCertificateArgs, KeyCommand, KeyDestroyArgs, KeyMoveArgs,
-    PolicyCommand, PrincipalAddArgs, PrincipalCommand, RecoverArgs, RecoveryArgs, RootKindArg, StatusArgs, UnlockArgs,
+    PolicyCommand, PrincipalAddArgs, PrincipalCommand, RecoverArgs, RecoveryArgs, ReencryptArgs, RootKindArg,
+    StatusArgs, UnlockArgs,
 };
 pub use alias::AliasCommand;
 pub use ask::{WhoCanArgs, WhoDidArgs};
@@ -30,7 +31,7 @@ pub use depot::{BucketArgs, DepotAddArgs, DepotCheckArgs, DepotCommand};
 pub use keeping::{HoldCommand, RemovalArgs, RetentionCommand, RmArgs};
 pub use late::Late;
 pub use root::{
-    EscrowCommand, EscrowCreateArgs, EscrowRecoverArgs, Pkcs11Args, RootAddCommand, RootCommand, SharesArgs,
+    EscrowCommand, EscrowCreateArgs, EscrowRecoverArgs, Pkcs11Args, RootAddCommand, RootCommand, RotateArgs, SharesArgs,
 };
 pub use run::{RoomArg, RunArgs};
 pub use value::{Asserted, ByteRange, Duration, Expected, Percent, Size, Tag};

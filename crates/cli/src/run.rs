@@ -22,7 +22,9 @@ mod near;
 mod policy;
 mod recover;
 mod recovery;
+mod reencrypt;
 mod root;
+mod rotate_root;
 #[cfg(feature = "share")]
 mod share;
 

@@ -124,6 +124,8 @@ impl Client {
 /// Reads files of a version in order, one after another.
 pub(crate) struct Reading<'a> {
     opened: &'a Opened<'a>,
+    /// What is said when somebody stops it.
+    doing: &'static str,
     /// The segment that was read last: neighbours share one.
     open: Option<((u32, u32), SegmentReader)>,
     scratch: Scratch,
@@ -132,9 +134,14 @@ pub(crate) struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     pub(crate) fn new(opened: &'a Opened<'a>) -> Self {
+        Self::of(opened, "cat")
+    }
+
+    /// For something else than `cat`.
+    pub(crate) fn of(opened: &'a Opened<'a>, doing: &'static str) -> Self {
         // Never grown, which would leave a copy behind.
         let buffer = Zeroizing::new(Vec::with_capacity(STEP_LEN as usize));
-        Self { opened, open: None, scratch: Scratch::default(), buffer }
+        Self { opened, doing, open: None, scratch: Scratch::default(), buffer }
     }
 
     /// Writes a range of a file; the failure of a write is what is answered.
@@ -160,7 +167,7 @@ impl<'a> Reading<'a> {
             }
             let Some((_, segment)) = &self.open else { continue };
             while at < end {
-                check(watch, "cat")?;
+                check(watch, self.doing)?;
                 let in_segment = piece.offset + (at - here.start);
                 let len = (end - at).min(STEP_LEN - in_segment % STEP_LEN);
                 self.buffer.resize(len as usize, 0);

@@ -4,7 +4,7 @@ use seal::Suite;
 use seal::tree::{self, Digest};
 
 /// A tree of which only the roots of complete subtrees are kept: at most one for each height.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Growing {
     suite: Suite,
     /// Height and root, highest first.

@@ -62,7 +62,7 @@ pub use get::{Get, GetReport};
 /// Certificates of destruction, and the keys by which they are checked.
 pub use log::{certificate, keys::LogKeys};
 pub use ls::{FileItem, FilePage};
-pub use put::{Put, PutReport};
+pub use put::{Put, PutReport, ReencryptReport};
 pub use run::{Run, RunReport};
 pub use seat::Why;
 pub use system::now;

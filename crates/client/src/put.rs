@@ -3,6 +3,7 @@
 //! Two threads read, digest, seal and upload blocks of about 1 MiB; this one puts the results in order and writes list and map. Memory
 //! does not grow with the source. The version exists when the keeper commits it; before that nothing of it can be seen.
 
+mod anew;
 mod cache;
 mod collect;
 mod draft;
@@ -20,6 +21,7 @@ use crate::Client;
 use crate::seat::{Grant, Keys, sealed, unexpected};
 use crate::source::Filter;
 use crate::watch::{Watch, check};
+pub use anew::ReencryptReport;
 use api::terms::{Action, Class, Code, Environment, Kind, Name, Suite, VersionId};
 use api::wire::{Answer, Begin, Begun, Command, MadeBy, Problem, VersionItem};
 use draft::{Journal, Resume};

@@ -4,7 +4,8 @@ use crate::Client;
 use crate::seat::unexpected;
 use api::terms::{Code, KeyId};
 use api::wire::{
-    Answer, Command, EscrowMade, EscrowRehearsed, Problem, RootAdded, RootDrills, RootList, RootRemove, RootRemoved,
+    Answer, Command, EscrowMade, EscrowRehearsed, Problem, RootAdded, RootChanged, RootDrills, RootList, RootRemove,
+    RootRemoved, RootSet,
 };
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -191,12 +192,23 @@ impl Client {
         }
     }
 
-    /// Removes a root.
+    /// Changes in which order a root is asked.
+    ///
+    /// # Errors
+    /// `denied`; `not-found`.
+    pub fn root_set(&self, root: KeyId, priority: u32) -> Result<RootChanged, Problem> {
+        match self.seat().call(Command::RootSet(RootSet { root, priority }))? {
+            Answer::RootChanged(changed) => Ok(*changed),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Removes a root; after another one that takes its place, once that was found to open everything.
     ///
     /// # Errors
     /// `denied`; `not-found`; `conflict` for the last one that opens, or one without which a key would be lost.
-    pub fn root_remove(&self, root: KeyId) -> Result<RootRemoved, Problem> {
-        match self.seat().call(Command::RootRemove(RootRemove { root }))? {
+    pub fn root_remove(&self, root: KeyId, after: Option<KeyId>) -> Result<RootRemoved, Problem> {
+        match self.seat().call(Command::RootRemove(RootRemove { root, after }))? {
             Answer::RootRemoved(removed) => Ok(removed),
             other => Err(unexpected(&other)),
         }

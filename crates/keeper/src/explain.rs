@@ -152,9 +152,9 @@ impl Question<'_> {
         // Moving an alias is decided first; opening is not.
         let (conflict, removed) = if action == Action::Alias { (gone, None) } else { (None, gone) };
         // So is whether its keys open.
-        let shut = removed.is_none() && matches!(action, Action::Read | Action::Export | Action::Scan);
-        let conflict = match shut {
-            true => state::refuse_shut(engine, tx, &found.version, &found.named()).err(),
+        let keys = [Action::Read, Action::Export, Action::Scan, Action::Reencrypt];
+        let conflict = match removed.is_none() && keys.contains(&action) {
+            true => state::refuse_shut(engine, tx, &found.version, &found.named(), action.into()).err(),
             false => conflict,
         };
         Ok(Subject { conflict, removed, ..Subject::new(found.resource(), About::version(&reference, self.who)) })
@@ -221,9 +221,9 @@ impl Question<'_> {
             && !of_keys(*action)
             && !matches!(action, Action::Remove | Action::DestroyKeys)
         {
-            return Err(
-                self.misplaced("a reason and a confirmation apply only to `list`, `read`, `export` and `remove`")
-            );
+            return Err(self.misplaced(
+                "a reason and a confirmation apply only to `list`, `read`, `export`, `remove`, `destroy-keys` and `reencrypt`",
+            ));
         }
         Ok(())
     }
@@ -246,6 +246,7 @@ pub(crate) const fn of_versions(action: Action) -> bool {
             | Action::Restore
             | Action::Hold
             | Action::DestroyKeys
+            | Action::Reencrypt
     )
 }
 
@@ -256,12 +257,12 @@ const fn of_put(action: Action) -> bool {
 
 /// Actions that have keys released.
 const fn of_keys(action: Action) -> bool {
-    matches!(action, Action::List | Action::Read | Action::Export)
+    matches!(action, Action::List | Action::Read | Action::Export | Action::Reencrypt)
 }
 
 /// Actions that open a version, or say that it is opened: refused of what was removed. It is still shown (`list`).
 pub(crate) const fn opens(action: Action) -> bool {
-    matches!(action, Action::Read | Action::Export | Action::Scan | Action::Alias)
+    matches!(action, Action::Read | Action::Export | Action::Scan | Action::Alias | Action::Reencrypt)
 }
 
 /// Actions that are rights on the vault itself and on nothing below it.

@@ -284,7 +284,8 @@ pub(crate) fn go_on(engine: &Engine, slice: &Slice) -> Result<()> {
                 return Ok(());
             }
             work(engine, slice)?;
-            job.ran(engine, now)
+            // What its slice of time did not finish is due still.
+            if slice.is_over() { Ok(()) } else { job.ran(engine, now) }
         };
         outcome = outcome.and(ran());
     }

@@ -7,8 +7,9 @@ use crate::keys::{destroy, list, rotate, state};
 use crate::session::{Presence, Session};
 use crate::vault::{EscrowWanted, OpenOptions, RootAdd, RootKind, Shares, open};
 use crate::{
-    alias, audit, backup, certificate, clock, collect, decision, depots, explain, facts, hold, jobs, laws, lineage, people,
-    prints, release, removal, replay, retention, roots, run, show, status, suites, unlocking, who, whoami, write,
+    alias, audit, backup, certificate, clock, collect, decision, depots, explain, facts, hold, jobs, laws, lineage,
+    people, prints, release, removal, replay, retention, roots, run, show, status, suites, unlocking, who, whoami,
+    write,
 };
 use api::terms::{AuthMethod, Mode, Name, PrincipalId, SessionId};
 use api::wire::{Answer, Command, EscrowMade, EscrowRehearsed, JobList, JobsRan, Problem, RootAdded, VaultInfo};
@@ -110,6 +111,12 @@ impl Keeper {
                 write::abandon(engine, session, version)?;
                 Answer::Done
             }
+            Command::ReencryptBegin(begin) => {
+                Answer::ReencryptBegun(Box::new(write::reencrypt::begin(engine, session, &begin)?))
+            }
+            Command::ReencryptCommit(commit) => {
+                Answer::Reencrypted(Box::new(write::switch::commit(engine, session, &commit)?))
+            }
             Command::Release(ask) => Answer::Released(Box::new(release::release(engine, session, &ask)?)),
             Command::RunStart(start) => Answer::RunStarted(Box::new(run::start(engine, session, &start)?)),
             Command::RunRenew { run } => Answer::RunRenewed(run::renew(engine, session, run)?),
@@ -136,6 +143,7 @@ impl Keeper {
             Command::RootList => Answer::Roots(roots::listed(engine, session)?),
             Command::RootDrill => Answer::RootsDrilled(roots::drilled(engine, session)?),
             Command::RootRemove(ask) => Answer::RootRemoved(roots::removed(engine, session, &ask)?),
+            Command::RootSet(ask) => Answer::RootChanged(Box::new(roots::changed(engine, session, &ask)?)),
             Command::KeyRotate(ask) => Answer::Rotated(rotate::rotate(engine, session, &ask)?),
             Command::AliasSet(set) => Answer::AliasMoved(Box::new(alias::set(engine, session, &set)?)),
             Command::AliasRemove(remove) => Answer::AliasMoved(Box::new(alias::remove(engine, session, &remove)?)),

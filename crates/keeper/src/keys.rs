@@ -6,6 +6,7 @@ pub(crate) mod list;
 pub(crate) mod rotate;
 pub(crate) mod shred;
 pub(crate) mod state;
+pub(crate) mod uses;
 pub(crate) mod vault;
 
 pub(crate) use domains::{Domains, Minted};

@@ -57,8 +57,8 @@ pub(crate) fn release(engine: &Engine, session: &Session, command: &Release) -> 
 }
 
 fn check_action(command: &Release, asked: &Asked) -> Result<()> {
-    if !matches!(command.action, Action::List | Action::Read | Action::Export) {
-        return Err(bad("keys are released for list, read and export"));
+    if !matches!(command.action, Action::List | Action::Read | Action::Export | Action::Reencrypt) {
+        return Err(bad("keys are released for list, read, export and reencrypt"));
     }
     if !command.shared_with.is_empty() {
         shared(command)?;

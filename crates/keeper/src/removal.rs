@@ -6,7 +6,9 @@
 
 mod destroy;
 
-pub(crate) use destroy::{destroy, destroy_due, free, is_destroyed, living_objects};
+pub(crate) use destroy::{
+    destroy, destroy_due, free, is_destroyed, living_objects, living_records, objects_of, release,
+};
 
 use crate::datastore::Transaction;
 use crate::decide::{About, Verdict, judge};

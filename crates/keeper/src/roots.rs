@@ -3,6 +3,7 @@
 //! A provider never shows its key; what it wraps is opaque. Hardware and cloud providers implement the same trait.
 
 mod add;
+mod change;
 #[cfg(feature = "aws-kms")]
 mod cloud;
 mod drill;
@@ -19,6 +20,7 @@ mod token;
 mod upkeep;
 
 pub(crate) use add::add as added;
+pub(crate) use change::change as changed;
 #[cfg(feature = "aws-kms")]
 pub(crate) use cloud::KmsRoot;
 pub(crate) use drill::{drill as drilled, scheduled as drill_all};

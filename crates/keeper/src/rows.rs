@@ -15,7 +15,7 @@ mod rules;
 mod run;
 
 pub(crate) use burst::Burst;
-pub(crate) use catalog::{Alias, Artifact, Draft, Edge, Version, Workspace};
+pub(crate) use catalog::{Alias, Artifact, Draft, Edge, Reencryption, Renews, Version, Workspace};
 pub(crate) use depot::Depot;
 pub(crate) use keeping::{Hold, Removed, Retention};
 pub(crate) use keyring::{Domain, Ending, Failing, Key, Purpose, Root, RootState, Wrap, WrapKind};

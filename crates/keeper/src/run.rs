@@ -135,7 +135,7 @@ impl Renewal<'_> {
                 break;
             }
             removal::refuse(found)?;
-            state::refuse_shut(engine, tx, &found.version, &found.named())?;
+            state::refuse_shut(engine, tx, &found.version, &found.named(), state::Towards::Open)?;
             judged.allowed = Some(verdict);
         }
         Ok((run, judged))

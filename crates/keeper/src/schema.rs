@@ -83,6 +83,8 @@ pub(crate) const ENGINE: Migration = Migration {
          PRIMARY KEY (owner, field))",
         // When a job ran last, under a MAC; that it waits is in what it works on.
         "CREATE TABLE job (name TEXT PRIMARY KEY, last BIGINT NOT NULL, mac BYTEA NOT NULL)",
+        // Wraps that were ever made under a domain key, under a MAC.
+        "CREATE TABLE key_use (key BYTEA PRIMARY KEY, uses BIGINT NOT NULL, mac BYTEA NOT NULL)",
         "CREATE TABLE tally (name TEXT PRIMARY KEY, value BIGINT NOT NULL)",
         "INSERT INTO tally (name, value) VALUES ('workspaces', 0), ('artifacts', 0), ('versions', 0)",
     ],

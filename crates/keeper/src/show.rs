@@ -154,6 +154,7 @@ pub(crate) fn item(engine: &Engine, found: &Found, creator: String, aliases: Vec
             held: removed.held,
             destroyed: removed.destroyed,
         }),
+        reencrypted: version.reencrypted.as_ref().map(|was| was.at),
         holds: Vec::new(),
     })
 }

@@ -10,8 +10,8 @@ use crate::session::Session;
 use crate::write::objects::MARKED;
 use crate::write::objects::millis;
 use crate::{depots, jobs};
-use api::terms::KeyState;
-use api::wire::Status;
+use api::terms::{KeyState, Timestamp};
+use api::wire::{KeysStand, Status};
 
 /// How the vault stands.
 pub(crate) fn status(engine: &Engine, session: &Session) -> Result<Status> {
@@ -40,6 +40,8 @@ pub(crate) fn status(engine: &Engine, session: &Session) -> Result<Status> {
             freshness,
             read_only: read_only.clone(),
             keys_due,
+            keys: keys_stand(tx, millis(now), keys_due)?,
+            now,
             drafts: count(tx, "SELECT CAST(COUNT(*) AS BIGINT) FROM draft", &[])?,
             jobs_overdue: jobs_overdue.clone(),
             depots: depots.clone(),
@@ -50,6 +52,26 @@ pub(crate) fn status(engine: &Engine, session: &Session) -> Result<Status> {
             restored: history::restores(tx, guard)?,
             policy_set: rules.hash,
         })
+    })
+}
+
+/// How soon is soon.
+const SOON_MILLIS: i64 = 30 * 86_400_000;
+
+fn keys_stand(tx: &mut dyn Transaction, now: i64, overdue: u64) -> Result<KeysStand> {
+    let of = |tx: &mut dyn Transaction, state: KeyState, until: i64| {
+        let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM crypto_key WHERE purpose = $1 AND state = $2 AND due <= $3";
+        count(tx, sql, &[Purpose::Domain.word().into(), state.word().into(), until.into()])
+    };
+    let first = "SELECT MIN(due) FROM crypto_key WHERE purpose = $1 AND state = $2";
+    let values = [Purpose::Domain.word().into(), KeyState::Active.word().into()];
+    let first = tx.query(first, &values)?.one()?.integer_or_null(0)?;
+    Ok(KeysStand {
+        active: of(tx, KeyState::Active, i64::MAX)?,
+        due_soon: of(tx, KeyState::Active, now.saturating_add(SOON_MILLIS))?,
+        overdue,
+        suspended: of(tx, KeyState::Suspended, i64::MAX)?,
+        next_due: first.and_then(|first| u64::try_from(first).ok()).map(Timestamp::from_millis),
     })
 }
 

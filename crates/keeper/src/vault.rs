@@ -148,8 +148,10 @@ pub struct KmsPlace {
 pub struct RootAdd {
     /// What it is.
     pub choice: RootChoice,
-    /// The lowest is asked first; none for what its kind has.
+    /// The lowest is asked first; none for what its kind has, or the root that it follows.
     pub priority: Option<u32>,
+    /// The root of its kind that it is to take the place of.
+    pub follows: Option<KeyId>,
 }
 
 /// How many shares an escrow has, and how many bring it back.

@@ -1,11 +1,14 @@
 //! Writing versions: begin (decision, intent, key), extend, commit, abandon.
 
+mod answered;
 mod begin;
 mod check;
 mod class;
 mod commit;
 pub(crate) mod named;
 pub(crate) mod objects;
+pub(crate) mod reencrypt;
+pub(crate) mod switch;
 
 pub(crate) use begin::begin;
 pub(crate) use class::{Classed, Wished, class_of};
@@ -131,10 +134,14 @@ impl<'a> Again<'a> {
         let rules = engine.rules(tx)?;
         let here = (draft.class, draft.environment);
         let resource = facts::resource_of(&artifact, draft.class, draft.environment);
-        let circumstances = Circumstances::plain(self.now)?;
-        let query = facts::query(engine, session, &actor, Action::Write, resource, &circumstances);
+        let path = format!("{}/{}", workspace.name, artifact.name);
+        let (action, circumstances) = match &draft.renews {
+            None => (Action::Write, Circumstances::plain(self.now)?),
+            Some(_) => (Action::Reencrypt, reencrypt::circumstances(self.now, &path)?),
+        };
+        let query = facts::query(engine, session, &actor, action, resource, &circumstances);
         let verdict = judge(&rules, self.decision, &query);
-        let about = About::placed(format!("{}/{}", workspace.name, artifact.name), &session.name, here);
+        let about = About::placed(path, &session.name, here);
         Ok(Judged { draft, actor, verdict, about })
     }
 }

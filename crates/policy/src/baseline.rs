@@ -21,6 +21,10 @@ pub struct ClassRules {
     pub longest_unattended_secs: u64,
     /// Days after which a domain key is due for rotation.
     pub rotation_days: u32,
+    /// Version keys that one domain key may wrap, at most 2^32 (NIST SP 800-38D 8.3).
+    pub wraps_max: u64,
+    /// A domain key is renewed when it has wrapped this part of them, in per cent.
+    pub renew_at_percent: u8,
     /// Roots that may wrap its domain keys in `prod`.
     pub prod_roots: ProdRoots,
     /// Days between asking for destruction and destruction.

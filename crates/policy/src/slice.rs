@@ -109,13 +109,13 @@ impl Facts {
     /// schema one by one, and a permit for any resource would otherwise speak for resources that make no sense.
     pub(crate) fn action_applies(&self) -> bool {
         use Action::{
-            Alias, Audit, Backup, Collect, DestroyKeys, Export, Hold, List, ManageKeys, ManagePolicy, ManagePrincipals, Read,
-            Remove, Restore, Review, RotateKeys, Scan, Write,
+            Alias, Audit, Backup, Collect, DestroyKeys, Export, Hold, List, ManageKeys, ManagePolicy, ManagePrincipals,
+            Read, Reencrypt, Remove, Restore, Review, RotateKeys, Scan, Write,
         };
         match (self.action, &self.resource) {
             (List | Review, _) => true,
             (
-                Read | Export | Write | Alias | Scan | Remove | Restore | Hold | DestroyKeys,
+                Read | Export | Write | Alias | Scan | Remove | Restore | Hold | DestroyKeys | Reencrypt,
                 ResourceFacts::Artifact(_),
             ) => true,
             (
@@ -123,7 +123,7 @@ impl Facts {
                 ResourceFacts::Vault | ResourceFacts::Workspace(_),
             ) => true,
             (ManagePolicy | Collect | Backup, ResourceFacts::Vault) => true,
-            (Read | Export | Write | Alias | Scan | Remove | Restore | Hold | DestroyKeys, _) => false,
+            (Read | Export | Write | Alias | Scan | Remove | Restore | Hold | DestroyKeys | Reencrypt, _) => false,
             (RotateKeys | ManageKeys | ManagePrincipals | Audit | ManagePolicy | Collect | Backup, _) => false,
         }
     }

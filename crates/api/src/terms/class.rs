@@ -161,6 +161,8 @@ words! {
         DestroyKeys = 16 "destroy-keys",
         /// Make a backup of the vault.
         Backup = 17 "backup",
+        /// Seal a version anew under another key.
+        Reencrypt = 18 "reencrypt",
     }
     /// Where a key is in its life (NIST SP 800-57 part 1 revision 5, section 7). What a state allows and what follows it:
     /// [`KeyState::protects`], [`KeyState::opens`], [`TRANSITIONS`](super::TRANSITIONS).

@@ -63,6 +63,10 @@ pub struct Status {
     pub backed_up: Option<Timestamp>,
     /// What became of the vault by restoring it, if it was.
     pub restored: Option<Restores>,
+    /// How the domain keys stand.
+    pub keys: KeysStand,
+    /// The keeper's time.
+    pub now: Timestamp,
     /// Policy set hash, hexadecimal.
     pub policy_set: String,
 }
@@ -96,6 +100,9 @@ pub struct RootItem {
     pub failing: Option<RootFailing>,
     /// When it opened everything that it wraps, as a drill.
     pub drilled: Option<Timestamp>,
+    /// The root that it takes the place of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<KeyId>,
 }
 
 /// What is wrong with a root.
@@ -164,6 +171,27 @@ pub struct EscrowRehearsed {
 pub struct RootRemove {
     /// Which.
     pub root: KeyId,
+    /// The root that takes its place: it must open everything that it is to open, tried just then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<KeyId>,
+}
+
+/// `root set`.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct RootSet {
+    /// Which.
+    pub root: KeyId,
+    /// The lowest is asked first.
+    pub priority: u32,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct RootChanged {
+    /// The root.
+    pub root: RootItem,
+    /// The receipt; none if it was so already.
+    pub receipt: Option<super::Receipt>,
 }
 
 /// What became of it.
@@ -220,6 +248,8 @@ pub enum RootOutcome {
 pub struct KeyList {
     /// In order of purpose, workspace, environment, class, version.
     pub keys: Vec<KeyItem>,
+    /// The keeper's time.
+    pub now: Timestamp,
 }
 
 /// A key, without its bytes.
@@ -252,6 +282,37 @@ pub struct KeyItem {
     /// It is to be destroyed: after this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends: Option<Timestamp>,
+    /// Of a domain key: wraps that were ever made under it.
+    pub uses: Option<u64>,
+    /// Of a domain key: from so many on it is renewed.
+    pub uses_early: Option<u64>,
+    /// Of a domain key: it makes no more.
+    pub uses_max: Option<u64>,
+    /// When a job renews it, if nobody does before.
+    pub renewed: Option<Timestamp>,
+}
+
+impl KeyItem {
+    /// Whether its time or its uses are over before then, or it waits for somebody until it can be renewed.
+    pub fn is_due(&self, by: Timestamp) -> bool {
+        let spent = self.uses.zip(self.uses_early).is_some_and(|(uses, early)| uses >= early);
+        self.due.is_some_and(|due| due <= by) || self.due.is_some() && spent
+    }
+}
+
+/// How the domain keys stand to their cryptoperiods and bounds.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct KeysStand {
+    /// Those that write.
+    pub active: u64,
+    /// Of these, those whose time is over within 30 days.
+    pub due_soon: u64,
+    /// Of these, those whose time or uses are over.
+    pub overdue: u64,
+    /// Those that were suspended, which nothing renews.
+    pub suspended: u64,
+    /// When the first one's time is over.
+    pub next_due: Option<Timestamp>,
 }
 
 /// Move a key to another state.

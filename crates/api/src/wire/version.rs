@@ -229,6 +229,9 @@ pub struct VersionItem {
     /// Since when it is not opened any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<RemovedState>,
+    /// When it was last sealed anew under another key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reencrypted: Option<Timestamp>,
     /// Legal holds that it is under; only `Show` and `History` tell them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<Name>,

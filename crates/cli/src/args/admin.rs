@@ -69,7 +69,14 @@ pub enum RootKindArg {
 #[derive(Debug, Subcommand)]
 pub enum KeyCommand {
     /// List keys
-    Ls,
+    Ls {
+        /// Only domain keys whose time or uses are over soon
+        #[arg(long)]
+        due: bool,
+        /// How soon
+        #[arg(long, value_name = "TIME", default_value = "30d", requires = "due")]
+        within: Duration,
+    },
     /// Show one key
     Show {
         /// Its id, or the beginning of it
@@ -99,6 +106,15 @@ pub enum KeyCommand {
     Destroy(KeyDestroyArgs),
     /// Show the certificate of a key that was destroyed, or check one without a vault
     Certificate(KeyCertificateArgs),
+    /// Seal versions anew, under other keys and in other packs: for a key that somebody else may have
+    #[command(
+        after_help = "Wrapping a key again does not help when the key itself left: whoever has it opens what lies in the depot. This makes
+another key and other packs from the old ones, in the memory of this process. The version keeps its number, its files
+and its names; readers have the old one until the new one was read back and found to be the same, file by file. Then
+the old key is destroyed, and `gc` deletes the old packs. What was copied before stays open to who has the old key.
+After a kill the same command goes on."
+    )]
+    Reencrypt(ReencryptArgs),
     /// Show the states that a key goes through, and what each allows
     States,
 }
@@ -149,6 +165,19 @@ pub struct KeyCertificateArgs {
     /// The log's two verifier keys, one a line: the file `vkeys` of `audit export`
     #[arg(long, value_name = "FILE", requires = "check")]
     pub log_keys: Option<PathBuf>,
+}
+
+/// `key reencrypt`
+#[derive(Debug, Args)]
+pub struct ReencryptArgs {
+    /// The versions
+    #[arg(value_name = "REF", required_unless_present = "all_of")]
+    pub references: Vec<String>,
+    /// Every version that this domain key ever wrapped the key of; it must be rotated out first
+    #[arg(long, value_name = "ID", conflicts_with = "references")]
+    pub all_of: Option<String>,
+    #[command(flatten)]
+    pub why: super::RemovalArgs,
 }
 
 /// `principal`
@@ -223,8 +252,8 @@ pub enum PolicyCommand {
     /// Say what would be decided and why, without acting; exits with 0 either way
     Explain {
         /// list, read (cat), export (get), scan (doctor --spills), write (put), alias (alias set, put --alias), rotate-keys,
-        /// manage-keys (key suspend, resume), destroy-keys (key destroy), manage-principals, manage-policy, audit, collect (gc),
-        /// backup or review (who-can)
+        /// manage-keys (key suspend, resume), destroy-keys (key destroy), reencrypt (key reencrypt), manage-principals,
+        /// manage-policy, audit, collect (gc), backup or review (who-can)
         #[arg(value_name = "ACTION")]
         action: Action,
         /// On which version, workspace, or artifact to put; nothing, or vault, for what is about the whole vault

@@ -17,6 +17,23 @@ pub enum RootCommand {
         #[arg(value_name = "ID")]
         id: String,
     },
+    /// Put a new root of the same kind in the place of one, which opens nothing any more once the new one opens everything
+    #[command(
+        after_help = "The new one is added first, wraps everything that the old one wraps, and opens it once; then the old one is removed. After
+a kill the same command goes on. A key file goes beside the old one unless --path says where; a passphrase is asked for twice,
+or read from --new-passphrase-file; a token makes another key, in the same token unless --token names one; a key of AWS KMS is
+named with --key. Copies of the vault from before still open with the old root."
+    )]
+    Rotate(RotateArgs),
+    /// Change in which order a root is asked
+    Set {
+        /// Its id, or the beginning of it
+        #[arg(value_name = "ID")]
+        id: String,
+        /// The lowest is asked first
+        #[arg(long, value_name = "N")]
+        priority: u32,
+    },
     /// Have every root in turn open what it wraps; exits with 1 if one does not
     Drill,
 }
@@ -68,6 +85,29 @@ pub struct Pkcs11Args {
     /// Where it stands among the others.
     #[command(flatten)]
     pub rank: RankArgs,
+}
+
+/// `root rotate`
+#[derive(Debug, Args)]
+pub struct RotateArgs {
+    /// The root that goes: its id, or the beginning of it
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Where the new key file goes; it must not exist [default: beside the old one]
+    #[arg(long, value_name = "FILE")]
+    pub path: Option<PathBuf>,
+    /// Read the new passphrase from this file instead of a prompt
+    #[arg(long, value_name = "FILE")]
+    pub new_passphrase_file: Option<PathBuf>,
+    /// The label of the token that makes the new key [default: the same token]
+    #[arg(long, value_name = "LABEL")]
+    pub token: Option<String>,
+    /// Read that token's PIN from this file [default: as the old one's]
+    #[arg(long, value_name = "FILE", requires = "token")]
+    pub pin_file: Option<PathBuf>,
+    /// The ARN of the new key of AWS KMS
+    #[arg(long, value_name = "ARN")]
+    pub key: Option<String>,
 }
 
 /// `escrow`

@@ -7,6 +7,7 @@ use crate::unlock;
 use api::terms::{Exit, KeyId, KeyState, Timestamp};
 use api::wire::{
     Freshness, GrantSpec, KeyItem, KeyList, KeyMove, KeyRotate, PresenceTold, PrincipalAdd, PrincipalItem, Revocation,
+    Status,
 };
 use client::{Client, Deletes};
 use serde_json::json;
@@ -56,6 +57,7 @@ pub fn status(context: &Context, args: &StatusArgs) -> Result<u8, Failure> {
                 };
                 out.push_str(&format!("depot        {role}, {} {}{lacks}\n", depot.kind, printable(&depot.place)));
             }
+            out.push_str(&drills(&status));
             let verified = status.verified.map_or_else(|| "never".to_owned(), |time| time.to_string());
             out.push_str(&format!("verified     {verified} (all, or a sample)\n"));
             out.push_str(&match &status.backed_up {
@@ -71,6 +73,15 @@ pub fn status(context: &Context, args: &StatusArgs) -> Result<u8, Failure> {
                     unlocked.until, unlocked.since, unlocked.uid, unlocked.root, unlocked.pid
                 ));
             }
+            let stand = &status.keys;
+            let next = stand.next_due.map(|due| format!(", the first until {due}")).unwrap_or_default();
+            out.push_str(&match (stand.overdue, stand.due_soon, stand.suspended) {
+                (0, 0, 0) => format!("keys         {} in their time{next}\n", stand.active),
+                (over, soon, suspended) => format!(
+                    "keys         {} of {} in their time{next}; {soon} due within 30 days, {suspended} suspended: strongroom key ls --due\n",
+                    stand.active.saturating_sub(over), stand.active,
+                ),
+            });
             if status.keys_due > 0 {
                 let keys = if status.keys_due == 1 { "key" } else { "keys" };
                 out.push_str(&format!("overdue      {} {keys}: strongroom key rotate\n", status.keys_due));
@@ -97,6 +108,24 @@ pub fn status(context: &Context, args: &StatusArgs) -> Result<u8, Failure> {
         })?;
         Ok(0)
     })
+}
+
+/// How long ago each root, and the escrow, was last found to open what it wraps: the one that was longest ago counts.
+fn drills(status: &Status) -> String {
+    let ago = |at: Option<Timestamp>| match at {
+        None => "never".to_owned(),
+        Some(at) => match status.now.as_millis().saturating_sub(at.as_millis()) / 86_400_000 {
+            0 => "today".to_owned(),
+            1 => "a day ago".to_owned(),
+            days => format!("{days} days ago"),
+        },
+    };
+    let opening = status.roots.iter().filter(|root| !root.only_wraps).map(|root| root.drilled);
+    let mut text = format!("drilled      roots {} (strongroom root drill)", ago(opening.min().flatten()));
+    if let Some(escrow) = status.roots.iter().find(|root| root.kind == "escrow") {
+        text += &format!(", escrow {} (strongroom escrow rehearse)", ago(escrow.drilled));
+    }
+    text + "\n"
 }
 
 pub fn whoami(context: &Context) -> Result<u8, Failure> {
@@ -152,20 +181,29 @@ pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
         KeyCommand::States => return key_states(context),
         KeyCommand::Certificate(args) => return destroy::certificate(context, &args),
         KeyCommand::Destroy(args) => return destroy::destroy(context, &args),
+        KeyCommand::Reencrypt(args) => return super::reencrypt::reencrypt(context, &args),
         _ => {}
     }
     context.with(|client| match command {
-        KeyCommand::States | KeyCommand::Certificate(_) | KeyCommand::Destroy(_) => Ok(0),
+        KeyCommand::States | KeyCommand::Certificate(_) | KeyCommand::Destroy(_) | KeyCommand::Reencrypt(_) => Ok(0),
         KeyCommand::Suspend(args) => key_move(context, client, &args, KeyState::Suspended),
         KeyCommand::Resume(args) => key_move(context, client, &args, KeyState::Active),
-        KeyCommand::Ls => {
+        KeyCommand::Ls { due: true, within } => {
+            let mut keys = client.keys()?;
+            let by = keys.now.plus_millis(within.secs.saturating_mul(1_000));
+            keys.keys.retain(|key| key.is_due(by));
+            keys.keys.sort_by_key(|key| key.due);
+            context.output.list("keys", &keys, "keys", || due_text(&keys))?;
+            Ok(0)
+        }
+        KeyCommand::Ls { .. } => {
             let keys = client.keys()?;
             context.output.list("keys", &keys, "keys", || keys_text(&keys.keys))?;
             Ok(0)
         }
         KeyCommand::Show { id } => {
             let key = client.key(&id)?;
-            let keys = KeyList { keys: vec![key] };
+            let keys = KeyList { now: key.since, keys: vec![key] };
             context.output.result("keys", &keys, || keys_text(&keys.keys))?;
             Ok(0)
         }
@@ -251,12 +289,34 @@ fn rotates(key: &KeyItem, which: &KeyRotate) -> bool {
         && which.class.is_none_or(|class| key.class == Some(class))
 }
 
+/// What a key belongs to.
+fn of(key: &KeyItem) -> String {
+    match (&key.workspace, key.environment, key.class) {
+        (Some(workspace), Some(environment), Some(class)) => format!("{workspace}/{environment}/{class}"),
+        _ => "vault".to_owned(),
+    }
+}
+
+fn due_text(keys: &KeyList) -> String {
+    let row = |key: &KeyItem| {
+        let time = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| at.to_string());
+        let then = match key.renewed {
+            None => format!("{}: nothing renews it (strongroom key states)", key.state),
+            Some(at) if at <= keys.now => "renewed by the next job: strongroom jobs run".to_owned(),
+            Some(at) => format!("renewed from {at} on"),
+        };
+        let uses = key.uses.zip(key.uses_max).map_or_else(|| "-".to_owned(), |(uses, max)| format!("{uses} of {max}"));
+        vec![key.id.to_string(), of(key), key.state.clone(), time(Some(key.created)), time(key.due), uses, then]
+    };
+    if keys.keys.is_empty() {
+        return "no key is due\n".to_owned();
+    }
+    table(&["id", "of", "state", "made", "due", "uses", "then"], &keys.keys.iter().map(row).collect::<Vec<_>>())
+}
+
 fn keys_text(keys: &[KeyItem]) -> String {
     let row = |key: &KeyItem| {
-        let of = match (&key.workspace, key.environment, key.class) {
-            (Some(workspace), Some(environment), Some(class)) => format!("{workspace}/{environment}/{class}"),
-            _ => "vault".to_owned(),
-        };
+        let of = of(key);
         let due = key.due.map(|due| due.to_string()).unwrap_or_else(|| "-".to_owned());
         vec![
             key.id.to_string(),

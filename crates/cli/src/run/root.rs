@@ -22,12 +22,14 @@ pub fn root(context: &Context, command: RootCommand) -> Result<u8, Failure> {
         }),
         RootCommand::Add(command) => add(context, command),
         RootCommand::Remove { id } => remove(context, &id),
+        RootCommand::Rotate(args) => super::rotate_root::rotate(context, &args),
+        RootCommand::Set { id, priority } => super::rotate_root::set(context, &id, priority),
         RootCommand::Drill => drill(context),
     }
 }
 
 /// What opens a root is read where the command runs, so an agent is not asked.
-fn by_itself(context: &Context) -> Global {
+pub(super) fn by_itself(context: &Context) -> Global {
     Global { opens_itself: true, ..context.global.clone() }
 }
 
@@ -78,7 +80,7 @@ fn add(context: &Context, command: RootAddCommand) -> Result<u8, Failure> {
             context.output.result("root-added", &told, text)?;
             return Ok(0);
         }
-        let added = client.root_add(&RootAdd { choice, priority: rank.priority })?;
+        let added = client.root_add(&RootAdd { choice, priority: rank.priority, follows: None })?;
         // It counts: what cannot be written down is told, and the root is not lost.
         if let Err(problem) = Places::amend(&file, added.root.id, Some(at)) {
             context.output.warn(&problem.to_string());
@@ -116,7 +118,7 @@ fn remove(context: &Context, id: &str) -> Result<u8, Failure> {
             return Ok(0);
         }
         context.confirmed(&format!("Remove root {} ({})? It opens nothing any more.", root.id, root.kind))?;
-        let removed = client.root_remove(root.id)?;
+        let removed = client.root_remove(root.id, None)?;
         let (file, places) = unlock::places(described.vault)?;
         if places.of(root.id).is_some()
             && let Err(problem) = Places::amend(&file, root.id, None)
@@ -160,7 +162,7 @@ fn drill(context: &Context) -> Result<u8, Failure> {
 }
 
 /// A root by its id, or the beginning of it.
-fn named(client: &Client, text: &str) -> Result<RootItem, Failure> {
+pub(super) fn named(client: &Client, text: &str) -> Result<RootItem, Failure> {
     let mut found: Vec<RootItem> = client.roots()?.roots;
     found.retain(|root| !text.is_empty() && root.id.to_string().starts_with(text));
     match (found.pop(), found.is_empty()) {

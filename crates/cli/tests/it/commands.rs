@@ -278,6 +278,67 @@ fn a_clock_that_was_set_back_is_refused_until_it_is_accepted() {
 }
 
 #[test]
+fn keys_that_are_due_are_listed_with_what_happens_to_them() {
+    let sandbox = filled();
+    sandbox.run(["put", "f", "lab/secret", "--class", "restricted"]).exits(0);
+    let due = |shift: &str, within: &str| {
+        let args = ["--format", "json", "key", "ls", "--due", "--within", within];
+        at_another_time(&sandbox, shift, &args).exits(0).json()
+    };
+    assert_eq!(due("+0d", "29d")["keys"], serde_json::json!([]));
+    let told = due("+0d", "31d");
+    let key = &told["keys"][0];
+    assert_eq!(
+        (&key["class"], &key["uses"], &key["uses_max"]),
+        (&"restricted".into(), &1.into(), &(1_u64 << 30).into())
+    );
+    assert_eq!(key["due"].as_u64().unwrap() - key["renewed"].as_u64().unwrap(), 3 * 86_400_000);
+    let id = key["id"].as_str().unwrap().to_owned();
+    let standing =
+        |shift: &str| at_another_time(&sandbox, shift, &["--format", "json", "status"]).exits(0).json()["keys"].clone();
+    let keys = standing("+0d");
+    assert_eq!((&keys["overdue"], &keys["suspended"]), (&0.into(), &0.into()), "{keys}");
+    assert_eq!(keys["next_due"], key["due"]);
+    sandbox.run(["key", "suspend", &id, "--reason", "a laptop was lost"]).exits(0);
+    let text = at_another_time(&sandbox, "+28d", &["key", "ls", "--due"]).exits(0).stdout;
+    assert!(String::from_utf8(text).unwrap().contains("suspended: nothing renews it"));
+    assert_eq!(standing("+28d")["suspended"], 1);
+    at_another_time(&sandbox, "+28d", &["key", "resume", &id, "--reason", "found"]).exits(0);
+    let now = due("+28d", "3d");
+    assert_eq!(now["keys"], serde_json::json!([]), "the end of the last command renewed it");
+}
+
+#[test]
+fn a_vault_that_was_closed_for_a_year_renews_each_key_once_when_its_clock_is_accepted() {
+    let sandbox = filled();
+    sandbox.run(["put", "f", "lab/secret", "--class", "restricted"]).exits(0);
+    at_another_time(&sandbox, "+370d", &["ls"]).exits(9);
+    at_another_time(&sandbox, "+370d", &["--yes", "status", "--accept-clock"]).exits(0);
+    at_another_time(&sandbox, "+370d", &["jobs", "run"]).exits(0);
+    let status = at_another_time(&sandbox, "+370d", &["--format", "json", "status"]).exits(0).json();
+    assert_eq!((&status["keys"]["overdue"], &status["keys_due"]), (&0.into(), &0.into()), "{}", status["keys"]);
+    let versions = |shift: &str| {
+        let list = at_another_time(&sandbox, shift, &["--format", "json", "key", "ls"]).exits(0).json();
+        let active = list["keys"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|key| key["purpose"] == "domain" && key["state"] == "active");
+        active.map(|key| (key["version"].as_u64().unwrap(), key["due"].as_u64().unwrap())).collect::<Vec<_>>()
+    };
+    let far = versions("+370d");
+    assert!(!far.is_empty() && far.iter().all(|(version, _)| *version == 2), "{far:?}");
+    // It was the clock that was wrong: what it made is not due a year too late.
+    sandbox.run(["ls"]).exits(9);
+    sandbox.run(["--yes", "status", "--accept-clock"]).exits(0);
+    let now = sandbox.run(["--format", "json", "key", "ls"]).exits(0).json()["now"].as_u64().unwrap();
+    let back = versions("+0d");
+    assert!(back.iter().all(|(_, due)| *due <= now + 366 * 86_400_000), "{back:?}");
+    assert!(back.iter().any(|(_, due)| *due <= now + 31 * 86_400_000), "{back:?}");
+    sandbox.run(["verify", "--all", "--state"]).exits(0);
+}
+
+#[test]
 fn keys_past_their_time_are_due_until_they_are_rotated() {
     let sandbox = filled();
     sandbox.run(["put", "f", "lab/secret", "--class", "restricted"]).exits(0);

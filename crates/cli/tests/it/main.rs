@@ -29,6 +29,7 @@ mod policies;
 mod prompts;
 mod readme;
 mod recovery;
+mod reencrypted;
 mod rehearsal;
 mod roots;
 mod runs;

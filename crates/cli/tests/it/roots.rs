@@ -395,3 +395,179 @@ fn what_others_may_write_names_no_library() {
     let refused = token.run(&["status"]).exits(4);
     assert!(refused.stderr.contains("others may write"), "{}", refused.stderr);
 }
+
+fn listed(sandbox: &Sandbox) -> Vec<Value> {
+    sandbox.run(["--format", "json", "root", "ls"]).exits(0).json()["roots"].as_array().unwrap().clone()
+}
+
+#[test]
+fn a_key_file_is_rotated_in_one_command_and_the_old_one_opens_nothing() {
+    let sandbox = with_runtime(Sandbox::solo());
+    for class in ["public", "internal", "confidential"] {
+        sandbox.run(["put", "f", &format!("lab/{class}"), "--class", class]).exits(0);
+    }
+    let old = listed(&sandbox)[0].clone();
+    let id = old["id"].as_str().unwrap();
+    sandbox.run(["root", "rotate", id]).exits(2);
+    assert_eq!(sandbox.run(["--format", "json", "--dry-run", "root", "rotate", id]).exits(0).json()["replaces"], id);
+    assert_eq!(listed(&sandbox), std::slice::from_ref(&old));
+    let done = sandbox.run(["--format", "json", "--yes", "root", "rotate", id]).exits(0).json();
+    let new = &done["root"];
+    assert_eq!(
+        (&done["replaces"], &done["wraps"], &new["wraps"]),
+        (&old["id"], &old["wraps"], &old["wraps"]),
+        "{done}"
+    );
+    assert_eq!((&new["kind"], &new["priority"], &new["follows"]), (&old["kind"], &old["priority"], &old["id"]));
+    assert_eq!(listed(&sandbox).len(), 1);
+    let folder = sandbox.at("config/strongroom");
+    let files = || {
+        let names = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        names.into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "key")).collect::<Vec<_>>()
+    };
+    let (first, second): (Vec<PathBuf>, Vec<PathBuf>) =
+        files().into_iter().partition(|path| !path.to_string_lossy().ends_with(".2.key"));
+    assert_eq!((first.len(), second.len()), (1, 1));
+    assert_eq!(sandbox.run(["cat", "lab/confidential"]).exits(0).stdout, b"hello");
+    // The old file opens nothing; the new one does without it.
+    std::fs::rename(&second[0], sandbox.at("kept")).unwrap();
+    sandbox.run(["cat", "lab/confidential"]).exits(4);
+    std::fs::rename(sandbox.at("kept"), &second[0]).unwrap();
+    std::fs::remove_file(&first[0]).unwrap();
+    assert_eq!(sandbox.run(["cat", "lab/confidential"]).exits(0).stdout, b"hello");
+    let again = listed(&sandbox)[0]["id"].as_str().unwrap().to_owned();
+    sandbox.run(["--yes", "root", "rotate", &again, "--path", "stick.key"]).exits(0);
+    assert_eq!(sandbox.run(["cat", "lab/public"]).exits(0).stdout, b"hello");
+    sandbox.run(["verify", "--all", "--state"]).exits(0);
+}
+
+#[test]
+fn a_rotation_of_a_root_that_was_killed_goes_on() {
+    let sandbox = with_runtime(Sandbox::solo());
+    for class in ["public", "internal", "confidential"] {
+        sandbox.run(["put", "f", &format!("lab/{class}"), "--class", class]).exits(0);
+    }
+    let mut dice = Dice(20_261_123);
+    let mut killed = 0;
+    for round in 0..12 {
+        let old = listed(&sandbox)[0]["id"].as_str().unwrap().to_owned();
+        let args = ["--yes", "root", "rotate", &old];
+        let mut child = sandbox.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let until = std::time::Instant::now() + std::time::Duration::from_micros(dice.below(80_000));
+        while std::time::Instant::now() < until && child.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        killed += usize::from(child.try_wait().unwrap().is_none());
+        let _ = child.kill();
+        child.wait().unwrap();
+        assert_eq!(sandbox.run(["cat", "lab/confidential"]).exits(0).stdout, b"hello", "round {round}");
+        if listed(&sandbox).iter().any(|root| root["id"] == old.as_str()) {
+            sandbox.run(args).exits(0);
+        }
+        let roots = listed(&sandbox);
+        assert_eq!((roots.len(), &roots[0]["state"]), (1, &"active".into()), "round {round}: {roots:?}");
+        assert_ne!(roots[0]["id"], old.as_str());
+        assert_eq!(sandbox.run(["cat", "lab/confidential"]).exits(0).stdout, b"hello", "round {round}");
+        sandbox.run(["verify", "--state"]).exits(0);
+    }
+    assert!(killed > 3, "{killed} of 12 were killed at work");
+}
+
+#[test]
+fn a_passphrase_and_a_token_are_rotated_and_their_places_among_the_others_stay() {
+    let sandbox = Sandbox::new();
+    sandbox.write("f", b"hello");
+    let (one, two) = (sandbox.write_private("one", "first words\n"), sandbox.write_private("two", "other words\n"));
+    let with = |path: &Path, args: &[&str]| {
+        let mut command = sandbox.command(args);
+        command.env("STRONGROOM_PASSPHRASE_FILE", path);
+        end(command)
+    };
+    with(&one, &["init", "--no-recovery", "--root", "passphrase"]).exits(0);
+    with(&one, &["put", "f", "lab/net", "--class", "internal"]).exits(0);
+    let id =
+        with(&one, &["--format", "json", "root", "ls"]).exits(0).json()["roots"][0]["id"].as_str().unwrap().to_owned();
+    with(&one, &["--yes", "root", "rotate", &id, "--new-passphrase-file", two.to_str().unwrap()]).exits(0);
+    with(&one, &["cat", "lab/net"]).exits(4);
+    assert_eq!(with(&two, &["cat", "lab/net"]).exits(0).stdout, b"hello");
+
+    let token = Token::new(&["init", "--no-recovery"]);
+    token.run(&["put", "f", "lab/net", "--class", "internal"]).exits(0);
+    let added = token.add();
+    let old = added["root"]["id"].as_str().unwrap();
+    token.json(&["root", "set", old, "--priority", "7"]);
+    let done = token.json(&["--yes", "root", "rotate", old]);
+    assert_eq!((&done["root"]["kind"], &done["root"]["priority"]), (&"pkcs11".into(), &7.into()));
+    std::fs::remove_file(token.key_file()).unwrap();
+    assert_eq!(token.run(&["cat", "lab/net"]).exits(0).stdout, b"hello");
+    token.run(&["verify", "--state"]).exits(0);
+}
+
+#[test]
+fn a_code_and_an_escrow_are_made_anew_by_their_own_commands() {
+    let sandbox = with_runtime(Sandbox::new());
+    sandbox.write("f", b"hello");
+    sandbox.run(["init", "--recovery-file", "code"]).exits(0);
+    sandbox.run(["escrow", "create", "--shares", "2", "--threshold", "2", "--into", "."]).exits(0);
+    for root in listed(&sandbox).iter().filter(|root| root["only_wraps"] == true) {
+        let refused = sandbox.run(["--yes", "root", "rotate", root["id"].as_str().unwrap()]).exits(2);
+        let hint = refused.stderr.lines().find_map(|line| line.strip_prefix("  try: strongroom ")).unwrap().to_owned();
+        sandbox.run(hint.split(' ')).exits(0);
+    }
+}
+
+#[test]
+fn the_order_of_roots_is_changed_and_status_says_when_they_were_tried() {
+    let sandbox = with_runtime(Sandbox::solo());
+    let status = |sandbox: &Sandbox| String::from_utf8(sandbox.run(["status"]).exits(0).stdout).unwrap();
+    let line = |text: &str| text.lines().find(|line| line.starts_with("drilled")).unwrap().to_owned();
+    assert!(line(&status(&sandbox)).contains("roots never"));
+    sandbox.run(["root", "add", "keyfile", "--path", "stick.key"]).exits(0);
+    let second = listed(&sandbox)[1]["id"].as_str().unwrap().to_owned();
+    let changed = sandbox.run(["--format", "json", "root", "set", &second, "--priority", "3"]).exits(0).json();
+    assert!(changed["root"]["priority"] == 3 && changed["receipt"].is_object(), "{changed}");
+    assert_eq!(listed(&sandbox)[0]["id"], second.as_str());
+    let again = sandbox.run(["--format", "json", "root", "set", &second, "--priority", "3"]).exits(0).json();
+    assert!(again["receipt"].is_null(), "{again}");
+    sandbox.run(["root", "set", "ffff", "--priority", "3"]).exits(3);
+    sandbox.run(["root", "drill"]).exits(0);
+    assert!(line(&status(&sandbox)).contains("roots today"), "{}", status(&sandbox));
+    let made = sandbox
+        .run(["--format", "json", "escrow", "create", "--shares", "2", "--threshold", "2", "--into", "."])
+        .exits(0)
+        .json();
+    assert!(line(&status(&sandbox)).contains("escrow never"));
+    // A rehearsal that fails is in the log, and counts as none.
+    let share = made["files"][0].as_str().unwrap();
+    sandbox.run(["escrow", "rehearse", "--share", share]).exits(4);
+    let log = sandbox.run(["--format", "json", "audit", "query", "--act", "escrow.rehearse"]).exits(0).json();
+    assert_eq!(log["items"][0]["entry"]["detail"]["outcome"], "failed", "{log}");
+    assert!(line(&status(&sandbox)).contains("escrow never"));
+    sandbox.run(["escrow", "rehearse", "--share", share, "--share", made["files"][1].as_str().unwrap()]).exits(0);
+    assert!(line(&status(&sandbox)).contains("escrow today"));
+    sandbox.run(["verify", "--state"]).exits(0);
+}
+
+#[test]
+fn a_root_that_hangs_costs_a_release_its_deadline_once() {
+    let mut cloud = Cloud::new();
+    let sandbox = with_runtime(Sandbox::solo());
+    let run = |args: &[&str]| {
+        let mut command = sandbox.command(args);
+        command.env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE").env("AWS_SECRET_ACCESS_KEY", "secret");
+        end(command)
+    };
+    run(&["put", "f", "lab/net", "--class", "internal"]).exits(0);
+    let endpoint = cloud.endpoint();
+    run(&["root", "add", "aws-kms", "--key", &cloud.key, "--endpoint", &endpoint, "--priority", "1"]).exits(0);
+    cloud.end();
+    // It takes every call and answers none.
+    let hanging = std::net::TcpListener::bind(("127.0.0.1", u16::try_from(cloud.port).unwrap())).unwrap();
+    let began = std::time::Instant::now();
+    assert_eq!(run(&["cat", "lab/net"]).exits(0).stdout, b"hello");
+    let took = began.elapsed().as_millis();
+    assert!((2_000..4_000).contains(&took), "one deadline of 2 s, and not two: {took} ms");
+    drop(hanging);
+    let first = &run(&["--format", "json", "root", "ls"]).exits(0).json()["roots"][0];
+    assert!(first["failing"].is_object(), "{first}");
+}

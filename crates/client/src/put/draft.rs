@@ -80,7 +80,16 @@ impl Journal {
     pub(super) fn of(drafts: &Path, target: &str, source: &Path) -> Option<Self> {
         use std::os::unix::ffi::OsStrExt as _;
         let source = std::fs::canonicalize(source).ok()?;
-        let name = digest_of(&[target.as_bytes(), b"\0", source.as_os_str().as_bytes()].concat());
+        Self::named(drafts, &[target.as_bytes(), b"\0", source.as_os_str().as_bytes()].concat())
+    }
+
+    /// The journal of a version that is sealed anew.
+    pub(super) fn anew(drafts: &Path, version: &VersionId) -> Option<Self> {
+        Self::named(drafts, &[b"anew\0".as_slice(), version.as_bytes()].concat())
+    }
+
+    fn named(drafts: &Path, what: &[u8]) -> Option<Self> {
+        let name = digest_of(what);
         let folder = drafts.join(hex::encode(name.first_chunk::<16>()?));
         std::fs::create_dir_all(drafts).ok()?;
         let lock = Lock::take(folder.with_extension("lock"))?;

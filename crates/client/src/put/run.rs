@@ -364,21 +364,21 @@ fn worker(
     }
 }
 
-fn segment(object: [u8; 16], info: &SegmentInfo) -> Segment {
+pub(super) fn segment(object: [u8; 16], info: &SegmentInfo) -> Segment {
     let digest = *info.digest().as_bytes();
     Segment { object, plaintext_len: info.plaintext_len(), stored_len: info.stored_len(), digest }
 }
 
-fn copy(key: &PackKey) -> Result<PackKey, Problem> {
+pub(super) fn copy(key: &PackKey) -> Result<PackKey, Problem> {
     PackKey::from_slice(key.expose_bytes()).map_err(|e| fault::internal("cannot keep a key", e))
 }
 
 /// The commitment is keyed, so that only who may read the version can check it.
-fn commitment_key(map: &MapKey) -> Result<seal::secret::MacKey, Problem> {
+pub(super) fn commitment_key(map: &MapKey) -> Result<seal::secret::MacKey, Problem> {
     seal::secret::MacKey::from_slice(map.expose_bytes()).map_err(|e| fault::internal("cannot commit", e))
 }
 
-fn append(object: &RefCell<(Appender, Option<Problem>)>, bytes: &[u8]) -> Result<(), SinkFailed> {
+pub(super) fn append(object: &RefCell<(Appender, Option<Problem>)>, bytes: &[u8]) -> Result<(), SinkFailed> {
     let (appender, failed) = &mut *object.borrow_mut();
     appender.append(bytes).map_err(|e| {
         *failed = Some(fault::sealed(NO_OBJECT, &e));
@@ -386,12 +386,23 @@ fn append(object: &RefCell<(Appender, Option<Problem>)>, bytes: &[u8]) -> Result
     })
 }
 
-fn spill(spool: &RefCell<(Spool, Option<Problem>)>, bytes: &[u8]) -> Result<(), SinkFailed> {
+pub(super) fn spill(spool: &RefCell<(Spool, Option<Problem>)>, bytes: &[u8]) -> Result<(), SinkFailed> {
     let (spool, failed) = &mut *spool.borrow_mut();
     spool.append(bytes).map_err(|e| {
         *failed = Some(SpoolError::from(e).problem());
         SinkFailed
     })
+}
+
+/// Puts the map behind the list and the record behind both, and shows the object.
+pub(super) fn shown(mut object: Appender, spool: Spool, record: &VersionRecord) -> Result<(), Problem> {
+    spool.drain(|bytes| object.append(bytes).map_err(SpoolError::Sealed)).map_err(SpoolError::problem)?;
+    let record = record.encode().map_err(|e| fault::internal("cannot write the version record", e))?;
+    let mut tail = Vec::with_capacity(record.len() + seal::object::TRAILER_LEN);
+    seal::object::append(&record, &mut tail).map_err(|e| fault::internal(NO_OBJECT, e))?;
+    object.append(&tail).map_err(|e| fault::sealed(NO_OBJECT, &e))?;
+    let object = object.close().map_err(|e| fault::sealed(NO_OBJECT, &e))?;
+    object.finish().map_err(|e| fault::depot("cannot upload", &e))
 }
 
 /// Why a map could not be moved into the version object.

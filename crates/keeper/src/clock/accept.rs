@@ -1,11 +1,17 @@
 //! The way back: whoever may rotate keys says that the machine's clock is right.
 
 use crate::acts::{Under, Wanted, act_at};
+use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::rows::{Change, Key};
 use crate::session::Session;
-use api::terms::Action;
+use crate::write::objects::millis;
+use api::terms::{Action, KeyState, Timestamp};
 use api::wire::ClockAccepted;
+
+/// The most keys that it moves; more than an entry holds are moved by accepting the clock again.
+const MAX_CHANGED: i64 = 1_000;
 
 /// Takes what the clock shows as the time, ahead of the mark or behind it, and says so in the log.
 pub(crate) fn accept(engine: &Engine, session: &Session) -> Result<ClockAccepted> {
@@ -14,10 +20,29 @@ pub(crate) fn accept(engine: &Engine, session: &Session) -> Result<ClockAccepted
     // At both times: a clock that is set back must not revive the grant of who sets it, nor one set ahead begin one.
     let logged = act_at(engine, session, &wanted, &[], &[before, now], |tx, act| {
         engine.watch.rewrite(tx, now)?;
-        let event = act.event("clock.accept").with("before", before).with("now", now);
+        let changes = due_in_time(engine, tx, now, act.ticket)?;
+        let event = act.event("clock.accept").with("before", before).with("now", now).changing(changes);
         let logged = engine.log(tx, act.ticket, &act.by, &[event])?;
         logged.first().copied().ok_or(Error::Internal("an entry was lost"))
     })?;
     engine.watch.go_on_from(now);
     Ok(ClockAccepted { before, now, receipt: engine.settled(&logged)? })
+}
+
+/// What a clock that was ahead made is due when it would be had it been made now, not when that clock would have said.
+fn due_in_time(engine: &Engine, tx: &mut dyn Transaction, now: Timestamp, ticket: i64) -> Result<Vec<Change>> {
+    let guard = &engine.keys.guard;
+    let tail = "WHERE state IN ($1, $2) AND due > $3 ORDER BY due DESC, id LIMIT $4";
+    let values =
+        [KeyState::Active.word().into(), KeyState::Suspended.word().into(), millis(now).into(), MAX_CHANGED.into()];
+    let keys: Vec<Key> = guard.select(tx, tail, &values)?;
+    let mut changes = Vec::new();
+    for key in keys {
+        let days = key.domain.and_then(|domain| policy::class_rules(domain.class)).map(|rules| rules.rotation_days);
+        let Some(latest) = days.map(|days| now.plus_millis(u64::from(days) * 86_400_000)) else { continue };
+        if key.due.is_some_and(|due| due > latest) {
+            changes.push(guard.update(tx, &Key { due: Some(latest), ..key }, ticket)?);
+        }
+    }
+    Ok(changes)
 }

@@ -93,13 +93,13 @@ fn proven(
     }
     let mut garbage = Vec::with_capacity(rows.len());
     for (version, said) in by_version {
-        let goes = match fate(engine, tx, version, &said, before)? {
+        let fate = fate(engine, tx, version, &said, before)?;
+        let goes = |said: &Said| match fate {
             Fate::Over => true,
             Fate::DeadDraft => dead == DeadDrafts::Go,
+            Fate::Renewed => said.state == MARKED,
         };
-        if goes {
-            garbage.extend(said.into_iter().map(|said| said.object));
-        }
+        garbage.extend(said.iter().filter(|said| goes(said)).map(|said| said.object));
     }
     Ok(garbage)
 }
@@ -110,6 +110,8 @@ enum Fate {
     Over,
     /// It is to be given up.
     DeadDraft,
+    /// It is being sealed anew: what is leased may be for that.
+    Renewed,
 }
 
 /// What became of the version that the objects are of.
@@ -128,8 +130,19 @@ fn fate(engine: &Engine, tx: &mut dyn Transaction, version: VersionId, said: &[S
         let record = VersionRecord::decode(&show::record_of(tx, &row)?)
             .map_err(|_| Error::Altered { table: "record", row: version.to_string() })?;
         let segments = record.packs.iter().flat_map(|pack| &pack.segments).map(|segment| segment.object);
-        let named: BTreeSet<[u8; 16]> = segments.chain([record.object]).collect();
-        return refused(said.iter().find(|said| named.contains(said.object.as_bytes())), Fate::Over);
+        let mut named: BTreeSet<[u8; 16]> = segments.chain([record.object]).collect();
+        // Others may name packs that it had before it was sealed anew.
+        if row.reencrypted.is_some() {
+            let artifact: Artifact = guard.expect(tx, row.artifact.as_bytes())?;
+            named.extend(removal::living_objects(engine, tx, &artifact)?.keys().map(|object| *object.as_bytes()));
+        }
+        let anew = guard.find::<Draft>(tx, version.as_bytes())?;
+        let fate = match anew {
+            Some(draft) if millis(draft.lease_until) > before => Fate::Renewed,
+            Some(_) => Fate::DeadDraft,
+            None => Fate::Over,
+        };
+        return refused(said.iter().find(|said| named.contains(said.object.as_bytes())), fate);
     }
     let Some(draft) = guard.find::<Draft>(tx, version.as_bytes())? else {
         // Giving a version up removes the wrap of its key, which the log tells: a key without version and draft is one whose

@@ -103,9 +103,12 @@ impl Verdict {
                 Role::Steward
             }
             Action::Write | Action::Alias | Action::Remove | Action::Restore => Role::Writer,
-            Action::RotateKeys | Action::ManageKeys | Action::DestroyKeys | Action::Collect | Action::Backup => {
-                Role::Custodian
-            }
+            Action::RotateKeys
+            | Action::ManageKeys
+            | Action::DestroyKeys
+            | Action::Reencrypt
+            | Action::Collect
+            | Action::Backup => Role::Custodian,
             Action::ManagePolicy => Role::PolicyAuthor,
             Action::Audit | Action::Review => Role::Auditor,
             Action::ManagePrincipals | Action::Hold => Role::Owner,

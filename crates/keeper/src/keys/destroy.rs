@@ -194,10 +194,11 @@ fn removed(tx: &mut dyn Transaction, act: &Act<'_>, version: &Version, reason: &
     }
     let found = site(engine, tx, &version)?;
     if let Some(alias) = show::aliases_of(engine, tx, version.id)?.first() {
+        let path = found.path();
         return Err(Error::Conflict {
             what: "the key",
             why: format!("the alias `{alias}` points to {}", found.named()),
-            hint: Some(format!("strongroom alias rm {} {alias}", found.path())),
+            hint: Some(format!("strongroom alias rm {path} {alias}")),
         });
     }
     let rules = engine.rules(tx)?;

@@ -1,12 +1,14 @@
 //! `key ls`, `key show`: keys without their bytes.
 
+use super::rotate::AHEAD_MILLIS;
+use super::uses::{self, Bound};
 use crate::acts::{Wanted, look};
 use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::rows::{Key, Purpose, Workspace};
 use crate::session::Session;
-use api::terms::Action;
+use api::terms::{Action, Timestamp};
 use api::wire::{KeyItem, KeyList};
 
 /// The most keys in one answer.
@@ -15,6 +17,7 @@ const MAX_KEYS: i64 = 100_000;
 /// Every key, in order of purpose, workspace, environment, class, version.
 pub(crate) fn list(engine: &Engine, session: &Session) -> Result<KeyList> {
     look(engine, session, &Wanted::vault(Action::List, "key.list"))?;
+    let now = engine.now()?;
     engine.store.read(|tx| {
         let keys: Vec<Key> = engine.keys.guard.select(tx, "ORDER BY id LIMIT $1", &[MAX_KEYS.into()])?;
         let mut items = keys.iter().map(|key| item(engine, tx, key)).collect::<Result<Vec<_>>>()?;
@@ -28,7 +31,7 @@ pub(crate) fn list(engine: &Engine, session: &Session) -> Result<KeyList> {
                 b.version,
             ))
         });
-        Ok(KeyList { keys: items })
+        Ok(KeyList { keys: items, now })
     })
 }
 
@@ -41,6 +44,11 @@ pub(crate) fn item(engine: &Engine, tx: &mut dyn Transaction, key: &Key) -> Resu
         }
         None => None,
     };
+    let wraps = wraps_under(tx, key)?;
+    let bound = Bound::of(key);
+    // Rows that are there are uses, whatever the count says.
+    let uses = bound.map(|_| uses::of(tx, &engine.keys.guard, key.id)).transpose()?.map(|uses| uses.max(wraps));
+    let renewed = key.due.filter(|_| key.state.protects() && key.domain.is_some());
     Ok(KeyItem {
         id: key.id,
         purpose: key.purpose.word().to_owned(),
@@ -53,7 +61,11 @@ pub(crate) fn item(engine: &Engine, tx: &mut dyn Transaction, key: &Key) -> Resu
         created: key.created,
         since: key.since,
         due: key.due,
-        wraps: wraps_under(tx, key)?,
+        wraps,
+        uses,
+        uses_early: bound.map(|bound| bound.early),
+        uses_max: bound.map(|bound| bound.max),
+        renewed: renewed.map(|due| Timestamp::from_millis(due.as_millis().saturating_sub(AHEAD_MILLIS))),
         ends: key.ending.as_ref().filter(|ending| ending.shredded.is_none()).map(|ending| ending.until),
     })
 }

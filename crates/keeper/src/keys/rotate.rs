@@ -3,6 +3,7 @@
 
 use super::domains::{Belongs, NewDomainKey};
 use super::list::{item, wraps_under};
+use super::uses::{self, Bound};
 use crate::acts::{Act, Wanted, act};
 use crate::datastore::Transaction;
 use crate::engine::Engine;
@@ -23,7 +24,7 @@ use policy::Resource;
 /// Version keys wrapped again in one transaction: their changes fit one entry.
 const BATCH: i64 = 256;
 /// How long before its time is over a key is renewed: a tenth of the shortest cryptoperiod of the baseline.
-const AHEAD_MILLIS: u64 = 3 * 86_400_000;
+pub(crate) const AHEAD_MILLIS: u64 = 3 * 86_400_000;
 /// The most keys that are looked through for one.
 const MAX_RENEWED: i64 = 1_000;
 
@@ -195,7 +196,10 @@ pub(crate) fn renew(engine: &Engine, slice: &Slice) -> Result<u64> {
             let Some(old) = still else { return Ok(false) };
             let ticket = tx.ticket()?;
             engine.watch.mark(tx)?;
-            let event = Event::new(Kind::State, "key.rotate").with("why", "its time is nearly over");
+            let uses = uses::of(tx, &engine.keys.guard, old.id)?;
+            let spent = Bound::of(&old).is_some_and(|bound| uses >= bound.early);
+            let why = if spent { "its uses are nearly over" } else { "its time is nearly over" };
+            let event = Event::new(Kind::State, "key.rotate").with("why", why).with("uses", uses);
             let (_, event) = succeeded(engine, tx, (ticket, now), &old, event)?;
             engine.log(tx, ticket, &by_system(engine, now), &[event])?;
             Ok::<_, Error>(true)
@@ -268,6 +272,8 @@ fn rewrap_batch(engine: &Engine, tx: &mut dyn Transaction, by: &By, old: KeyId) 
         engine.domains.unwrap(&belongs, &again, &to)?;
         changes.push(guard.update(tx, &again, ticket)?);
     }
+    // Counted, and no reason to renew the key at once: what moves is fewer than what it may wrap.
+    uses::count(tx, guard, new_key.id, wraps.len() as u64)?;
     let event = Event::new(Kind::State, "key.rewrap")
         .on("from", old)
         .on("to", new_key.id)

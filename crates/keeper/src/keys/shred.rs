@@ -139,7 +139,8 @@ fn tell(engine: &Engine, tx: &mut dyn Transaction, id: KeyId, now: Timestamp) ->
     for wrap in &wraps {
         let version = wrap.version.ok_or_else(|| altered(id))?;
         // Of a version that was begun and never finished there is no row.
-        if let Some(draft) = guard.find::<Draft>(tx, version.as_bytes())? {
+        let draft: Option<Draft> = guard.find(tx, version.as_bytes())?;
+        if let Some(draft) = draft.filter(|draft| draft.key == wrap.key) {
             give_up(engine, tx, &by, &draft, "its key was destroyed", ticket)?;
             unfinished += 1;
             continue;

@@ -26,6 +26,21 @@ pub(crate) struct Above {
     pub(crate) newest: Key,
 }
 
+/// What a version is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Towards {
+    /// For whoever asked.
+    Open,
+    /// To be sealed anew under another key.
+    Move,
+}
+
+impl From<Action> for Towards {
+    fn from(action: Action) -> Self {
+        if action == Action::Reencrypt { Self::Move } else { Self::Open }
+    }
+}
+
 impl Above {
     pub(crate) fn of(tx: &mut dyn Transaction, guard: &Guard, under: KeyId) -> Result<Self> {
         let wraps: Key = guard.expect(tx, under.as_bytes())?;
@@ -35,14 +50,18 @@ impl Above {
     }
 
     /// Refuses a version whose key opens nothing now, or one of these.
-    pub(crate) fn refuse(&self, version: &Version, of: &str) -> Result<()> {
+    pub(crate) fn refuse(&self, version: &Version, of: &str, towards: Towards) -> Result<()> {
+        let may = |state: KeyState| match towards {
+            Towards::Open => state.opens(),
+            Towards::Move => state.moves(),
+        };
         let mut states = vec![(version.key, version.key_state), (self.wraps.id, self.wraps.state)];
         // One that was destroyed speaks for what it wrapped, and for nothing else of its domain.
         if self.newest.state != KeyState::Destroyed {
             states.push((self.newest.id, self.newest.state));
         }
         for (key, state) in states {
-            if !state.opens() {
+            if !may(state) {
                 return Err(Error::KeyShut { key, of: of.to_owned(), state });
             }
         }
@@ -54,15 +73,21 @@ impl Above {
 }
 
 /// The same of a version that is there, by its rows.
-pub(crate) fn refuse_shut(engine: &Engine, tx: &mut dyn Transaction, version: &Version, of: &str) -> Result<()> {
+pub(crate) fn refuse_shut(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    version: &Version,
+    of: &str,
+    towards: Towards,
+) -> Result<()> {
     let guard = &engine.keys.guard;
     let under = wrap_of(tx, guard, version.key)?.under;
-    Above::of(tx, guard, under)?.refuse(version, of)
+    Above::of(tx, guard, under)?.refuse(version, of, towards)
 }
 
 /// Whether it would be refused.
 pub(crate) fn is_shut(engine: &Engine, tx: &mut dyn Transaction, version: &Version) -> Result<bool> {
-    match refuse_shut(engine, tx, version, "") {
+    match refuse_shut(engine, tx, version, "", Towards::Open) {
         Err(Error::KeyShut { .. } | Error::KeyEnding { .. }) => Ok(true),
         other => other.map(|()| false),
     }
@@ -75,7 +100,7 @@ pub(crate) fn opened(engine: &Engine, tx: &mut dyn Transaction, found: &Found) -
     let above = Above::of(tx, guard, wrap.under)?;
     epochs::hold(tx, &[*above.wraps.id.as_bytes(), *above.newest.id.as_bytes()])?;
     // As they are now that nobody moves them.
-    Above::of(tx, guard, wrap.under)?.refuse(&found.version, &found.named())?;
+    Above::of(tx, guard, wrap.under)?.refuse(&found.version, &found.named(), Towards::Open)?;
     let with = engine.domains.open(tx, guard, wrap.under)?;
     engine.domains.unwrap(&Belongs::from(&found.version), &wrap, &with)
 }
@@ -132,7 +157,8 @@ impl Target {
         // Of a version that is being written there is no row yet.
         let Some(version) = version else { return Ok(None) };
         let version: Option<Version> = guard.find(tx, version.as_bytes())?;
-        Ok(version.map(|version| Self::Version(Box::new(version))))
+        // Nor is a key its version's while that is being sealed anew under it.
+        Ok(version.filter(|version| version.key == id).map(|version| Self::Version(Box::new(version))))
     }
 
     pub(crate) fn workspace(&self) -> Option<WorkspaceId> {

@@ -82,7 +82,11 @@ pub(crate) fn prepare(
         admitted(&known, asked)?;
     }
     // Told to whoever may open it, and logged as the refusal that it is.
-    let shut = if verdict.answer.allowed { known.above.refuse(&found.version, &found.named()).err() } else { None };
+    let shut = if verdict.answer.allowed {
+        known.above.refuse(&found.version, &found.named(), command.action.into()).err()
+    } else {
+        None
+    };
     let released = verdict.answer.allowed && shut.is_none();
     // Roots are asked for whoever may have what they open, and before it is logged that it leaves.
     let domain_key = match released.then(|| opened(engine, known.wrap.under)) {
@@ -172,6 +176,7 @@ pub(crate) const fn act(action: Action) -> &'static str {
         Action::List => "release.list",
         Action::Read => "release.read",
         Action::Export => "release.export",
+        Action::Reencrypt => "release.reencrypt",
         Action::Write
         | Action::Alias
         | Action::RotateKeys

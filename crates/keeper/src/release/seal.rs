@@ -44,13 +44,13 @@ pub(crate) fn envelope(
         .map_err(|error| Error::bad("the envelope", error.to_string()))
 }
 
-/// List: the list key. Read, export, write: list and map key.
+/// List: the list key. Read, export, write, reencrypt: list and map key.
 fn derived(vault: VaultId, sealing: &Sealing<'_>) -> Result<Vec<ReleasedKey>> {
     let failed = |_| Error::Internal("a key could not be derived");
     let (suite, vault, version) = (suite_of(sealing.suite), vault.as_bytes(), *sealing.version.as_bytes());
     let list = seal::derive::list_key(sealing.key, suite, vault, &version).map_err(failed)?;
     let mut keys = vec![ReleasedKey { version, key: Key::List(list) }];
-    if matches!(sealing.action, Action::Read | Action::Export | Action::Write) {
+    if matches!(sealing.action, Action::Read | Action::Export | Action::Write | Action::Reencrypt) {
         let map = seal::derive::map_key(sealing.key, suite, vault, &version).map_err(failed)?;
         keys.push(ReleasedKey { version, key: Key::Map(map) });
     }

@@ -8,13 +8,14 @@ use crate::epochs;
 use crate::error::{Error, Result};
 use crate::jobs::{Slice, by_system};
 use crate::journal::{Event, in_sizes};
-use crate::rows::{Artifact, Removed, Table, Version, Workspace, Wrap};
+use crate::rows::{Artifact, Draft, Removed, Table, Version, Workspace, Wrap};
+use crate::write::give_up;
 use crate::write::objects::{COMMITTED, LEASED, millis};
 use crate::{certificate, prints, show};
 use api::terms::{EntryId, KeyState, ObjectId, Timestamp, VersionId};
 use log::entry::Kind;
 use seal::record::VersionRecord;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// How many are looked at at once.
 const PAGE: i64 = 64;
@@ -72,6 +73,10 @@ fn end(engine: &Engine, tx: &mut dyn Transaction, id: VersionId, now: Timestamp)
     if wraps.is_empty() {
         // It was not destroyed, and its wraps are not where they are looked for.
         return Err(Error::Altered { table: Wrap::NAME, row: version.key.to_string() });
+    }
+    // What was begun to seal it anew ends with it.
+    if let Some(draft) = guard.find::<Draft>(tx, id.as_bytes())? {
+        give_up(engine, tx, &by_system(engine, now), &draft, "the version was destroyed", ticket)?;
     }
     let mut changes = Vec::with_capacity(wraps.len() + 1);
     for wrap in &wraps {
@@ -153,8 +158,8 @@ pub(crate) fn living_objects(
     artifact: &Artifact,
 ) -> Result<BTreeMap<ObjectId, VersionId>> {
     let mut needed = BTreeMap::new();
-    for version in super::every(engine, tx, artifact)?.iter().filter(|version| !is_destroyed(version)) {
-        needed.extend(objects_of(tx, version)?.into_iter().map(|object| (object, version.id)));
+    for (version, record) in living_records(engine, tx, artifact)? {
+        needed.extend(objects_of(&record).map(|object| (object, version.id)));
     }
     Ok(needed)
 }
@@ -167,7 +172,7 @@ pub(crate) fn free(
     now: Timestamp,
 ) -> Result<(usize, Vec<(ObjectId, VersionId)>)> {
     let (mut free, mut kept) = (Vec::new(), Vec::new());
-    for object in objects_of(tx, gone)? {
+    for object in objects_of(&record_of(tx, gone)?) {
         match living.get(&object) {
             Some(by) => kept.push((object, *by)),
             None => free.push(object),
@@ -177,15 +182,29 @@ pub(crate) fn free(
     Ok((free.len(), kept))
 }
 
-fn objects_of(tx: &mut dyn Transaction, version: &Version) -> Result<BTreeSet<ObjectId>> {
-    let record = VersionRecord::decode(&show::record_of(tx, version)?)
-        .map_err(|_| Error::Altered { table: "record", row: version.id.to_string() })?;
-    let segments = record.packs.iter().flat_map(|pack| &pack.segments).map(|segment| segment.object);
-    Ok(segments.chain([record.object]).map(ObjectId::from_bytes).collect())
+/// The versions of an artifact whose keys are there, removed or not, with their records.
+pub(crate) fn living_records(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    artifact: &Artifact,
+) -> Result<Vec<(Version, VersionRecord)>> {
+    let all = super::every(engine, tx, artifact)?.into_iter().filter(|version| !is_destroyed(version));
+    all.map(|version| record_of(tx, &version).map(|record| (version, record))).collect()
 }
 
-/// Gives objects of a version that is gone to the collection.
-fn release(tx: &mut dyn Transaction, objects: &[ObjectId], now: Timestamp) -> Result<()> {
+fn record_of(tx: &mut dyn Transaction, version: &Version) -> Result<VersionRecord> {
+    VersionRecord::decode(&show::record_of(tx, version)?)
+        .map_err(|_| Error::Altered { table: "record", row: version.id.to_string() })
+}
+
+/// The objects that a record names.
+pub(crate) fn objects_of(record: &VersionRecord) -> impl Iterator<Item = ObjectId> {
+    let segments = record.packs.iter().flat_map(|pack| &pack.segments).map(|segment| segment.object);
+    segments.chain([record.object]).map(ObjectId::from_bytes)
+}
+
+/// Gives objects that no version names any more to the collection.
+pub(crate) fn release(tx: &mut dyn Transaction, objects: &[ObjectId], now: Timestamp) -> Result<()> {
     in_sizes(objects, |page| {
         let marks = (4..page.len() + 4).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
         let mut values: Vec<Value<'_>> = vec![LEASED.into(), millis(now).into(), COMMITTED.into()];

@@ -46,6 +46,7 @@ fn version(number: u8, day: u64) -> Version {
         from: Vec::new(),
         made: None,
         removed: None,
+        reencrypted: None,
     }
 }
 

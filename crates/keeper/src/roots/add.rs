@@ -28,11 +28,13 @@ use std::sync::Arc;
 pub(crate) fn add(engine: &Engine, session: &Session, wanted: &RootAdd) -> Result<RootAdded> {
     look(engine, session, &Wanted::vault(Action::ManageKeys, "root.add"))?;
     let crypto = engine.store.read(|tx| engine.crypto(tx))?;
+    let before = wanted.follows.map(|id| followed(engine, id, &wanted.choice)).transpose()?;
     let mut file = VaultFile::read_of(engine)?;
     room(&file)?;
     let root: Arc<dyn RootProvider> = Arc::from(make::make_root(&wanted.choice, &crypto, &mut file)?);
     let made = Root::joining(root.id(), root.kind(), engine.now()?);
-    let row = Root { priority: wanted.priority.unwrap_or(made.priority), ..made };
+    let priority = wanted.priority.or(before.map(|row| row.priority)).unwrap_or(made.priority);
+    let row = Root { priority, follows: wanted.follows, ..made };
     let means = RootMeans { root: Some(row.id), unlock: wanted.choice.unlock() };
     let plan = Plan { act: "root.add", row, replaces: Vec::new() };
     let waiting = Waiting { engine, session, root: Arc::clone(&root), means: Some(Arc::new(means)) };
@@ -42,6 +44,20 @@ pub(crate) fn add(engine: &Engine, session: &Session, wanted: &RootAdd) -> Resul
         give_up(&wanted.choice, root.as_ref());
     }
     added
+}
+
+/// The root that another one of its kind is to take the place of.
+fn followed(engine: &Engine, id: KeyId, choice: &RootChoice) -> Result<Root> {
+    let rows: Vec<Root> = engine.store.read(|tx| engine.keys.guard.select(tx, "ORDER BY id", &[]))?;
+    if let Some(other) = rows.iter().find(|row| row.follows == Some(id) && row.state.counts()) {
+        return Err(Error::conflict("the root", format!("{} takes its place already", other.id)));
+    }
+    let found = rows.into_iter().find(|row| row.id == id && row.state.counts());
+    let found = found.ok_or_else(|| Error::NotFound(id.to_string()))?;
+    if found.kind != choice.kind() {
+        return Err(Error::bad("the root", format!("it is a {}, and what follows it another kind", found.kind)));
+    }
+    Ok(found)
 }
 
 /// Refuses one root more where a recovery would have no room for its own.

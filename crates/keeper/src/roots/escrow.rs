@@ -9,6 +9,7 @@ use crate::acts::{Act, Wanted, act, look};
 use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::jobs::Slice;
 use crate::journal::Logged;
 use crate::rows::{Root, RootState, Setting, Table as _};
 use crate::session::Session;
@@ -87,6 +88,22 @@ pub(crate) fn rehearse(engine: &Engine, session: &Session, texts: &Shares) -> Re
     look(engine, session, &Wanted::vault(Action::ManageKeys, "escrow.rehearse"))?;
     let row = rows(engine)?.into_iter().find(|row| row.kind == RootKind::Escrow && row.state.counts());
     let row = row.ok_or_else(|| Error::NotFound("the vault's escrow".into()))?;
+    let proven = proven(engine, &row, texts);
+    if let Err(error) = &proven {
+        failed_rehearsal(engine, session, row.id, error)?;
+    }
+    let (keys, numbers) = proven?;
+    let wanted = Wanted::vault(Action::ManageKeys, "escrow.rehearse");
+    let logged = act(engine, session, &wanted, &[], |tx, act| rehearsed(tx, act, row.id, &numbers))?;
+    let receipt = engine.settled(&logged)?;
+    engine.store.read(|tx| {
+        let row: Root = engine.keys.guard.expect(tx, row.id.as_bytes())?;
+        Ok(EscrowRehearsed { root: item(engine, tx, &row)?, shares: numbers.clone(), keys, receipt: receipt.clone() })
+    })
+}
+
+/// Brings the shares together and opens everything with what they make; how many keys, and the numbers of the shares.
+fn proven(engine: &Engine, row: &Root, texts: &Shares) -> Result<(u64, Vec<u8>)> {
     let altered = || Error::Altered { table: "root", row: row.id.to_string() };
     let file = VaultFile::read_of(engine)?;
     let suite = crate::keys::sealed(file.suite);
@@ -98,15 +115,21 @@ pub(crate) fn rehearse(engine: &Engine, session: &Session, texts: &Shares) -> Re
     if row.public.as_ref() != Some(&root.public()) {
         return Err(altered());
     }
-    let keys = opened_all(engine, row.id, |context, sealed| root.unwrap(context, sealed))?;
-    let numbers: Vec<u8> = shares.iter().map(Share::number).collect();
+    let keys = opened_all(engine, row.id, &Slice::whole(), |context, sealed| root.unwrap(context, sealed))?.0;
+    Ok((keys, shares.iter().map(Share::number).collect()))
+}
+
+/// That shares did not bring it back is known to whoever looks for it, and not only to who tried.
+fn failed_rehearsal(engine: &Engine, session: &Session, root: KeyId, error: &Error) -> Result<()> {
     let wanted = Wanted::vault(Action::ManageKeys, "escrow.rehearse");
-    let logged = act(engine, session, &wanted, &[], |tx, act| rehearsed(tx, act, row.id, &numbers))?;
-    let receipt = engine.settled(&logged)?;
-    engine.store.read(|tx| {
-        let row: Root = engine.keys.guard.expect(tx, row.id.as_bytes())?;
-        Ok(EscrowRehearsed { root: item(engine, tx, &row)?, shares: numbers.clone(), keys, receipt: receipt.clone() })
-    })
+    let logged = act(engine, session, &wanted, &[], |tx, act| {
+        // It may name files and people.
+        let event = act.event("escrow.rehearse").on("root", root).with("outcome", "failed");
+        let event = event.hiding("reason", &error.to_string())?;
+        let logged = act.engine.log(tx, act.ticket, &act.by, &[event])?;
+        logged.first().copied().ok_or(Error::Internal("an entry was lost"))
+    })?;
+    engine.settled(&logged).map(drop)
 }
 
 fn rehearsed(tx: &mut dyn Transaction, act: &Act<'_>, id: KeyId, numbers: &[u8]) -> Result<Logged> {

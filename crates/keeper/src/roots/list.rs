@@ -44,5 +44,6 @@ pub(crate) fn item(engine: &Engine, tx: &mut dyn Transaction, row: &Root) -> Res
         calls: member.map_or(0, |member| member.calls()),
         failing,
         drilled: row.drilled,
+        follows: row.follows,
     })
 }

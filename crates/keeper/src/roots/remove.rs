@@ -1,7 +1,8 @@
 //! `root remove`: a root opens nothing any more. The last one that opens stays, and so does one without which a key would be lost.
 
+use super::drill::one;
 use super::{orphans, retire};
-use crate::acts::{Act, Wanted, act};
+use crate::acts::{Act, Wanted, act, look};
 use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -10,13 +11,16 @@ use crate::journal::Logged;
 use crate::rows::{Root, RootState};
 use crate::session::Session;
 use api::terms::{Action, KeyId};
-use api::wire::{RootRemove, RootRemoved};
+use api::wire::{RootOutcome, RootRemove, RootRemoved};
 
 const ACT: &str = "root.remove";
 
 /// Removes a root.
 pub(crate) fn remove(engine: &Engine, session: &Session, command: &RootRemove) -> Result<RootRemoved> {
     let wanted = Wanted::vault(Action::ManageKeys, ACT);
+    if let Some(after) = command.after {
+        proven(engine, session, command.root, after)?;
+    }
     let others: Vec<KeyId> = engine
         .domains
         .roots
@@ -32,6 +36,22 @@ pub(crate) fn remove(engine: &Engine, session: &Session, command: &RootRemove) -
     // What is left of it is a job's as well.
     let wraps = retire(engine, &Slice::whole())?;
     Ok(RootRemoved { root: row.id, kind: row.kind.word().to_owned(), wraps, receipt })
+}
+
+/// Has the root that takes the place of another one open everything, before that one opens nothing.
+fn proven(engine: &Engine, session: &Session, old: KeyId, new: KeyId) -> Result<()> {
+    look(engine, session, &Wanted::vault(Action::ManageKeys, ACT))?;
+    let row: Option<Root> = engine.store.read(|tx| engine.keys.guard.find(tx, new.as_bytes()))?;
+    let follows = row.is_some_and(|row| row.follows == Some(old) && row.state.counts());
+    let member = engine.domains.roots.members().into_iter().find(|member| member.id == new);
+    let member = member.filter(|_| follows).ok_or_else(|| Error::NotFound(new.to_string()))?;
+    let drill = one(engine, &member, &Slice::whole())?;
+    if drill.outcome == RootOutcome::Opens {
+        return Ok(());
+    }
+    let why = drill.why.unwrap_or_else(|| "it does not open everything".to_owned());
+    let why = format!("{new} does not take its place yet: {why}");
+    Err(Error::Conflict { what: "the root", why, hint: Some("strongroom root ls".to_owned()) })
 }
 
 fn written(tx: &mut dyn Transaction, act: &Act<'_>, id: KeyId, others: &[KeyId]) -> Result<(Root, Logged)> {

@@ -121,6 +121,39 @@ pub(crate) struct Version {
     /// Since when it is not opened any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) removed: Option<Removed>,
+    /// That it was sealed anew; the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reencrypted: Option<Reencryption>,
+}
+
+/// That a version was sealed anew under another key, in other packs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Reencryption {
+    pub(crate) at: Timestamp,
+    /// Its key before, which is destroyed.
+    pub(crate) key: KeyId,
+    /// Its version digest before.
+    pub(crate) digest: String,
+}
+
+/// The version that a draft seals anew, as it was when that was begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Renews {
+    pub(crate) key: KeyId,
+    pub(crate) digest: String,
+}
+
+impl Renews {
+    pub(crate) fn of(version: &Version) -> Self {
+        Self { key: version.key, digest: version.digest.clone() }
+    }
+
+    /// Whether the version is still that.
+    pub(crate) fn is(&self, version: &Version) -> bool {
+        *self == Self::of(version)
+    }
 }
 
 const fn in_use() -> KeyState {
@@ -225,6 +258,9 @@ pub(crate) struct Draft {
     pub(crate) run: Option<RunId>,
     pub(crate) begun: Timestamp,
     pub(crate) lease_until: Timestamp,
+    /// The version that it seals anew: then it has its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) renews: Option<Renews>,
 }
 
 impl Table for Draft {

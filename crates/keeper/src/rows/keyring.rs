@@ -216,6 +216,9 @@ pub(crate) struct Root {
     pub(crate) escrow: Option<String>,
     /// Of an escrow: how many there were of the vault, it included.
     pub(crate) generation: Option<u16>,
+    /// The root that it is to take the place of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) follows: Option<KeyId>,
 }
 
 impl Root {
@@ -234,6 +237,7 @@ impl Root {
             in_file: false,
             escrow: None,
             generation: None,
+            follows: None,
         }
     }
 

@@ -108,8 +108,11 @@ fn versions() -> impl Strategy<Value = Version> {
     );
     let from = prop::collection::vec(id(VersionId::from_bytes), 0..3);
     let rest = (numbers(), select(Class::ALL), places(), numbers(), numbers(), times(), pairs(), from);
-    let ends = (prop::option::of(made()), prop::option::of(removals()), select(KeyState::ALL));
-    (ids, rest, texts(), texts(), ends).prop_map(|(ids, rest, digest, plaintext, (made, removed, key_state))| {
+    let anew = (times(), id(KeyId::from_bytes), texts());
+    let anew = anew.prop_map(|(at, key, digest)| Reencryption { at, key, digest });
+    let ends = (prop::option::of(made()), prop::option::of(removals()), select(KeyState::ALL), prop::option::of(anew));
+    (ids, rest, texts(), texts(), ends).prop_map(|(ids, rest, digest, plaintext, ends)| {
+        let (made, removed, key_state, reencrypted) = ends;
         let (id, artifact, workspace, key, object, creator) = ids;
         let (number, class, (environment, suite), bytes, files, created, tags, from) = rest;
         Version {
@@ -133,6 +136,7 @@ fn versions() -> impl Strategy<Value = Version> {
             from,
             made,
             removed,
+            reencrypted,
         }
     })
 }
@@ -232,8 +236,9 @@ fn drafts() -> impl Strategy<Value = Draft> {
     );
     let kinds = prop::option::of(select(Kind::ALL));
     let run = prop::option::of(id(RunId::from_bytes));
-    let rest = (select(Class::ALL), texts(), places(), kinds, run, times(), times());
-    (ids, rest).prop_map(|(ids, (class, class_why, (environment, suite), kind, run, begun, lease_until))| {
+    let renews = (id(KeyId::from_bytes), texts()).prop_map(|(key, digest)| Renews { key, digest });
+    let rest = (select(Class::ALL), texts(), places(), kinds, run, times(), times(), prop::option::of(renews));
+    (ids, rest).prop_map(|(ids, (class, class_why, (environment, suite), kind, run, begun, lease_until, renews))| {
         let (version, artifact, workspace, principal, key, intent) = ids;
         Draft {
             version,
@@ -250,6 +255,7 @@ fn drafts() -> impl Strategy<Value = Draft> {
             run,
             begun,
             lease_until,
+            renews,
         }
     })
 }
@@ -339,7 +345,7 @@ fn roots() -> impl Strategy<Value = Root> {
     let health = (any::<u32>(), prop::option::of(failing), prop::option::of(times()));
     let rest = (select(states.to_vec()), prop::option::of(texts()), any::<bool>());
     let ids = (id(KeyId::from_bytes), select(kinds.to_vec()), times());
-    let escrow = (prop::option::of(texts()), prop::option::of(any::<u16>()));
+    let escrow = (prop::option::of(texts()), prop::option::of(any::<u16>()), prop::option::of(id(KeyId::from_bytes)));
     (ids, rest, health, escrow).prop_map(|(ids, (state, public, in_file), (priority, failing, drilled), escrow)| Root {
         id: ids.0,
         kind: ids.1,
@@ -352,6 +358,7 @@ fn roots() -> impl Strategy<Value = Root> {
         in_file,
         escrow: escrow.0,
         generation: escrow.1,
+        follows: escrow.2,
     })
 }
 

@@ -51,6 +51,7 @@ pub(crate) fn command_hash(command: &Command) -> Result<[u8; 32]> {
     match &mut command {
         Command::Begin(begin) => begin.request.clear(),
         Command::Release(release) => release.request.clear(),
+        Command::ReencryptBegin(begin) => begin.request.clear(),
         Command::Prints(prints) => prints.request.clear(),
         _ => {}
     }

@@ -188,8 +188,9 @@ impl Place {
                 removal::refuse_version(&version, about.clone())?;
             }
             // What a state was then, the log says and the rows do not.
-            if then.is_none() && matches!(command.action, Action::Read | Action::Export | Action::Scan) {
-                state::refuse_shut(engine, tx, &version, &about)?;
+            let keys = [Action::Read, Action::Export, Action::Scan, Action::Reencrypt];
+            if then.is_none() && keys.contains(&command.action) {
+                state::refuse_shut(engine, tx, &version, &about, command.action.into())?;
             }
             (version.class, version.environment, about)
         };

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::facts::{self, Actor, Circumstances, Found};
 use crate::journal::{By, Event, Logged};
 use crate::keys::domains::{Belongs, NewDomainKey, wrap_of};
-use crate::keys::{Domains, Minted, sealed, state};
+use crate::keys::{Domains, Minted, sealed, state, uses};
 use crate::release::{Sealing, envelope};
 use crate::rows::{Artifact, Change, Domain, Draft, Key, PolicySet, Workspace};
 use crate::session::{Asked, Session, verified};
@@ -20,7 +20,9 @@ use api::terms::{
 };
 use api::wire::{Begin, Begun, Command, Released, RunOutput};
 use log::entry::Kind as Entry;
+use seal::record::VersionRecord;
 use seal::secret::VersionKey;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Opens a version for writing, or takes up one that the same principal left.
@@ -344,6 +346,7 @@ impl Call<'_> {
             run: self.command.run,
             begun: self.now,
             lease_until: self.now.plus_millis(LEASE_MILLIS),
+            renews: None,
         };
         guard.insert(tx, &draft, ticket)?;
         engine.keep(tx, ticket, &[&verdict.blob()])?;
@@ -432,6 +435,7 @@ impl Call<'_> {
         let opened = engine.domains.open(tx, guard, under.id)?;
         let (artifact, version) = (site.artifact.id, self.version);
         let belongs = Belongs { domain, artifact, version, key: self.ids.key, suite: with.suite };
+        changes.extend(uses::used(engine, tx, &under, self.now, with.ticket)?);
         engine.domains.mint(&belongs, &under, &opened)
     }
 
@@ -468,6 +472,9 @@ impl Call<'_> {
         let found = Found { workspace: site.workspace.clone(), artifact: site.artifact.clone(), version };
         facts::coherent(&found)?;
         if state::is_shut(engine, tx, &found.version)? {
+            return Ok(None);
+        }
+        if names_packs_of_before(engine, tx, &found.version)? {
             return Ok(None);
         }
         let circumstances = Circumstances::plain(self.now)?;
@@ -547,6 +554,29 @@ impl Call<'_> {
             entry: draft.intent,
         })
     }
+}
+
+/// Whether a version names packs of one that was sealed anew since: nothing new is made of those, because somebody else may have had
+/// their keys.
+fn names_packs_of_before(engine: &Engine, tx: &mut dyn Transaction, version: &crate::rows::Version) -> Result<bool> {
+    let altered = |id: VersionId| Error::Altered { table: "record", row: id.to_string() };
+    let record = VersionRecord::decode(&show::record_of(tx, version)?).map_err(|_| altered(version.id))?;
+    let mut owners: BTreeMap<VersionId, BTreeSet<[u8; 16]>> = BTreeMap::new();
+    for pack in record.packs.iter().filter(|pack| pack.owner != record.version) {
+        owners.entry(VersionId::from_bytes(pack.owner)).or_default().insert(pack.id);
+    }
+    for (owner, packs) in owners {
+        let owner: crate::rows::Version = engine.keys.guard.expect(tx, owner.as_bytes())?;
+        if owner.reencrypted.is_none() {
+            continue;
+        }
+        let now = VersionRecord::decode(&show::record_of(tx, &owner)?).map_err(|_| altered(owner.id))?;
+        let now: BTreeSet<[u8; 16]> = now.packs.iter().map(|pack| pack.id).collect();
+        if !packs.is_subset(&now) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 impl From<&Draft> for Belongs {

@@ -44,12 +44,7 @@ pub(super) fn form(command: &Commit) -> Result<()> {
             return bad("a tag is a name with a value of at most 1,024 bytes");
         }
     }
-    if command.plaintext_commitment.len() != 32 {
-        return bad("the commitment to the plaintext is 32 bytes");
-    }
-    if command.prints.len() > seal::prints::MAX_SEALED_LEN {
-        return bad("its prints are longer than they can be");
-    }
+    sealed_parts(&command.plaintext_commitment, &command.prints)?;
     if command.bytes > 1 << 53 || command.files > 1 << 53 {
         return bad("more than 2^53 bytes or files");
     }
@@ -57,6 +52,18 @@ pub(super) fn form(command: &Commit) -> Result<()> {
         provenance(made)?;
     }
     named::form(command.alias.as_ref(), &command.from)
+}
+
+/// Checks what comes beside the record.
+pub(super) fn sealed_parts(commitment: &[u8], prints: &[u8]) -> Result<()> {
+    let bad = |why: &str| Err(Error::bad("the commit", why));
+    if commitment.len() != 32 {
+        return bad("the commitment to the plaintext is 32 bytes");
+    }
+    if prints.len() > seal::prints::MAX_SEALED_LEN {
+        return bad("its prints are longer than they can be");
+    }
+    Ok(())
 }
 
 /// Checks the form of how a version was made.
@@ -146,11 +153,7 @@ fn check_borrowed(
         Ok::<_, Error>(!segments.all(|segment| needed.contains_key(&ObjectId::from_bytes(segment.object))))
     };
     if removal::is_destroyed(&version) && lost()? {
-        return Err(Error::Conflict {
-            what: "the new version",
-            why: "the version whose files it takes over was destroyed meanwhile".into(),
-            hint: Some("run the command again: it sends them anew".into()),
-        });
+        return Err(taken_away("the version whose files it takes over was destroyed meanwhile"));
     }
     if version.artifact != draft.artifact
         || version.class == Class::Restricted
@@ -162,5 +165,19 @@ fn check_borrowed(
     let record = VersionRecord::decode(&bytes).map_err(|_| bad())?;
     let written: BTreeMap<_, &Pack> = record.packs.iter().map(|pack| (pack.id, pack)).collect();
     let same = packs.iter().all(|pack| written.get(&pack.id).is_some_and(|known| known == pack));
-    if same { Ok(()) } else { Err(bad()) }
+    match (same, &version.reencrypted) {
+        (true, _) => Ok(()),
+        // Of before, when somebody else may have had its key: nothing new is made of those.
+        (false, Some(_)) => Err(taken_away("the version whose files it takes over was sealed anew meanwhile")),
+        (false, None) => Err(bad()),
+    }
+}
+
+/// Packs that were there when the version was begun are not any more.
+fn taken_away(why: &str) -> Error {
+    Error::Conflict {
+        what: "the new version",
+        why: why.into(),
+        hint: Some("run the command again: it sends them anew".into()),
+    }
 }

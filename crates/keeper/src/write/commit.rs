@@ -1,5 +1,6 @@
 //! Making a version exist.
 
+use super::answered::{remember, remembered};
 use super::check::{self, Checked};
 use super::{Outcome, denied, named, objects, own_draft};
 use crate::alias;
@@ -18,9 +19,6 @@ use api::terms::{Action, Class, DecisionId, EntryId, Environment, KeyState, Time
 use api::wire::{Commit, Committed, LineageKind, Provenance};
 use log::entry::Kind;
 use seal::record::VersionRecord;
-
-/// The table of commands that were answered.
-const COMMAND: &str = "command";
 
 /// Makes a version exist. The same commit again gives the same answer: its outcome may have been unknown.
 pub(crate) fn commit(engine: &Engine, session: &Session, command: &Commit) -> Result<Committed> {
@@ -61,13 +59,6 @@ struct Call<'a> {
 struct Done {
     logged: Logged,
     item: api::wire::VersionItem,
-}
-
-/// What a repeated commit is answered from.
-#[derive(serde::Serialize, serde::Deserialize)]
-struct Remembered {
-    entry: EntryId,
-    leaf: String,
 }
 
 impl Call<'_> {
@@ -205,7 +196,7 @@ impl Call<'_> {
         }));
         let logged = engine.log(tx, ticket, by, &events)?;
         let logged = *logged.first().ok_or(Error::Internal("an entry was lost"))?;
-        self.remember(tx, &logged)?;
+        remember(engine, tx, &self.command_key(), &logged, self.now)?;
         let item = show::described(engine, tx, Found { workspace, artifact, version })?;
         Ok(Done { logged, item })
     }
@@ -258,6 +249,7 @@ impl Call<'_> {
             from,
             made: self.made(draft)?,
             removed: None,
+            reencrypted: None,
         })
     }
 
@@ -312,34 +304,16 @@ impl Call<'_> {
         ]))
     }
 
-    fn remember(&self, tx: &mut dyn Transaction, logged: &Logged) -> Result<()> {
-        let answer = Remembered { entry: logged.id, leaf: logged.leaf.to_string() };
-        let answer = serde_json::to_vec(&answer).map_err(|_| Error::Internal("an answer is not JSON"))?;
-        let key = self.command_key();
-        let mac = self.engine.keys.guard.tag(COMMAND, &key, &answer);
-        tx.query(
-            "INSERT INTO command (key, answer, at, mac) VALUES ($1, $2, $3, $4)",
-            &[(&key).into(), (&answer).into(), objects::millis(self.now).into(), (&mac).into()],
-        )?;
-        Ok(())
-    }
-
     /// The answer that was given before, if this very commit was made.
     fn done_before(&self, tx: &mut dyn Transaction) -> Result<Option<Done>> {
         let Some(found) = facts::found_by_id(self.engine, tx, self.command.version)? else { return Ok(None) };
-        let key = self.command_key();
-        let rows = tx.query("SELECT answer, mac FROM command WHERE key = $1", &[(&key).into()])?;
         let same = found.version.creator == self.session.principal && found.version.digest == self.digest;
-        let Some(row) = rows.optional()?.filter(|_| same) else {
+        let of = self.command.version.to_string();
+        let logged = if same { remembered(self.engine, tx, &self.command_key(), &of)? } else { None };
+        let Some(logged) = logged else {
             return Err(Error::conflict("the commit", "the version exists with another record"));
         };
-        // A receipt is signed over what stands here.
-        self.engine.keys.guard.check(COMMAND, &key, row.bytes(0)?, row.bytes(1)?)?;
-        let remembered: Remembered = serde_json::from_slice(row.bytes(0)?)
-            .map_err(|_| Error::Altered { table: COMMAND, row: self.command.version.to_string() })?;
-        let leaf = log::tree::Hash::from_hex(&remembered.leaf)
-            .ok_or_else(|| Error::Altered { table: COMMAND, row: self.command.version.to_string() })?;
         let item = show::described(self.engine, tx, found)?;
-        Ok(Some(Done { logged: Logged { id: remembered.entry, leaf }, item }))
+        Ok(Some(Done { logged, item }))
     }
 }

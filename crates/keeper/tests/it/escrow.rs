@@ -128,7 +128,7 @@ fn a_share_that_is_wrong_is_named_and_nothing_changes() {
     assert_eq!(rehearse(&client, &[&texts[2], &texts[0]]).unwrap(), 5);
     let escrow = roots(&client).into_iter().find(|root| root.kind == "escrow").unwrap();
     assert!(escrow.drilled.is_some());
-    assert_eq!((entries(&client, "escrow.create").len(), entries(&client, "escrow.rehearse").len()), (2, 1));
+    assert_eq!((entries(&client, "escrow.create").len(), entries(&client, "escrow.rehearse").len()), (2, 6));
     match client.call(Command::StateVerify).unwrap() {
         Answer::StateVerified(verified) => assert!(verified.ok, "{verified:?}"),
         other => panic!("{other:?}"),
@@ -176,7 +176,7 @@ fn an_escrow_gets_what_was_locked_when_it_was_made() {
     let keeper = world.open();
     let client = Client::new(&keeper, &world, None);
     let choice = RootChoice::Passphrase { bytes: phrase().into() };
-    keeper.add_root(&client.session, &RootAdd { choice, priority: None }).unwrap();
+    keeper.add_root(&client.session, &RootAdd { choice, priority: None, follows: None }).unwrap();
     let prod = Put { environment: Environment::Prod, ..Put::new("lab/net").class(Class::Confidential) };
     // In dev the key file wraps it as well, in prod the passphrase alone, which an escrow does not count as.
     client.put(&prod).unwrap();

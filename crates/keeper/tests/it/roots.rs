@@ -15,7 +15,7 @@ fn second(world: &World) -> PathBuf {
 
 fn add(client: &Client<'_>, path: PathBuf, priority: Option<u32>) -> Result<RootAdded, Problem> {
     let choice = RootChoice::Keyfile { path };
-    client.keeper.add_root(&client.session, &RootAdd { choice, priority })
+    client.keeper.add_root(&client.session, &RootAdd { choice, priority, follows: None })
 }
 
 /// Options with key files in this order; `vault.json` decides who is asked first.
@@ -39,7 +39,7 @@ fn drill(client: &Client<'_>) -> RootDrills {
 }
 
 fn remove(client: &Client<'_>, root: KeyId) -> Result<RootRemoved, Problem> {
-    match client.call(Command::RootRemove(RootRemove { root }))? {
+    match client.call(Command::RootRemove(RootRemove { root, after: None }))? {
         Answer::RootRemoved(removed) => Ok(removed),
         other => panic!("{other:?}"),
     }
@@ -233,7 +233,7 @@ fn a_root_that_a_class_does_not_admit_never_wraps_it() {
     client.put(&prod(Class::Internal)).unwrap();
     let bytes = b"a passphrase with some length".to_vec();
     let choice = RootChoice::Passphrase { bytes: bytes.into() };
-    let added = client.keeper.add_root(&client.session, &RootAdd { choice, priority: None }).unwrap();
+    let added = client.keeper.add_root(&client.session, &RootAdd { choice, priority: None, follows: None }).unwrap();
     assert_eq!((added.root.kind.as_str(), added.wrapped), ("passphrase", 1));
     client.put(&prod(Class::Confidential)).unwrap();
     let found = roots(&client);
@@ -308,7 +308,8 @@ fn one_that_does_not_open_saves_no_key_from_being_lost() {
     let keeper = world.open();
     let client = Client::new(&keeper, &world, None);
     let phrase = |text: &str| RootChoice::Passphrase { bytes: text.as_bytes().to_vec().into() };
-    let add = |choice| keeper.add_root(&client.session, &RootAdd { choice, priority: None }).unwrap().root.id;
+    let add =
+        |choice| keeper.add_root(&client.session, &RootAdd { choice, priority: None, follows: None }).unwrap().root.id;
     let (kept, lost) = (add(phrase("one that is at hand")), add(phrase("one that nobody knows any more")));
     let prod = Put { environment: Environment::Prod, ..Put::new("lab/net").class(Class::Confidential) };
     client.put(&prod).unwrap();

@@ -37,6 +37,7 @@ const ON_ARTIFACTS: &[(Action, &[Role])] = &[
     (Action::ManageKeys, &[]),
     (Action::DestroyKeys, &[Role::Custodian]),
     (Action::Backup, &[]),
+    (Action::Reencrypt, &[Role::Custodian]),
 ];
 
 fn is_on_artifacts(action: Action) -> bool {

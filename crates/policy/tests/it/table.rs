@@ -235,6 +235,9 @@ fn classes(out: &mut String) {
     row("lease, renewed silently", |rules| span(rules.lease_secs));
     row("longest unattended run", |rules| span(rules.longest_unattended_secs));
     row("domain keys rotate after", |rules| format!("{} d", rules.rotation_days));
+    row("or when they have wrapped", |rules| {
+        format!("{} % of 2^{} keys", rules.renew_at_percent, rules.wraps_max.ilog2())
+    });
     row("destroyed after", |rules| format!("{} d", rules.destroy_wait_days));
     row("approvals to destroy", |rules| rules.destroy_approvals.to_string());
     row("a release waits for the anchor", |rules| if rules.waits_for_anchor { "yes" } else { "-" }.to_owned());

@@ -225,6 +225,10 @@ structs! {
     DecisionsReplayed { ok same other_engine failures }
     Commit { version record plaintext_commitment bytes files tags alias from made prints depot }
     Committed { version receipt }
+    ReencryptBegin { reference objects request reason confirm }
+    ReencryptBegun { version envelope prints key lease_until entry }
+    ReencryptCommit { version record plaintext_commitment prints depot }
+    Reencrypted { version old_key old_digest garbage shared_with receipt }
     Explain { principal action reference class at_least environment kind from reason confirm }
     HoldItem { name of by at }
     HoldLift { reference name reason }
@@ -247,8 +251,12 @@ structs! {
     JobList { items }
     JobRan { name done failed }
     JobsRan { items }
-    KeyItem { id purpose workspace environment class version state fingerprint created since due wraps ends }
-    KeyList { keys }
+    KeyItem {
+        id purpose workspace environment class version state fingerprint created since due wraps uses uses_early uses_max
+        ends renewed
+    }
+    KeyList { keys now }
+    KeysStand { active due_soon overdue suspended next_due }
     Certificate { parts text entry proof }
     KeyDestroy { key reason confirm }
     KeyDestroying { key of until versions receipt }
@@ -313,9 +321,11 @@ structs! {
     RootDrilled { root outcome keys why }
     RootDrills { ok items }
     RootFailing { since why }
-    RootItem { id kind term priority state created wraps lacks only_wraps at_hand calls failing drilled }
+    RootItem { id kind term priority state created wraps lacks only_wraps at_hand calls failing drilled follows }
     RootList { roots }
-    RootRemove { root }
+    RootRemove { root after }
+    RootSet { root priority }
+    RootChanged { root receipt }
     RootRemoved { root kind wraps receipt }
     RunEnd { run outcome outputs }
     RunOutput { workspace artifact class at_least environment kind }
@@ -325,7 +335,7 @@ structs! {
     StateVerified { ok rows failures }
     Status {
         vault principal workspaces artifacts versions log_size log_pending freshness read_only keys_due drafts
-        jobs_overdue roots depots to_delete verified backed_up restored policy_set
+        jobs_overdue roots depots to_delete verified backed_up restored keys now policy_set
     }
     StoredObject { object role }
     SuitesShown { table own receipt }
@@ -333,7 +343,7 @@ structs! {
     WhoAmI { principal id kind clearance suspended grants auth presence vault mode read_only }
     VersionItem {
         reference id number artifact class environment suite kind digest object key key_state bytes files created creator tags aliases from
-        made removed holds
+        made removed reencrypted holds
     }
 }
 
@@ -361,6 +371,8 @@ each! { Command:
     Commit[Commit],
     Abandon { version },
     Release[Release],
+    ReencryptBegin[ReencryptBegin],
+    ReencryptCommit[ReencryptCommit],
     RunStart[RunStart],
     RunRenew { run },
     RunEnd[RunEnd],
@@ -394,6 +406,7 @@ each! { Command:
     RootList,
     RootDrill,
     RootRemove[RootRemove],
+    RootSet[RootSet],
     KeyRotate[KeyRotate],
     PrincipalAdd[PrincipalAdd],
     PrincipalList,
@@ -430,6 +443,8 @@ each! { Answer:
     Done,
     Committed[Committed],
     Released[Released],
+    ReencryptBegun[ReencryptBegun],
+    Reencrypted[Reencrypted],
     RunStarted[RunStarted],
     RunRenewed[RunRenewed],
     Printed[Printed],
@@ -458,6 +473,7 @@ each! { Answer:
     Roots[RootList],
     RootsDrilled[RootDrills],
     RootRemoved[RootRemoved],
+    RootChanged[RootChanged],
     Principal[PrincipalItem],
     Principals { items },
     Policy[PolicyShown],

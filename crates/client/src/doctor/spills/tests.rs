@@ -23,6 +23,7 @@ fn version(number: u8, class: Class) -> VersionItem {
         suite: api::terms::Suite::Default,
         made: None,
         removed: None,
+        reencrypted: None,
         holds: Vec::new(),
         reference: format!("lab/a{number}@v1"),
         id: VersionId::from_bytes([number; 16]),

@@ -12,6 +12,7 @@ mod lineage;
 mod policy;
 mod problem;
 mod run;
+mod value;
 mod version;
 
 pub use admin::{
@@ -41,6 +42,7 @@ pub use policy::{
 };
 pub use problem::{NearMiss, Problem, Refusal};
 pub use run::{MadeBy, Provenance, RunEnd, RunOutcome, RunOutput, RunRenewed, RunStart, RunStarted};
+pub use value::{Decrypt, Decrypted, Encrypt, Encrypted, NamedKeyMade, NamedKeyMake, Plain};
 pub use version::{
     Begin, Begun, CollectPlan, Collected, Commit, Committed, ListItem, ListPage, ListQuery, ObjectRole, Printed,
     PrintedVersion, Prints, Release, Released, StoredObject, VersionItem,
@@ -159,6 +161,14 @@ pub enum Command {
     KeyRotate(KeyRotate),
     /// Suspend or resume a key.
     KeyMove(KeyMove),
+    /// Make a named key.
+    NamedKeyMake(NamedKeyMake),
+    /// Seal a small value under a named key.
+    Encrypt(Encrypt),
+    /// Open a small value that a named key sealed.
+    Decrypt(Decrypt),
+    /// Seal such a value again under the newest version, without showing it. Answered as [`Command::Encrypt`].
+    Renew(Decrypt),
     /// The roots.
     RootList,
     /// Have every root open what it wraps.
@@ -331,6 +341,12 @@ pub enum Answer {
     Rotated(KeyRotated),
     /// To [`Command::KeyMove`].
     KeyMoved(Box<KeyMoved>),
+    /// To [`Command::NamedKeyMake`].
+    NamedKeyMade(Box<NamedKeyMade>),
+    /// To [`Command::Encrypt`] and [`Command::Renew`].
+    Encrypted(Box<Encrypted>),
+    /// To [`Command::Decrypt`].
+    Decrypted(Box<Decrypted>),
     /// To [`Command::RootList`].
     Roots(RootList),
     /// To [`Command::RootDrill`].

@@ -10,6 +10,7 @@ mod keeping;
 mod root;
 mod run;
 mod value;
+mod values;
 
 pub use admin::{
     DoctorArgs, GcArgs, InitArgs, JobsCommand, KeyCommand, KeyMoveArgs, PolicyCommand, PrincipalAddArgs,
@@ -29,7 +30,8 @@ pub use root::{
     EscrowCommand, EscrowCreateArgs, EscrowRecoverArgs, Pkcs11Args, RootAddCommand, RootCommand, SharesArgs,
 };
 pub use run::{RoomArg, RunArgs};
-pub use value::{Asserted, ByteRange, Duration, Expected, Percent, Size, Tag};
+pub use value::{Asserted, ByteRange, Duration, Expected, Pair, Percent, Size, Tag};
+pub use values::{DecryptArgs, EncryptArgs};
 
 use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::builder::{BoolishValueParser, TypedValueParser as _};
@@ -286,7 +288,11 @@ pub enum Command {
         #[arg(value_name = "DECISION")]
         decision: String,
     },
-    /// Domain keys and signing keys
+    /// Seal a small value, such as a password of a service or a field of a database, under a named key
+    Encrypt(EncryptArgs),
+    /// Open a small value that `encrypt` sealed
+    Decrypt(DecryptArgs),
+    /// Domain keys, named keys and signing keys
     #[command(subcommand)]
     Key(KeyCommand),
     /// What opens the vault: key files, tokens, cloud keys

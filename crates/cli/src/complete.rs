@@ -267,6 +267,7 @@ mod tests {
             "before",
             "bytes",
             "command",
+            "context",
             "deadline",
             "decision",
             "depth",

@@ -23,6 +23,7 @@ mod recovery;
 mod root;
 #[cfg(feature = "share")]
 mod share;
+mod values;
 
 use crate::args::{Cli, Command, Format, Global, When};
 use crate::config::Config;
@@ -86,6 +87,8 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Explain { decision } => ask::explain(context, &decision),
         Command::Whoami => admin::whoami(context),
         Command::Doctor(args) => doctor::doctor(context, &args),
+        Command::Encrypt(args) => values::encrypt(context, &args),
+        Command::Decrypt(args) => values::decrypt(context, &args),
         Command::Key(command) => admin::key(context, command),
         Command::Root(command) => root::root(context, command),
         Command::Escrow(command) => escrow::escrow(context, command),

@@ -91,7 +91,8 @@ pub fn below(parent: &str, word: &str) -> Option<&'static str> {
             "strongroom key resume ID --reason TEXT"
         }
         ("key", "state" | "lifecycle") => "strongroom key states",
-        ("key", "add" | "new" | "create" | "renew" | "rekey" | "roll") => "strongroom key rotate",
+        ("key", "add" | "new" | "make" | "generate") => "strongroom key create WORKSPACE/NAME",
+        ("key", "renew" | "rekey" | "roll") => "strongroom key rotate",
         ("policy", "ls" | "list" | "get" | "cat" | "dump") => "strongroom policy show",
         ("policy", "check" | "validate") => "strongroom policy lint",
         ("policy", "add" | "set" | "put" | "replace" | "update") => "strongroom policy apply FILE",

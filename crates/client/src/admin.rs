@@ -5,10 +5,11 @@ use crate::seat::unexpected;
 use api::terms::Code;
 use api::terms::Name;
 use api::wire::{
-    Answer, AuditFilter, AuditItem, AuditPage, BaselineApply, ClockAccepted, Command, DecisionsReplayed, Explain,
-    JobList, KeyItem, KeyList, KeyMove, KeyMoved, KeyRotate, KeyRotated, ListPage, ListQuery, LogVerified,
-    PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked, PolicyShown, PrincipalAdd, PrincipalItem, Problem, Refusal,
-    StateVerified, Status, SuitesShown, VersionItem,
+    Answer, AuditFilter, AuditItem, AuditPage, BaselineApply, ClockAccepted, Command, DecisionsReplayed, Decrypt,
+    Decrypted, Encrypt, Encrypted, Explain, JobList, KeyItem, KeyList, KeyMove, KeyMoved, KeyRotate, KeyRotated,
+    ListPage, ListQuery, LogVerified, NamedKeyMade, NamedKeyMake, PolicyApplied, PolicyApply, PolicyCheck,
+    PolicyChecked, PolicyShown, PrincipalAdd, PrincipalItem, Problem, Refusal, StateVerified, Status, SuitesShown,
+    VersionItem,
 };
 use std::path::Path;
 
@@ -113,6 +114,38 @@ impl Client {
     /// `denied`, `not-found`; `conflict` if its state does not lead there.
     pub fn key_move(&self, wanted: KeyMove) -> Result<KeyMoved, Problem> {
         ask!(self, Command::KeyMove(wanted), Answer::KeyMoved(moved) => *moved)
+    }
+
+    /// Makes a named key.
+    ///
+    /// # Errors
+    /// `denied`, `not-found`; `conflict` if there is one of this name.
+    pub fn key_create(&self, wanted: NamedKeyMake) -> Result<NamedKeyMade, Problem> {
+        ask!(self, Command::NamedKeyMake(wanted), Answer::NamedKeyMade(made) => *made)
+    }
+
+    /// Seals a small value. The keeper does it: its key does not leave.
+    ///
+    /// # Errors
+    /// `denied`, `not-found`, `gone`; `bad-request` for a value or a context out of bounds.
+    pub fn encrypt(&self, wanted: Encrypt) -> Result<Encrypted, Problem> {
+        ask!(self, Command::Encrypt(wanted), Answer::Encrypted(done) => *done)
+    }
+
+    /// Opens a small value.
+    ///
+    /// # Errors
+    /// `denied`, `not-found`, `gone`; `integrity` for another context or an altered token; `conflict` for one of another vault.
+    pub fn decrypt(&self, wanted: Decrypt) -> Result<Decrypted, Problem> {
+        ask!(self, Command::Decrypt(wanted), Answer::Decrypted(done) => *done)
+    }
+
+    /// Seals a small value again under the newest version of its key, without showing it.
+    ///
+    /// # Errors
+    /// As [`Self::decrypt`].
+    pub fn renew(&self, wanted: Decrypt) -> Result<Encrypted, Problem> {
+        ask!(self, Command::Renew(wanted), Answer::Encrypted(done) => *done)
     }
 
     /// Adds or changes a principal.

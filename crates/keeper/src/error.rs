@@ -70,6 +70,9 @@ pub(crate) enum Error {
     Removed { reference: String, state: RemovedWords },
     #[error("key {key} of {of} is {state}: {}", state.allows())]
     KeyShut { key: KeyId, of: String, state: KeyState },
+    /// Another context, an altered token, or another key: which, nobody learns.
+    #[error("this is no token of {of} with this context")]
+    Value { of: String },
     #[error("the clock went back by {by_secs} s")]
     ClockBack { by_secs: u64 },
     #[error("the clock is {by_days} days ahead of what the vault saw last")]
@@ -179,6 +182,8 @@ impl From<Error> for Problem {
             Error::KeyShut { state, .. } => {
                 Self::new(Code::Gone, format!("the key is {state}"), why).with_try("strongroom key states")
             }
+            Error::Value { .. } => Self::new(Code::Integrity, "the value stays sealed", why)
+                .with_try("give each --context as it was given to `strongroom encrypt`"),
             Error::ClockBack { .. } => Self::new(Code::ClockBack, "the clock cannot be trusted", why)
                 .with_try("set the clock; or, if it is right: strongroom status --accept-clock"),
             Error::ClockAhead { .. } => Self::new(Code::ClockAhead, "the clock cannot be trusted", why)

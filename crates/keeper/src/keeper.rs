@@ -3,12 +3,12 @@
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::jobs::{IN_PASSING, Slice};
-use crate::keys::{list, rotate, state};
+use crate::keys::{list, named, rotate, state};
 use crate::session::{Presence, Session};
 use crate::vault::{EscrowWanted, OpenOptions, RootAdd, RootKind, Shares, open};
 use crate::{
     alias, audit, clock, collect, decision, depots, explain, facts, hold, jobs, laws, lineage, people, prints, release,
-    removal, replay, retention, roots, run, show, status, suites, unlocking, who, whoami, write,
+    removal, replay, retention, roots, run, show, status, suites, unlocking, values, who, whoami, write,
 };
 use api::terms::{AuthMethod, Mode, Name, PrincipalId, SessionId};
 use api::wire::{Answer, Command, EscrowMade, EscrowRehearsed, JobList, JobsRan, Problem, RootAdded, VaultInfo};
@@ -128,6 +128,10 @@ impl Keeper {
             Command::Status => Answer::Status(Box::new(status::status(engine, session)?)),
             Command::KeyList => Answer::Keys(list::list(engine, session)?),
             Command::KeyMove(ask) => Answer::KeyMoved(Box::new(state::change(engine, session, &ask)?)),
+            Command::NamedKeyMake(ask) => Answer::NamedKeyMade(Box::new(named::make(engine, session, &ask)?)),
+            Command::Encrypt(ask) => Answer::Encrypted(Box::new(values::encrypt(engine, session, &ask)?)),
+            Command::Decrypt(ask) => Answer::Decrypted(Box::new(values::decrypt(engine, session, &ask)?)),
+            Command::Renew(ask) => Answer::Encrypted(Box::new(values::renew(engine, session, &ask)?)),
             Command::RootList => Answer::Roots(roots::listed(engine, session)?),
             Command::RootDrill => Answer::RootsDrilled(roots::drilled(engine, session)?),
             Command::RootRemove(ask) => Answer::RootRemoved(roots::removed(engine, session, &ask)?),

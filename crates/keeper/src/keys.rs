@@ -2,6 +2,7 @@
 
 pub(crate) mod domains;
 pub(crate) mod list;
+pub(crate) mod named;
 pub(crate) mod rotate;
 pub(crate) mod state;
 pub(crate) mod vault;

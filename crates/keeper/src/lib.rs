@@ -62,6 +62,7 @@ mod show;
 mod status;
 mod suites;
 mod unlocking;
+mod values;
 mod who;
 mod whoami;
 mod write;

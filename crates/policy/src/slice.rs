@@ -109,18 +109,21 @@ impl Facts {
     /// schema one by one, and a permit for any resource would otherwise speak for resources that make no sense.
     pub(crate) fn action_applies(&self) -> bool {
         use Action::{
-            Alias, Audit, Collect, Export, Hold, List, ManageKeys, ManagePolicy, ManagePrincipals, Read, Remove,
-            Restore, Review, RotateKeys, Scan, Write,
+            Alias, Audit, Collect, Decrypt, Encrypt, Export, Hold, List, ManageKeys, ManagePolicy, ManagePrincipals,
+            Read, Remove, Restore, Review, RotateKeys, Scan, Write,
         };
         match (self.action, &self.resource) {
             (List | Review, _) => true,
-            (Read | Export | Write | Alias | Scan | Remove | Restore | Hold, ResourceFacts::Artifact(_)) => true,
+            (
+                Read | Export | Write | Alias | Scan | Remove | Restore | Hold | Encrypt | Decrypt,
+                ResourceFacts::Artifact(_),
+            ) => true,
             (
                 RotateKeys | ManageKeys | ManagePrincipals | Audit,
                 ResourceFacts::Vault | ResourceFacts::Workspace(_),
             ) => true,
             (ManagePolicy | Collect, ResourceFacts::Vault) => true,
-            (Read | Export | Write | Alias | Scan | Remove | Restore | Hold, _) => false,
+            (Read | Export | Write | Alias | Scan | Remove | Restore | Hold | Encrypt | Decrypt, _) => false,
             (RotateKeys | ManageKeys | ManagePrincipals | Audit | ManagePolicy | Collect, _) => false,
         }
     }

@@ -76,6 +76,8 @@ labels! {
     PrintsKey = "prints-key";
     /// Context of a version's sealed prints.
     Prints = "prints";
+    /// Context of a sealed value.
+    Value = "value";
     /// Context of a client's cache of file states.
     Cache = "cache";
     /// Context of a client's journal of an unfinished put.

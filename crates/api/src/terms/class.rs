@@ -155,8 +155,12 @@ words! {
         Hold = 13 "hold",
         /// Restore removed versions.
         Restore = 14 "restore",
-        /// Suspend keys and resume them.
+        /// Make named keys; suspend keys and resume them.
         ManageKeys = 15 "manage-keys",
+        /// Seal a small value under a named key.
+        Encrypt = 16 "encrypt",
+        /// Open a small value that a named key sealed.
+        Decrypt = 17 "decrypt",
     }
     /// Where a key is in its life (NIST SP 800-57 part 1 revision 5, section 7). What a state allows and what follows it:
     /// [`KeyState::protects`], [`KeyState::opens`], [`TRANSITIONS`](super::TRANSITIONS).

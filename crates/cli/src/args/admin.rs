@@ -70,13 +70,25 @@ pub enum RootKindArg {
 pub enum KeyCommand {
     /// List keys
     Ls,
+    /// Make a key for `encrypt`, of small values such as passwords of services and fields of a database
+    Create {
+        /// Its workspace and its name
+        #[arg(value_name = "WORKSPACE/NAME")]
+        key: String,
+        /// The environment that it is for
+        #[arg(long = "env", value_name = "ENVIRONMENT", default_value = "dev")]
+        environment: Environment,
+        /// How sensitive what it seals is [default: the workspace's, else confidential]
+        #[arg(long)]
+        class: Option<Class>,
+    },
     /// Show one key
     Show {
         /// Its id, or the beginning of it
         #[arg(value_name = "ID")]
         id: String,
     },
-    /// Give domain keys a new version and wrap everything again; the depot is not touched
+    /// Give domain keys and named keys a new version and wrap everything again; the depot is not touched
     Rotate {
         /// Only of this workspace
         #[arg(long, value_name = "NAME")]
@@ -87,6 +99,9 @@ pub enum KeyCommand {
         /// Only of this classification
         #[arg(long)]
         class: Option<Class>,
+        /// Only the named key of this name, in the workspace
+        #[arg(long, value_name = "NAME", requires = "workspace", conflicts_with_all = ["environment", "class"])]
+        name: Option<String>,
         /// Return when the new version writes; later commands go on wrapping
         #[arg(long)]
         no_wait: bool,
@@ -102,7 +117,7 @@ pub enum KeyCommand {
 /// `key suspend`, `key resume`
 #[derive(Debug, Args)]
 pub struct KeyMoveArgs {
-    /// Its id, the beginning of a domain key's, or a version for its version key
+    /// Its id, the beginning of a domain key's or a named one's, or a version for its version key
     #[arg(value_name = "ID|REF")]
     pub key: String,
     /// Why; it goes into the log

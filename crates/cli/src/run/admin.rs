@@ -148,6 +148,9 @@ pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
         KeyCommand::States => key_states(context),
         KeyCommand::Suspend(args) => key_move(context, client, &args, KeyState::Suspended),
         KeyCommand::Resume(args) => key_move(context, client, &args, KeyState::Active),
+        KeyCommand::Create { key, environment, class } => {
+            super::values::create(context, client, &key, (environment, class))
+        }
         KeyCommand::Ls => {
             let keys = client.keys()?;
             context.output.list("keys", &keys, "keys", || keys_text(&keys.keys))?;
@@ -159,9 +162,10 @@ pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
             context.output.result("keys", &keys, || keys_text(&keys.keys))?;
             Ok(0)
         }
-        KeyCommand::Rotate { workspace, environment, class, no_wait } => {
+        KeyCommand::Rotate { workspace, environment, class, name, no_wait } => {
             let workspace = workspace.as_deref().map(unlock::name).transpose()?;
-            let which = KeyRotate { workspace, environment, class, no_wait };
+            let name = name.as_deref().map(unlock::name).transpose()?;
+            let which = KeyRotate { workspace, environment, class, name, no_wait };
             if context.global.dry_run {
                 let keys: Vec<KeyItem> = client.keys()?.keys.into_iter().filter(|key| rotates(key, &which)).collect();
                 context.output.result("keys", &json!({"keys": keys}), || keys_text(&keys))?;
@@ -178,9 +182,11 @@ pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
                     0 => String::new(),
                     some => format!("; {some} suspended ones were left alone (strongroom key ls)"),
                 };
+                let named = done.keys.iter().filter(|key| key.name.is_some()).count();
+                let values = if named > 0 { format!(", {named} named keys") } else { String::new() };
                 format!(
-                    "{} domain keys rotated, {} version keys wrapped again{left}; the depot was not touched{shut}\n",
-                    done.keys.len(),
+                    "{} domain keys{values} rotated, {} keys wrapped again{left}; the depot was not touched{shut}\n",
+                    done.keys.len() - named,
                     done.rewrapped
                 )
             })?;
@@ -234,7 +240,11 @@ fn key_states(context: &Context) -> Result<u8, Failure> {
 }
 
 fn rotates(key: &KeyItem, which: &KeyRotate) -> bool {
-    key.purpose == "domain"
+    let meant = match &which.name {
+        Some(name) => key.name.as_deref() == Some(name.as_str()),
+        None => key.purpose == "domain" || key.name.is_some(),
+    };
+    meant
         && key.state == "active"
         && which.workspace.as_ref().is_none_or(|name| key.workspace.as_deref() == Some(name.as_str()))
         && which.environment.is_none_or(|environment| key.environment == Some(environment))
@@ -244,6 +254,9 @@ fn rotates(key: &KeyItem, which: &KeyRotate) -> bool {
 fn keys_text(keys: &[KeyItem]) -> String {
     let row = |key: &KeyItem| {
         let of = match (&key.workspace, key.environment, key.class) {
+            (Some(workspace), _, _) if key.name.is_some() => {
+                format!("{workspace}/{}", key.name.as_deref().unwrap_or_default())
+            }
             (Some(workspace), Some(environment), Some(class)) => format!("{workspace}/{environment}/{class}"),
             _ => "vault".to_owned(),
         };

@@ -40,6 +40,9 @@ const LINES: &[&str] = &[
     "who-can read lab/a1",
     "who-did lab/a1",
     "explain ID",
+    "key create lab/keyN --class internal",
+    "encrypt --key lab/key1 f",
+    "decrypt TOKEN",
     "key ls",
     "key show KEY",
     "key states",
@@ -185,6 +188,11 @@ fn filled(sandbox: &Sandbox, line: &str, number: &str) -> Vec<String> {
             last["id"].as_str().unwrap().to_owned()
         }
         "KEY" => told(&["key", "ls"])["keys"][0]["id"].as_str().unwrap().to_owned(),
+        "TOKEN" => {
+            let token = told(&["encrypt", "--key", "lab/key1", "f"])["token"].as_str().unwrap().to_owned();
+            sandbox.write("token", token);
+            "token".to_owned()
+        }
         "DEPOT" => told(&["depot", "ls"])["items"][1]["id"].as_str().unwrap().to_owned(),
         "BASE" => told(&["policy", "show"])["hash"].as_str().unwrap().to_owned(),
         "RECIPIENT" => "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p".to_owned(),

@@ -35,6 +35,12 @@ impl Made for bool {
     }
 }
 
+impl Made for Plain {
+    fn made(dice: &mut Dice<'_>) -> Self {
+        Self::new(Made::made(dice))
+    }
+}
+
 impl Made for u8 {
     fn made(dice: &mut Dice<'_>) -> Self {
         dice.byte()
@@ -242,11 +248,17 @@ structs! {
     JobList { items }
     JobRan { name done failed }
     JobsRan { items }
-    KeyItem { id purpose workspace environment class version state fingerprint created since due wraps }
+    KeyItem { id purpose name workspace environment class version state fingerprint created since due wraps }
     KeyList { keys }
+    NamedKeyMake { workspace name environment class }
+    NamedKeyMade { name key version environment class suite due receipt }
+    Encrypt { workspace name context value reason }
+    Decrypt { token context reason confirm to_disk }
+    Encrypted { token name version before receipt }
+    Decrypted { value name version newest receipt }
     KeyMove { key to reason }
     KeyMoved { key from to of receipt }
-    KeyRotate { workspace environment class no_wait }
+    KeyRotate { workspace environment class name no_wait }
     KeyRotated { keys rewrapped remaining suspended receipts }
     DecisionTold {
         decision entry log_index time principal act allowed policies reasons near_misses policy_set engine subject
@@ -379,6 +391,10 @@ each! { Command:
     Status,
     KeyList,
     KeyMove[KeyMove],
+    NamedKeyMake[NamedKeyMake],
+    Encrypt[Encrypt],
+    Decrypt[Decrypt],
+    Renew[Decrypt],
     RootList,
     RootDrill,
     RootRemove[RootRemove],
@@ -440,6 +456,9 @@ each! { Answer:
     Keys[KeyList],
     Rotated[KeyRotated],
     KeyMoved[KeyMoved],
+    NamedKeyMade[NamedKeyMade],
+    Encrypted[Encrypted],
+    Decrypted[Decrypted],
     Roots[RootList],
     RootsDrilled[RootDrills],
     RootRemoved[RootRemoved],

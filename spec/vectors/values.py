@@ -1,4 +1,4 @@
-"""Writes vectors/value.json: small values sealed under versions of named keys. `python spec/vectors/values.py`."""
+"""Writes vectors/sealed_value.json: small values sealed under versions of named keys. `python spec/vectors/values.py`."""
 
 import base64
 import struct
@@ -83,4 +83,4 @@ def values():
 
 
 if __name__ == "__main__":
-    write_both("value", "a key, its place, a context and the token of a value; error: refused", lambda: list(values()))
+    write_both("sealed_value", "a key, its place, a context and the token of a value; error: refused", lambda: list(values()))

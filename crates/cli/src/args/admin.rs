@@ -196,11 +196,12 @@ pub enum PolicyCommand {
 
     /// Say what would be decided and why, without acting; exits with 0 either way
     Explain {
-        /// list, read (cat), export (get), scan (doctor --spills), write (put), alias (alias set, put --alias), rotate-keys,
-        /// manage-keys (key suspend, resume), manage-principals, manage-policy, audit, collect (gc) or review (who-can)
+        /// list, read (cat), export (get), scan (doctor --spills), write (put), alias (alias set, put --alias), encrypt,
+        /// decrypt, rotate-keys, manage-keys (key create, suspend, resume), manage-principals, manage-policy, audit, collect (gc) or
+        /// review (who-can)
         #[arg(value_name = "ACTION")]
         action: Action,
-        /// On which version, workspace, or artifact to put; nothing, or vault, for what is about the whole vault
+        /// On which version, workspace, named key, or artifact to put; nothing, or vault, for what is about the whole vault
         #[arg(value_name = "REF")]
         reference: Option<String>,
         /// With write and alias: the class that put would be given [default: as for put]

@@ -23,7 +23,7 @@ fn pairs(of: &[(&str, &str)]) -> Pairs {
 
 #[test]
 fn value_vectors() {
-    for case in cases(include_str!("../../../../vectors/value.json"), 80) {
+    for case in cases(include_str!("../../../../vectors/sealed_value.json"), 80) {
         let of = case.value("place");
         let text = |field: &str| of[field].as_str().unwrap();
         let id = |field: &str| unhex(&of[field]).try_into().unwrap();

@@ -3,12 +3,12 @@
 /// The hint for a word that is no command, if it is known from elsewhere.
 pub fn for_word(word: &str) -> Option<&'static str> {
     Some(match word {
-        "push" | "upload" | "add" | "store" | "save" | "import" | "import-url" | "encrypt" | "seal" | "commit"
-        | "publish" | "backup" | "write" | "register" | "log-artifact" | "log-model" | "mb" | "mkdir" => {
+        "push" | "upload" | "add" | "store" | "save" | "import" | "import-url" | "seal" | "commit" | "publish"
+        | "backup" | "write" | "register" | "log-artifact" | "log-model" | "mb" | "mkdir" => {
             "strongroom put SRC WORKSPACE/ARTIFACT"
         }
-        "pull" | "download" | "fetch" | "checkout" | "clone" | "export" | "decrypt" | "extract" | "unseal"
-        | "switch" | "get-url" | "artifacts" => "strongroom get REF DEST",
+        "pull" | "download" | "fetch" | "checkout" | "clone" | "export" | "extract" | "unseal" | "switch"
+        | "get-url" | "artifacts" => "strongroom get REF DEST",
         "cp" | "copy" | "mv" | "move" | "sync" | "rsync" | "s3" | "s3api" | "kv" | "secrets" | "rclone" | "edit" => {
             "strongroom put SRC WORKSPACE/ARTIFACT, or strongroom get REF DEST"
         }

@@ -183,7 +183,7 @@ impl From<Error> for Problem {
                 Self::new(Code::Gone, format!("the key is {state}"), why).with_try("strongroom key states")
             }
             Error::Value { .. } => Self::new(Code::Integrity, "the value stays sealed", why)
-                .with_try("give each --context as it was given to `strongroom encrypt`"),
+                .with_try("give each --context as it was given when the value was sealed"),
             Error::ClockBack { .. } => Self::new(Code::ClockBack, "the clock cannot be trusted", why)
                 .with_try("set the clock; or, if it is right: strongroom status --accept-clock"),
             Error::ClockAhead { .. } => Self::new(Code::ClockAhead, "the clock cannot be trusted", why)

@@ -28,7 +28,7 @@ const MAX_REASON_LEN: usize = 1024;
 pub(crate) fn encrypt(engine: &Engine, session: &Session, command: &Encrypt) -> Result<Encrypted> {
     let value = command.value.expose_bytes();
     if value.len() > value::MAX_LEN {
-        return Err(Error::bad("the value", "a value is at most 64 KiB: `strongroom put` takes what is longer"));
+        return Err(Error::bad("the value", "a value is at most 64 KiB; what is longer is put as an artifact"));
     }
     let stated = Stated { reason: command.reason.as_deref(), confirm: None };
     let call = Call::new(engine, session, (&command.workspace, &command.name), &command.context, stated)?;

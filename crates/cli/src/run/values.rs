@@ -131,7 +131,7 @@ fn pairs(given: &[Pair]) -> Result<BTreeMap<String, String>, Failure> {
 /// One line, as `encrypt` printed it.
 fn token(file: &Path) -> Result<String, Failure> {
     let bytes = read(file, MAX_TOKEN_LEN)?;
-    let bad = || Failure::usage("bad token", "it is not one line of text that `strongroom encrypt` printed");
+    let bad = || Failure::usage("bad token", "it is not one line of text, as sealing a value prints it");
     let text = std::str::from_utf8(&bytes).map_err(|_| bad())?;
     let line = text.strip_suffix('\n').unwrap_or(text);
     Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
@@ -140,7 +140,7 @@ fn token(file: &Path) -> Result<String, Failure> {
 /// The key that a token names.
 fn key_of(token: &str) -> Result<String, Failure> {
     let named = token.split(':').nth(3).map(str::to_owned);
-    named.ok_or_else(|| Failure::usage("bad token", "it is not one line of text that `strongroom encrypt` printed"))
+    named.ok_or_else(|| Failure::usage("bad token", "it is not one line of text, as sealing a value prints it"))
 }
 
 /// A file or standard input, and one byte more than it may have, so that the keeper refuses it.

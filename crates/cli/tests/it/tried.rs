@@ -104,7 +104,7 @@ const HINTS: &[(&str, How)] = &[
     ("choose another path; nothing is overwritten", Followed(acts::recovery_file_exists)),
     ("compare the code with what was written down, and name its vault with --vault", Followed(acts::foreign_code)),
     ("encrypt it (cryptsetup with a random key), use zram, or swapoff", Cannot(MACHINE)),
-    ("give each --context as it was given to `strongroom encrypt`", By("each_refusal_says_what_to_do")),
+    ("give each --context as it was given when the value was sealed", By("each_refusal_says_what_to_do")),
     ("init without --depot, then strongroom --as CUSTODIAN depot add DIR|URL", By("places_that_are_no_further_depot_are_refused")),
     ("it takes somebody with the role {role}: whoever manages principals can run `strongroom principal add NAME{}{cleared}`, and NAME then the same command", By("what_is_missing_is_named_as_the_command_that_gives_it_and_then_the_act_is_allowed")),
     ("keep a copy of it apart", Cannot("a copy that is kept apart is where no program looks")),

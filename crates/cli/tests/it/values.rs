@@ -75,7 +75,7 @@ fn each_refusal_says_what_to_do() {
     let sandbox = Sandbox::solo();
     let token = sealed(&sandbox, "app/config");
     let refused = sandbox.run(["decrypt", "token"]).exits(7).stderr;
-    assert!(refused.contains("try: give each --context as it was given to `strongroom encrypt`"), "{refused}");
+    assert!(refused.contains("try: give each --context as it was given when the value was sealed"), "{refused}");
     let refused = sandbox.run(["key", "create", "app/config"]).exits(8).stderr;
     assert!(refused.contains("try: strongroom key ls"), "{refused}");
     assert!(sandbox.run(["key", "ls"]).exits(0).text().contains("app/config"));

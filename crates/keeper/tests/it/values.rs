@@ -88,7 +88,7 @@ fn state_holds(client: &Client<'_>) {
 /// What the files of the vault hold.
 fn kept(world: &World) -> Vec<u8> {
     let mut kept = Vec::new();
-    for entry in std::fs::read_dir(&world.dir()).unwrap() {
+    for entry in std::fs::read_dir(world.dir()).unwrap() {
         let path = entry.unwrap().path();
         if path.is_file() {
             kept.extend(std::fs::read(path).unwrap());

@@ -14,6 +14,7 @@ mod policy;
 mod problem;
 mod reencrypt;
 mod run;
+mod value;
 mod version;
 
 pub use admin::{
@@ -45,6 +46,7 @@ pub use policy::{
 pub use problem::{NearMiss, Problem, Refusal};
 pub use reencrypt::{ReencryptBegin, ReencryptBegun, ReencryptCommit, Reencrypted};
 pub use run::{MadeBy, Provenance, RunEnd, RunOutcome, RunOutput, RunRenewed, RunStart, RunStarted};
+pub use value::{Decrypt, Decrypted, Encrypt, Encrypted, NamedKeyMade, NamedKeyMake, Plain};
 pub use version::{
     Begin, Begun, CollectPlan, Collected, Commit, Committed, ListItem, ListPage, ListQuery, ObjectRole, Printed,
     PrintedVersion, Prints, Release, Released, StoredObject, VersionItem,
@@ -181,6 +183,14 @@ pub enum Command {
         /// Which part; 0 is the head.
         part: u32,
     },
+    /// Make a named key.
+    NamedKeyMake(NamedKeyMake),
+    /// Seal a small value under a named key.
+    Encrypt(Encrypt),
+    /// Open a small value that a named key sealed.
+    Decrypt(Decrypt),
+    /// Seal such a value again under the newest version, without showing it. Answered as [`Command::Encrypt`].
+    Renew(Decrypt),
     /// The roots.
     RootList,
     /// Have every root open what it wraps.
@@ -365,6 +375,12 @@ pub enum Answer {
     KeyDestroying(Box<KeyDestroying>),
     /// To [`Command::KeyCertificate`].
     Certificate(Box<Certificate>),
+    /// To [`Command::NamedKeyMake`].
+    NamedKeyMade(Box<NamedKeyMade>),
+    /// To [`Command::Encrypt`] and [`Command::Renew`].
+    Encrypted(Box<Encrypted>),
+    /// To [`Command::Decrypt`].
+    Decrypted(Box<Decrypted>),
     /// To [`Command::RootList`].
     Roots(RootList),
     /// To [`Command::RootDrill`].

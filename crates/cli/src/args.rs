@@ -12,6 +12,7 @@ mod late;
 mod root;
 mod run;
 mod value;
+mod values;
 
 pub use admin::{
     DoctorArgs, GcArgs, InitArgs, JobsCommand, KeyCertificateArgs, KeyCommand, KeyDestroyArgs, KeyMoveArgs,
@@ -34,7 +35,8 @@ pub use root::{
     EscrowCommand, EscrowCreateArgs, EscrowRecoverArgs, Pkcs11Args, RootAddCommand, RootCommand, RotateArgs, SharesArgs,
 };
 pub use run::{RoomArg, RunArgs};
-pub use value::{Asserted, ByteRange, Duration, Expected, Percent, Size, Tag};
+pub use value::{Asserted, ByteRange, Duration, Expected, Pair, Percent, Size, Tag};
+pub use values::{DecryptArgs, EncryptArgs};
 
 use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::builder::{BoolishValueParser, TypedValueParser as _};
@@ -291,7 +293,11 @@ pub enum Command {
         #[arg(value_name = "DECISION")]
         decision: String,
     },
-    /// Domain keys and signing keys
+    /// Seal a small value, such as a password of a service or a field of a database, under a named key
+    Encrypt(Late<EncryptArgs>),
+    /// Open a small value that `encrypt` sealed
+    Decrypt(Late<DecryptArgs>),
+    /// Domain keys, named keys and signing keys
     #[command(subcommand)]
     Key(Late<KeyCommand>),
     /// What opens the vault: key files, tokens, cloud keys

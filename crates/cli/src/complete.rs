@@ -270,6 +270,7 @@ mod tests {
             "before",
             "bytes",
             "command",
+            "context",
             "deadline",
             "decision",
             "depth",

@@ -27,6 +27,7 @@ mod root;
 mod rotate_root;
 #[cfg(feature = "share")]
 mod share;
+mod values;
 
 use crate::args::{Cli, Command, Format, Global, Late, When};
 use crate::config::Config;
@@ -90,6 +91,8 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Explain { decision } => ask::explain(context, &decision),
         Command::Whoami => admin::whoami(context),
         Command::Doctor(Late(args)) => doctor::doctor(context, &args),
+        Command::Encrypt(Late(args)) => values::encrypt(context, &args),
+        Command::Decrypt(Late(args)) => values::decrypt(context, &args),
         Command::Key(Late(command)) => admin::key(context, command),
         Command::Root(Late(command)) => root::root(context, command),
         Command::Escrow(Late(command)) => escrow::escrow(context, command),

@@ -3,12 +3,12 @@
 /// The hint for a word that is no command, if it is known from elsewhere.
 pub fn for_word(word: &str) -> Option<&'static str> {
     Some(match word {
-        "push" | "upload" | "add" | "store" | "save" | "import" | "import-url" | "encrypt" | "seal" | "commit"
-        | "publish" | "write" | "register" | "log-artifact" | "log-model" | "mb" | "mkdir" => {
+        "push" | "upload" | "add" | "store" | "save" | "import" | "import-url" | "seal" | "commit" | "publish"
+        | "write" | "register" | "log-artifact" | "log-model" | "mb" | "mkdir" => {
             "strongroom put SRC WORKSPACE/ARTIFACT"
         }
-        "pull" | "download" | "fetch" | "checkout" | "clone" | "export" | "decrypt" | "extract" | "unseal"
-        | "switch" | "get-url" | "artifacts" => "strongroom get REF DEST",
+        "pull" | "download" | "fetch" | "checkout" | "clone" | "export" | "extract" | "unseal" | "switch"
+        | "get-url" | "artifacts" => "strongroom get REF DEST",
         "cp" | "copy" | "mv" | "move" | "sync" | "rsync" | "s3" | "s3api" | "kv" | "secrets" | "rclone" | "edit" => {
             "strongroom put SRC WORKSPACE/ARTIFACT, or strongroom get REF DEST"
         }
@@ -91,7 +91,8 @@ pub fn below(parent: &str, word: &str) -> Option<&'static str> {
             "strongroom key resume ID --reason TEXT"
         }
         ("key", "state" | "lifecycle") => "strongroom key states",
-        ("key", "add" | "new" | "create" | "renew" | "rekey" | "roll") => "strongroom key rotate",
+        ("key", "add" | "new" | "make" | "generate") => "strongroom key create WORKSPACE/NAME",
+        ("key", "renew" | "rekey" | "roll") => "strongroom key rotate",
         ("policy", "ls" | "list" | "get" | "cat" | "dump") => "strongroom policy show",
         ("policy", "check" | "validate") => "strongroom policy lint",
         ("policy", "add" | "set" | "put" | "replace" | "update") => "strongroom policy apply FILE",

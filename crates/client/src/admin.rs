@@ -6,9 +6,10 @@ use api::terms::Code;
 use api::terms::{KeyId, Name};
 use api::wire::{
     Answer, AuditFilter, AuditItem, AuditPage, BaselineApply, Certificate, ClockAccepted, Command, DecisionsReplayed,
-    Explain, JobList, KeyDestroy, KeyDestroying, KeyItem, KeyList, KeyMove, KeyMoved, KeyRotate, KeyRotated, KeySpare,
-    ListPage, ListQuery, LogVerified, PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked, PolicyShown,
-    PrincipalAdd, PrincipalItem, Problem, Refusal, StateVerified, Status, SuitesShown, VersionItem,
+    Decrypt, Decrypted, Encrypt, Encrypted, Explain, JobList, KeyDestroy, KeyDestroying, KeyItem, KeyList, KeyMove,
+    KeyMoved, KeyRotate, KeyRotated, KeySpare, ListPage, ListQuery, LogVerified, NamedKeyMade, NamedKeyMake,
+    PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked, PolicyShown, PrincipalAdd, PrincipalItem, Problem, Refusal,
+    StateVerified, Status, SuitesShown, VersionItem,
 };
 use std::path::Path;
 
@@ -137,6 +138,38 @@ impl Client {
     /// `denied`, `not-found`; `conflict` as long as there is none.
     pub fn certificate(&self, key: KeyId, part: u32) -> Result<Certificate, Problem> {
         ask!(self, Command::KeyCertificate { key, part }, Answer::Certificate(told) => *told)
+    }
+
+    /// Makes a named key.
+    ///
+    /// # Errors
+    /// `denied`, `not-found`; `conflict` if there is one of this name.
+    pub fn key_create(&self, wanted: NamedKeyMake) -> Result<NamedKeyMade, Problem> {
+        ask!(self, Command::NamedKeyMake(wanted), Answer::NamedKeyMade(made) => *made)
+    }
+
+    /// Seals a small value. The keeper does it: its key does not leave.
+    ///
+    /// # Errors
+    /// `denied`, `not-found`, `gone`; `bad-request` for a value or a context out of bounds.
+    pub fn encrypt(&self, wanted: Encrypt) -> Result<Encrypted, Problem> {
+        ask!(self, Command::Encrypt(wanted), Answer::Encrypted(done) => *done)
+    }
+
+    /// Opens a small value.
+    ///
+    /// # Errors
+    /// `denied`, `not-found`, `gone`; `integrity` for another context or an altered token; `conflict` for one of another vault.
+    pub fn decrypt(&self, wanted: Decrypt) -> Result<Decrypted, Problem> {
+        ask!(self, Command::Decrypt(wanted), Answer::Decrypted(done) => *done)
+    }
+
+    /// Seals a small value again under the newest version of its key, without showing it.
+    ///
+    /// # Errors
+    /// As [`Self::decrypt`].
+    pub fn renew(&self, wanted: Decrypt) -> Result<Encrypted, Problem> {
+        ask!(self, Command::Renew(wanted), Answer::Encrypted(done) => *done)
     }
 
     /// Adds or changes a principal.

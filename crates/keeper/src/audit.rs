@@ -11,8 +11,8 @@ use crate::journal::SIDECAR;
 use crate::ledger::{Filter, Found, SignedHead, StateRow};
 use crate::replay;
 use crate::rows::{
-    Alias, Artifact, Depot, Edge, Grant, Key, PolicySet, PolicySource, Principal, Root, Run, Setting, Table, Version,
-    Workspace, Wrap, known_by, selecting,
+    Alias, Artifact, Depot, Edge, Grant, Key, NamedKey, NamedVersion, PolicySet, PolicySource, Principal, Root, Run,
+    Setting, Table, Version, Workspace, Wrap, known_by, selecting,
 };
 use crate::session::Session;
 use crate::show;
@@ -142,6 +142,8 @@ pub(crate) fn state_rows(tx: &mut dyn Transaction) -> Result<Vec<StateRow>> {
     add::<Edge>(tx, &mut rows)?;
     add::<Key>(tx, &mut rows)?;
     add::<Wrap>(tx, &mut rows)?;
+    add::<NamedKey>(tx, &mut rows)?;
+    add::<NamedVersion>(tx, &mut rows)?;
     add::<Root>(tx, &mut rows)?;
     add::<PolicySource>(tx, &mut rows)?;
     add::<PolicySet>(tx, &mut rows)?;
@@ -252,7 +254,7 @@ fn disclosed(engine: &Engine, tx: &mut dyn Transaction, owner: EntryId) -> Resul
 }
 
 /// The fields that entries commit to.
-const FIELDS: [&str; 5] = ["command", "name", "reason", "recipients", "stopped"];
+const FIELDS: [&str; 6] = ["command", "context", "name", "reason", "recipients", "stopped"];
 
 /// Whether the database is proven current.
 pub(crate) fn freshness(engine: &Engine) -> Result<Freshness> {

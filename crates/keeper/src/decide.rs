@@ -169,6 +169,10 @@ impl Verdict {
             Some(Advice::OpenTask) => {
                 format!("none: this release opens no tasks yet; `{explaining}` says what is missing")
             }
+            // The environment is that of the key.
+            Some(Advice::Root) if self.action == Action::Encrypt => {
+                "add a root that may wrap it: `strongroom root add --help`".to_owned()
+            }
             Some(Advice::Root) => {
                 "the same command with `--env staging`; or add a root that may wrap it: `strongroom root add --help`"
                     .to_owned()

@@ -79,6 +79,9 @@ pub(crate) enum Error {
     KeyShut { key: KeyId, of: String, state: KeyState },
     #[error("{of}: its key lies under the key {key}, which is to be destroyed after {until}")]
     KeyEnding { key: KeyId, of: String, until: Timestamp },
+    /// Another context, an altered token, or another key: which, nobody learns.
+    #[error("this is no token of {of} with this context")]
+    Value { of: String },
     #[error("the clock went back by {by_secs} s")]
     ClockBack { by_secs: u64 },
     #[error("the clock is {by_days} days ahead of what the vault saw last")]
@@ -199,6 +202,8 @@ impl From<Error> for Problem {
             }
             Error::KeyEnding { key, .. } => Self::new(Code::Gone, "the key is to be destroyed", why)
                 .with_try(format!("strongroom key destroy {key} --cancel --reason REASON, as custodian")),
+            Error::Value { .. } => Self::new(Code::Integrity, "the value stays sealed", why)
+                .with_try("give each --context as it was given when the value was sealed"),
             Error::ClockBack { .. } => Self::new(Code::ClockBack, "the clock cannot be trusted", why)
                 .with_try("set the clock; or, if it is right: strongroom status --accept-clock"),
             Error::ClockAhead { .. } => Self::new(Code::ClockAhead, "the clock cannot be trusted", why)

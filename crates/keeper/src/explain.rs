@@ -6,6 +6,7 @@ use crate::decide::{About, THE_VAULT, judge};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::facts::{self, Actor, Circumstances, Stated};
+use crate::keys::named::Named;
 use crate::keys::state;
 use crate::people::VAULT_WIDE;
 use crate::removal;
@@ -141,6 +142,13 @@ impl Question<'_> {
             return Err(self.misplaced("it is about a workspace, or about the vault without a reference"));
         }
         let reference = show::parsed(text)?;
+        if of_named(action) {
+            let named = named_of(engine, tx, &reference)?;
+            let (seals, opens) = (action == Action::Encrypt, action == Action::Decrypt);
+            let conflict = state::refuse_named(engine, tx, &named, &named.newest, (seals, opens)).err();
+            let about = About::new(named.path(), self.who);
+            return Ok(Subject { conflict, ..Subject::new(named.resource(), about) });
+        }
         if of_put(action) && reference.selector == Selector::Latest {
             return self.new_version(tx, &reference);
         }
@@ -222,7 +230,7 @@ impl Question<'_> {
             && !matches!(action, Action::Remove | Action::DestroyKeys)
         {
             return Err(self.misplaced(
-                "a reason and a confirmation apply only to `list`, `read`, `export`, `remove`, `destroy-keys` and `reencrypt`",
+                "a reason and a confirmation apply only to `list`, `read`, `export`, `decrypt`, `remove`, `destroy-keys` and `reencrypt`",
             ));
         }
         Ok(())
@@ -247,7 +255,23 @@ pub(crate) const fn of_versions(action: Action) -> bool {
             | Action::Hold
             | Action::DestroyKeys
             | Action::Reencrypt
+            | Action::Encrypt
+            | Action::Decrypt
     )
+}
+
+/// Actions that are rights on a named key.
+pub(crate) const fn of_named(action: Action) -> bool {
+    matches!(action, Action::Encrypt | Action::Decrypt)
+}
+
+/// The named key that `WORKSPACE/NAME` means.
+pub(crate) fn named_of(engine: &Engine, tx: &mut dyn Transaction, reference: &Reference) -> Result<Named> {
+    if reference.selector != Selector::Latest {
+        return Err(Error::bad("the question", "a named key is WORKSPACE/NAME, without a version"));
+    }
+    let found = Named::find(engine, tx, &reference.workspace, &reference.artifact)?;
+    found.ok_or_else(|| Error::NotFound(reference.to_string()))
 }
 
 /// Actions that a `put` asks for.
@@ -257,7 +281,7 @@ const fn of_put(action: Action) -> bool {
 
 /// Actions that have keys released.
 const fn of_keys(action: Action) -> bool {
-    matches!(action, Action::List | Action::Read | Action::Export | Action::Reencrypt)
+    matches!(action, Action::List | Action::Read | Action::Export | Action::Reencrypt | Action::Decrypt)
 }
 
 /// Actions that open a version, or say that it is opened: refused of what was removed. It is still shown (`list`).

@@ -56,6 +56,8 @@ pub const TABLES: &[&str] = &[
     "run",
     "edge",
     "depot",
+    "named_key",
+    "named_version",
 ];
 
 /// The body of a row, under a MAC and beside the index columns that belong to it.
@@ -78,6 +80,8 @@ pub fn row(table: &str, body: &[u8]) -> Option<Vec<u8>> {
         "run" => reread::<rows::Run>(body),
         "edge" => reread::<rows::Edge>(body),
         "depot" => reread::<rows::Depot>(body),
+        "named_key" => reread::<rows::NamedKey>(body),
+        "named_version" => reread::<rows::NamedVersion>(body),
         _ => None,
     }
 }

@@ -3,13 +3,13 @@
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::jobs::{IN_PASSING, Slice};
-use crate::keys::{destroy, list, rotate, state};
+use crate::keys::{destroy, list, named, rotate, state};
 use crate::session::{Presence, Session};
 use crate::vault::{EscrowWanted, OpenOptions, RootAdd, RootKind, Shares, open};
 use crate::{
     alias, audit, backup, certificate, clock, collect, decision, depots, explain, facts, hold, jobs, laws, lineage,
-    people, prints, release, removal, replay, retention, roots, run, show, status, suites, unlocking, who, whoami,
-    write,
+    people, prints, release, removal, replay, retention, roots, run, show, status, suites, unlocking, values, who,
+    whoami, write,
 };
 use api::terms::{AuthMethod, Mode, Name, PrincipalId, SessionId};
 use api::wire::{Answer, Command, EscrowMade, EscrowRehearsed, JobList, JobsRan, Problem, RootAdded, VaultInfo};
@@ -140,6 +140,10 @@ impl Keeper {
             Command::KeyCertificate { key, part } => {
                 Answer::Certificate(Box::new(certificate::shown(engine, session, key, part)?))
             }
+            Command::NamedKeyMake(ask) => Answer::NamedKeyMade(Box::new(named::make(engine, session, &ask)?)),
+            Command::Encrypt(ask) => Answer::Encrypted(Box::new(values::encrypt(engine, session, &ask)?)),
+            Command::Decrypt(ask) => Answer::Decrypted(Box::new(values::decrypt(engine, session, &ask)?)),
+            Command::Renew(ask) => Answer::Encrypted(Box::new(values::renew(engine, session, &ask)?)),
             Command::RootList => Answer::Roots(roots::listed(engine, session)?),
             Command::RootDrill => Answer::RootsDrilled(roots::drilled(engine, session)?),
             Command::RootRemove(ask) => Answer::RootRemoved(roots::removed(engine, session, &ask)?),

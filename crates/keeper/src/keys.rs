@@ -3,6 +3,7 @@
 pub(crate) mod destroy;
 pub(crate) mod domains;
 pub(crate) mod list;
+pub(crate) mod named;
 pub(crate) mod rotate;
 pub(crate) mod shred;
 pub(crate) mod state;

@@ -64,6 +64,7 @@ mod show;
 mod status;
 mod suites;
 mod unlocking;
+mod values;
 mod who;
 mod whoami;
 mod write;

@@ -64,7 +64,7 @@ impl Secret {
             Kind::LogEd25519 | Kind::LogMlDsa44 | Kind::Release | Kind::Session => {
                 Self::Seed(SigningSeed::generate().map_err(random)?)
             }
-            Kind::Version => return Err(Error::Internal("roots do not wrap version keys")),
+            Kind::Version | Kind::Value => return Err(Error::Internal("roots do not wrap what domain keys do")),
         })
     }
 
@@ -83,7 +83,7 @@ impl Secret {
             Kind::LogEd25519 | Kind::LogMlDsa44 | Kind::Release | Kind::Session => {
                 Self::Seed(SigningSeed::fill_with(copied(bytes))?)
             }
-            Kind::Version => return Err(Error::Internal("roots do not wrap version keys")),
+            Kind::Version | Kind::Value => return Err(Error::Internal("roots do not wrap what domain keys do")),
         };
         resident::keep(secret.expose_bytes());
         Ok(secret)
@@ -160,7 +160,7 @@ impl Software {
             Kind::LogEd25519 | Kind::LogMlDsa44 | Kind::Release | Kind::Session => {
                 wrap::unwrap(&self.key, context, wrapped).map(Secret::Seed)
             }
-            Kind::Version => Err(wrap::Error::Kind),
+            Kind::Version | Kind::Value => Err(wrap::Error::Kind),
         };
         let opened = opened.map_err(|_| Error::Wrap { key: hex::encode(context.key_id) })?;
         resident::keep(opened.expose_bytes());

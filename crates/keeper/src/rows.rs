@@ -8,6 +8,7 @@ mod catalog;
 mod depot;
 mod keeping;
 mod keyring;
+mod named;
 mod people;
 #[cfg(any(test, feature = "fuzz"))]
 mod reread;
@@ -19,6 +20,7 @@ pub(crate) use catalog::{Alias, Artifact, Draft, Edge, Reencryption, Renews, Ver
 pub(crate) use depot::Depot;
 pub(crate) use keeping::{Hold, Removed, Retention};
 pub(crate) use keyring::{Domain, Ending, Failing, Key, Purpose, Root, RootState, Wrap, WrapKind};
+pub(crate) use named::{NamedKey, NamedVersion};
 pub(crate) use people::{Grant, Principal};
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) use reread::reread;

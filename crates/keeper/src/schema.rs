@@ -101,5 +101,18 @@ pub(crate) const DEPOTS: Migration = Migration {
     ],
 };
 
+/// Keys of small values.
+pub(crate) const NAMED: Migration = Migration {
+    number: 4,
+    name: "named",
+    statements: &[
+        state!("named_key", "workspace BYTEA NOT NULL, name TEXT NOT NULL, "),
+        "CREATE UNIQUE INDEX named_key_name ON named_key (workspace, name)",
+        state!("named_version", "named BYTEA NOT NULL, number BIGINT NOT NULL, state TEXT NOT NULL, due BIGINT, "),
+        "CREATE UNIQUE INDEX named_version_number ON named_version (named, number)",
+        "CREATE INDEX named_version_due ON named_version (state, due)",
+    ],
+};
+
 /// Every migration, in order; the log's comes second.
-pub(crate) const ALL: [Migration; 3] = [ENGINE, crate::ledger::SCHEMA, DEPOTS];
+pub(crate) const ALL: [Migration; 4] = [ENGINE, crate::ledger::SCHEMA, DEPOTS, NAMED];

@@ -28,7 +28,9 @@ pub(crate) fn status(engine: &Engine, session: &Session) -> Result<Status> {
         let rules: PolicySet = guard.expect(tx, &PolicySet::row_id())?;
         let overdue = "SELECT CAST(COUNT(*) AS BIGINT) FROM crypto_key WHERE purpose = $1 AND state = $2 AND due < $3";
         let values = [Purpose::Domain.word().into(), KeyState::Active.word().into(), millis(now).into()];
-        let keys_due = count(tx, overdue, &values)?;
+        let named = "SELECT CAST(COUNT(*) AS BIGINT) FROM named_version WHERE state = $1 AND due < $2";
+        let due_named = count(tx, named, &[KeyState::Active.word().into(), millis(now).into()])?;
+        let keys_due = count(tx, overdue, &values)? + due_named;
         Ok(Status {
             vault: engine.info.clone(),
             principal: session.name.to_string(),

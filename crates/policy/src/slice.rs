@@ -109,13 +109,14 @@ impl Facts {
     /// schema one by one, and a permit for any resource would otherwise speak for resources that make no sense.
     pub(crate) fn action_applies(&self) -> bool {
         use Action::{
-            Alias, Audit, Backup, Collect, DestroyKeys, Export, Hold, List, ManageKeys, ManagePolicy, ManagePrincipals,
-            Read, Reencrypt, Remove, Restore, Review, RotateKeys, Scan, Write,
+            Alias, Audit, Backup, Collect, Decrypt, DestroyKeys, Encrypt, Export, Hold, List, ManageKeys, ManagePolicy,
+            ManagePrincipals, Read, Reencrypt, Remove, Restore, Review, RotateKeys, Scan, Write,
         };
         match (self.action, &self.resource) {
             (List | Review, _) => true,
             (
-                Read | Export | Write | Alias | Scan | Remove | Restore | Hold | DestroyKeys | Reencrypt,
+                Read | Export | Write | Alias | Scan | Remove | Restore | Hold | DestroyKeys | Reencrypt | Encrypt
+                | Decrypt,
                 ResourceFacts::Artifact(_),
             ) => true,
             (
@@ -123,7 +124,11 @@ impl Facts {
                 ResourceFacts::Vault | ResourceFacts::Workspace(_),
             ) => true,
             (ManagePolicy | Collect | Backup, ResourceFacts::Vault) => true,
-            (Read | Export | Write | Alias | Scan | Remove | Restore | Hold | DestroyKeys | Reencrypt, _) => false,
+            (
+                Read | Export | Write | Alias | Scan | Remove | Restore | Hold | DestroyKeys | Reencrypt | Encrypt
+                | Decrypt,
+                _,
+            ) => false,
             (RotateKeys | ManageKeys | ManagePrincipals | Audit | ManagePolicy | Collect | Backup, _) => false,
         }
     }

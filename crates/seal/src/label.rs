@@ -80,6 +80,8 @@ labels! {
     BackupKey = "backup-key";
     /// Context of a backup.
     Backup = "backup";
+    /// Context of a sealed value.
+    Value = "value";
     /// Context of a client's cache of file states.
     Cache = "cache";
     /// Context of a client's journal of an unfinished put.

@@ -39,6 +39,7 @@ pub mod secret;
 pub mod segment;
 pub mod sign;
 pub mod tree;
+pub mod value;
 pub mod wrap;
 
 mod blocks;

@@ -107,6 +107,8 @@ roles! {
     PackKey;
     /// One per version; the list key and the map key are derived from it.
     VersionKey;
+    /// One version of a named key: seals small values.
+    ValueKey;
     /// Seals the list of a version.
     ListKey;
     /// Seals the map of a version.
@@ -145,6 +147,7 @@ mod tests {
         let expected = [
             "PackKey(..)",
             "VersionKey(..)",
+            "ValueKey(..)",
             "ListKey(..)",
             "MapKey(..)",
             "DomainKey(..)",

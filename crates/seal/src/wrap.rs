@@ -1,7 +1,7 @@
 //! Wraps: a key sealed under another, bound to its place (`spec/keys.md#wraps`).
 
 use crate::label::{Context, Label};
-use crate::secret::{DomainKey, FieldKey, MacKey, RootKey, SigningSeed, VersionKey};
+use crate::secret::{DomainKey, FieldKey, MacKey, RootKey, SigningSeed, ValueKey, VersionKey};
 use crate::{Fault, Id, Suite, chunked};
 
 /// Length of a wrap: header, key, tag.
@@ -27,12 +27,19 @@ pub enum Kind {
     Mac = 7,
     /// A key that seals fields.
     Field = 8,
+    /// A version of a named key.
+    Value = 9,
 }
 
 impl Kind {
     /// Its number.
     pub const fn number(self) -> u8 {
         self as u8
+    }
+
+    /// Whether a domain key wraps it; a root wraps the others.
+    const fn is_of_domain(self) -> bool {
+        matches!(self, Self::Version | Self::Value)
     }
 
     /// The kind with this number.
@@ -46,6 +53,7 @@ impl Kind {
             6 => Self::Session,
             7 => Self::Mac,
             8 => Self::Field,
+            9 => Self::Value,
             _ => return None,
         })
     }
@@ -66,7 +74,7 @@ pub struct WrapContext {
     pub environment: Option<u8>,
     /// Number of the classification.
     pub class: Option<u8>,
-    /// The artifact.
+    /// The artifact, or the named key that a version is of.
     pub artifact: Option<Id>,
     /// The version.
     pub version: Option<Id>,
@@ -106,7 +114,7 @@ impl WrapContext {
 pub enum WrappingKey<'a> {
     /// A root: wraps domain keys and the vault's own keys.
     Root(&'a RootKey),
-    /// A domain key: wraps version keys.
+    /// A domain key: wraps version keys and named keys.
     Domain(&'a DomainKey),
 }
 
@@ -132,15 +140,15 @@ impl WrappingKey<'_> {
 
     fn admits(&self, kind: Kind) -> bool {
         match self {
-            Self::Root(_) => kind != Kind::Version,
-            Self::Domain(_) => kind == Kind::Version,
+            Self::Root(_) => !kind.is_of_domain(),
+            Self::Domain(_) => kind.is_of_domain(),
         }
     }
 }
 
 /// Whether roots wrap this type as this kind.
 pub(crate) fn root_admits<S: Wrappable>(kind: Kind) -> bool {
-    kind != Kind::Version && S::admits(kind)
+    !kind.is_of_domain() && S::admits(kind)
 }
 
 mod sealed {
@@ -177,6 +185,7 @@ macro_rules! wrappable {
 wrappable! {
     DomainKey: Domain;
     VersionKey: Version;
+    ValueKey: Value;
     SigningSeed: LogEd25519 | LogMlDsa44 | Release | Session;
     MacKey: Mac;
     FieldKey: Field;

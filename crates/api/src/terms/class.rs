@@ -155,7 +155,7 @@ words! {
         Hold = 13 "hold",
         /// Restore removed versions.
         Restore = 14 "restore",
-        /// Suspend keys and resume them.
+        /// Make named keys; suspend keys and resume them.
         ManageKeys = 15 "manage-keys",
         /// Destroy keys, and with them what only they open.
         DestroyKeys = 16 "destroy-keys",
@@ -163,6 +163,10 @@ words! {
         Backup = 17 "backup",
         /// Seal a version anew under another key.
         Reencrypt = 18 "reencrypt",
+        /// Seal a small value under a named key.
+        Encrypt = 19 "encrypt",
+        /// Open a small value that a named key sealed.
+        Decrypt = 20 "decrypt",
     }
     /// Where a key is in its life (NIST SP 800-57 part 1 revision 5, section 7). What a state allows and what follows it:
     /// [`KeyState::protects`], [`KeyState::opens`], [`TRANSITIONS`](super::TRANSITIONS).

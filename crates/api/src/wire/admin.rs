@@ -257,9 +257,11 @@ pub struct KeyList {
 pub struct KeyItem {
     /// Identity.
     pub id: KeyId,
-    /// `domain`, `log-ed25519`, `log-mldsa44`, `release`, `row-mac`, `field`.
+    /// `domain`, `named`, `log-ed25519`, `log-mldsa44`, `release`, `row-mac`, `field`.
     pub purpose: String,
-    /// Of a domain key.
+    /// Of a named key.
+    pub name: Option<String>,
+    /// Of a domain key, or of a named one.
     pub workspace: Option<String>,
     /// Of a domain key.
     pub environment: Option<Environment>,
@@ -318,7 +320,7 @@ pub struct KeysStand {
 /// Move a key to another state.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct KeyMove {
-    /// A domain key or a version's.
+    /// A domain key, a version's, or a version of a named key.
     pub key: KeyId,
     /// `suspended`, or `active` to resume it.
     pub to: KeyState,
@@ -335,7 +337,8 @@ pub struct KeyMoved {
     pub from: KeyState,
     /// What it is.
     pub to: KeyState,
-    /// What it belongs to: `workspace/environment/class`, or `workspace/artifact@vN`.
+    /// What it belongs to: `workspace/environment/class`, `workspace/artifact@vN`, or `workspace/name vN` of a
+    /// named key.
     pub of: String,
     /// Where the log says so; none if it was so already.
     pub receipt: Option<Receipt>,
@@ -389,7 +392,7 @@ pub struct Certificate {
     pub proof: Option<String>,
 }
 
-/// Which domain keys to rotate: all that match.
+/// Which keys to rotate: all domain keys that match, and the named keys in them; or one named key.
 #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub struct KeyRotate {
     /// Of this workspace.
@@ -398,6 +401,8 @@ pub struct KeyRotate {
     pub environment: Option<Environment>,
     /// Of this class.
     pub class: Option<Class>,
+    /// Only the named key of this name, in the workspace.
+    pub name: Option<Name>,
     /// Return when the new version writes; the re-wrap goes on with later commands.
     pub no_wait: bool,
 }

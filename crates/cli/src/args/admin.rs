@@ -77,13 +77,25 @@ pub enum KeyCommand {
         #[arg(long, value_name = "TIME", default_value = "30d", requires = "due")]
         within: Duration,
     },
+    /// Make a key for `encrypt`, of small values such as passwords of services and fields of a database
+    Create {
+        /// Its workspace and its name
+        #[arg(value_name = "WORKSPACE/NAME")]
+        key: String,
+        /// The environment that it is for
+        #[arg(long = "env", value_name = "ENVIRONMENT", default_value = "dev")]
+        environment: Environment,
+        /// How sensitive what it seals is [default: the workspace's, else confidential]
+        #[arg(long)]
+        class: Option<Class>,
+    },
     /// Show one key
     Show {
         /// Its id, or the beginning of it
         #[arg(value_name = "ID")]
         id: String,
     },
-    /// Give domain keys a new version and wrap everything again; the depot is not touched
+    /// Give domain keys and named keys a new version and wrap everything again; the depot is not touched
     Rotate {
         /// Only of this workspace
         #[arg(long, value_name = "NAME")]
@@ -94,6 +106,9 @@ pub enum KeyCommand {
         /// Only of this classification
         #[arg(long)]
         class: Option<Class>,
+        /// Only the named key of this name, in the workspace
+        #[arg(long, value_name = "NAME", requires = "workspace", conflicts_with_all = ["environment", "class"])]
+        name: Option<String>,
         /// Return when the new version writes; later commands go on wrapping
         #[arg(long)]
         no_wait: bool,
@@ -122,7 +137,7 @@ After a kill the same command goes on."
 /// `key suspend`, `key resume`
 #[derive(Debug, Args)]
 pub struct KeyMoveArgs {
-    /// Its id, the beginning of a domain key's, or a version for its version key
+    /// Its id, the beginning of a domain key's or a named one's, or a version for its version key
     #[arg(value_name = "ID|REF")]
     pub key: String,
     /// Why; it goes into the log
@@ -251,12 +266,12 @@ pub enum PolicyCommand {
 
     /// Say what would be decided and why, without acting; exits with 0 either way
     Explain {
-        /// list, read (cat), export (get), scan (doctor --spills), write (put), alias (alias set, put --alias), rotate-keys,
-        /// manage-keys (key suspend, resume), destroy-keys (key destroy), reencrypt (key reencrypt), manage-principals,
-        /// manage-policy, audit, collect (gc), backup or review (who-can)
+        /// list, read (cat), export (get), scan (doctor --spills), write (put), alias (alias set, put --alias), encrypt,
+        /// decrypt, rotate-keys, manage-keys (key create, suspend, resume), destroy-keys (key destroy), reencrypt (key
+        /// reencrypt), manage-principals, manage-policy, audit, collect (gc), backup or review (who-can)
         #[arg(value_name = "ACTION")]
         action: Action,
-        /// On which version, workspace, or artifact to put; nothing, or vault, for what is about the whole vault
+        /// On which version, workspace, named key, or artifact to put; nothing, or vault, for what is about the whole vault
         #[arg(value_name = "REF")]
         reference: Option<String>,
         /// With write and alias: the class that put would be given [default: as for put]

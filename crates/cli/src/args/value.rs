@@ -74,6 +74,24 @@ impl FromStr for Tag {
     }
 }
 
+/// `--context name=value`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// Any name.
+    pub name: String,
+    /// Any text.
+    pub value: String,
+}
+
+impl FromStr for Pair {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or("it is NAME=VALUE")?;
+        Ok(Self { name: name.to_owned(), value: value.to_owned() })
+    }
+}
+
 /// `--assert mfa=none|now`: whether somebody proved to be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asserted {

@@ -188,6 +188,9 @@ pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
         KeyCommand::States | KeyCommand::Certificate(_) | KeyCommand::Destroy(_) | KeyCommand::Reencrypt(_) => Ok(0),
         KeyCommand::Suspend(args) => key_move(context, client, &args, KeyState::Suspended),
         KeyCommand::Resume(args) => key_move(context, client, &args, KeyState::Active),
+        KeyCommand::Create { key, environment, class } => {
+            super::values::create(context, client, &key, (environment, class))
+        }
         KeyCommand::Ls { due: true, within } => {
             let mut keys = client.keys()?;
             let by = keys.now.plus_millis(within.secs.saturating_mul(1_000));
@@ -207,9 +210,10 @@ pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
             context.output.result("keys", &keys, || keys_text(&keys.keys))?;
             Ok(0)
         }
-        KeyCommand::Rotate { workspace, environment, class, no_wait } => {
+        KeyCommand::Rotate { workspace, environment, class, name, no_wait } => {
             let workspace = workspace.as_deref().map(unlock::name).transpose()?;
-            let which = KeyRotate { workspace, environment, class, no_wait };
+            let name = name.as_deref().map(unlock::name).transpose()?;
+            let which = KeyRotate { workspace, environment, class, name, no_wait };
             if context.global.dry_run {
                 let keys: Vec<KeyItem> = client.keys()?.keys.into_iter().filter(|key| rotates(key, &which)).collect();
                 context.output.result("keys", &json!({"keys": keys}), || keys_text(&keys))?;
@@ -226,9 +230,11 @@ pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
                     0 => String::new(),
                     some => format!("; {some} suspended ones were left alone (strongroom key ls)"),
                 };
+                let named = done.keys.iter().filter(|key| key.name.is_some()).count();
+                let values = if named > 0 { format!(", {named} named keys") } else { String::new() };
                 format!(
-                    "{} domain keys rotated, {} version keys wrapped again{left}; the depot was not touched{shut}\n",
-                    done.keys.len(),
+                    "{} domain keys{values} rotated, {} keys wrapped again{left}; the depot was not touched{shut}\n",
+                    done.keys.len() - named,
                     done.rewrapped
                 )
             })?;
@@ -282,7 +288,11 @@ fn key_states(context: &Context) -> Result<u8, Failure> {
 }
 
 fn rotates(key: &KeyItem, which: &KeyRotate) -> bool {
-    key.purpose == "domain"
+    let meant = match &which.name {
+        Some(name) => key.name.as_deref() == Some(name.as_str()),
+        None => key.purpose == "domain" || key.name.is_some(),
+    };
+    meant
         && key.state == "active"
         && which.workspace.as_ref().is_none_or(|name| key.workspace.as_deref() == Some(name.as_str()))
         && which.environment.is_none_or(|environment| key.environment == Some(environment))
@@ -316,7 +326,13 @@ fn due_text(keys: &KeyList) -> String {
 
 fn keys_text(keys: &[KeyItem]) -> String {
     let row = |key: &KeyItem| {
-        let of = of(key);
+        let of = match (&key.workspace, key.environment, key.class) {
+            (Some(workspace), _, _) if key.name.is_some() => {
+                format!("{workspace}/{}", key.name.as_deref().unwrap_or_default())
+            }
+            (Some(workspace), Some(environment), Some(class)) => format!("{workspace}/{environment}/{class}"),
+            _ => "vault".to_owned(),
+        };
         let due = key.due.map(|due| due.to_string()).unwrap_or_else(|| "-".to_owned());
         vec![
             key.id.to_string(),

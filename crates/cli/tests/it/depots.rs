@@ -379,7 +379,8 @@ fn a_vault_that_was_made_before_there_were_several_depots_opens() {
     sandbox.write("file", b"data");
     sandbox.run(["put", "file", "lab/file"]).exits(0);
     let database = rusqlite::Connection::open(sandbox.vault().join("keeper.db")).unwrap();
-    let before = "DROP TABLE depot; DROP TABLE depot_seen; DELETE FROM schema_migration WHERE number = 3";
+    let before = "DROP TABLE depot; DROP TABLE depot_seen; DROP TABLE named_key; DROP TABLE named_version; \
+                  DELETE FROM schema_migration WHERE number >= 3";
     database.execute_batch(before).unwrap();
     drop(database);
     assert_eq!(depots(&sandbox).len(), 1);

@@ -40,6 +40,9 @@ const LINES: &[&str] = &[
     "who-can read lab/a1",
     "who-did lab/a1",
     "explain ID",
+    "key create lab/keyN --class internal",
+    "encrypt --key lab/key1 f",
+    "decrypt TOKEN",
     "key ls",
     "key ls --due --within 1000d",
     "key show KEY",
@@ -197,6 +200,11 @@ fn filled(sandbox: &Sandbox, line: &str, number: &str) -> Vec<String> {
         "CERTIFICATE" => concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/certificate/certificate.txt").to_owned(),
         "VKEYS" => concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/certificate/vkeys").to_owned(),
         "KEY" => told(&["key", "ls"])["keys"][0]["id"].as_str().unwrap().to_owned(),
+        "TOKEN" => {
+            let token = told(&["encrypt", "--key", "lab/key1", "f"])["token"].as_str().unwrap().to_owned();
+            sandbox.write("token", token);
+            "token".to_owned()
+        }
         "DEPOT" => told(&["depot", "ls"])["items"][1]["id"].as_str().unwrap().to_owned(),
         "BASE" => told(&["policy", "show"])["hash"].as_str().unwrap().to_owned(),
         "RECIPIENT" => "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p".to_owned(),

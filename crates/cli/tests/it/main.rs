@@ -46,4 +46,5 @@ mod terminal;
 mod tried;
 mod trips;
 mod tutorial;
+mod values;
 mod wheel;

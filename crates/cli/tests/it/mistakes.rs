@@ -33,7 +33,7 @@ fn what_is_missing_or_not_allowed_on_the_command_line_is_named() {
         (&["principal", "rm", "bob"], "rm", "strongroom principal add NAME --change --suspended"),
         (&["principal", "list"], "list", "strongroom principal ls"),
         (&["key", "list"], "list", "strongroom key ls"),
-        (&["key", "add"], "add", "strongroom key rotate"),
+        (&["key", "add"], "add", "strongroom key create WORKSPACE/NAME"),
         (&["audit", "list"], "list", "strongroom audit tail"),
         (&["audit", "verfy"], "verfy", "strongroom audit verify"),
         (&["policies"], "policies", "strongroom policy show"),

@@ -98,11 +98,11 @@ impl Verdict {
     /// The least role that does it in a team, where alone the owner would.
     fn role_of_act(&self) -> Role {
         match self.action {
-            Action::List | Action::Read | Action::Export | Action::Scan => Role::Reader,
+            Action::List | Action::Read | Action::Export | Action::Scan | Action::Decrypt => Role::Reader,
             Action::Alias | Action::Remove | Action::Restore if self.asked.environment != Some(Environment::Dev) => {
                 Role::Steward
             }
-            Action::Write | Action::Alias | Action::Remove | Action::Restore => Role::Writer,
+            Action::Write | Action::Alias | Action::Remove | Action::Restore | Action::Encrypt => Role::Writer,
             Action::RotateKeys
             | Action::ManageKeys
             | Action::DestroyKeys

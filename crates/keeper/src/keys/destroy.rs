@@ -35,7 +35,7 @@ pub(crate) fn destroy(engine: &Engine, session: &Session, command: &KeyDestroy) 
     let done = act_stated(engine, session, &wanted, &stated, &target.seized(), |tx, act| match &target {
         Target::Domain { key, domain } => ended(tx, act, *key, domain, &command.reason),
         Target::Version(version) => removed(tx, act, version, &command.reason),
-        Target::Vault => Err(of_the_vault()),
+        Target::Named(..) | Target::Vault => Err(alone(&target)),
     });
     let (until, logged) = hidden(done, command.key)?;
     engine.domains.forget(command.key);
@@ -65,10 +65,18 @@ fn reasoned(reason: &str) -> Result<()> {
 fn found(engine: &Engine, key: KeyId) -> Result<Target> {
     let target = engine.store.read(|tx| Target::find(engine, tx, key))?;
     let target = target.ok_or_else(|| Error::NotFound(key.to_string()))?;
-    if matches!(target, Target::Vault) {
-        return Err(of_the_vault());
+    match target {
+        Target::Domain { .. } | Target::Version(_) => Ok(target),
+        Target::Named(..) | Target::Vault => Err(alone(&target)),
     }
-    Ok(target)
+}
+
+/// A key that is not destroyed by itself.
+fn alone(target: &Target) -> Error {
+    match target {
+        Target::Named(..) => Error::conflict("the key", "it goes with the key of its domain, and not by itself"),
+        _ => of_the_vault(),
+    }
 }
 
 fn of_the_vault() -> Error {
@@ -100,7 +108,7 @@ fn wanted(engine: &Engine, tx: &mut dyn Transaction, target: &Target) -> Result<
             (Resource::Artifact(facts), wraps_under(tx, &row)?)
         }
         Target::Version(version) => (site(engine, tx, version)?.resource(), 1),
-        Target::Vault => return Err(of_the_vault()),
+        Target::Named(..) | Target::Vault => return Err(alone(target)),
     };
     let path = target.place(engine, tx)?;
     Ok((Wanted { action: Action::DestroyKeys, resource, act: DESTROY, path, under: Under::Current }, versions))
@@ -258,7 +266,7 @@ fn spared(tx: &mut dyn Transaction, act: &Act<'_>, target: &Target, reason: &str
             let event = act.event(SPARE).on("key", version.key).on("workspace", version.workspace);
             event.on("artifact", version.artifact).on("version", version.id).changing(changes)
         }
-        Target::Vault => return Err(of_the_vault()),
+        Target::Named(..) | Target::Vault => return Err(alone(target)),
     };
     let logged = engine.log(tx, act.ticket, &act.by, &[event.hiding("reason", reason)?])?;
     logged.first().copied().ok_or(Error::Internal("an entry was lost"))

@@ -1,4 +1,4 @@
-//! Domain keys, and the version keys that they wrap.
+//! Domain keys, and the keys of versions and of small values that they wrap.
 
 use super::{check_fingerprint, fingerprint};
 use crate::datastore::Transaction;
@@ -7,8 +7,8 @@ use crate::roots::{self, Roots, Secret, Wrapped};
 use crate::rows::{Change, Domain, Guard, Key, Purpose, Version, Workspace, Wrap, WrapKind};
 use crate::{epochs, system};
 use api::terms::{ArtifactId, Class, KeyId, KeyState, Suite, Timestamp, VaultId, VersionId};
-use seal::secret::{DomainKey, VersionKey};
-use seal::wrap::{self, Kind, WrapContext};
+use seal::secret::{DomainKey, ValueKey, VersionKey};
+use seal::wrap::{self, Kind, WrapContext, Wrappable};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -214,55 +214,152 @@ impl Domains {
 
     /// Wraps a version key under a domain key.
     pub(crate) fn wrap(&self, belongs: &Belongs, under: &Key, with: &DomainKey, key: &VersionKey) -> Result<Wrap> {
-        let context = self.version_context(belongs, under.id, under.version);
-        let sealed =
-            wrap::wrap(with, &context, key).map_err(|_| Error::Internal("a version key could not be wrapped"))?;
-        Ok(Wrap {
-            id: KeyId::from_bytes(system::random()?),
-            kind: WrapKind::Version,
-            key: belongs.key,
-            suite: belongs.suite,
-            purpose: None,
-            domain: Some(belongs.domain),
-            artifact: Some(belongs.artifact),
-            version: Some(belongs.version),
-            under: under.id,
-            under_version: under.version,
-            sealed: hex::encode(sealed),
-            fingerprint: fingerprint(belongs.suite, self.vault, belongs.key, key.expose_bytes())?,
-        })
+        self.wrap_in(&Slot::from(belongs), under, with, key, key.expose_bytes())
     }
 
     /// Opens a version key. The wrap must stand where the version's row says it belongs.
     pub(crate) fn unwrap(&self, belongs: &Belongs, wrap: &Wrap, with: &DomainKey) -> Result<VersionKey> {
-        let refuse = || Error::Wrap { key: belongs.key.to_string() };
-        let in_place = wrap.kind == WrapKind::Version
-            && wrap.key == belongs.key
-            && wrap.suite == belongs.suite
-            && wrap.domain == Some(belongs.domain)
-            && wrap.artifact == Some(belongs.artifact)
-            && wrap.version == Some(belongs.version);
-        if !in_place {
-            return Err(refuse());
-        }
-        let sealed = hex::decode(&wrap.sealed).map_err(|_| refuse())?;
-        let context = self.version_context(belongs, wrap.under, wrap.under_version);
-        let key: VersionKey = wrap::unwrap(with, &context, &sealed).map_err(|_| refuse())?;
+        let key: VersionKey = self.unwrap_in(&Slot::from(belongs), wrap, with)?;
         check_fingerprint(belongs.suite, self.vault, belongs.key, key.expose_bytes(), &wrap.fingerprint)?;
         Ok(key)
     }
 
-    fn version_context(&self, belongs: &Belongs, under: KeyId, under_version: u32) -> WrapContext {
+    /// Wraps a version of a named key under a domain key.
+    pub(crate) fn wrap_value(&self, of: &OfNamed, under: &Key, with: &DomainKey, key: &ValueKey) -> Result<Wrap> {
+        self.wrap_in(&Slot::from(of), under, with, key, key.expose_bytes())
+    }
+
+    /// Opens a version of a named key. The wrap must stand where the rows say it belongs.
+    pub(crate) fn unwrap_value(&self, of: &OfNamed, wrap: &Wrap, with: &DomainKey) -> Result<ValueKey> {
+        let key: ValueKey = self.unwrap_in(&Slot::from(of), wrap, with)?;
+        check_fingerprint(of.suite, self.vault, of.key, key.expose_bytes(), &wrap.fingerprint)?;
+        Ok(key)
+    }
+
+    fn wrap_in<S: Wrappable>(
+        &self,
+        slot: &Slot,
+        under: &Key,
+        with: &DomainKey,
+        key: &S,
+        bytes: &[u8; 32],
+    ) -> Result<Wrap> {
+        let context = self.slot_context(slot, under.id, under.version);
+        let sealed = wrap::wrap(with, &context, key).map_err(|_| Error::Internal("a key could not be wrapped"))?;
+        Ok(Wrap {
+            id: KeyId::from_bytes(system::random()?),
+            kind: slot.kind,
+            key: slot.key,
+            suite: slot.suite,
+            purpose: None,
+            domain: Some(slot.domain),
+            artifact: Some(slot.artifact),
+            version: slot.version,
+            under: under.id,
+            under_version: under.version,
+            sealed: hex::encode(sealed),
+            fingerprint: fingerprint(slot.suite, self.vault, slot.key, bytes)?,
+        })
+    }
+
+    fn unwrap_in<S: Wrappable>(&self, slot: &Slot, wrap: &Wrap, with: &DomainKey) -> Result<S> {
+        let refuse = || Error::Wrap { key: slot.key.to_string() };
+        if Slot::in_wrap(wrap).as_ref() != Some(slot) {
+            return Err(refuse());
+        }
+        let sealed = hex::decode(&wrap.sealed).map_err(|_| refuse())?;
+        let context = self.slot_context(slot, wrap.under, wrap.under_version);
+        wrap::unwrap(with, &context, &sealed).map_err(|_| refuse())
+    }
+
+    fn slot_context(&self, slot: &Slot, under: KeyId, under_version: u32) -> WrapContext {
+        let kind = if slot.kind == WrapKind::Named { Kind::Value } else { Kind::Version };
         WrapContext {
-            workspace: Some(*belongs.domain.workspace.as_bytes()),
-            environment: Some(belongs.domain.environment.number()),
-            class: Some(belongs.domain.class.number()),
-            artifact: Some(*belongs.artifact.as_bytes()),
-            version: Some(*belongs.version.as_bytes()),
+            workspace: Some(*slot.domain.workspace.as_bytes()),
+            environment: Some(slot.domain.environment.number()),
+            class: Some(slot.domain.class.number()),
+            artifact: Some(*slot.artifact.as_bytes()),
+            version: slot.version.map(|version| *version.as_bytes()),
             wrapping_key_version: under_version,
-            ..roots::context(belongs.suite, self.vault, Kind::Version, belongs.key, under)
+            ..roots::context(slot.suite, self.vault, kind, slot.key, under)
         }
     }
+
+    /// Wraps again, under another key of the same domain, what a domain key wraps.
+    pub(crate) fn wrap_again(
+        &self,
+        wrap: &Wrap,
+        domain: &Domain,
+        from: &DomainKey,
+        (under, to): (&Key, &DomainKey),
+    ) -> Result<Wrap> {
+        let refuse = || Error::Wrap { key: wrap.key.to_string() };
+        let slot = Slot::in_wrap(wrap).filter(|slot| slot.domain == *domain).ok_or_else(refuse)?;
+        let again = match slot.version {
+            Some(_) => {
+                let key: VersionKey = self.unwrap_in(&slot, wrap, from)?;
+                let again = self.wrap_in(&slot, under, to, &key, key.expose_bytes())?;
+                self.unwrap_in::<VersionKey>(&slot, &again, to)?;
+                again
+            }
+            None => {
+                let key: ValueKey = self.unwrap_in(&slot, wrap, from)?;
+                let again = self.wrap_in(&slot, under, to, &key, key.expose_bytes())?;
+                self.unwrap_in::<ValueKey>(&slot, &again, to)?;
+                again
+            }
+        };
+        if again.fingerprint != wrap.fingerprint {
+            return Err(refuse());
+        }
+        Ok(Wrap { id: wrap.id, ..again })
+    }
+}
+
+/// Where a key stands that a domain key wraps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Slot {
+    kind: WrapKind,
+    domain: Domain,
+    artifact: ArtifactId,
+    version: Option<VersionId>,
+    key: KeyId,
+    suite: Suite,
+}
+
+impl Slot {
+    /// Where a wrap says that it stands; its row is under a MAC.
+    fn in_wrap(wrap: &Wrap) -> Option<Self> {
+        let fits = match wrap.kind {
+            WrapKind::Version => wrap.version.is_some(),
+            WrapKind::Named => wrap.version.is_none(),
+            WrapKind::Domain | WrapKind::Vault => false,
+        };
+        let (domain, artifact) = (wrap.domain?, wrap.artifact?);
+        let (kind, version, key, suite) = (wrap.kind, wrap.version, wrap.key, wrap.suite);
+        (fits && wrap.purpose.is_none()).then_some(Self { kind, domain, artifact, version, key, suite })
+    }
+}
+
+impl From<&Belongs> for Slot {
+    fn from(&Belongs { domain, artifact, version, key, suite }: &Belongs) -> Self {
+        Self { kind: WrapKind::Version, domain, artifact, version: Some(version), key, suite }
+    }
+}
+
+impl From<&OfNamed> for Slot {
+    fn from(&OfNamed { domain, named, key, suite }: &OfNamed) -> Self {
+        Self { kind: WrapKind::Named, domain, artifact: named, version: None, key, suite }
+    }
+}
+
+/// Where the key of a version of a named key belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OfNamed {
+    pub(crate) domain: Domain,
+    pub(crate) named: ArtifactId,
+    pub(crate) key: KeyId,
+    pub(crate) suite: Suite,
 }
 
 /// The newest key of a domain, in whatever state.

@@ -1,5 +1,6 @@
 //! `key ls`, `key show`: keys without their bytes.
 
+use super::named;
 use super::rotate::AHEAD_MILLIS;
 use super::uses::{self, Bound};
 use crate::acts::{Wanted, look};
@@ -21,13 +22,15 @@ pub(crate) fn list(engine: &Engine, session: &Session) -> Result<KeyList> {
     engine.store.read(|tx| {
         let keys: Vec<Key> = engine.keys.guard.select(tx, "ORDER BY id LIMIT $1", &[MAX_KEYS.into()])?;
         let mut items = keys.iter().map(|key| item(engine, tx, key)).collect::<Result<Vec<_>>>()?;
-        let rank = |item: &KeyItem| (item.purpose != Purpose::Domain.word(), item.purpose.clone());
+        items.extend(named::items(engine, tx)?);
+        let rank = |item: &KeyItem| (item.purpose != Purpose::Domain.word(), item.name.is_none(), item.purpose.clone());
         items.sort_by(|a, b| {
-            (rank(a), &a.workspace, a.environment, a.class, a.version).cmp(&(
+            (rank(a), &a.workspace, a.environment, a.class, &a.name, a.version).cmp(&(
                 rank(b),
                 &b.workspace,
                 b.environment,
                 b.class,
+                &b.name,
                 b.version,
             ))
         });
@@ -52,6 +55,7 @@ pub(crate) fn item(engine: &Engine, tx: &mut dyn Transaction, key: &Key) -> Resu
     Ok(KeyItem {
         id: key.id,
         purpose: key.purpose.word().to_owned(),
+        name: None,
         workspace,
         environment: key.domain.map(|domain| domain.environment),
         class: key.domain.map(|domain| domain.class),

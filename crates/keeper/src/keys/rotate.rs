@@ -1,8 +1,9 @@
 //! Rotation: a new version of a domain key writes at once; version keys are wrapped again in batches, each a transaction with
 //! its entry, so that a kill loses nothing and the next command goes on. The depot is never touched.
 
-use super::domains::{Belongs, NewDomainKey};
+use super::domains::NewDomainKey;
 use super::list::{item, wraps_under};
+use super::named::{self, Named};
 use super::uses::{self, Bound};
 use crate::acts::{Act, Wanted, act};
 use crate::datastore::Transaction;
@@ -13,13 +14,16 @@ use crate::facts;
 use crate::jobs::{Slice, by_system};
 use crate::journal::{By, Event, Logged};
 use crate::keys::Domains;
-use crate::rows::{Domain, Key, Purpose, Table, Wrap, WrapKind};
+use crate::rows::{Domain, Key, NamedVersion, Purpose, Table, Wrap};
 use crate::session::Session;
 use crate::write::objects::millis;
-use api::terms::{Action, KeyId, KeyState, Timestamp, WorkspaceId};
+use api::terms::{Action, KeyId, KeyState, Name, Timestamp, WorkspaceId};
 use api::wire::{KeyRotate, KeyRotated};
 use log::entry::Kind;
 use policy::Resource;
+
+/// New versions of domain keys and of named keys.
+type New = (Vec<Key>, Vec<NamedVersion>);
 
 /// Version keys wrapped again in one transaction: their changes fit one entry.
 const BATCH: i64 = 256;
@@ -31,13 +35,16 @@ const MAX_RENEWED: i64 = 1_000;
 /// Rotates the domain keys that match, or goes on with a rotation of them that did not finish.
 pub(crate) fn rotate(engine: &Engine, session: &Session, command: &KeyRotate) -> Result<KeyRotated> {
     let (wanted, scope) = wanted(engine, command)?;
+    if let Some(name) = &command.name {
+        return rotate_named(engine, session, command.workspace.as_ref(), name, &wanted);
+    }
     let meant = |state| move |tx: &mut dyn Transaction| matching(engine, tx, command, scope, state);
     let matching = engine.store.read(meant(KeyState::Active))?;
     let suspended = engine.store.read(meant(KeyState::Suspended))?.len() as u64;
     let unfinished = engine.store.read(|tx| behind(engine, tx, &matching))?;
     let seized: Vec<[u8; 16]> = matching.iter().map(|key| *key.id.as_bytes()).collect();
     let resumes = !unfinished.is_empty();
-    let (new, logged) = act(engine, session, &wanted, &seized, |tx, act| {
+    let ((new, values), logged) = act(engine, session, &wanted, &seized, |tx, act| {
         if resumes { resumed(engine, tx, act, &unfinished) } else { renewed(tx, act, &matching) }
     })?;
     let by = By::session(session, engine.now()?);
@@ -47,12 +54,15 @@ pub(crate) fn rotate(engine: &Engine, session: &Session, command: &KeyRotate) ->
     }
     let receipts = logged.iter().map(|logged| engine.settled(logged)).collect::<Result<_>>()?;
     engine.store.read(|tx| {
-        let keys = new.iter().map(|key| item(engine, tx, key)).collect::<Result<_>>()?;
+        let mut keys = new.iter().map(|key| item(engine, tx, key)).collect::<Result<Vec<_>>>()?;
+        for version in &values {
+            keys.push(Named::by_id(engine, tx, version.named)?.item(tx, engine, version)?);
+        }
         let mut remaining = 0;
         for key in deactivated(engine, tx)?.into_iter().filter(|key| key.ending.is_none()) {
             remaining += wraps_under(tx, &key)?;
         }
-        Ok(KeyRotated { keys, rewrapped, remaining, suspended, receipts: Vec::clone(&receipts) })
+        Ok(KeyRotated { keys: Vec::clone(&keys), rewrapped, remaining, suspended, receipts: Vec::clone(&receipts) })
     })
 }
 
@@ -115,26 +125,54 @@ fn behind(engine: &Engine, tx: &mut dyn Transaction, active: &[Key]) -> Result<V
 }
 
 /// An unfinished rotation is gone on with; no further version is made on top of it.
-fn resumed(
-    engine: &Engine,
-    tx: &mut dyn Transaction,
-    act: &Act<'_>,
-    unfinished: &[Key],
-) -> Result<(Vec<Key>, Vec<Logged>)> {
+fn resumed(engine: &Engine, tx: &mut dyn Transaction, act: &Act<'_>, unfinished: &[Key]) -> Result<(New, Vec<Logged>)> {
     let ticket = act.ticket;
     let event = act.event("key.rotate").with("resumed", "yes").with("keys", unfinished.len());
-    Ok((unfinished.to_vec(), engine.log(tx, ticket, &act.by, &[event])?))
+    Ok(((unfinished.to_vec(), Vec::new()), engine.log(tx, ticket, &act.by, &[event])?))
 }
 
-/// Makes the next version of each key.
-fn renewed(tx: &mut dyn Transaction, act: &Act<'_>, matching: &[Key]) -> Result<(Vec<Key>, Vec<Logged>)> {
+/// Makes the next version of each key, and of the named keys in their domains.
+fn renewed(tx: &mut dyn Transaction, act: &Act<'_>, matching: &[Key]) -> Result<(New, Vec<Logged>)> {
+    let domains: Vec<Domain> = matching.iter().filter_map(|key| key.domain).collect();
+    let named = named::in_domains(act.engine, tx, &domains)?;
     let (mut new, mut events) = (Vec::with_capacity(matching.len()), Vec::with_capacity(matching.len()));
     for old in matching {
         let (key, event) = succeeded(act.engine, tx, (act.ticket, act.now), old, act.event("key.rotate"))?;
         events.push(event);
         new.push(key);
     }
-    Ok((new, act.engine.log(tx, act.ticket, &act.by, &events)?))
+    let mut values = Vec::with_capacity(named.len());
+    for old in &named {
+        let (version, event) = named::succeed(act.engine, tx, (act.ticket, act.now), old, act.event("key.rotate"))?;
+        events.push(event);
+        values.push(version);
+    }
+    Ok(((new, values), act.engine.log(tx, act.ticket, &act.by, &events)?))
+}
+
+/// Rotates one named key. Values that are sealed stay as they are.
+fn rotate_named(
+    engine: &Engine,
+    session: &Session,
+    workspace: Option<&Name>,
+    name: &Name,
+    wanted: &Wanted,
+) -> Result<KeyRotated> {
+    let Some(workspace) = workspace else {
+        return Err(Error::bad("the rotation", "a named key is one of a workspace: name that too"));
+    };
+    let not_found = || Error::NotFound(format!("{workspace}/{name}"));
+    let named = engine.store.read(|tx| Named::find(engine, tx, workspace, name))?;
+    // Whoever may not rotate there is told so, whether it is there or not.
+    let seized = named.iter().map(|named| *named.row.id.as_bytes()).collect::<Vec<_>>();
+    let (new, logged) = act(engine, session, wanted, &seized, |tx, act| {
+        named::rotated(tx, act, named.as_ref().ok_or_else(not_found)?)
+    })?;
+    let receipts = logged.iter().map(|logged| engine.settled(logged)).collect::<Result<Vec<_>>>()?;
+    engine.store.read(|tx| {
+        let item = Named::by_id(engine, tx, new.named)?.item(tx, engine, &new)?;
+        Ok(KeyRotated { keys: vec![item], rewrapped: 0, remaining: 0, suspended: 0, receipts: receipts.clone() })
+    })
 }
 
 /// Makes the next version of a domain's key, which writes from now on, and closes this one; with what the log is to say of it.
@@ -174,11 +212,11 @@ fn succeeded(
 
 /// When the first domain key is renewed: some days before its time is over.
 pub(crate) fn renewal(engine: &Engine, _: Timestamp) -> Result<Option<Timestamp>> {
-    let first: Vec<Key> = engine.store.read(|tx| soonest(engine, tx, i64::MAX, 1))?;
-    Ok(first
-        .first()
-        .and_then(|key| key.due)
-        .map(|due| Timestamp::from_millis(due.as_millis().saturating_sub(AHEAD_MILLIS))))
+    let (first, value) = engine
+        .store
+        .read(|tx| Ok::<_, Error>((soonest(engine, tx, i64::MAX, 1)?, named::soonest(engine, tx, i64::MAX)?)))?;
+    let dues = first.first().and_then(|key| key.due).into_iter().chain(value.and_then(|version| version.due));
+    Ok(dues.min().map(|due| Timestamp::from_millis(due.as_millis().saturating_sub(AHEAD_MILLIS))))
 }
 
 /// Renews the domain keys whose time is nearly over, each in a transaction of its own; how many. Version keys follow by the job
@@ -188,7 +226,9 @@ pub(crate) fn renew(engine: &Engine, slice: &Slice) -> Result<u64> {
     loop {
         let now = engine.now()?;
         let until = millis(now.plus_millis(AHEAD_MILLIS));
-        let Some(first) = engine.store.read(|tx| soonest(engine, tx, until, 1))?.pop() else { return Ok(done) };
+        let Some(first) = engine.store.read(|tx| soonest(engine, tx, until, 1))?.pop() else {
+            return Ok(done + renew_named(engine, until, slice)?);
+        };
         let renewed = engine.store.write(|tx| {
             epochs::seize(tx, &[*first.id.as_bytes()])?;
             // Another keeper may have been faster, or a custodian has suspended it.
@@ -209,6 +249,26 @@ pub(crate) fn renew(engine: &Engine, slice: &Slice) -> Result<u64> {
             return Ok(done);
         }
     }
+}
+
+/// The same of named keys.
+fn renew_named(engine: &Engine, until: i64, slice: &Slice) -> Result<u64> {
+    let mut done = 0;
+    while let Some(due) = engine.store.read(|tx| named::soonest(engine, tx, until))? {
+        let now = engine.now()?;
+        done += engine.store.write(|tx| {
+            epochs::seize(tx, &[*due.named.as_bytes()])?;
+            let ticket = tx.ticket()?;
+            engine.watch.mark(tx)?;
+            let Some(event) = named::renew_one(engine, tx, (ticket, now), &due)? else { return Ok(0) };
+            engine.log(tx, ticket, &by_system(engine, now), &[event])?;
+            Ok::<_, Error>(1)
+        })?;
+        if slice.is_over() {
+            break;
+        }
+    }
+    Ok(done)
 }
 
 /// The keys that write and whose time is over first, among those whose time is over by then.
@@ -262,14 +322,7 @@ fn rewrap_batch(engine: &Engine, tx: &mut dyn Transaction, by: &By, old: KeyId) 
     let ticket = tx.ticket()?;
     let mut changes = Vec::with_capacity(wraps.len());
     for wrap in &wraps {
-        let belongs = Belongs::in_wrap(wrap).filter(|belongs| belongs.domain == domain);
-        let belongs = belongs.ok_or_else(|| Error::Wrap { key: wrap.key.to_string() })?;
-        let key = engine.domains.unwrap(&belongs, wrap, &from)?;
-        let again = Wrap { id: wrap.id, ..engine.domains.wrap(&belongs, &new_key, &to, &key)? };
-        if again.fingerprint != wrap.fingerprint {
-            return Err(Error::Wrap { key: wrap.key.to_string() });
-        }
-        engine.domains.unwrap(&belongs, &again, &to)?;
+        let again = engine.domains.wrap_again(wrap, &domain, &from, (&new_key, &to))?;
         changes.push(guard.update(tx, &again, ticket)?);
     }
     // Counted, and no reason to renew the key at once: what moves is fewer than what it may wrap.
@@ -281,20 +334,4 @@ fn rewrap_batch(engine: &Engine, tx: &mut dyn Transaction, by: &By, old: KeyId) 
         .changing(changes);
     engine.log(tx, ticket, by, &[event])?;
     Ok(wraps.len() as u64)
-}
-
-impl Belongs {
-    /// Where a version key's wrap says that it belongs; its row is under a MAC.
-    fn in_wrap(wrap: &Wrap) -> Option<Self> {
-        if wrap.kind != WrapKind::Version {
-            return None;
-        }
-        Some(Self {
-            domain: wrap.domain?,
-            artifact: wrap.artifact?,
-            version: wrap.version?,
-            key: wrap.key,
-            suite: wrap.suite,
-        })
-    }
 }

@@ -13,7 +13,9 @@ use crate::jobs::{Slice, by_system};
 use crate::journal::Event;
 use crate::prints;
 use crate::removal;
-use crate::rows::{Artifact, Change, Draft, Ending, Key, Removed, Table as _, Version, Workspace, Wrap};
+use crate::rows::{
+    Artifact, Change, Draft, Ending, Key, NamedVersion, Removed, Table as _, Version, Workspace, Wrap, WrapKind,
+};
 use crate::write::give_up;
 use crate::write::objects::millis;
 use api::terms::{ArtifactId, EntryId, KeyId, KeyState, Timestamp};
@@ -136,7 +138,16 @@ fn tell(engine: &Engine, tx: &mut dyn Transaction, id: KeyId, now: Timestamp) ->
     let mut changes: Vec<Change> = Vec::new();
     let mut gone: BTreeMap<ArtifactId, Vec<(Version, &Wrap)>> = BTreeMap::new();
     let (mut unfinished, by) = (0, by_system(engine, now));
+    let (mut lines, mut versions) = (Lines::default(), 0);
     for wrap in &wraps {
+        if wrap.kind == WrapKind::Named {
+            let value: NamedVersion = guard.expect(tx, wrap.key.as_bytes())?;
+            let gone = NamedVersion { state: KeyState::Destroyed, since: now, due: None, ..value };
+            changes.push(guard.update(tx, &gone, ticket)?);
+            changes.push(guard.remove::<Wrap>(tx, &wrap.id())?);
+            lines.add("value-key", format_args!("{} {}", wrap.key, wrap.fingerprint));
+            continue;
+        }
         let version = wrap.version.ok_or_else(|| altered(id))?;
         // Of a version that was begun and never finished there is no row.
         let draft: Option<Draft> = guard.find(tx, version.as_bytes())?;
@@ -167,7 +178,6 @@ fn tell(engine: &Engine, tx: &mut dyn Transaction, id: KeyId, now: Timestamp) ->
         }
         changes.push(guard.remove::<Wrap>(tx, &wrap.id())?);
     }
-    let (mut lines, mut versions) = (Lines::default(), 0);
     for (artifact, gone) in &gone {
         let artifact: Artifact = guard.expect(tx, artifact.as_bytes())?;
         changes.push(removal::updated(engine, tx, &artifact, ticket)?);

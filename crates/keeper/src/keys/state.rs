@@ -1,6 +1,7 @@
 //! The states of keys: who moves them, and what each still allows (`api::terms::TRANSITIONS`, `spec/keys.md#states`).
 
 use super::domains::{Belongs, newest, wrap_of};
+use super::named::Named;
 use crate::acts::{Act, Wanted, act};
 use crate::datastore::Transaction;
 use crate::engine::Engine;
@@ -8,7 +9,9 @@ use crate::epochs::{self, Subject};
 use crate::error::{Error, Result};
 use crate::facts::Found;
 use crate::journal::Logged;
-use crate::rows::{Artifact, Domain, Guard, Key, Purpose, Table as _, Version, Workspace, Wrap, WrapKind};
+use crate::rows::{
+    Artifact, Domain, Guard, Key, NamedVersion, Purpose, Table as _, Version, Workspace, Wrap, WrapKind,
+};
 use crate::session::Session;
 use api::terms::{Action, KeyId, KeyState, WorkspaceId};
 use api::wire::{KeyMove, KeyMoved};
@@ -70,6 +73,39 @@ impl Above {
             None => Ok(()),
         }
     }
+}
+
+/// Refuses a version of a named key: to seal, what does not protect; to open, what does not open. As for versions, the newest speaks
+/// for all of them.
+pub(crate) fn refuse_named(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    named: &Named,
+    version: &NamedVersion,
+    (seals, opens): (bool, bool),
+) -> Result<()> {
+    let guard = &engine.keys.guard;
+    let newest = &named.newest;
+    let of = |version: &NamedVersion| format!("{} v{}", named.path(), version.number);
+    if seals && !newest.state.protects() {
+        return Err(Error::KeyShut { key: newest.key, of: of(newest), state: newest.state });
+    }
+    let checked: &[&NamedVersion] = if opens { &[version, newest] } else { &[newest] };
+    for version in checked {
+        let under = wrap_of(tx, guard, version.key)?.under;
+        let above = Above::of(tx, guard, under)?;
+        let states =
+            [(version.key, version.state), (above.wraps.id, above.wraps.state), (above.newest.id, above.newest.state)];
+        for (key, state) in states {
+            if !state.opens() {
+                return Err(Error::KeyShut { key, of: of(version), state });
+            }
+        }
+        if let Some(ending) = &above.wraps.ending {
+            return Err(Error::KeyEnding { key: above.wraps.id, of: of(version), until: ending.until });
+        }
+    }
+    Ok(())
 }
 
 /// The same of a version that is there, by its rows.
@@ -139,6 +175,8 @@ pub(crate) enum Target {
         domain: Domain,
     },
     Version(Box<Version>),
+    /// A version of a named key.
+    Named(Box<Named>, Box<NamedVersion>),
     /// One of the vault's own.
     Vault,
 }
@@ -151,6 +189,10 @@ impl Target {
                 Some(domain) if key.purpose == Purpose::Domain => Self::Domain { key: id, domain },
                 _ => Self::Vault,
             }));
+        }
+        if let Some(version) = guard.find::<NamedVersion>(tx, id.as_bytes())? {
+            let named = Named::by_id(engine, tx, version.named)?;
+            return Ok(Some(Self::Named(Box::new(named), Box::new(version))));
         }
         let wraps: Vec<Wrap> = guard.select(tx, "WHERE wrapped = $1", &[id.as_bytes().into()])?;
         let version = wraps.first().filter(|wrap| wrap.kind == WrapKind::Version).and_then(|wrap| wrap.version);
@@ -165,6 +207,7 @@ impl Target {
         match self {
             Self::Domain { domain, .. } => Some(domain.workspace),
             Self::Version(version) => Some(version.workspace),
+            Self::Named(named, _) => Some(named.workspace.id),
             Self::Vault => None,
         }
     }
@@ -181,6 +224,7 @@ impl Target {
         match self {
             Self::Domain { key, .. } => vec![*key.as_bytes()],
             Self::Version(version) => vec![*version.artifact.as_bytes()],
+            Self::Named(named, _) => vec![*named.row.id.as_bytes()],
             Self::Vault => Vec::new(),
         }
     }
@@ -203,6 +247,7 @@ impl Target {
                 let artifact: Artifact = guard.expect(tx, version.artifact.as_bytes())?;
                 format!("{}/{}@v{}", workspace(tx, version.workspace)?.name, artifact.name, version.number)
             }
+            Self::Named(named, version) => format!("{} v{}", named.path(), version.number),
             Self::Vault => "vault".to_owned(),
         })
     }
@@ -239,6 +284,20 @@ impl Target {
                 }
                 (version.key_state, changes, version.workspace)
             }
+            Self::Named(named, version) => {
+                let version: NamedVersion = guard.expect(tx, version.key.as_bytes())?;
+                let next = step(version.state, command.to)?;
+                let newest = Named::by_id(act.engine, tx, named.row.id)?.newest.key;
+                if next.is_some_and(KeyState::protects) && newest != version.key {
+                    return Err(Error::conflict("the key", "there is a newer version of it"));
+                }
+                let row = |state| NamedVersion { state, since: act.now, ..version.clone() };
+                let changes = next.map(|state| guard.update(tx, &row(state), act.ticket)).transpose()?;
+                if changes.is_some() {
+                    epochs::bump(tx, named.row.id.as_bytes())?;
+                }
+                (version.state, changes, named.workspace.id)
+            }
         };
         let Some(change) = changes else { return Ok((from, None)) };
         let event = act
@@ -250,6 +309,7 @@ impl Target {
             .hiding("reason", &command.reason)?;
         let event = match self {
             Self::Version(version) => event.on("artifact", version.artifact).on("version", version.id),
+            Self::Named(named, _) => event.on("artifact", named.row.id),
             Self::Domain { .. } | Self::Vault => event,
         };
         let logged = act.engine.log(tx, act.ticket, &act.by, &[event.changing(vec![change])])?;

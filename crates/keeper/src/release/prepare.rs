@@ -191,7 +191,9 @@ pub(crate) const fn act(action: Action) -> &'static str {
         | Action::Review
         | Action::Remove
         | Action::Restore
-        | Action::Hold => "release",
+        | Action::Hold
+        | Action::Encrypt
+        | Action::Decrypt => "release",
     }
 }
 

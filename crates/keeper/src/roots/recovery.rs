@@ -160,7 +160,7 @@ impl RootProvider for RecoveryRoot {
             Kind::LogEd25519 | Kind::LogMlDsa44 | Kind::Release | Kind::Session => {
                 self.pair.unwrap(context, wrapped).map(Secret::Seed)
             }
-            Kind::Version => Err(recovery::Error::Kind),
+            Kind::Version | Kind::Value => Err(recovery::Error::Kind),
         };
         opened.map_err(|_| Error::Wrap { key: hex::encode(context.key_id) })
     }

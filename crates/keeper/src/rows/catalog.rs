@@ -274,11 +274,11 @@ impl Table for Draft {
     }
 }
 
-fn perhaps(number: Option<u64>) -> Value<'static> {
+pub(super) fn perhaps(number: Option<u64>) -> Value<'static> {
     number.map_or(Value::Integer(None), integer)
 }
 
 /// Numbers here are versions and milliseconds, far below 2^63.
-fn integer(number: u64) -> Value<'static> {
+pub(super) fn integer(number: u64) -> Value<'static> {
     Value::Integer(Some(i64::try_from(number).unwrap_or(i64::MAX)))
 }

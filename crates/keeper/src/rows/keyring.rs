@@ -114,6 +114,8 @@ impl Table for Key {
 pub(crate) enum WrapKind {
     /// A version key under a domain key.
     Version,
+    /// A version of a named key under a domain key.
+    Named,
     /// A domain key under a root.
     Domain,
     /// One of the vault's own keys under a root.
@@ -132,6 +134,7 @@ pub(crate) struct Wrap {
     pub(crate) suite: Suite,
     pub(crate) purpose: Option<Purpose>,
     pub(crate) domain: Option<Domain>,
+    /// The artifact, or the named key.
     pub(crate) artifact: Option<ArtifactId>,
     pub(crate) version: Option<VersionId>,
     /// A root or a domain key.

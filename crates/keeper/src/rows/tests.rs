@@ -319,6 +319,29 @@ fn keys() -> impl Strategy<Value = Key> {
     )
 }
 
+fn named_keys() -> impl Strategy<Value = NamedKey> {
+    let fields = (id(ArtifactId::from_bytes), names(), domains(), times(), id(PrincipalId::from_bytes));
+    fields.prop_map(|(id, name, domain, created, creator)| NamedKey { id, name, domain, created, creator })
+}
+
+fn named_versions() -> impl Strategy<Value = NamedVersion> {
+    let ids = (id(KeyId::from_bytes), id(ArtifactId::from_bytes), any::<u32>());
+    let what = (select(Suite::ALL), select(KeyState::ALL), texts());
+    (ids, what, (times(), times()), prop::option::of(times())).prop_map(
+        |((key, named, number), (suite, state, fingerprint), (created, since), due)| NamedVersion {
+            key,
+            named,
+            number,
+            suite,
+            state,
+            fingerprint,
+            created,
+            since,
+            due,
+        },
+    )
+}
+
 fn wraps() -> impl Strategy<Value = Wrap> {
     let ids = (
         id(KeyId::from_bytes),
@@ -327,7 +350,7 @@ fn wraps() -> impl Strategy<Value = Wrap> {
         prop::option::of(id(ArtifactId::from_bytes)),
         prop::option::of(id(VersionId::from_bytes)),
     );
-    let kinds = select(&[WrapKind::Version, WrapKind::Domain, WrapKind::Vault][..]);
+    let kinds = select(&[WrapKind::Version, WrapKind::Named, WrapKind::Domain, WrapKind::Vault][..]);
     let kinds = (kinds, select(Suite::ALL));
     let rest = (kinds, prop::option::of(select(PURPOSES)), prop::option::of(domains()), any::<u32>(), texts(), texts());
     (ids, rest).prop_map(|(ids, ((kind, suite), purpose, domain, under_version, sealed, fingerprint))| {
@@ -437,4 +460,6 @@ rows_read_as_they_were_written! {
     a_setting_reads_as_it_was_written: (texts(), texts()).prop_map(|(name, value)| Setting { name, value });
     a_burst_reads_as_it_was_written: bursts();
     a_depot_reads_as_it_was_written: depots();
+    a_named_key_reads_as_it_was_written: named_keys();
+    a_version_of_a_named_key_reads_as_it_was_written: named_versions();
 }

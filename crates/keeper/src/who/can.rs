@@ -9,8 +9,9 @@ use crate::datastore::{Transaction, Value};
 use crate::decide::{About, THE_VAULT};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::explain::{of_vault, of_versions, opens};
+use crate::explain::{named_of, of_named, of_vault, of_versions, opens};
 use crate::facts::{self, Actor};
+use crate::keys::named::Named;
 use crate::keys::state;
 use crate::people::VAULT_WIDE;
 use crate::removal;
@@ -58,6 +59,7 @@ enum Place {
     Vault,
     Workspace(Workspace),
     Artifact(Box<(Workspace, Artifact, Reference)>),
+    Named(Box<Named>),
 }
 
 /// What is decided on.
@@ -94,6 +96,9 @@ impl Place {
             return misplaced("it is about a workspace, or about the vault without a reference");
         }
         let reference = show::parsed(text)?;
+        if of_named(action) {
+            return Ok(Self::Named(Box::new(named_of(engine, tx, &reference)?)));
+        }
         if action == Action::Write && reference.selector != Selector::Latest {
             return misplaced("a put goes to WORKSPACE/ARTIFACT, without a version");
         }
@@ -114,6 +119,7 @@ impl Place {
                 let (_, artifact, reference) = &**place;
                 (facts::resource_of(artifact, artifact.class, Environment::Dev), reference.to_string())
             }
+            Self::Named(named) => (named.resource(), named.path()),
         };
         Wanted { action: Action::Review, resource, act: "who-can", path, under: Under::Current }
     }
@@ -121,7 +127,7 @@ impl Place {
     fn about(&self, session: &Session) -> About {
         match self {
             Self::Artifact(place) => About::version(&place.2, &session.name),
-            Self::Vault | Self::Workspace(_) => About::new(self.wanted().path, &session.name),
+            Self::Vault | Self::Workspace(_) | Self::Named(_) => About::new(self.wanted().path, &session.name),
         }
     }
 
@@ -132,7 +138,7 @@ impl Place {
                 Selector::Alias(name) => Some(Alias::id_of(place.1.id, name)),
                 _ => None,
             },
-            Self::Vault | Self::Workspace(_) => None,
+            Self::Vault | Self::Workspace(_) | Self::Named(_) => None,
         }
     }
 
@@ -141,6 +147,7 @@ impl Place {
             Self::Vault => None,
             Self::Workspace(workspace) => Some(workspace),
             Self::Artifact(place) => Some(&place.0),
+            Self::Named(named) => Some(&named.workspace),
         }
     }
 
@@ -162,6 +169,11 @@ impl Place {
             Self::Workspace(workspace) => {
                 let resource = Resource::Workspace(policy::Workspace { id: workspace.id });
                 return Ok(plain(resource, workspace.name.to_string()));
+            }
+            Self::Named(named) if named.row.created > at => return Err(Error::NotFound(named.path())),
+            Self::Named(named) => {
+                let (class, environment) = (Some(named.row.domain.class), Some(named.row.domain.environment));
+                return Ok(Subject { resource: named.resource(), about: named.path(), class, environment });
             }
             Self::Artifact(place) => &**place,
         };

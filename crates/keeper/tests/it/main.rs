@@ -24,6 +24,7 @@ mod roots;
 mod runs;
 mod suites;
 mod upkeep;
+mod values;
 mod vault;
 mod versions;
 mod who;

@@ -38,6 +38,8 @@ const ON_ARTIFACTS: &[(Action, &[Role])] = &[
     (Action::DestroyKeys, &[Role::Custodian]),
     (Action::Backup, &[]),
     (Action::Reencrypt, &[Role::Custodian]),
+    (Action::Encrypt, &[Role::Writer, Role::Steward]),
+    (Action::Decrypt, &[Role::Reader, Role::Writer, Role::Steward]),
 ];
 
 fn is_on_artifacts(action: Action) -> bool {
@@ -139,8 +141,17 @@ fn roles_of_a_workspace_do_not_reach_the_vault() {
 #[test]
 fn no_role_and_no_pair_that_duties_admit_holds_keys_and_data() {
     let keys = [Action::RotateKeys, Action::ManageKeys, Action::Collect, Action::Backup];
-    let data =
-        [Action::Read, Action::Export, Action::Write, Action::Alias, Action::Scan, Action::Remove, Action::Restore];
+    let data = [
+        Action::Read,
+        Action::Export,
+        Action::Write,
+        Action::Alias,
+        Action::Scan,
+        Action::Remove,
+        Action::Restore,
+        Action::Encrypt,
+        Action::Decrypt,
+    ];
     for one in Role::ALL {
         for other in Role::ALL {
             let held = [Held::new(*one, Scope::Vault), Held::new(*other, Scope::Vault)];
@@ -200,6 +211,10 @@ fn edges() -> Vec<Edge> {
         place.env = Environment::Prod;
         everything_given(with(Action::Write, Resource::Artifact(place), &[Role::Writer], mode))
     };
+    let encrypted = |class, env| {
+        let place = policy::Artifact { env, ..artifact(class) };
+        everything_given(with(Action::Encrypt, Resource::Artifact(place), &[Role::Writer], Mode::Rehearsal))
+    };
     use RootKind::{Escrow, Hsm, Keyfile, Kms, Passphrase};
     let (confidential, restricted_root): (&[&str], &[&str]) =
         (&["prod-roots-confidential"], &["prod-roots-restricted"]);
@@ -241,6 +256,22 @@ fn edges() -> Vec<Edge> {
         ("1 h", restricted(Action::Read), |q| age(q, H), &[], &[]),
         ("over 1 h", restricted(Action::Read), |q| age(q, H + 1), &["presence-restricted"], present),
         ("over 15 min", restricted(Action::Export), |q| age(q, H / 4 + 1), &["presence-restricted-export"], present),
+        ("decrypted over 1 h", restricted(Action::Decrypt), |q| age(q, H + 1), &["presence-restricted"], present),
+        ("encrypted over 1 h", encrypted(r, Environment::Dev), |q| age(q, H + 1), &["presence-restricted"], present),
+        (
+            "encrypted in prod under a key file",
+            encrypted(c, Environment::Prod),
+            |q| under(q, &[RootKind::Keyfile]),
+            confidential,
+            root,
+        ),
+        (
+            "decrypted with no task",
+            restricted(Action::Decrypt),
+            |q| q.context.task_open = false,
+            &["restricted-task"],
+            &["task"],
+        ),
         ("no task", restricted(Action::Read), |q| q.context.task_open = false, &["restricted-task"], &["task"]),
         (
             "solo, no reason",

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use seal::passphrase::{Cost, Params};
-use seal::secret::{DomainKey, FieldKey, MacKey, RootKey, SigningSeed, VersionKey};
+use seal::secret::{DomainKey, FieldKey, MacKey, RootKey, SigningSeed, ValueKey, VersionKey};
 use seal::wrap::{Error, Kind, WRAP_LEN, WrapContext, WrappingKey, unwrap, wrap};
 use seal::{Fault, Suite, derive, mac, padme, passphrase};
 
@@ -88,6 +88,7 @@ fn every_kind_comes_back() {
         }
         round!(DomainKey, Domain, &root);
         round!(VersionKey, Version, &domain);
+        round!(ValueKey, Value, &domain);
         round!(SigningSeed, LogEd25519, &root);
         round!(SigningSeed, LogMlDsa44, &root);
         round!(SigningSeed, Release, &root);
@@ -106,10 +107,12 @@ fn kinds_and_types_that_do_not_belong_together_are_refused() {
         let refused = [
             wrap(&root, &context(suite, Kind::Version), &version).err(),
             wrap(&domain, &context(suite, Kind::Domain), &domain).err(),
+            wrap(&root, &context(suite, Kind::Value), &ValueKey::generate().unwrap()).err(),
+            wrap(&domain, &context(suite, Kind::Value), &version).err(),
             wrap(&domain, &context(suite, Kind::Mac), &version).err(),
             unwrap::<MacKey>(&root, &context(suite, Kind::Field), &[0; WRAP_LEN]).err(),
         ];
-        assert_eq!(refused, [Some(Error::Kind); 4]);
+        assert_eq!(refused, [Some(Error::Kind); 6]);
         assert_eq!(Error::Kind.fault(), Fault::Misuse);
     }
 }
@@ -128,7 +131,7 @@ fn a_wrap_of_one_suite_does_not_open_as_the_other() {
 #[test]
 fn kinds_keep_their_numbers() {
     for number in 0..=u8::MAX {
-        assert_eq!(Kind::from_number(number).map(Kind::number), (1..=8).contains(&number).then_some(number));
+        assert_eq!(Kind::from_number(number).map(Kind::number), (1..=9).contains(&number).then_some(number));
     }
 }
 

@@ -11,6 +11,7 @@ mod record;
 mod release;
 mod segment;
 mod tree;
+mod value;
 mod vectors;
 mod wycheproof;
 

@@ -35,6 +35,12 @@ impl Made for bool {
     }
 }
 
+impl Made for Plain {
+    fn made(dice: &mut Dice<'_>) -> Self {
+        Self::new(Made::made(dice))
+    }
+}
+
 impl Made for u8 {
     fn made(dice: &mut Dice<'_>) -> Self {
         dice.byte()
@@ -252,18 +258,24 @@ structs! {
     JobRan { name done failed }
     JobsRan { items }
     KeyItem {
-        id purpose workspace environment class version state fingerprint created since due wraps uses uses_early uses_max
-        ends renewed
+        id purpose name workspace environment class version state fingerprint created since due wraps uses uses_early
+        uses_max ends renewed
     }
     KeyList { keys now }
     KeysStand { active due_soon overdue suspended next_due }
     Certificate { parts text entry proof }
     KeyDestroy { key reason confirm }
     KeyDestroying { key of until versions receipt }
+    NamedKeyMake { workspace name environment class }
+    NamedKeyMade { name key version environment class suite due receipt }
+    Encrypt { workspace name context value reason }
+    Decrypt { token context reason confirm to_disk }
+    Encrypted { token name version before receipt }
+    Decrypted { value name version newest receipt }
     KeyMove { key to reason }
     KeyMoved { key from to of receipt }
     KeySpare { key reason }
-    KeyRotate { workspace environment class no_wait }
+    KeyRotate { workspace environment class name no_wait }
     KeyRotated { keys rewrapped remaining suspended receipts }
     DecisionTold {
         decision entry log_index time principal act allowed policies reasons near_misses policy_set engine subject
@@ -403,6 +415,10 @@ each! { Command:
     KeyDestroy[KeyDestroy],
     KeySpare[KeySpare],
     KeyCertificate { key part },
+    NamedKeyMake[NamedKeyMake],
+    Encrypt[Encrypt],
+    Decrypt[Decrypt],
+    Renew[Decrypt],
     RootList,
     RootDrill,
     RootRemove[RootRemove],
@@ -470,6 +486,9 @@ each! { Answer:
     KeyMoved[KeyMoved],
     KeyDestroying[KeyDestroying],
     Certificate[Certificate],
+    NamedKeyMade[NamedKeyMade],
+    Encrypted[Encrypted],
+    Decrypted[Decrypted],
     Roots[RootList],
     RootsDrilled[RootDrills],
     RootRemoved[RootRemoved],

@@ -6,6 +6,7 @@ mod ask;
 mod audit;
 mod data;
 mod depot;
+mod incident;
 mod keeping;
 mod root;
 mod run;
@@ -24,6 +25,7 @@ pub use data::{
     CatArgs, DiffArgs, GetArgs, HistoryArgs, LineageArgs, LineageCommand, LsArgs, PutArgs, ReasonArgs, VerifyArgs,
 };
 pub use depot::{BucketArgs, DepotAddArgs, DepotCheckArgs, DepotCommand};
+pub use incident::IncidentCommand;
 pub use keeping::{HoldCommand, RemovalArgs, RetentionCommand, RmArgs};
 pub use root::{
     EscrowCommand, EscrowCreateArgs, EscrowRecoverArgs, Pkcs11Args, RootAddCommand, RootCommand, SharesArgs,
@@ -289,6 +291,9 @@ pub enum Command {
     /// Domain keys and signing keys
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Compromised keys: what each touched, and what is still to be done
+    #[command(subcommand)]
+    Incident(IncidentCommand),
     /// What opens the vault: key files, tokens, cloud keys
     #[command(subcommand)]
     Root(RootCommand),

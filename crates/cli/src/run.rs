@@ -11,6 +11,7 @@ mod depot;
 mod diff;
 mod doctor;
 mod escrow;
+mod incident;
 mod init;
 mod jobs;
 mod keeping;
@@ -87,6 +88,7 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Whoami => admin::whoami(context),
         Command::Doctor(args) => doctor::doctor(context, &args),
         Command::Key(command) => admin::key(context, command),
+        Command::Incident(command) => incident::incident(context, &command),
         Command::Root(command) => root::root(context, command),
         Command::Escrow(command) => escrow::escrow(context, command),
         Command::Principal(command) => admin::principal(context, command),

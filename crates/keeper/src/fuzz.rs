@@ -56,6 +56,7 @@ pub const TABLES: &[&str] = &[
     "run",
     "edge",
     "depot",
+    "incident",
 ];
 
 /// The body of a row, under a MAC and beside the index columns that belong to it.
@@ -78,6 +79,7 @@ pub fn row(table: &str, body: &[u8]) -> Option<Vec<u8>> {
         "run" => reread::<rows::Run>(body),
         "edge" => reread::<rows::Edge>(body),
         "depot" => reread::<rows::Depot>(body),
+        "incident" => reread::<rows::Incident>(body),
         _ => None,
     }
 }

@@ -7,7 +7,7 @@ use crate::keys::{list, rotate, state};
 use crate::session::{Presence, Session};
 use crate::vault::{EscrowWanted, OpenOptions, RootAdd, RootKind, Shares, open};
 use crate::{
-    alias, audit, clock, collect, decision, depots, explain, facts, hold, jobs, laws, lineage, people, prints, release,
+    alias, audit, clock, collect, decision, depots, explain, facts, hold, incidents, jobs, laws, lineage, people, prints, release,
     removal, replay, retention, roots, run, show, status, suites, unlocking, who, whoami, write,
 };
 use api::terms::{AuthMethod, Mode, Name, PrincipalId, SessionId};
@@ -128,6 +128,18 @@ impl Keeper {
             Command::Status => Answer::Status(Box::new(status::status(engine, session)?)),
             Command::KeyList => Answer::Keys(list::list(engine, session)?),
             Command::KeyMove(ask) => Answer::KeyMoved(Box::new(state::change(engine, session, &ask)?)),
+            Command::KeyCompromise(ask) => Answer::Incident(Box::new(incidents::compromise(engine, session, &ask)?)),
+            Command::Incidents => Answer::Incidents(incidents::list(engine, session)?),
+            Command::IncidentShow { incident } => {
+                Answer::Incident(Box::new(incidents::show(engine, session, incident)?))
+            }
+            Command::IncidentEvidence { incident, file } => {
+                Answer::Evidence(incidents::export(engine, session, incident, &file)?)
+            }
+            Command::IncidentDone(ask) => Answer::Incident(Box::new(incidents::done(engine, session, &ask)?)),
+            Command::IncidentClose { incident } => {
+                Answer::Incident(Box::new(incidents::close(engine, session, incident)?))
+            }
             Command::RootList => Answer::Roots(roots::listed(engine, session)?),
             Command::RootDrill => Answer::RootsDrilled(roots::drilled(engine, session)?),
             Command::RootRemove(ask) => Answer::RootRemoved(roots::removed(engine, session, &ask)?),

@@ -17,6 +17,7 @@ mod schema;
 mod search;
 mod snapshot;
 mod state;
+mod visit;
 
 pub use error::{Error, Result};
 pub use rows::{EntryMac, append};

@@ -39,6 +39,7 @@ mod facts;
 mod field;
 mod hash;
 mod hold;
+mod incidents;
 mod jobs;
 mod journal;
 mod keeper;

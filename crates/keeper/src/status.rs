@@ -8,7 +8,7 @@ use crate::rows::{PolicySet, Purpose};
 use crate::session::Session;
 use crate::write::objects::MARKED;
 use crate::write::objects::millis;
-use crate::{depots, jobs};
+use crate::{depots, incidents, jobs};
 use api::terms::KeyState;
 use api::wire::Status;
 
@@ -21,6 +21,7 @@ pub(crate) fn status(engine: &Engine, session: &Session) -> Result<Status> {
     let freshness = crate::audit::freshness(engine)?;
     let overdue = jobs::list(engine)?.into_iter().filter(|job| job.overdue).map(|job| job.name);
     let jobs_overdue: Vec<String> = overdue.collect();
+    let incidents = incidents::open(engine, session)?;
     let (depots, verified) = (depots::list(engine)?.items, jobs::last(engine, "verify")?);
     engine.store.read(|tx| {
         let guard = &engine.keys.guard;
@@ -39,6 +40,7 @@ pub(crate) fn status(engine: &Engine, session: &Session) -> Result<Status> {
             freshness,
             read_only: read_only.clone(),
             keys_due,
+            incidents: incidents.clone(),
             drafts: count(tx, "SELECT CAST(COUNT(*) AS BIGINT) FROM draft", &[])?,
             jobs_overdue: jobs_overdue.clone(),
             depots: depots.clone(),

@@ -155,7 +155,7 @@ words! {
         Hold = 13 "hold",
         /// Restore removed versions.
         Restore = 14 "restore",
-        /// Suspend keys and resume them.
+        /// Suspend keys, resume them, and mark them as compromised.
         ManageKeys = 15 "manage-keys",
     }
     /// Where a key is in its life (NIST SP 800-57 part 1 revision 5, section 7). What a state allows and what follows it:
@@ -173,5 +173,16 @@ words! {
         Compromised = 4 "compromised",
         /// Gone: no copy of it opens anything here.
         Destroyed = 5 "destroyed",
+    }
+    /// What is to be done about a compromised key.
+    PlaybookStep {
+        /// Another key takes its place, and nothing is wrapped under it any more.
+        Rotate = 0 "rotate",
+        /// What it exposed is sealed under new version keys.
+        ReEncrypt = 1 "re-encrypt",
+        /// Whoever is concerned is told.
+        Notify = 2 "notify",
+        /// It is looked at who has which rights.
+        Review = 3 "review",
     }
 }

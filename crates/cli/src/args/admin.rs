@@ -95,11 +95,13 @@ pub enum KeyCommand {
     Suspend(KeyMoveArgs),
     /// Take a suspended key into use again
     Resume(KeyMoveArgs),
+    /// Mark a key as compromised: nothing is released under it from now on; tells what it ever touched, and what is to be done
+    Compromise(KeyMoveArgs),
     /// Show the states that a key goes through, and what each allows
     States,
 }
 
-/// `key suspend`, `key resume`
+/// `key suspend`, `key resume`, `key compromise`
 #[derive(Debug, Args)]
 pub struct KeyMoveArgs {
     /// Its id, the beginning of a domain key's, or a version for its version key
@@ -182,7 +184,7 @@ pub enum PolicyCommand {
     /// Say what would be decided and why, without acting; exits with 0 either way
     Explain {
         /// list, read (cat), export (get), scan (doctor --spills), write (put), alias (alias set, put --alias), rotate-keys,
-        /// manage-keys (key suspend, resume), manage-principals, manage-policy, audit, collect (gc) or review (who-can)
+        /// manage-keys (key suspend, resume, compromise; incident done, close), manage-principals, manage-policy, audit, collect (gc) or review (who-can)
         #[arg(value_name = "ACTION")]
         action: Action,
         /// On which version, workspace, or artifact to put; nothing, or vault, for what is about the whole vault

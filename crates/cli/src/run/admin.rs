@@ -1,6 +1,6 @@
 //! Commands on the vault, keys and principals.
 
-use super::{Context, near};
+use super::{Context, incident, near};
 use crate::args::{GcArgs, KeyCommand, KeyMoveArgs, PrincipalAddArgs, PrincipalCommand, StatusArgs};
 use crate::output::{Failure, bytes_shown, printable, table};
 use crate::unlock;
@@ -64,6 +64,7 @@ pub fn status(context: &Context, args: &StatusArgs) -> Result<u8, Failure> {
                     unlocked.until, unlocked.since, unlocked.uid, unlocked.root, unlocked.pid
                 ));
             }
+            status.incidents.iter().for_each(|item| out.push_str(&incident::line(item)));
             if status.keys_due > 0 {
                 let keys = if status.keys_due == 1 { "key" } else { "keys" };
                 out.push_str(&format!("overdue      {} {keys}: strongroom key rotate\n", status.keys_due));
@@ -148,6 +149,7 @@ pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
         KeyCommand::States => key_states(context),
         KeyCommand::Suspend(args) => key_move(context, client, &args, KeyState::Suspended),
         KeyCommand::Resume(args) => key_move(context, client, &args, KeyState::Active),
+        KeyCommand::Compromise(args) => incident::compromise(context, client, &args),
         KeyCommand::Ls => {
             let keys = client.keys()?;
             context.output.list("keys", &keys, "keys", || keys_text(&keys.keys))?;
@@ -163,7 +165,8 @@ pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
             let workspace = workspace.as_deref().map(unlock::name).transpose()?;
             let which = KeyRotate { workspace, environment, class, no_wait };
             if context.global.dry_run {
-                let keys: Vec<KeyItem> = client.keys()?.keys.into_iter().filter(|key| rotates(key, &which)).collect();
+                let all = client.keys()?.keys;
+                let keys: Vec<KeyItem> = all.iter().filter(|key| rotates(key, &all, &which)).cloned().collect();
                 context.output.result("keys", &json!({"keys": keys}), || keys_text(&keys))?;
                 return Ok(0);
             }
@@ -190,7 +193,7 @@ pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
 }
 
 /// A key by its id, the beginning of a domain key's, or the version whose key it is.
-fn key_named(client: &Client, text: &str) -> Result<KeyId, Failure> {
+pub fn key_named(client: &Client, text: &str) -> Result<KeyId, Failure> {
     if text.contains('/') {
         let named = super::data::reference(OsStr::new(text))?;
         return Ok(client.show(&named.to_string()).map_err(|problem| near::told(client, &named, problem.into()))?.key);
@@ -233,9 +236,11 @@ fn key_states(context: &Context) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn rotates(key: &KeyItem, which: &KeyRotate) -> bool {
+fn rotates(key: &KeyItem, all: &[KeyItem], which: &KeyRotate) -> bool {
+    let domain = |key: &KeyItem| (key.workspace.clone(), key.environment, key.class);
+    let leads = || !all.iter().any(|other| domain(other) == domain(key) && other.version > key.version);
     key.purpose == "domain"
-        && key.state == "active"
+        && (key.state == KeyState::Active.word() || key.state == KeyState::Compromised.word() && leads())
         && which.workspace.as_ref().is_none_or(|name| key.workspace.as_deref() == Some(name.as_str()))
         && which.environment.is_none_or(|environment| key.environment == Some(environment))
         && which.class.is_none_or(|class| key.class == Some(class))

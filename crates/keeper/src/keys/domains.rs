@@ -191,6 +191,11 @@ impl Domains {
         true
     }
 
+    /// Forgets a key, whose bytes nobody else here has a use for.
+    pub(crate) fn forget(&self, id: KeyId) {
+        self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
     /// Draws a version key and wraps it under its domain's key.
     pub(crate) fn mint(&self, belongs: &Belongs, under: &Key, with: &DomainKey) -> Result<Minted> {
         let key = VersionKey::generate().map_err(|_| Error::Random)?;

@@ -7,8 +7,8 @@ use crate::engine::Engine;
 use crate::epochs::{self, Subject};
 use crate::error::{Error, Result};
 use crate::facts::Found;
-use crate::journal::Logged;
-use crate::rows::{Artifact, Domain, Guard, Key, Purpose, Table as _, Version, Workspace, Wrap, WrapKind};
+use crate::journal::{Event, Logged};
+use crate::rows::{Artifact, Change, Domain, Guard, Key, Purpose, Table as _, Version, Workspace, Wrap, WrapKind};
 use crate::session::Session;
 use api::terms::{Action, KeyId, KeyState, WorkspaceId};
 use api::wire::{KeyMove, KeyMoved};
@@ -16,7 +16,7 @@ use policy::Resource;
 use seal::secret::VersionKey;
 
 /// The longest reason, in bytes.
-const MAX_REASON_LEN: usize = 1024;
+pub(crate) const MAX_REASON_LEN: usize = 1024;
 
 /// The keys on whose states it rests whether a version opens: the one that wraps its key, and the newest of its domain, which speaks
 /// for the domain also while a rotation is under way.
@@ -102,7 +102,7 @@ const fn name_of(to: KeyState) -> Option<&'static str> {
 }
 
 /// A key whose state somebody changes.
-enum Target {
+pub(crate) enum Target {
     Domain {
         key: KeyId,
         domain: Domain,
@@ -113,7 +113,7 @@ enum Target {
 }
 
 impl Target {
-    fn find(engine: &Engine, tx: &mut dyn Transaction, id: KeyId) -> Result<Option<Self>> {
+    pub(crate) fn find(engine: &Engine, tx: &mut dyn Transaction, id: KeyId) -> Result<Option<Self>> {
         let guard = &engine.keys.guard;
         if let Some(key) = guard.find::<Key>(tx, id.as_bytes())? {
             return Ok(Some(match key.domain {
@@ -129,7 +129,7 @@ impl Target {
         Ok(version.map(|version| Self::Version(Box::new(version))))
     }
 
-    fn workspace(&self) -> Option<WorkspaceId> {
+    pub(crate) fn workspace(&self) -> Option<WorkspaceId> {
         match self {
             Self::Domain { domain, .. } => Some(domain.workspace),
             Self::Version(version) => Some(version.workspace),
@@ -137,7 +137,8 @@ impl Target {
         }
     }
 
-    fn wanted(&self, engine: &Engine, name: &'static str) -> Result<Wanted> {
+    /// The right to do it, where the key belongs.
+    pub(crate) fn wanted(&self, engine: &Engine, name: &'static str) -> Result<Wanted> {
         let whole = Wanted::vault(Action::ManageKeys, name);
         let Some(id) = self.workspace() else { return Ok(whole) };
         let row: Workspace = engine.store.read(|tx| engine.keys.guard.expect(tx, id.as_bytes()))?;
@@ -145,7 +146,7 @@ impl Target {
     }
 
     /// What releases hold while they rest on the state.
-    fn seized(&self) -> Vec<Subject> {
+    pub(crate) fn seized(&self) -> Vec<Subject> {
         match self {
             Self::Domain { key, .. } => vec![*key.as_bytes()],
             Self::Version(version) => vec![*version.artifact.as_bytes()],
@@ -154,7 +155,7 @@ impl Target {
     }
 
     /// What the key belongs to, in words.
-    fn of(&self, engine: &Engine) -> Result<String> {
+    pub(crate) fn of(&self, engine: &Engine) -> Result<String> {
         engine.store.read(|tx| {
             let guard = &engine.keys.guard;
             let workspace = |tx: &mut dyn Transaction, id: WorkspaceId| guard.expect::<Workspace>(tx, id.as_bytes());
@@ -174,51 +175,63 @@ impl Target {
 
     /// The state from which it came, and the entry, if anything changed.
     fn write(&self, tx: &mut dyn Transaction, act: &Act<'_>, command: &KeyMove) -> Result<(KeyState, Option<Logged>)> {
+        let (from, change) = self.moved(tx, act, command.to)?;
+        let Some(change) = change else { return Ok((from, None)) };
+        let event = self.event(act, command.key, (name_of(command.to).unwrap_or("key"), from, command.to));
+        let event = event.hiding("reason", &command.reason)?.changing(vec![change]);
+        let logged = act.engine.log(tx, act.ticket, &act.by, &[event])?;
+        Ok((from, logged.first().copied()))
+    }
+
+    /// Moves it to a state, from which it came; nothing if it is there.
+    pub(crate) fn moved(
+        &self,
+        tx: &mut dyn Transaction,
+        act: &Act<'_>,
+        to: KeyState,
+    ) -> Result<(KeyState, Option<Change>)> {
         let guard = &act.engine.keys.guard;
-        let (from, changes, workspace) = match self {
-            Self::Vault => {
-                return Err(Error::conflict("the key", "it is one of the vault's own, without which nothing works"));
-            }
+        match self {
+            Self::Vault => Err(Error::conflict("the key", "it is one of the vault's own, without which nothing works")),
             Self::Domain { key, domain } => {
                 let key: Key = guard.expect(tx, key.as_bytes())?;
-                let next = step(key.state, command.to)?;
+                let next = step(key.state, to)?;
                 // A domain has one key that writes: what was rotated meanwhile does not come back beside it.
                 let first = newest(tx, guard, domain)?.is_some_and(|newest| newest.id == key.id);
                 if next.is_some_and(KeyState::protects) && !first {
                     return Err(Error::conflict("the key", "its domain has a newer one"));
                 }
-                let row = |state| Key { state, since: act.now, ..key.clone() };
-                let changes = next.map(|state| guard.update(tx, &row(state), act.ticket)).transpose()?;
-                if changes.is_some() {
+                // What is compromised has no cryptoperiod: it is over now.
+                let due = key.due.filter(|_| to != KeyState::Compromised);
+                let row = |state| Key { state, since: act.now, due, ..key.clone() };
+                let change = next.map(|state| guard.update(tx, &row(state), act.ticket)).transpose()?;
+                if change.is_some() {
                     epochs::bump(tx, key.id.as_bytes())?;
                 }
-                (key.state, changes, domain.workspace)
+                Ok((key.state, change))
             }
             Self::Version(version) => {
                 let version: Version = guard.expect(tx, version.id.as_bytes())?;
-                let next = step(version.key_state, command.to)?;
+                let next = step(version.key_state, to)?;
                 let row = |state| Version { key_state: state, ..version.clone() };
-                let changes = next.map(|state| guard.update(tx, &row(state), act.ticket)).transpose()?;
-                if changes.is_some() {
+                let change = next.map(|state| guard.update(tx, &row(state), act.ticket)).transpose()?;
+                if change.is_some() {
                     epochs::bump(tx, version.artifact.as_bytes())?;
                 }
-                (version.key_state, changes, version.workspace)
+                Ok((version.key_state, change))
             }
-        };
-        let Some(change) = changes else { return Ok((from, None)) };
-        let event = act
-            .event(name_of(command.to).unwrap_or("key"))
-            .on("key", command.key)
-            .on("workspace", workspace)
-            .with("from", from)
-            .with("to", command.to)
-            .hiding("reason", &command.reason)?;
-        let event = match self {
+        }
+    }
+
+    /// What the log is to say of it.
+    pub(crate) fn event(&self, act: &Act<'_>, key: KeyId, named: (&'static str, KeyState, KeyState)) -> Event {
+        let (name, from, to) = named;
+        let event = act.event(name).on("key", key).with("from", from).with("to", to);
+        let event = self.workspace().into_iter().fold(event, |event, workspace| event.on("workspace", workspace));
+        match self {
             Self::Version(version) => event.on("artifact", version.artifact).on("version", version.id),
             Self::Domain { .. } | Self::Vault => event,
-        };
-        let logged = act.engine.log(tx, act.ticket, &act.by, &[event.changing(vec![change])])?;
-        Ok((from, logged.first().copied()))
+        }
     }
 }
 

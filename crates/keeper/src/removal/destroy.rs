@@ -88,6 +88,7 @@ fn end(engine: &Engine, tx: &mut dyn Transaction, id: VersionId, now: Timestamp)
     let (free, kept): (Vec<ObjectId>, Vec<ObjectId>) = own.into_iter().partition(|object| !others.contains(object));
     release(tx, &free, now)?;
     epochs::bump(tx, artifact.id.as_bytes())?;
+    let under = wraps.first().map(|wrap| wrap.under);
     let event = Event::new(Kind::State, "version.destroy")
         .on("workspace", version.workspace)
         .on("artifact", version.artifact)
@@ -100,6 +101,7 @@ fn end(engine: &Engine, tx: &mut dyn Transaction, id: VersionId, now: Timestamp)
         .with("objects", free.len())
         .with("objects_of_others", kept.len())
         .changing(changes);
+    let event = under.into_iter().fold(event, |event, under| event.on("under", under));
     engine.log(tx, ticket, &by_system(engine, now), &[event])?;
     Ok(true)
 }

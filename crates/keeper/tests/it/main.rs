@@ -11,6 +11,7 @@ mod depots;
 mod engines;
 mod escrow;
 mod forged;
+mod incidents;
 mod keeping;
 mod keys;
 mod ledger;

@@ -134,7 +134,7 @@ macro_rules! ids {
     )*};
 }
 
-ids! { DepotId VaultId WorkspaceId ArtifactId VersionId ObjectId KeyId PrincipalId EntryId DecisionId ReleaseId RunId }
+ids! { DepotId VaultId WorkspaceId ArtifactId VersionId ObjectId KeyId PrincipalId EntryId DecisionId ReleaseId RunId IncidentId }
 
 macro_rules! one_of {
     ($($word:ident $all:expr;)*) => {$(
@@ -157,6 +157,7 @@ one_of! {
     AuthMethod AuthMethod::ALL;
     KeyState KeyState::ALL;
     DepotKind DepotKind::ALL;
+    PlaybookStep PlaybookStep::ALL;
     DeedOutcome [DeedOutcome::Done, DeedOutcome::Denied];
     Direction [Direction::Ancestors, Direction::Descendants];
     LineageKind [LineageKind::From, LineageKind::Run];
@@ -244,6 +245,18 @@ structs! {
     JobsRan { items }
     KeyItem { id purpose workspace environment class version state fingerprint created since due wraps }
     KeyList { keys }
+    EvidenceWritten { file lines evidence }
+    IncidentDone { incident step reason }
+    IncidentFound {
+        at log_size log_root versions unfinished destroyed packs records_lost principals releases exports shares writes first last
+        evidence
+    }
+    IncidentItem { id key of at closed open exposed of_keys }
+    IncidentList { items }
+    IncidentPrincipal { principal id reads exports shares writes first last }
+    IncidentStep { step done left of about commands by at }
+    IncidentTold { incident entry found unread steps principals more_principals receipt }
+    KeyCompromise { key reason }
     KeyMove { key to reason }
     KeyMoved { key from to of receipt }
     KeyRotate { workspace environment class no_wait }
@@ -315,7 +328,7 @@ structs! {
     RunStarted { run inputs until lease_until receipt }
     StateVerified { ok rows failures }
     Status {
-        vault principal workspaces artifacts versions log_size log_pending freshness read_only keys_due drafts
+        vault principal workspaces artifacts versions log_size log_pending freshness read_only keys_due incidents drafts
         jobs_overdue roots depots to_delete verified policy_set
     }
     StoredObject { object role }
@@ -379,6 +392,12 @@ each! { Command:
     Status,
     KeyList,
     KeyMove[KeyMove],
+    KeyCompromise[KeyCompromise],
+    Incidents,
+    IncidentShow { incident },
+    IncidentEvidence { incident file },
+    IncidentDone[IncidentDone],
+    IncidentClose { incident },
     RootList,
     RootDrill,
     RootRemove[RootRemove],
@@ -440,6 +459,9 @@ each! { Answer:
     Keys[KeyList],
     Rotated[KeyRotated],
     KeyMoved[KeyMoved],
+    Incidents[IncidentList],
+    Incident[IncidentTold],
+    Evidence[EvidenceWritten],
     Roots[RootList],
     RootsDrilled[RootDrills],
     RootRemoved[RootRemoved],

@@ -3,9 +3,7 @@
 use crate::Client;
 use crate::seat::unexpected;
 use api::terms::{Code, IncidentId};
-use api::wire::{
-    Answer, Command, EvidenceWritten, IncidentDone, IncidentList, IncidentTold, KeyCompromise, Problem,
-};
+use api::wire::{Answer, Command, EvidenceWritten, IncidentDone, IncidentList, IncidentTold, KeyCompromise, Problem};
 use std::path::Path;
 
 impl Client {
@@ -80,9 +78,8 @@ impl Client {
     /// `denied`, `not-found`; `integrity` if the log does not give again what was written down.
     pub fn incident_evidence(&self, incident: IncidentId, file: &Path) -> Result<EvidenceWritten, Problem> {
         let whole = std::path::absolute(file).ok().and_then(|path| path.into_os_string().into_string().ok());
-        let file = whole.ok_or_else(|| {
-            Problem::new(Code::BadRequest, "the evidence cannot be written", "the path is not UTF-8")
-        })?;
+        let file = whole
+            .ok_or_else(|| Problem::new(Code::BadRequest, "the evidence cannot be written", "the path is not UTF-8"))?;
         match self.seat().call(Command::IncidentEvidence { incident, file })? {
             Answer::Evidence(written) => Ok(written),
             other => Err(unexpected(&other)),

@@ -10,8 +10,8 @@ use crate::journal::SIDECAR;
 use crate::ledger::{Filter, Found, SignedHead, StateRow};
 use crate::replay;
 use crate::rows::{
-    Alias, Artifact, Depot, Edge, Grant, Incident, Key, PolicySet, PolicySource, Principal, Root, Run, Setting, Table, Version,
-    Workspace, Wrap, known_by, selecting,
+    Alias, Artifact, Depot, Edge, Grant, Incident, Key, PolicySet, PolicySource, Principal, Root, Run, Setting, Table,
+    Version, Workspace, Wrap, known_by, selecting,
 };
 use crate::session::Session;
 use crate::show;

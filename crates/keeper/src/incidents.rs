@@ -296,7 +296,8 @@ pub(crate) fn close(engine: &Engine, session: &Session, id: IncidentId) -> Resul
         }
         let next = Incident { closed: Some(Said { by: session.principal, at: act.now }), ..row.clone() };
         let change = engine.keys.guard.update(tx, &next, act.ticket)?;
-        let event = act.event("incident.close").on("incident", row.id).on("key", row.key).on("workspace", row.workspace);
+        let event =
+            act.event("incident.close").on("incident", row.id).on("key", row.key).on("workspace", row.workspace);
         let logged = engine.log(tx, act.ticket, &act.by, &[event.changing(vec![change])])?;
         Ok((next, logged.first().copied()))
     });

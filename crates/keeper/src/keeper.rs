@@ -7,8 +7,8 @@ use crate::keys::{list, rotate, state};
 use crate::session::{Presence, Session};
 use crate::vault::{EscrowWanted, OpenOptions, RootAdd, RootKind, Shares, open};
 use crate::{
-    alias, audit, clock, collect, decision, depots, explain, facts, hold, incidents, jobs, laws, lineage, people, prints, release,
-    removal, replay, retention, roots, run, show, status, suites, unlocking, who, whoami, write,
+    alias, audit, clock, collect, decision, depots, explain, facts, hold, incidents, jobs, laws, lineage, people,
+    prints, release, removal, replay, retention, roots, run, show, status, suites, unlocking, who, whoami, write,
 };
 use api::terms::{AuthMethod, Mode, Name, PrincipalId, SessionId};
 use api::wire::{Answer, Command, EscrowMade, EscrowRehearsed, JobList, JobsRan, Problem, RootAdded, VaultInfo};

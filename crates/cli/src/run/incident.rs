@@ -90,7 +90,7 @@ fn standing(item: &IncidentItem) -> String {
     match (item.closed, item.open.is_empty()) {
         (Some(_), _) => "closed".to_owned(),
         (None, true) => "nothing: strongroom incident close".to_owned(),
-        (None, false) => item.open.iter().map(PlaybookStep::word).collect::<Vec<_>>().join(", "),
+        (None, false) => item.open.iter().copied().map(PlaybookStep::word).collect::<Vec<_>>().join(", "),
     }
 }
 
@@ -100,7 +100,13 @@ pub fn line(item: &IncidentItem) -> String {
         (Some(left), Some(of)) if left > 0 => format!(", {left} of {of} version keys exposed"),
         _ => String::new(),
     };
-    format!("incident     {} of {}: open: {}{left} (strongroom incident show {})\n", item.key, item.of, standing(item), item.id)
+    format!(
+        "incident     {} of {}: open: {}{left} (strongroom incident show {})\n",
+        item.key,
+        item.of,
+        standing(item),
+        item.id
+    )
 }
 
 fn text(told: &IncidentTold) -> String {
@@ -174,7 +180,8 @@ fn people_text(told: &IncidentTold) -> String {
         })
         .collect();
     let more = people.len().saturating_sub(SHOWN) as u64 + told.more_principals;
-    let more = if more > 0 { format!("and {more} more: strongroom incident show --evidence FILE\n") } else { String::new() };
+    let more =
+        if more > 0 { format!("and {more} more: strongroom incident show --evidence FILE\n") } else { String::new() };
     format!("\n{}{more}", table(&["principal", "reads", "exports", "shares", "writes", "last"], &rows))
 }
 

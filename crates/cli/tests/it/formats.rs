@@ -46,6 +46,12 @@ const LINES: &[&str] = &[
     "key suspend lab/a1@v1 --reason lost",
     "key resume lab/a1@v1 --reason found",
     "key rotate --workspace lab",
+    "key compromise lab/madeN@v1 --reason lost",
+    "incident ls",
+    "incident show INCIDENT",
+    "incident show INCIDENT --evidence evidenceN",
+    "incident done INCIDENT notify --reason told",
+    "incident close INCIDENT --dry-run",
     "root ls",
     "root add keyfile --path rootN.key",
     "root drill",
@@ -185,6 +191,7 @@ fn filled(sandbox: &Sandbox, line: &str, number: &str) -> Vec<String> {
             last["id"].as_str().unwrap().to_owned()
         }
         "KEY" => told(&["key", "ls"])["keys"][0]["id"].as_str().unwrap().to_owned(),
+        "INCIDENT" => told(&["incident", "ls"])["items"][0]["id"].as_str().unwrap().to_owned(),
         "DEPOT" => told(&["depot", "ls"])["items"][1]["id"].as_str().unwrap().to_owned(),
         "BASE" => told(&["policy", "show"])["hash"].as_str().unwrap().to_owned(),
         "RECIPIENT" => "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p".to_owned(),

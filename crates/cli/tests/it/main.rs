@@ -17,6 +17,7 @@ mod errors;
 mod faults;
 mod formats;
 mod hints;
+mod incidents;
 mod independent;
 mod inside;
 mod keeping;

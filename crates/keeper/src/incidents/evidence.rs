@@ -76,7 +76,8 @@ impl Principal {
 
 /// Writes every line with its end; answers the SHA-256 of all and how many there were.
 pub(super) fn write(engine: &Engine, subject: &Subject, radius: &Radius, sink: Sink<'_>) -> Result<([u8; 32], u64)> {
-    let mut out = Lines { sink, digest: digest::Context::new(&digest::SHA256), buffer: Vec::with_capacity(512), count: 0 };
+    let mut out =
+        Lines { sink, digest: digest::Context::new(&digest::SHA256), buffer: Vec::with_capacity(512), count: 0 };
     out.line(&Head {
         key: subject.key,
         line: "key",

@@ -194,7 +194,8 @@ impl Entry<'_> {
                 }
             }
             (_, Some(version), Some(made), Some(under)) if wraps().any(|change| change.commitment.is_some()) => {
-                let wrap = wraps().find(|change| change.commitment.is_some()).map(|change| id(change.id)).transpose()?;
+                let wrap =
+                    wraps().find(|change| change.commitment.is_some()).map(|change| id(change.id)).transpose()?;
                 let touched = Touched {
                     key: id(made)?,
                     version: id(version)?,

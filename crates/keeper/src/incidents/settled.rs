@@ -25,9 +25,8 @@ pub(super) fn left(engine: &Engine, incident: &Incident) -> Result<u64> {
     let keys = engine.store.read(|tx| parts::keys_of(tx, incident.id, &told.keys))?;
     let mut left = 0;
     for stretch in keys.chunks(STRETCH) {
-        left += engine.store.read(|tx| {
-            stretch.chunks(PAGE).map(|page| exposed(engine, tx, page)).sum::<Result<u64>>()
-        })?;
+        left +=
+            engine.store.read(|tx| stretch.chunks(PAGE).map(|page| exposed(engine, tx, page)).sum::<Result<u64>>())?;
     }
     Ok(left)
 }

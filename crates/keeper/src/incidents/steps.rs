@@ -30,9 +30,7 @@ pub(super) const fn is_by_hand(step: PlaybookStep) -> bool {
 pub(super) fn of(about: IncidentAbout) -> &'static [PlaybookStep] {
     match about {
         IncidentAbout::Domain(_) => PlaybookStep::ALL,
-        IncidentAbout::Version(_) => {
-            const { &[PlaybookStep::ReEncrypt, PlaybookStep::Notify, PlaybookStep::Review] }
-        }
+        IncidentAbout::Version(_) => const { &[PlaybookStep::ReEncrypt, PlaybookStep::Notify, PlaybookStep::Review] },
     }
 }
 

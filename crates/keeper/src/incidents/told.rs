@@ -57,13 +57,7 @@ pub(crate) fn show(engine: &Engine, session: &Session, id: IncidentId) -> Result
 }
 
 /// Whether somebody may do something in a workspace now.
-fn may(
-    engine: &Engine,
-    tx: &mut dyn Transaction,
-    session: &Session,
-    action: Action,
-    id: WorkspaceId,
-) -> Result<bool> {
+fn may(engine: &Engine, tx: &mut dyn Transaction, session: &Session, action: Action, id: WorkspaceId) -> Result<bool> {
     let actor = facts::actor(engine, tx, session.principal)?;
     let rules = engine.rules(tx)?;
     let circumstances = Circumstances::plain(engine.now()?)?;
@@ -192,11 +186,15 @@ fn told_step(
 /// What a step is for.
 const fn about(step: PlaybookStep) -> &'static str {
     match step {
-        PlaybookStep::Rotate => "a new key takes its place, and what it wraps is wrapped again: the rest of the domain opens again",
+        PlaybookStep::Rotate => {
+            "a new key takes its place, and what it wraps is wrapped again: the rest of the domain opens again"
+        }
         PlaybookStep::ReEncrypt => {
             "whoever has the key and an old copy of the database has these version keys: seal the versions anew, or remove them"
         }
-        PlaybookStep::Notify => "tell the owners of the data and whoever the law names; `incident show` lists whom keys went to",
+        PlaybookStep::Notify => {
+            "tell the owners of the data and whoever the law names; `incident show` lists whom keys went to"
+        }
         PlaybookStep::Review => "look at who may open and who keeps keys there, and take away what nobody needs",
     }
 }

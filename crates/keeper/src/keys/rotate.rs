@@ -47,7 +47,8 @@ pub(crate) fn rotate(engine: &Engine, session: &Session, command: &KeyRotate) ->
     let (new, logged) = act(engine, session, &wanted, &seized, |tx, act| {
         // Another rotation that did not finish keeps no domain waiting whose key is compromised.
         let (mut new, mut logged) = renewed(tx, act, &lost)?;
-        let (more, entries) = if resumes { resumed(engine, tx, act, &unfinished) } else { renewed(tx, act, &matching) }?;
+        let (more, entries) =
+            if resumes { resumed(engine, tx, act, &unfinished) } else { renewed(tx, act, &matching) }?;
         new.extend(more);
         logged.extend(entries);
         Ok((new, logged))
@@ -124,11 +125,8 @@ fn leading(engine: &Engine, tx: &mut dyn Transaction, keys: Vec<Key>) -> Result<
 
 /// The domain keys that wrap nothing new, and whose wraps are to be moved.
 fn spent(engine: &Engine, tx: &mut dyn Transaction) -> Result<Vec<Key>> {
-    let values = [
-        Purpose::Domain.word().into(),
-        KeyState::Deactivated.word().into(),
-        KeyState::Compromised.word().into(),
-    ];
+    let values =
+        [Purpose::Domain.word().into(), KeyState::Deactivated.word().into(), KeyState::Compromised.word().into()];
     engine.keys.guard.select(tx, "WHERE purpose = $1 AND state IN ($2, $3) ORDER BY id", &values)
 }
 

@@ -2,8 +2,8 @@ use super::*;
 use crate::field::SealedText;
 use crate::fuzz::row;
 use api::terms::{
-    ArtifactId, Class, DepotId, DepotKind, EntryId, Environment, GrantId, IncidentId, KeyId, KeyState, Kind, Name, ObjectId,
-    PrincipalId, PrincipalKind, RunId, Suite, Timestamp, VersionId, WorkspaceId,
+    ArtifactId, Class, DepotId, DepotKind, EntryId, Environment, GrantId, IncidentId, KeyId, KeyState, Kind, Name,
+    ObjectId, PrincipalId, PrincipalKind, RunId, Suite, Timestamp, VersionId, WorkspaceId,
 };
 use api::wire::RunOutput;
 use proptest::prelude::*;

@@ -33,7 +33,7 @@ fn a_compromised_domain_key_is_told_and_followed() {
     let told = text(sandbox.run(["key", "compromise", short, "--reason", "found on a public server"]));
     for line in [
         format!("key          {key} of lab/dev/internal, compromised: nothing is released under it"),
-        "versions     2\npacks        2\nprincipals   1\nreleases     2, 0 of them to a disk".to_owned(),
+        "versions     2\npacks        2\nprincipals   1\nreleases     3, 0 of them to a disk".to_owned(),
         "open  rotate (2 left): ".to_owned(),
         "        strongroom key rotate --workspace lab --env dev --class internal\n".to_owned(),
         "open  re-encrypt (2 of 2 left): ".to_owned(),

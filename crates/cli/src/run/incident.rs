@@ -89,7 +89,7 @@ fn items_text(items: &[IncidentItem]) -> String {
 fn standing(item: &IncidentItem) -> String {
     match (item.closed, item.open.is_empty()) {
         (Some(_), _) => "closed".to_owned(),
-        (None, true) => "nothing: strongroom incident close".to_owned(),
+        (None, true) => "nothing: strongroom incident close ID".to_owned(),
         (None, false) => item.open.iter().copied().map(PlaybookStep::word).collect::<Vec<_>>().join(", "),
     }
 }
@@ -180,8 +180,10 @@ fn people_text(told: &IncidentTold) -> String {
         })
         .collect();
     let more = people.len().saturating_sub(SHOWN) as u64 + told.more_principals;
-    let more =
-        if more > 0 { format!("and {more} more: strongroom incident show --evidence FILE\n") } else { String::new() };
+    let more = match more {
+        0 => String::new(),
+        more => format!("and {more} more: strongroom incident show {} --evidence FILE\n", told.incident.id),
+    };
     format!("\n{}{more}", table(&["principal", "reads", "exports", "shares", "writes", "last"], &rows))
 }
 

@@ -94,7 +94,7 @@ fn evidence_is_a_new_file_of_its_owner() {
     // Nothing is overwritten, and nothing half written stays.
     sandbox.run(show).exits(8);
     assert_eq!(std::fs::read_to_string(sandbox.at("evidence.jsonl")).unwrap(), text);
-    sandbox.run(["incident", "show", id, "--evidence", "none/evidence.jsonl"]).exits(3);
+    sandbox.run(["incident", "show", id, "--evidence", "none/evidence.jsonl"]).exits(9);
     let left = std::fs::read_dir(sandbox.path()).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(left.filter(|name| name.to_string_lossy().contains(".partial")).count() == 0);
     let none = sandbox.run(["incident", "show", "ffff"]).exits(3);

@@ -26,8 +26,7 @@ pub(crate) fn list(engine: &Engine, session: &Session) -> Result<IncidentList> {
 
 /// Those that are not closed.
 pub(crate) fn open(engine: &Engine, session: &Session) -> Result<Vec<IncidentItem>> {
-    let items = items(engine, session, "WHERE state IN ('marked', 'open') ORDER BY ticket DESC, id LIMIT $1")?;
-    Ok(items.into_iter().filter(|item| item.closed.is_none()).collect())
+    items(engine, session, "WHERE state IN ('marked', 'open') ORDER BY ticket DESC, id LIMIT $1")
 }
 
 fn items(engine: &Engine, session: &Session, tail: &str) -> Result<Vec<IncidentItem>> {
@@ -199,26 +198,28 @@ const fn about(step: PlaybookStep) -> &'static str {
     }
 }
 
+/// The commands of a step, as they are typed.
 fn commands(incident: &Incident, of: &str, workspace: &str, step: PlaybookStep) -> Vec<String> {
     let (id, key) = (incident.id, incident.key);
-    let said = || format!("strongroom incident done {id} {step} --reason TEXT");
-    match (step, incident.about) {
+    let said = || format!("incident done {id} {step} --reason TEXT");
+    let words = match (step, incident.about) {
         (PlaybookStep::Rotate, IncidentAbout::Domain(domain)) => {
             let (environment, class) = (domain.environment, domain.class);
-            vec![format!("strongroom key rotate --workspace {workspace} --env {environment} --class {class}")]
+            vec![format!("key rotate --workspace {workspace} --env {environment} --class {class}")]
         }
         (PlaybookStep::Rotate, IncidentAbout::Version(_)) => Vec::new(),
-        (PlaybookStep::ReEncrypt, IncidentAbout::Domain(_)) => vec![format!("strongroom key reencrypt --all-of {key}")],
-        (PlaybookStep::ReEncrypt, IncidentAbout::Version(_)) => vec![format!("strongroom key reencrypt {of}")],
-        (PlaybookStep::Notify, _) => vec![format!("strongroom incident show {id}"), said()],
+        (PlaybookStep::ReEncrypt, IncidentAbout::Domain(_)) => vec![format!("key reencrypt --all-of {key}")],
+        (PlaybookStep::ReEncrypt, IncidentAbout::Version(_)) => vec![format!("key reencrypt {of}")],
+        (PlaybookStep::Notify, _) => vec![format!("incident show {id}"), said()],
         (PlaybookStep::Review, IncidentAbout::Domain(_)) => {
-            let who = |action: Action| format!("strongroom who-can {action} {workspace}");
-            vec![who(Action::ManageKeys), who(Action::RotateKeys), "strongroom principal ls".to_owned(), said()]
+            let who = |action: Action| format!("who-can {action} {workspace}");
+            vec![who(Action::ManageKeys), who(Action::RotateKeys), "principal ls".to_owned(), said()]
         }
         (PlaybookStep::Review, IncidentAbout::Version(_)) => {
-            vec![format!("strongroom who-can {} {of}", Action::Read), "strongroom principal ls".to_owned(), said()]
+            vec![format!("who-can {} {of}", Action::Read), "principal ls".to_owned(), said()]
         }
-    }
+    };
+    words.into_iter().map(|words| format!("strongroom {words}")).collect()
 }
 
 /// Whom keys were handed to, those first who took them out, and how many more there are.

@@ -2,7 +2,7 @@
 //! version is put through the whole path, and each tenth is released once, by several principals at once.
 //!
 //! `cargo bench -p strongroom-keeper --bench compromise [-- N]` (20,000 by default; 1,000,000 take long to make, and 10 GB)
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a benchmark")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a benchmark")]
 #![expect(clippy::print_stdout, dead_code, reason = "a benchmark, with the tests' little client")]
 
 #[path = "../tests/it/world.rs"]

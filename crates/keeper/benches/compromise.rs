@@ -60,7 +60,10 @@ fn main() {
             while !stop.load(Ordering::Relaxed) {
                 match other.release(Action::Read, "lab/a-0") {
                     Ok(_) => *last.lock().unwrap() = Some(began.elapsed()),
-                    Err(problem) => assert_eq!(problem.code, Code::Gone, "{problem}"),
+                    Err(problem) => {
+                        assert_eq!(problem.code, Code::Gone, "{problem}");
+                        return;
+                    }
                 }
             }
         });

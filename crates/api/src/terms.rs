@@ -9,12 +9,13 @@ mod reference;
 mod time;
 
 pub use class::{
-    Action, AuthMethod, Class, DepotKind, Environment, KeyState, Kind, Mode, PrincipalKind, RootKind, Suite,
+    Action, AuthMethod, Class, DepotKind, Environment, KeyState, Kind, Mode, PlaybookStep, PrincipalKind, RootKind,
+    Suite,
 };
 pub use code::{Code, Exit};
 pub use id::{
-    ArtifactId, BackupId, DecisionId, DepotId, EntryId, GrantId, IdError, KeyId, ObjectId, PackId, PrincipalId,
-    ReleaseId, RunId, SessionId, VaultId, VersionId, WorkspaceId,
+    ArtifactId, BackupId, DecisionId, DepotId, EntryId, GrantId, IdError, IncidentId, KeyId, ObjectId, PackId,
+    PrincipalId, ReleaseId, RunId, SessionId, VaultId, VersionId, WorkspaceId,
 };
 pub use key_state::{TRANSITIONS, Transition};
 pub use name::{Name, NameError};

@@ -7,6 +7,7 @@ mod ask;
 mod audit;
 mod backup;
 mod depot;
+mod incident;
 mod jobs;
 mod keeping;
 mod lineage;
@@ -33,6 +34,10 @@ pub use audit::{
 };
 pub use backup::{BackupCreate, BackupMade, BackupRoot, RestoreItem, Restores};
 pub use depot::{DepotAdd, DepotCounted, DepotItem, DepotList, DepotMoved, DepotRemove, DepotSeen};
+pub use incident::{
+    EvidenceWritten, IncidentDone, IncidentFound, IncidentItem, IncidentList, IncidentPrincipal, IncidentStep,
+    IncidentTold, KeyCompromise,
+};
 pub use jobs::{JobBy, JobItem, JobList, JobRan, JobsRan};
 pub use keeping::{
     HoldItem, HoldLift, HoldMoved, HoldSet, Keeping, KeptVersion, Removal, RemovalItem, Remove, RemovedState, Restore,
@@ -191,6 +196,29 @@ pub enum Command {
     Decrypt(Decrypt),
     /// Seal such a value again under the newest version, without showing it. Answered as [`Command::Encrypt`].
     Renew(Decrypt),
+    /// Mark a key as compromised; of one that is, go on with what followed. Answered as [`Command::IncidentShow`].
+    KeyCompromise(KeyCompromise),
+    /// Incidents.
+    Incidents,
+    /// One incident.
+    IncidentShow {
+        /// Which.
+        incident: crate::terms::IncidentId,
+    },
+    /// Write the evidence of an incident to a file on the keeper's machine (solo, rehearsal).
+    IncidentEvidence {
+        /// Which.
+        incident: crate::terms::IncidentId,
+        /// The file, which does not exist yet.
+        file: String,
+    },
+    /// Say that a step was done by people. Answered as [`Command::IncidentShow`].
+    IncidentDone(IncidentDone),
+    /// Close an incident of which nothing is left to do. Answered as [`Command::IncidentShow`].
+    IncidentClose {
+        /// Which.
+        incident: crate::terms::IncidentId,
+    },
     /// The roots.
     RootList,
     /// Have every root open what it wraps.
@@ -381,6 +409,12 @@ pub enum Answer {
     Encrypted(Box<Encrypted>),
     /// To [`Command::Decrypt`].
     Decrypted(Box<Decrypted>),
+    /// To [`Command::Incidents`].
+    Incidents(IncidentList),
+    /// To [`Command::IncidentShow`] and what changes an incident.
+    Incident(Box<IncidentTold>),
+    /// To [`Command::IncidentEvidence`].
+    Evidence(EvidenceWritten),
     /// To [`Command::RootList`].
     Roots(RootList),
     /// To [`Command::RootDrill`].

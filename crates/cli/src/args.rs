@@ -7,6 +7,7 @@ mod audit;
 mod backup;
 mod data;
 mod depot;
+mod incident;
 mod keeping;
 mod late;
 mod root;
@@ -29,6 +30,7 @@ pub use data::{
     CatArgs, DiffArgs, GetArgs, HistoryArgs, LineageArgs, LineageCommand, LsArgs, PutArgs, ReasonArgs, VerifyArgs,
 };
 pub use depot::{BucketArgs, DepotAddArgs, DepotCheckArgs, DepotCommand};
+pub use incident::IncidentCommand;
 pub use keeping::{HoldCommand, RemovalArgs, RetentionCommand, RmArgs};
 pub use late::Late;
 pub use root::{
@@ -300,6 +302,9 @@ pub enum Command {
     /// Domain keys, named keys and signing keys
     #[command(subcommand)]
     Key(Late<KeyCommand>),
+    /// Compromised keys: what each touched, and what is still to be done
+    #[command(subcommand)]
+    Incident(Late<IncidentCommand>),
     /// What opens the vault: key files, tokens, cloud keys
     #[command(subcommand)]
     Root(Late<RootCommand>),

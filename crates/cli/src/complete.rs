@@ -11,7 +11,7 @@ mod shells;
 use crate::args;
 use crate::config::Config;
 use crate::output::Failure;
-use api::terms::{Action, Class, Environment, Kind, Mode, PrincipalKind};
+use api::terms::{Action, Class, Environment, Kind, Mode, PlaybookStep, PrincipalKind};
 use clap::FromArgMatches as _;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::{CompleteEnv, Shells};
@@ -124,6 +124,11 @@ fn modes() -> Vec<&'static str> {
     Mode::ALL.iter().map(|mode| mode.word()).collect()
 }
 
+/// Those that people do.
+fn steps() -> Vec<&'static str> {
+    vec![PlaybookStep::Notify.word(), PlaybookStep::Review.word()]
+}
+
 fn actions() -> Vec<&'static str> {
     Action::ALL.iter().map(|action| action.word()).collect()
 }
@@ -146,6 +151,7 @@ fn values(words: &str, argument: &str) -> Option<Values> {
         (_, "environment") => Values::Words(environments),
         (_, "kind") => Values::Words(kinds),
         (_, "mode") => Values::Words(modes),
+        (_, "step") => Values::Words(steps),
         (_, "presence") => Values::Words(facts),
         (_, "action") => Values::Words(actions),
         (_, "workspace") => Values::Workspaces,
@@ -158,7 +164,9 @@ fn values(words: &str, argument: &str) -> Option<Values> {
         (_, "target" | "confirm" | "artifact" | "place") | ("history", "reference") => Values::Artifacts,
         (_, "reference" | "references" | "from" | "old" | "new")
         | ("ls", "what")
-        | ("key suspend" | "key resume" | "key destroy" | "key certificate", "key") => Values::Versions,
+        | ("key suspend" | "key resume" | "key compromise" | "key destroy" | "key certificate", "key") => {
+            Values::Versions
+        }
         _ => return None,
     })
 }

@@ -13,6 +13,7 @@ mod destroy;
 mod diff;
 mod doctor;
 mod escrow;
+mod incident;
 mod init;
 mod jobs;
 mod keeping;
@@ -94,6 +95,7 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Encrypt(Late(args)) => values::encrypt(context, &args),
         Command::Decrypt(Late(args)) => values::decrypt(context, &args),
         Command::Key(Late(command)) => admin::key(context, command),
+        Command::Incident(Late(command)) => incident::incident(context, &command),
         Command::Root(Late(command)) => root::root(context, command),
         Command::Escrow(Late(command)) => escrow::escrow(context, command),
         Command::Backup(Late(command)) => backup::backup(context, command),

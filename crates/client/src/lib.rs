@@ -41,6 +41,7 @@ mod depots;
 mod diff;
 mod fault;
 mod get;
+mod incident;
 mod jobs;
 mod keeping;
 mod lineage;

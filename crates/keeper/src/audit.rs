@@ -11,8 +11,8 @@ use crate::journal::SIDECAR;
 use crate::ledger::{Filter, Found, SignedHead, StateRow};
 use crate::replay;
 use crate::rows::{
-    Alias, Artifact, Depot, Edge, Grant, Key, NamedKey, NamedVersion, PolicySet, PolicySource, Principal, Root, Run,
-    Setting, Table, Version, Workspace, Wrap, known_by, selecting,
+    Alias, Artifact, Depot, Edge, Grant, Incident, Key, NamedKey, NamedVersion, PolicySet, PolicySource, Principal,
+    Root, Run, Setting, Table, Version, Workspace, Wrap, known_by, selecting,
 };
 use crate::session::Session;
 use crate::show;
@@ -149,6 +149,7 @@ pub(crate) fn state_rows(tx: &mut dyn Transaction) -> Result<Vec<StateRow>> {
     add::<PolicySet>(tx, &mut rows)?;
     add::<Setting>(tx, &mut rows)?;
     add::<Depot>(tx, &mut rows)?;
+    add::<Incident>(tx, &mut rows)?;
     Ok(rows)
 }
 

@@ -58,6 +58,7 @@ pub const TABLES: &[&str] = &[
     "depot",
     "named_key",
     "named_version",
+    "incident",
 ];
 
 /// The body of a row, under a MAC and beside the index columns that belong to it.
@@ -82,6 +83,7 @@ pub fn row(table: &str, body: &[u8]) -> Option<Vec<u8>> {
         "depot" => reread::<rows::Depot>(body),
         "named_key" => reread::<rows::NamedKey>(body),
         "named_version" => reread::<rows::NamedVersion>(body),
+        "incident" => reread::<rows::Incident>(body),
         _ => None,
     }
 }

@@ -13,7 +13,7 @@ use crate::rows::{Draft, Principal};
 use crate::session::Session;
 use crate::write::give_up;
 use crate::write::objects::millis;
-use crate::{depots, removal, retention};
+use crate::{depots, incidents, removal, retention};
 use api::terms::{Action, Timestamp};
 use api::wire::{JobBy, JobItem, JobRan};
 use std::time::{Duration, Instant};
@@ -61,7 +61,7 @@ enum Run {
 }
 
 /// Every job, in the order in which they run: what the others write is integrated last.
-static JOBS: [Job; 13] = [
+static JOBS: [Job; 14] = [
     Job {
         name: "denials",
         about: "log the count of refusals that came in a burst",
@@ -79,6 +79,12 @@ static JOBS: [Job; 13] = [
         about: "go on with a rotation of keys that did not finish",
         when: When::Waiting(|engine, now| Ok(rotate::is_unfinished(engine)?.then_some(now))),
         run: Run::Keeper(rotate::go_on),
+    },
+    Job {
+        name: "incidents",
+        about: "read from the log what a compromised key touched, where nobody did yet",
+        when: When::Waiting(incidents::due),
+        run: Run::Keeper(incidents::see_to),
     },
     Job {
         name: "roots",

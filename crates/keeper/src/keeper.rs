@@ -7,9 +7,9 @@ use crate::keys::{destroy, list, named, rotate, state};
 use crate::session::{Presence, Session};
 use crate::vault::{EscrowWanted, OpenOptions, RootAdd, RootKind, Shares, open};
 use crate::{
-    alias, audit, backup, certificate, clock, collect, decision, depots, explain, facts, hold, jobs, laws, lineage,
-    people, prints, release, removal, replay, retention, roots, run, show, status, suites, unlocking, values, who,
-    whoami, write,
+    alias, audit, backup, certificate, clock, collect, decision, depots, explain, facts, hold, incidents, jobs, laws,
+    lineage, people, prints, release, removal, replay, retention, roots, run, show, status, suites, unlocking, values,
+    who, whoami, write,
 };
 use api::terms::{AuthMethod, Mode, Name, PrincipalId, SessionId};
 use api::wire::{Answer, Command, EscrowMade, EscrowRehearsed, JobList, JobsRan, Problem, RootAdded, VaultInfo};
@@ -144,6 +144,18 @@ impl Keeper {
             Command::Encrypt(ask) => Answer::Encrypted(Box::new(values::encrypt(engine, session, &ask)?)),
             Command::Decrypt(ask) => Answer::Decrypted(Box::new(values::decrypt(engine, session, &ask)?)),
             Command::Renew(ask) => Answer::Encrypted(Box::new(values::renew(engine, session, &ask)?)),
+            Command::KeyCompromise(ask) => Answer::Incident(Box::new(incidents::compromise(engine, session, &ask)?)),
+            Command::Incidents => Answer::Incidents(incidents::list(engine, session)?),
+            Command::IncidentShow { incident } => {
+                Answer::Incident(Box::new(incidents::show(engine, session, incident)?))
+            }
+            Command::IncidentEvidence { incident, file } => {
+                Answer::Evidence(incidents::export(engine, session, incident, &file)?)
+            }
+            Command::IncidentDone(ask) => Answer::Incident(Box::new(incidents::done(engine, session, &ask)?)),
+            Command::IncidentClose { incident } => {
+                Answer::Incident(Box::new(incidents::close(engine, session, incident)?))
+            }
             Command::RootList => Answer::Roots(roots::listed(engine, session)?),
             Command::RootDrill => Answer::RootsDrilled(roots::drilled(engine, session)?),
             Command::RootRemove(ask) => Answer::RootRemoved(roots::removed(engine, session, &ask)?),

@@ -18,6 +18,7 @@ mod schema;
 mod search;
 mod snapshot;
 mod state;
+mod visit;
 
 pub(crate) use backup::{Lies, Tiles, anchored_in};
 pub use error::{Error, Result};

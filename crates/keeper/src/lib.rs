@@ -41,6 +41,7 @@ mod facts;
 mod field;
 mod hash;
 mod hold;
+mod incidents;
 mod jobs;
 mod journal;
 mod keeper;

@@ -6,6 +6,7 @@
 mod burst;
 mod catalog;
 mod depot;
+mod incident;
 mod keeping;
 mod keyring;
 mod named;
@@ -18,6 +19,7 @@ mod run;
 pub(crate) use burst::Burst;
 pub(crate) use catalog::{Alias, Artifact, Draft, Edge, Reencryption, Renews, Version, Workspace};
 pub(crate) use depot::Depot;
+pub(crate) use incident::{About as IncidentAbout, Incident, Said, Told};
 pub(crate) use keeping::{Hold, Removed, Retention};
 pub(crate) use keyring::{Domain, Ending, Failing, Key, Purpose, Root, RootState, Wrap, WrapKind};
 pub(crate) use named::{NamedKey, NamedVersion};

@@ -55,6 +55,12 @@ pub(crate) const ENGINE: Migration = Migration {
         "CREATE INDEX wrap_wrapped ON wrap (wrapped)",
         "CREATE INDEX wrap_under ON wrap (under)",
         "CREATE INDEX wrap_version ON wrap (version)",
+        // One for each key.
+        state!("incident", "exposed BYTEA NOT NULL UNIQUE, state TEXT NOT NULL, "),
+        "CREATE INDEX incident_state ON incident (state)",
+        // Lists of an incident, whose digests are in its row.
+        "CREATE TABLE incident_part (incident BYTEA NOT NULL, list TEXT NOT NULL, part BIGINT NOT NULL, bytes BYTEA NOT NULL, \
+         PRIMARY KEY (incident, list, part))",
         state!("root", "state TEXT NOT NULL, "),
         state!("policy_source", "name TEXT NOT NULL UNIQUE, "),
         state!("policy_set", ""),

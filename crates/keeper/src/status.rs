@@ -9,7 +9,7 @@ use crate::rows::{PolicySet, Purpose};
 use crate::session::Session;
 use crate::write::objects::MARKED;
 use crate::write::objects::millis;
-use crate::{depots, jobs};
+use crate::{depots, incidents, jobs};
 use api::terms::{KeyState, Timestamp};
 use api::wire::{KeysStand, Status};
 
@@ -22,6 +22,7 @@ pub(crate) fn status(engine: &Engine, session: &Session) -> Result<Status> {
     let freshness = crate::audit::freshness(engine)?;
     let overdue = jobs::list(engine)?.into_iter().filter(|job| job.overdue).map(|job| job.name);
     let jobs_overdue: Vec<String> = overdue.collect();
+    let incidents = incidents::open(engine, session)?;
     let (depots, verified) = (depots::list(engine)?.items, jobs::last(engine, "verify")?);
     engine.store.read(|tx| {
         let guard = &engine.keys.guard;
@@ -44,6 +45,7 @@ pub(crate) fn status(engine: &Engine, session: &Session) -> Result<Status> {
             keys_due,
             keys: keys_stand(tx, millis(now), keys_due)?,
             now,
+            incidents: incidents.clone(),
             drafts: count(tx, "SELECT CAST(COUNT(*) AS BIGINT) FROM draft", &[])?,
             jobs_overdue: jobs_overdue.clone(),
             depots: depots.clone(),

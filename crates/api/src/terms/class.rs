@@ -155,7 +155,7 @@ words! {
         Hold = 13 "hold",
         /// Restore removed versions.
         Restore = 14 "restore",
-        /// Make named keys; suspend keys and resume them.
+        /// Make named keys; suspend keys, resume them, and mark them as compromised.
         ManageKeys = 15 "manage-keys",
         /// Destroy keys, and with them what only they open.
         DestroyKeys = 16 "destroy-keys",
@@ -183,5 +183,16 @@ words! {
         Compromised = 4 "compromised",
         /// Gone: no copy of it opens anything here.
         Destroyed = 5 "destroyed",
+    }
+    /// What is to be done about a compromised key.
+    PlaybookStep {
+        /// Another key takes its place, and nothing is wrapped under it any more.
+        Rotate = 0 "rotate",
+        /// What it exposed is sealed under new version keys.
+        ReEncrypt = 1 "re-encrypt",
+        /// Whoever is concerned is told.
+        Notify = 2 "notify",
+        /// It is looked at who has which rights.
+        Review = 3 "review",
     }
 }

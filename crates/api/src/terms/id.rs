@@ -98,4 +98,6 @@ ids! {
     SessionId;
     /// A command over versions in memory.
     RunId;
+    /// What is done about a compromised key.
+    IncidentId;
 }

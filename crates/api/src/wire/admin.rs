@@ -47,6 +47,8 @@ pub struct Status {
     pub read_only: Option<String>,
     /// Domain keys past their cryptoperiod.
     pub keys_due: u64,
+    /// Incidents that are not closed, as far as whoever asks may know of them.
+    pub incidents: Vec<super::IncidentItem>,
     /// Versions being written by somebody.
     pub drafts: u64,
     /// Jobs whose time has come, by name.

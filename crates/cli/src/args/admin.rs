@@ -130,11 +130,13 @@ the old key is destroyed, and `gc` deletes the old packs. What was copied before
 After a kill the same command goes on."
     )]
     Reencrypt(ReencryptArgs),
+    /// Mark a key as compromised: nothing is released under it from now on; tells what it ever touched, and what is to be done
+    Compromise(KeyMoveArgs),
     /// Show the states that a key goes through, and what each allows
     States,
 }
 
-/// `key suspend`, `key resume`
+/// `key suspend`, `key resume`, `key compromise`
 #[derive(Debug, Args)]
 pub struct KeyMoveArgs {
     /// Its id, the beginning of a domain key's or a named one's, or a version for its version key
@@ -267,8 +269,9 @@ pub enum PolicyCommand {
     /// Say what would be decided and why, without acting; exits with 0 either way
     Explain {
         /// list, read (cat), export (get), scan (doctor --spills), write (put), alias (alias set, put --alias), encrypt,
-        /// decrypt, rotate-keys, manage-keys (key create, suspend, resume), destroy-keys (key destroy), reencrypt (key
-        /// reencrypt), manage-principals, manage-policy, audit, collect (gc), backup or review (who-can)
+        /// decrypt, rotate-keys, manage-keys (key create, suspend, resume, compromise; incident done, close), destroy-keys
+        /// (key destroy), reencrypt (key reencrypt), manage-principals, manage-policy, audit, collect (gc), backup or review
+        /// (who-can)
         #[arg(value_name = "ACTION")]
         action: Action,
         /// On which version, workspace, named key, or artifact to put; nothing, or vault, for what is about the whole vault

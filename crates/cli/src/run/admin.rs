@@ -1,6 +1,6 @@
 //! Commands on the vault, keys and principals.
 
-use super::{Context, backup, destroy, near};
+use super::{Context, backup, destroy, incident, near};
 use crate::args::{GcArgs, KeyCommand, KeyMoveArgs, PrincipalAddArgs, PrincipalCommand, StatusArgs};
 use crate::output::{Failure, bytes_shown, printable, table};
 use crate::unlock;
@@ -82,6 +82,7 @@ pub fn status(context: &Context, args: &StatusArgs) -> Result<u8, Failure> {
                     stand.active.saturating_sub(over), stand.active,
                 ),
             });
+            status.incidents.iter().for_each(|item| out.push_str(&incident::line(item)));
             if status.keys_due > 0 {
                 let keys = if status.keys_due == 1 { "key" } else { "keys" };
                 out.push_str(&format!("overdue      {} {keys}: strongroom key rotate\n", status.keys_due));
@@ -188,6 +189,7 @@ pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
         KeyCommand::States | KeyCommand::Certificate(_) | KeyCommand::Destroy(_) | KeyCommand::Reencrypt(_) => Ok(0),
         KeyCommand::Suspend(args) => key_move(context, client, &args, KeyState::Suspended),
         KeyCommand::Resume(args) => key_move(context, client, &args, KeyState::Active),
+        KeyCommand::Compromise(args) => incident::compromise(context, client, &args),
         KeyCommand::Create { key, environment, class } => {
             super::values::create(context, client, &key, (environment, class))
         }
@@ -215,7 +217,8 @@ pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
             let name = name.as_deref().map(unlock::name).transpose()?;
             let which = KeyRotate { workspace, environment, class, name, no_wait };
             if context.global.dry_run {
-                let keys: Vec<KeyItem> = client.keys()?.keys.into_iter().filter(|key| rotates(key, &which)).collect();
+                let all = client.keys()?.keys;
+                let keys: Vec<KeyItem> = all.iter().filter(|key| rotates(key, &all, &which)).cloned().collect();
                 context.output.result("keys", &json!({"keys": keys}), || keys_text(&keys))?;
                 return Ok(0);
             }
@@ -287,13 +290,16 @@ fn key_states(context: &Context) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn rotates(key: &KeyItem, which: &KeyRotate) -> bool {
+fn rotates(key: &KeyItem, all: &[KeyItem], which: &KeyRotate) -> bool {
+    let domain = |key: &KeyItem| (key.name.clone(), key.workspace.clone(), key.environment, key.class);
+    let leads = || !all.iter().any(|other| domain(other) == domain(key) && other.version > key.version);
     let meant = match &which.name {
         Some(name) => key.name.as_deref() == Some(name.as_str()),
         None => key.purpose == "domain" || key.name.is_some(),
     };
+    let lost = || key.purpose == "domain" && key.state == KeyState::Compromised.word() && leads();
     meant
-        && key.state == "active"
+        && (key.state == KeyState::Active.word() || lost())
         && which.workspace.as_ref().is_none_or(|name| key.workspace.as_deref() == Some(name.as_str()))
         && which.environment.is_none_or(|environment| key.environment == Some(environment))
         && which.class.is_none_or(|class| key.class == Some(class))

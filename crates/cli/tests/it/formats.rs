@@ -54,6 +54,12 @@ const LINES: &[&str] = &[
     "key destroy lab/a1@v1 --cancel --reason used",
     "key certificate --check CERTIFICATE --log-keys VKEYS",
     "key rotate --workspace lab",
+    "key compromise lab/madeN@v1 --reason lost",
+    "incident ls",
+    "incident show INCIDENT",
+    "incident show INCIDENT --evidence evidenceN",
+    "incident done INCIDENT notify --reason told",
+    "incident close INCIDENT --dry-run",
     "root ls",
     "root add keyfile --path rootN.key",
     "root drill",
@@ -205,6 +211,7 @@ fn filled(sandbox: &Sandbox, line: &str, number: &str) -> Vec<String> {
             sandbox.write("token", token);
             "token".to_owned()
         }
+        "INCIDENT" => told(&["incident", "ls"])["items"][0]["id"].as_str().unwrap().to_owned(),
         "DEPOT" => told(&["depot", "ls"])["items"][1]["id"].as_str().unwrap().to_owned(),
         "BASE" => told(&["policy", "show"])["hash"].as_str().unwrap().to_owned(),
         "RECIPIENT" => "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p".to_owned(),

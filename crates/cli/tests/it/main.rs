@@ -18,6 +18,7 @@ mod errors;
 mod faults;
 mod formats;
 mod hints;
+mod incidents;
 mod independent;
 mod inside;
 mod keeping;

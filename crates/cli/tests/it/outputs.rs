@@ -46,7 +46,8 @@ fn redacted(value: Value) -> Value {
             fields
                 .into_iter()
                 .map(|(key, value)| {
-                    let times = ["compared", "created", "due", "since", "time", "expires", "until"];
+                    let times =
+                        ["at", "compared", "created", "due", "first", "last", "since", "time", "expires", "until"];
                     let value = match value {
                         Value::Number(_) if times.contains(&key.as_str()) => Value::String("[time]".to_owned()),
                         Value::Number(_) if key == "log_size" || key == "log_index" || key == "ticket" => {
@@ -265,6 +266,23 @@ fn json_of_questions_is_as_documented() {
     let shown = sandbox.run(["--format", "json", "who-did", "lab/thing", "--limit", "1"]).exits(0).json();
     let decision = shown["items"][0]["decision"].as_str().unwrap();
     insta::assert_json_snapshot!("explained", json(&sandbox, &["explain", decision]));
+}
+
+#[test]
+fn json_of_incidents_is_as_documented() {
+    let sandbox = lab();
+    sandbox.run(["put", "in", "lab/thing", "--class", "internal"]).exits(0);
+    let without = |mut told: Value, name: &str| {
+        told.as_object_mut().unwrap().insert(name.to_owned(), Value::String("[left out]".to_owned()));
+        told
+    };
+    let told = json(&sandbox, &["key", "compromise", "lab/thing@v1", "--reason", "lost"]);
+    // Commands of its steps have ids in them.
+    insta::assert_json_snapshot!("key_compromise", without(told, "steps"));
+    let listed = sandbox.run(["--format", "json", "incident", "ls"]).exits(0).json();
+    let id = listed["items"][0]["id"].as_str().unwrap().to_owned();
+    insta::assert_json_snapshot!("incident_ls", json(&sandbox, &["incident", "ls"]));
+    insta::assert_json_snapshot!("evidence", json(&sandbox, &["incident", "show", &id[..8], "--evidence", "lines"]));
 }
 
 /// The documented words of each kind are those that the snapshots have.

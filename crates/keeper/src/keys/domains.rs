@@ -190,11 +190,6 @@ impl Domains {
         key
     }
 
-    /// Forgets a key.
-    pub(crate) fn forget(&self, id: KeyId) {
-        self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
-    }
-
     /// Forgets the keys whose time in memory is over; whether there were any.
     pub(crate) fn forget_old(&self) -> bool {
         let now = system::uptime_secs();
@@ -203,6 +198,11 @@ impl Domains {
         }
         self.open.write().unwrap_or_else(PoisonError::into_inner).retain(|_, opened| now < opened.until);
         true
+    }
+
+    /// Forgets a key, whose bytes nobody else here has a use for.
+    pub(crate) fn forget(&self, id: KeyId) {
+        self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
     /// Draws a version key and wraps it under its domain's key.

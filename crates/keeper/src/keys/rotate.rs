@@ -1,7 +1,10 @@
 //! Rotation: a new version of a domain key writes at once; version keys are wrapped again in batches, each a transaction with
 //! its entry, so that a kill loses nothing and the next command goes on. The depot is never touched.
+//!
+//! A compromised key is followed by a new one as well, and what it wraps is moved like the rest. That ends its use here; whoever has it and
+//! an older copy of the database has the version keys all the same (`docs/incidents.md`).
 
-use super::domains::NewDomainKey;
+use super::domains::{NewDomainKey, newest};
 use super::list::{item, wraps_under};
 use super::named::{self, Named};
 use super::uses::{self, Bound};
@@ -21,6 +24,7 @@ use api::terms::{Action, KeyId, KeyState, Name, Timestamp, WorkspaceId};
 use api::wire::{KeyRotate, KeyRotated};
 use log::entry::Kind;
 use policy::Resource;
+use std::collections::BTreeSet;
 
 /// New versions of domain keys and of named keys.
 type New = (Vec<Key>, Vec<NamedVersion>);
@@ -41,11 +45,22 @@ pub(crate) fn rotate(engine: &Engine, session: &Session, command: &KeyRotate) ->
     let meant = |state| move |tx: &mut dyn Transaction| matching(engine, tx, command, scope, state);
     let matching = engine.store.read(meant(KeyState::Active))?;
     let suspended = engine.store.read(meant(KeyState::Suspended))?.len() as u64;
+    let lost = engine.store.read(|tx| {
+        let compromised = meant(KeyState::Compromised)(tx)?;
+        leading(engine, tx, compromised)
+    })?;
     let unfinished = engine.store.read(|tx| behind(engine, tx, &matching))?;
-    let seized: Vec<[u8; 16]> = matching.iter().map(|key| *key.id.as_bytes()).collect();
+    let seized: Vec<[u8; 16]> = matching.iter().chain(&lost).map(|key| *key.id.as_bytes()).collect();
     let resumes = !unfinished.is_empty();
     let ((new, values), logged) = act(engine, session, &wanted, &seized, |tx, act| {
-        if resumes { resumed(engine, tx, act, &unfinished) } else { renewed(tx, act, &matching) }
+        // Another rotation that did not finish keeps no domain waiting whose key is compromised.
+        let ((mut new, mut values), mut logged) = renewed(tx, act, &lost)?;
+        let ((more, others), entries) =
+            if resumes { resumed(engine, tx, act, &unfinished) } else { renewed(tx, act, &matching) }?;
+        new.extend(more);
+        values.extend(others);
+        logged.extend(entries);
+        Ok(((new, values), logged))
     })?;
     let by = By::session(session, engine.now()?);
     let mut rewrapped = 0;
@@ -59,7 +74,7 @@ pub(crate) fn rotate(engine: &Engine, session: &Session, command: &KeyRotate) ->
             keys.push(Named::by_id(engine, tx, version.named)?.item(tx, engine, version)?);
         }
         let mut remaining = 0;
-        for key in deactivated(engine, tx)?.into_iter().filter(|key| key.ending.is_none()) {
+        for key in spent(engine, tx)?.into_iter().filter(|key| key.ending.is_none()) {
             remaining += wraps_under(tx, &key)?;
         }
         Ok(KeyRotated { keys: Vec::clone(&keys), rewrapped, remaining, suspended, receipts: Vec::clone(&receipts) })
@@ -108,15 +123,29 @@ fn matching(
     Ok(keys)
 }
 
-fn deactivated(engine: &Engine, tx: &mut dyn Transaction) -> Result<Vec<Key>> {
-    let values = [Purpose::Domain.word().into(), KeyState::Deactivated.word().into()];
-    engine.keys.guard.select(tx, "WHERE purpose = $1 AND state = $2 ORDER BY id", &values)
+/// Those of these keys that are the newest of their domain.
+fn leading(engine: &Engine, tx: &mut dyn Transaction, keys: Vec<Key>) -> Result<Vec<Key>> {
+    let mut leading = Vec::new();
+    for key in keys {
+        let Some(domain) = key.domain else { continue };
+        if newest(tx, &engine.keys.guard, &domain)?.is_some_and(|newest| newest.id == key.id) {
+            leading.push(key);
+        }
+    }
+    Ok(leading)
+}
+
+/// The domain keys that wrap nothing new, and whose wraps are to be moved.
+fn spent(engine: &Engine, tx: &mut dyn Transaction) -> Result<Vec<Key>> {
+    let values =
+        [Purpose::Domain.word().into(), KeyState::Deactivated.word().into(), KeyState::Compromised.word().into()];
+    engine.keys.guard.select(tx, "WHERE purpose = $1 AND state IN ($2, $3) ORDER BY id", &values)
 }
 
 /// The active keys among these whose domain still has version keys under an older version.
 fn behind(engine: &Engine, tx: &mut dyn Transaction, active: &[Key]) -> Result<Vec<Key>> {
     let mut domains: Vec<Domain> = Vec::new();
-    for key in deactivated(engine, tx)?.into_iter().filter(|key| key.ending.is_none()) {
+    for key in spent(engine, tx)?.into_iter().filter(|key| key.ending.is_none()) {
         if wraps_under(tx, &key)? > 0 {
             domains.extend(key.domain);
         }
@@ -187,8 +216,8 @@ fn succeeded(
     let rules = engine.rules(tx)?;
     let refuse = || Error::Altered { table: Key::NAME, row: old.id.to_string() };
     let domain = old.domain.ok_or_else(refuse)?;
-    let current = Domains::active(tx, guard, &domain)?;
-    if current.as_ref() != Some(old) {
+    let current = newest(tx, guard, &domain)?;
+    if current.as_ref() != Some(old) || !matches!(old.state, KeyState::Active | KeyState::Compromised) {
         return Err(Error::conflict("the rotation", "somebody else rotated meanwhile"));
     }
     let version = old.version.checked_add(1).ok_or_else(refuse)?;
@@ -196,8 +225,11 @@ fn succeeded(
     let suite = engine.crypto(tx)?.writes(domain.class, domain.environment);
     let wanted = NewDomainKey { domain, version, suite, rotation_days, now };
     let (key, mut changes) = engine.domains.make(tx, guard, &wanted, ticket)?;
-    let closed = Key { state: KeyState::Deactivated, since: now, due: None, ..old.clone() };
-    changes.push(guard.update(tx, &closed, ticket)?);
+    // One that is compromised stays so.
+    if old.state.may_become(KeyState::Deactivated) {
+        let closed = Key { state: KeyState::Deactivated, since: now, due: None, ..old.clone() };
+        changes.push(guard.update(tx, &closed, ticket)?);
+    }
     epochs::bump(tx, old.id.as_bytes())?;
     let event = event
         .on("key", key.id)
@@ -280,22 +312,35 @@ fn soonest(engine: &Engine, tx: &mut dyn Transaction, until: i64, limit: i64) ->
 /// Wraps again until nothing is left or the time is over; how many keys were.
 fn rewrap_all(engine: &Engine, by: &By, slice: &Slice) -> Result<u64> {
     let mut done = 0;
+    let mut spent = BTreeSet::new();
     while let Some(old) = engine.store.read(next_behind)? {
+        spent.insert(old);
         done += engine.store.write(|tx| rewrap_batch(engine, tx, by, old))?;
         if slice.is_over() {
             break;
         }
     }
+    for key in spent {
+        let row: Key = engine.store.read(|tx| engine.keys.guard.expect(tx, key.as_bytes()))?;
+        if row.state == KeyState::Compromised {
+            engine.domains.forget(key);
+        }
+    }
     Ok(done)
 }
 
-/// A deactivated domain key that still wraps something, and whose domain has a key to wrap it under: not while that is suspended.
+/// A domain key that writes no more and still wraps something, and whose domain has a key to wrap it under: not while that is suspended.
 fn next_behind(tx: &mut dyn Transaction) -> Result<Option<KeyId>> {
-    let sql = "SELECT k.id FROM crypto_key k WHERE k.purpose = $1 AND k.state = $2 AND k.ends IS NULL \
+    let sql = "SELECT k.id FROM crypto_key k WHERE k.purpose = $1 AND k.state IN ($2, $4) AND k.ends IS NULL \
                AND EXISTS (SELECT 1 FROM wrap w WHERE w.under = k.id) \
                AND EXISTS (SELECT 1 FROM crypto_key n WHERE n.purpose = k.purpose AND n.workspace = k.workspace \
                AND n.environment = k.environment AND n.class = k.class AND n.state = $3) ORDER BY k.id LIMIT 1";
-    let values = [Purpose::Domain.word().into(), KeyState::Deactivated.word().into(), KeyState::Active.word().into()];
+    let values = [
+        Purpose::Domain.word().into(),
+        KeyState::Deactivated.word().into(),
+        KeyState::Active.word().into(),
+        KeyState::Compromised.word().into(),
+    ];
     let row = tx.query(sql, &values)?.optional()?;
     Ok(row.map(|row| row.array(0)).transpose()?.map(KeyId::from_bytes))
 }
@@ -312,6 +357,9 @@ fn rewrap_batch(engine: &Engine, tx: &mut dyn Transaction, by: &By, old: KeyId) 
     let refuse = || Error::Altered { table: Key::NAME, row: old.to_string() };
     let domain = old_key.domain.ok_or_else(refuse)?;
     let new_key = Domains::active(tx, guard, &domain)?.ok_or_else(refuse)?;
+    if !old_key.state.moves() || old_key.state.protects() {
+        return Ok(0);
+    }
     epochs::hold(tx, &[*new_key.id.as_bytes()])?;
     let (from, to) = (engine.domains.open(tx, guard, old)?, engine.domains.open(tx, guard, new_key.id)?);
     let wraps: Vec<Wrap> =

@@ -8,9 +8,9 @@ use crate::engine::Engine;
 use crate::epochs::{self, Subject};
 use crate::error::{Error, Result};
 use crate::facts::Found;
-use crate::journal::Logged;
+use crate::journal::{Event, Logged};
 use crate::rows::{
-    Artifact, Domain, Guard, Key, NamedVersion, Purpose, Table as _, Version, Workspace, Wrap, WrapKind,
+    Artifact, Change, Domain, Guard, Key, NamedVersion, Purpose, Table as _, Version, Workspace, Wrap, WrapKind,
 };
 use crate::session::Session;
 use api::terms::{Action, KeyId, KeyState, WorkspaceId};
@@ -19,7 +19,7 @@ use policy::Resource;
 use seal::secret::VersionKey;
 
 /// The longest reason, in bytes.
-pub(super) const MAX_REASON_LEN: usize = 1024;
+pub(crate) const MAX_REASON_LEN: usize = 1024;
 
 /// The keys on whose states it rests whether a version opens: the one that wraps its key, and the newest of its domain, which speaks
 /// for the domain also while a rotation is under way.
@@ -212,7 +212,8 @@ impl Target {
         }
     }
 
-    pub(super) fn wanted(&self, engine: &Engine, name: &'static str) -> Result<Wanted> {
+    /// The right to do it, where the key belongs.
+    pub(crate) fn wanted(&self, engine: &Engine, name: &'static str) -> Result<Wanted> {
         let whole = Wanted::vault(Action::ManageKeys, name);
         let Some(id) = self.workspace() else { return Ok(whole) };
         let row: Workspace = engine.store.read(|tx| engine.keys.guard.expect(tx, id.as_bytes()))?;
@@ -220,7 +221,7 @@ impl Target {
     }
 
     /// What releases hold while they rest on the state.
-    pub(super) fn seized(&self) -> Vec<Subject> {
+    pub(crate) fn seized(&self) -> Vec<Subject> {
         match self {
             Self::Domain { key, .. } => vec![*key.as_bytes()],
             Self::Version(version) => vec![*version.artifact.as_bytes()],
@@ -230,7 +231,7 @@ impl Target {
     }
 
     /// What the key belongs to, in words.
-    fn of(&self, engine: &Engine) -> Result<String> {
+    pub(crate) fn of(&self, engine: &Engine) -> Result<String> {
         engine.store.read(|tx| self.place(engine, tx))
     }
 
@@ -254,66 +255,78 @@ impl Target {
 
     /// The state from which it came, and the entry, if anything changed.
     fn write(&self, tx: &mut dyn Transaction, act: &Act<'_>, command: &KeyMove) -> Result<(KeyState, Option<Logged>)> {
+        let (from, change) = self.moved(tx, act, command.to)?;
+        let Some(change) = change else { return Ok((from, None)) };
+        let event = self.event(act, command.key, (name_of(command.to).unwrap_or("key"), from, command.to));
+        let event = event.hiding("reason", &command.reason)?.changing(vec![change]);
+        let logged = act.engine.log(tx, act.ticket, &act.by, &[event])?;
+        Ok((from, logged.first().copied()))
+    }
+
+    /// Moves it to a state, from which it came; nothing if it is there.
+    pub(crate) fn moved(
+        &self,
+        tx: &mut dyn Transaction,
+        act: &Act<'_>,
+        to: KeyState,
+    ) -> Result<(KeyState, Option<Change>)> {
         let guard = &act.engine.keys.guard;
-        let (from, changes, workspace) = match self {
-            Self::Vault => {
-                return Err(Error::conflict("the key", "it is one of the vault's own, without which nothing works"));
-            }
+        match self {
+            Self::Vault => Err(Error::conflict("the key", "it is one of the vault's own, without which nothing works")),
             Self::Domain { key, domain } => {
                 let key: Key = guard.expect(tx, key.as_bytes())?;
-                let next = step(key.state, command.to)?;
+                let next = step(key.state, to)?;
                 // A domain has one key that writes: what was rotated meanwhile does not come back beside it.
                 let first = newest(tx, guard, domain)?.is_some_and(|newest| newest.id == key.id);
                 if next.is_some_and(KeyState::protects) && !first {
                     return Err(Error::conflict("the key", "its domain has a newer one"));
                 }
-                let row = |state| Key { state, since: act.now, ..key.clone() };
-                let changes = next.map(|state| guard.update(tx, &row(state), act.ticket)).transpose()?;
-                if changes.is_some() {
+                // What is compromised has no cryptoperiod: it is over now.
+                let due = key.due.filter(|_| to != KeyState::Compromised);
+                let row = |state| Key { state, since: act.now, due, ..key.clone() };
+                let change = next.map(|state| guard.update(tx, &row(state), act.ticket)).transpose()?;
+                if change.is_some() {
                     epochs::bump(tx, key.id.as_bytes())?;
                 }
-                (key.state, changes, domain.workspace)
+                Ok((key.state, change))
             }
             Self::Version(version) => {
                 let version: Version = guard.expect(tx, version.id.as_bytes())?;
-                let next = step(version.key_state, command.to)?;
+                let next = step(version.key_state, to)?;
                 let row = |state| Version { key_state: state, ..version.clone() };
-                let changes = next.map(|state| guard.update(tx, &row(state), act.ticket)).transpose()?;
-                if changes.is_some() {
+                let change = next.map(|state| guard.update(tx, &row(state), act.ticket)).transpose()?;
+                if change.is_some() {
                     epochs::bump(tx, version.artifact.as_bytes())?;
                 }
-                (version.key_state, changes, version.workspace)
+                Ok((version.key_state, change))
             }
             Self::Named(named, version) => {
                 let version: NamedVersion = guard.expect(tx, version.key.as_bytes())?;
-                let next = step(version.state, command.to)?;
+                let next = step(version.state, to)?;
                 let newest = Named::by_id(act.engine, tx, named.row.id)?.newest.key;
                 if next.is_some_and(KeyState::protects) && newest != version.key {
                     return Err(Error::conflict("the key", "there is a newer version of it"));
                 }
                 let row = |state| NamedVersion { state, since: act.now, ..version.clone() };
-                let changes = next.map(|state| guard.update(tx, &row(state), act.ticket)).transpose()?;
-                if changes.is_some() {
+                let change = next.map(|state| guard.update(tx, &row(state), act.ticket)).transpose()?;
+                if change.is_some() {
                     epochs::bump(tx, named.row.id.as_bytes())?;
                 }
-                (version.state, changes, named.workspace.id)
+                Ok((version.state, change))
             }
-        };
-        let Some(change) = changes else { return Ok((from, None)) };
-        let event = act
-            .event(name_of(command.to).unwrap_or("key"))
-            .on("key", command.key)
-            .on("workspace", workspace)
-            .with("from", from)
-            .with("to", command.to)
-            .hiding("reason", &command.reason)?;
-        let event = match self {
+        }
+    }
+
+    /// What the log is to say of it.
+    pub(crate) fn event(&self, act: &Act<'_>, key: KeyId, named: (&'static str, KeyState, KeyState)) -> Event {
+        let (name, from, to) = named;
+        let event = act.event(name).on("key", key).with("from", from).with("to", to);
+        let event = self.workspace().into_iter().fold(event, |event, workspace| event.on("workspace", workspace));
+        match self {
             Self::Version(version) => event.on("artifact", version.artifact).on("version", version.id),
             Self::Named(named, _) => event.on("artifact", named.row.id),
             Self::Domain { .. } | Self::Vault => event,
-        };
-        let logged = act.engine.log(tx, act.ticket, &act.by, &[event.changing(vec![change])])?;
-        Ok((from, logged.first().copied()))
+        }
     }
 }
 

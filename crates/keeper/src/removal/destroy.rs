@@ -92,6 +92,7 @@ fn end(engine: &Engine, tx: &mut dyn Transaction, id: VersionId, now: Timestamp)
     let living = living_objects(engine, tx, &artifact)?;
     let (freed, kept) = free(tx, &ended, &living, now)?;
     epochs::bump(tx, artifact.id.as_bytes())?;
+    let under = wraps.first().map(|wrap| wrap.under);
     let entry = EntryId::from_bytes(crate::system::random()?);
     let digest = certify(
         engine,
@@ -113,6 +114,7 @@ fn end(engine: &Engine, tx: &mut dyn Transaction, id: VersionId, now: Timestamp)
         .with("objects", freed)
         .with("objects_of_others", kept.len())
         .changing(changes);
+    let event = under.into_iter().fold(event, |event, under| event.on("under", under));
     engine.log(tx, ticket, &by_system(engine, now), &[event])?;
     Ok(true)
 }

@@ -2,8 +2,8 @@ use super::*;
 use crate::field::SealedText;
 use crate::fuzz::row;
 use api::terms::{
-    ArtifactId, Class, DepotId, DepotKind, EntryId, Environment, GrantId, KeyId, KeyState, Kind, Name, ObjectId,
-    PrincipalId, PrincipalKind, RunId, Suite, Timestamp, VersionId, WorkspaceId,
+    ArtifactId, Class, DepotId, DepotKind, EntryId, Environment, GrantId, IncidentId, KeyId, KeyState, Kind, Name,
+    ObjectId, PrincipalId, PrincipalKind, RunId, Suite, Timestamp, VersionId, WorkspaceId,
 };
 use api::wire::RunOutput;
 use proptest::prelude::*;
@@ -406,6 +406,58 @@ fn bursts() -> impl Strategy<Value = Burst> {
     )
 }
 
+fn incidents() -> impl Strategy<Value = Incident> {
+    let said = || (id(PrincipalId::from_bytes), times()).prop_map(|(by, at)| Said { by, at });
+    let about = prop_oneof![
+        domains().prop_map(IncidentAbout::Domain),
+        id(VersionId::from_bytes).prop_map(IncidentAbout::Version)
+    ];
+    let counts = prop::collection::vec(numbers(), 10);
+    let at = (times(), prop::option::of(times()), prop::option::of(times()));
+    let told = (counts, at, texts(), texts()).prop_map(|(counts, (at, first, last), log_root, evidence)| Told {
+        at,
+        log_size: counts[0],
+        log_root,
+        versions: counts[1],
+        unfinished: counts[2],
+        destroyed: counts[3],
+        packs: counts[4],
+        records_lost: counts[5],
+        principals: counts[6],
+        releases: counts[7],
+        exports: counts[8],
+        shares: counts[9],
+        writes: counts[0],
+        first,
+        last,
+        keys: evidence.clone(),
+        people: evidence.clone(),
+        evidence,
+    });
+    let done = prop::collection::btree_map(select(api::terms::PlaybookStep::ALL), said(), 0..3);
+    let ids = (
+        id(IncidentId::from_bytes),
+        id(KeyId::from_bytes),
+        id(WorkspaceId::from_bytes),
+        id(PrincipalId::from_bytes),
+        id(EntryId::from_bytes),
+    );
+    (ids, about, times(), prop::option::of(told), done, prop::option::of(said())).prop_map(
+        |((id, key, workspace, by, entry), about, at, found, done, closed)| Incident {
+            id,
+            key,
+            workspace,
+            about,
+            by,
+            at,
+            entry,
+            found,
+            done,
+            closed,
+        },
+    )
+}
+
 /// What is written is what is read; a body with one byte altered is refused, or is a row with one form of its own.
 fn check<T: Table + PartialEq + Debug>(typed: &T, at: Index, to: u8) -> std::result::Result<(), TestCaseError> {
     let body = canonical(typed).unwrap();
@@ -462,4 +514,5 @@ rows_read_as_they_were_written! {
     a_depot_reads_as_it_was_written: depots();
     a_named_key_reads_as_it_was_written: named_keys();
     a_version_of_a_named_key_reads_as_it_was_written: named_versions();
+    an_incident_reads_as_it_was_written: incidents();
 }

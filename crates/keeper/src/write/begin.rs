@@ -330,6 +330,7 @@ impl Call<'_> {
         let (guard, ticket, verdict) = (&engine.keys.guard, with.ticket, with.verdict);
         let mut changes = self.place(tx, site, ticket)?;
         let minted = self.mint(tx, site, with, &mut changes)?;
+        let under = minted.wrap.under;
         changes.push(guard.insert(tx, &minted.wrap, ticket)?);
         let draft = Draft {
             version: self.version,
@@ -359,6 +360,8 @@ impl Call<'_> {
             .on("workspace", site.workspace.id)
             .on("artifact", site.artifact.id)
             .on("version", self.version)
+            .on("key", minted.id)
+            .on("under", under)
             .with("class", site.class)
             .with("class_why", site.class_why)
             .with("environment", self.command.environment)

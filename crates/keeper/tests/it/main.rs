@@ -13,6 +13,7 @@ mod destroy;
 mod engines;
 mod escrow;
 mod forged;
+mod incidents;
 mod keeping;
 mod keys;
 mod ledger;

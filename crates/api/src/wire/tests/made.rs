@@ -140,7 +140,7 @@ macro_rules! ids {
     )*};
 }
 
-ids! { BackupId DepotId VaultId WorkspaceId ArtifactId VersionId ObjectId KeyId PrincipalId EntryId DecisionId ReleaseId RunId }
+ids! { BackupId DepotId VaultId WorkspaceId ArtifactId VersionId ObjectId KeyId PrincipalId EntryId DecisionId ReleaseId RunId IncidentId }
 
 macro_rules! one_of {
     ($($word:ident $all:expr;)*) => {$(
@@ -163,6 +163,7 @@ one_of! {
     AuthMethod AuthMethod::ALL;
     KeyState KeyState::ALL;
     DepotKind DepotKind::ALL;
+    PlaybookStep PlaybookStep::ALL;
     DeedOutcome [DeedOutcome::Done, DeedOutcome::Denied];
     Direction [Direction::Ancestors, Direction::Descendants];
     LineageKind [LineageKind::From, LineageKind::Run];
@@ -272,6 +273,18 @@ structs! {
     Decrypt { token context reason confirm to_disk }
     Encrypted { token name version before receipt }
     Decrypted { value name version newest receipt }
+    EvidenceWritten { file lines evidence }
+    IncidentDone { incident step reason }
+    IncidentFound {
+        at log_size log_root versions unfinished destroyed packs records_lost principals releases exports shares writes first last
+        evidence
+    }
+    IncidentItem { id key of at closed open exposed of_keys }
+    IncidentList { items }
+    IncidentPrincipal { principal id reads exports shares writes first last }
+    IncidentStep { step done left of about commands by at }
+    IncidentTold { incident entry found unread steps principals more_principals receipt }
+    KeyCompromise { key reason }
     KeyMove { key to reason }
     KeyMoved { key from to of receipt }
     KeySpare { key reason }
@@ -346,7 +359,7 @@ structs! {
     RunStarted { run inputs until lease_until receipt }
     StateVerified { ok rows failures }
     Status {
-        vault principal workspaces artifacts versions log_size log_pending freshness read_only keys_due drafts
+        vault principal workspaces artifacts versions log_size log_pending freshness read_only keys_due incidents drafts
         jobs_overdue roots depots to_delete verified backed_up restored keys now policy_set
     }
     StoredObject { object role }
@@ -419,6 +432,12 @@ each! { Command:
     Encrypt[Encrypt],
     Decrypt[Decrypt],
     Renew[Decrypt],
+    KeyCompromise[KeyCompromise],
+    Incidents,
+    IncidentShow { incident },
+    IncidentEvidence { incident file },
+    IncidentDone[IncidentDone],
+    IncidentClose { incident },
     RootList,
     RootDrill,
     RootRemove[RootRemove],
@@ -489,6 +508,9 @@ each! { Answer:
     NamedKeyMade[NamedKeyMade],
     Encrypted[Encrypted],
     Decrypted[Decrypted],
+    Incidents[IncidentList],
+    Incident[IncidentTold],
+    Evidence[EvidenceWritten],
     Roots[RootList],
     RootsDrilled[RootDrills],
     RootRemoved[RootRemoved],

@@ -1,0 +1,93 @@
+//! The playbook: what is to be done, and how far it is. What the keeper can see is computed and never typed.
+
+use super::parts::{self, Listed};
+use crate::datastore::{Transaction, Value};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::keys::domains::newest;
+use crate::keys::list::wraps_under;
+use crate::rows::{Incident, IncidentAbout, Key};
+use api::terms::{KeyState, PlaybookStep};
+
+/// Keys looked for in one query.
+const PAGE: usize = 512;
+
+/// How far an incident is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Standing {
+    /// Wraps under the domain key, and whether another writes; none of a version key.
+    pub(super) rotation: Option<(u64, bool)>,
+    /// Version keys that are still in use, of so many; none before they are known.
+    pub(super) exposed: Option<(u64, u64)>,
+}
+
+/// Whether people say that it is done.
+pub(super) const fn is_by_hand(step: PlaybookStep) -> bool {
+    matches!(step, PlaybookStep::Notify | PlaybookStep::Review)
+}
+
+/// The steps of an incident, in order.
+pub(super) fn of(about: IncidentAbout) -> &'static [PlaybookStep] {
+    match about {
+        IncidentAbout::Domain(_) => PlaybookStep::ALL,
+        IncidentAbout::Version(_) => const { &[PlaybookStep::ReEncrypt, PlaybookStep::Notify, PlaybookStep::Review] },
+    }
+}
+
+/// How far it is now.
+pub(super) fn standing(engine: &Engine, tx: &mut dyn Transaction, incident: &Incident) -> Result<Standing> {
+    let guard = &engine.keys.guard;
+    let rotation = match incident.about {
+        IncidentAbout::Version(_) => None,
+        IncidentAbout::Domain(domain) => {
+            let key: Key = guard.expect(tx, incident.key.as_bytes())?;
+            let writes = newest(tx, guard, &domain)?.is_some_and(|newest| newest.state == KeyState::Active);
+            Some((wraps_under(tx, &key)?, writes))
+        }
+    };
+    let exposed = match &incident.found {
+        None => None,
+        Some(told) => {
+            let keys = parts::keys_of(tx, incident.id, &told.keys)?;
+            Some((wrapped(tx, &keys)?, keys.len() as u64))
+        }
+    };
+    Ok(Standing { rotation, exposed })
+}
+
+/// How many of these keys anything wraps: one that was destroyed, or whose version was sealed anew under another, has no wrap.
+fn wrapped(tx: &mut dyn Transaction, keys: &[Listed]) -> Result<u64> {
+    let mut count = 0;
+    for page in keys.chunks(PAGE) {
+        let size = if page.len() == PAGE { PAGE } else { page.len().next_power_of_two() };
+        // The last one again fills the page.
+        let padding = page.last().into_iter().cycle().take(size.saturating_sub(page.len()));
+        let values: Vec<Value<'_>> = page.iter().chain(padding).map(|listed| listed.key.as_bytes().into()).collect();
+        let marks = (1..=values.len()).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
+        let sql = format!("SELECT CAST(COUNT(DISTINCT wrapped) AS BIGINT) FROM wrap WHERE wrapped IN ({marks})");
+        let found = tx.query(&sql, &values)?.one()?.integer(0)?;
+        count += u64::try_from(found).map_err(|_| Error::Internal("a count below zero"))?;
+    }
+    Ok(count)
+}
+
+impl Standing {
+    /// Whether nothing of a step is left.
+    pub(super) fn is_done(&self, incident: &Incident, step: PlaybookStep) -> bool {
+        match step {
+            PlaybookStep::Rotate => self.rotation == Some((0, true)),
+            PlaybookStep::ReEncrypt => self.exposed.is_some_and(|(left, _)| left == 0),
+            PlaybookStep::Notify | PlaybookStep::Review => incident.done.contains_key(&step),
+        }
+    }
+
+    /// The steps of which something is left.
+    pub(super) fn open(&self, incident: &Incident) -> Vec<PlaybookStep> {
+        of(incident.about).iter().copied().filter(|step| !self.is_done(incident, *step)).collect()
+    }
+}
+
+/// The steps that are open now.
+pub(super) fn open(engine: &Engine, tx: &mut dyn Transaction, incident: &Incident) -> Result<Vec<PlaybookStep>> {
+    Ok(standing(engine, tx, incident)?.open(incident))
+}

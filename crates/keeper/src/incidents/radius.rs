@@ -223,7 +223,11 @@ impl Entry<'_> {
 
     fn handed(&self, index: u64) -> std::result::Result<Option<Handed>, &'static str> {
         let how = match (self.kind, self.act, self.detail.shared_with) {
-            ("intent", "version.begin" | "version.resume", _) => How::Write,
+            (
+                "intent",
+                "version.begin" | "version.resume" | "version.reencrypt.begin" | "version.reencrypt.resume",
+                _,
+            ) => How::Write,
             ("release", "release.export", Some(_)) => How::Share,
             ("release", "release.export", None) => How::Export,
             ("release", ..) => How::Read,

@@ -138,7 +138,10 @@ impl Call<'_> {
         };
         objects::register(tx, guard, self.version, &self.command.objects, until)?;
         engine.keep(tx, ticket, &[&verdict.blob()])?;
-        let event = self.event(&found, &draft, &verdict, resumed)?.changing(changes);
+        let mut event = self.event(&found, &draft, &verdict, resumed)?;
+        if !changes.is_empty() {
+            event = event.on("under", under.id).changing(changes);
+        }
         let logged = engine.log(tx, ticket, &by, &[event])?;
         let logged = *logged.first().ok_or(Error::Internal("an entry was lost"))?;
         let lease_secs = rules.class_rules(found.version.class).lease_secs;

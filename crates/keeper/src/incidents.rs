@@ -107,8 +107,9 @@ fn mark(engine: &Engine, session: &Session, command: &KeyCompromise) -> Result<(
 fn of_a_name() -> Error {
     Error::Conflict {
         what: "the key",
-        why: "it is a named key: give it a new version, seal its values again, and suspend it".to_owned(),
-        hint: Some("strongroom key rotate --workspace NAME --name NAME, then strongroom encrypt --renew".to_owned()),
+        why: "it is a named key: give it a new version (`key rotate --name`), seal its values again (`encrypt --renew`), and suspend it"
+            .to_owned(),
+        hint: None,
     }
 }
 

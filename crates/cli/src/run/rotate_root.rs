@@ -187,7 +187,8 @@ fn successor(
         }
         other => {
             let why = format!("a new {other} is made by a command of its own, which ends the one before");
-            let hint = if other == "escrow" { "strongroom escrow create --help" } else { "strongroom recover --help" };
+            let is_escrow = other == "escrow";
+            let hint = if is_escrow { "strongroom escrow create --help" } else { "strongroom recover --help" };
             Err(Problem::new(Code::BadRequest, "this root does not rotate", why).with_try(hint).into())
         }
     }

@@ -46,8 +46,10 @@ fn redacted(value: Value) -> Value {
             fields
                 .into_iter()
                 .map(|(key, value)| {
-                    let times =
-                        ["at", "compared", "created", "due", "first", "last", "since", "time", "expires", "until"];
+                    let times = [
+                        "at", "compared", "created", "due", "first", "last", "next_due", "now", "renewed", "since",
+                        "time", "expires", "until",
+                    ];
                     let value = match value {
                         Value::Number(_) if times.contains(&key.as_str()) => Value::String("[time]".to_owned()),
                         Value::Number(_) if key == "log_size" || key == "log_index" || key == "ticket" => {

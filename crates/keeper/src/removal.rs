@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::facts::{self, Circumstances, Found, Stated};
 use crate::journal::{By, Event};
 use crate::retention;
-use crate::rows::{Artifact, Change, Edge, PolicySet, Removed, Table as _, Version, Workspace};
+use crate::rows::{Artifact, Change, Edge, Ending, Key, PolicySet, Removed, Table as _, Version, Workspace};
 use crate::session::Session;
 use crate::show;
 use crate::write::{Outcome, denied_as};
@@ -402,6 +402,50 @@ pub(crate) fn seized(
     }
     let artifact: Artifact = engine.keys.guard.expect(tx, artifact.id.as_bytes())?;
     Ok((workspace, artifact))
+}
+
+/// Has whatever is to be destroyed wait as long as its class does, from now on; the changes, as many at a time as an entry holds.
+pub(crate) fn put_off(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    now: Timestamp,
+    ticket: i64,
+) -> Result<Vec<Vec<Change>>> {
+    const PAGE: i64 = 512;
+    let (guard, rules) = (&engine.keys.guard, engine.rules(tx)?);
+    let mut changes = Vec::new();
+    let mut after: Vec<u8> = Vec::new();
+    loop {
+        let values = [(&after).into(), PAGE.into()];
+        let page: Vec<Version> =
+            guard.select(tx, "WHERE ends IS NOT NULL AND id > $1 ORDER BY id LIMIT $2", &values)?;
+        let mut moved = Vec::with_capacity(page.len());
+        for version in &page {
+            let again = until(&rules, version.class, now);
+            if let Some(removed) = version.removed.clone().filter(|removed| removed.until < again) {
+                let row = Version { removed: Some(Removed { until: again, ..removed }), ..version.clone() };
+                moved.push(guard.update(tx, &row, ticket)?);
+            }
+        }
+        changes.push(moved);
+        match page.last() {
+            Some(last) => after = last.id.as_bytes().to_vec(),
+            None => break,
+        }
+    }
+    let keys: Vec<Key> = guard.select(tx, "WHERE ends IS NOT NULL ORDER BY id LIMIT $1", &[PAGE.into()])?;
+    let mut moved = Vec::new();
+    for key in &keys {
+        let (Some(ending), Some(domain)) = (&key.ending, key.domain) else { continue };
+        let again = until(&rules, domain.class, now);
+        if ending.shredded.is_none() && ending.until < again {
+            let row = Key { ending: Some(Ending { until: again, ..ending.clone() }), ..key.clone() };
+            moved.push(guard.update(tx, &row, ticket)?);
+        }
+    }
+    changes.push(moved);
+    changes.retain(|changes| !changes.is_empty());
+    Ok(changes)
 }
 
 /// Versions of an artifact that are there, newest first.

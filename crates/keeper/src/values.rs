@@ -14,7 +14,7 @@ use crate::keys::state::{self, Above};
 use crate::rows::{NamedVersion, PolicySet};
 use crate::session::Session;
 use crate::write::{Outcome, denied_as};
-use api::terms::{Action, Class, DecisionId, Mode, Name, Timestamp};
+use api::terms::{Action, Class, DecisionId, KeyState, Mode, Name, Timestamp};
 use api::wire::{Decrypt, Decrypted, Encrypt, Encrypted, Plain};
 use log::entry::Kind;
 use seal::value::{self, Pairs, Token};
@@ -185,8 +185,12 @@ impl<'a> Call<'a> {
             return Err(Error::conflict("the token", why));
         };
         if let Err(shut) = self.shut(tx, (&named, version), (seals, opens)) {
-            let Error::KeyShut { key, state, .. } = &shut else { return Err(shut) };
-            let event = about(verdict.denial(act))?.on("key", key).with("state", state);
+            let event = about(verdict.denial(act))?;
+            let event = match &shut {
+                Error::KeyShut { key, state, .. } => event.on("key", key).with("state", state),
+                Error::KeyEnding { key, until, .. } => event.on("key", key).with("until", until),
+                _ => return Err(shut),
+            };
             denied_as::<()>(engine, tx, &by, verdict, event)?;
             return Ok(Fate::Denied(shut));
         }
@@ -231,7 +235,7 @@ impl<'a> Call<'a> {
             *named.row.id.as_bytes(),
             PolicySet::row_id(),
         ];
-        if let Some(version) = &version {
+        if let Some(version) = version.as_ref().filter(|version| version.state != KeyState::Destroyed) {
             let under = wrap_of(tx, &engine.keys.guard, version.key)?.under;
             let above = Above::of(tx, &engine.keys.guard, under)?;
             subjects.extend([*above.wraps.id.as_bytes(), *above.newest.id.as_bytes()]);

@@ -12,15 +12,18 @@ use std::ffi::OsStr;
 
 pub fn reencrypt(context: &Context, args: &ReencryptArgs) -> Result<u8, Failure> {
     let named = args.references.iter().map(|text| whole(text)).collect::<Result<Vec<_>, _>>()?;
+    let mut all = args.all_of.is_none().then_some(named);
     let why = Why { reason: args.why.reason.clone(), confirm: args.why.confirm.clone() };
     // Asked for again with a reason, those that are done are not done twice.
     let mut done: Vec<ReencryptReport> = Vec::new();
     let ended = context.with_reasons(why, |why| {
         context.with(|client| {
-            let named = match &args.all_of {
-                Some(key) => every(client, key)?,
-                None => named.clone(),
+            // Once: what was done is not among those of a second look.
+            let named = match (&all, &args.all_of) {
+                (None, Some(key)) => every(client, key)?,
+                (known, _) => known.clone().unwrap_or_default(),
             };
+            all = Some(named.clone());
             if context.global.dry_run {
                 return would(context, client, &named, why);
             }

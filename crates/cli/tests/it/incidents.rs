@@ -80,6 +80,14 @@ fn a_compromised_domain_key_is_told_and_followed() {
     let listed = text(sandbox.run(["incident", "ls"]));
     assert!(listed.contains("0 of 2"), "{listed}");
     sandbox.run(["incident", "close", id]).exits(0);
+    // Of the key to which they were moved on the way, the evidence knows that their keys are gone, and misses no record.
+    let keys = json(&sandbox, &["key", "ls"])["keys"].clone();
+    let next =
+        |key: &&serde_json::Value| key["class"] == "internal" && key["state"] == "active" && key["name"].is_null();
+    let next = keys.as_array().unwrap().iter().find(next).unwrap()["id"].as_str().unwrap().to_owned();
+    let told = json(&sandbox, &["key", "compromise", &next, "--reason", "that one too"]);
+    assert_eq!((&told["found"]["versions"], &told["found"]["destroyed"]), (&4.into(), &2.into()), "{told}");
+    assert_eq!(told["found"]["records_lost"], 0, "{told}");
 }
 
 #[test]

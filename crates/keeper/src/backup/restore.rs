@@ -14,6 +14,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::journal::{By, Event};
 use crate::ledger::anchored_in;
+use crate::removal;
 use crate::roots::RootProvider;
 use crate::system::Clock;
 use crate::vault::file::VaultFile;
@@ -256,7 +257,13 @@ impl Restoring<'_> {
                     event.with("anchor", "given up").with("anchor_size", head.size).with("anchor_root", head.root)
                 }
             };
-            engine.log(tx, ticket, &by, &[event.changing(vec![change])]).map(drop)
+            engine.log(tx, ticket, &by, &[event.changing(vec![change])])?;
+            // What was to go may have been spared since: it waits anew.
+            for changes in removal::put_off(engine, tx, now, ticket)? {
+                let event = Event::new(Kind::State, "key.put-off").with("why", "restored").changing(changes);
+                engine.log(tx, ticket, &by, &[event])?;
+            }
+            Ok::<_, Error>(())
         })?;
         engine.watch.go_on_from(now);
         Ok(())

@@ -20,8 +20,16 @@ pub(super) struct Packs {
     pub(super) lost: u64,
 }
 
-/// The packs of the committed versions among these; two threads share the work.
+/// The packs of the committed versions among these. Of a key that is gone the record may be too: its version was sealed anew, perhaps.
 pub(super) fn of(engine: &Engine, keys: &[Touched]) -> Result<Packs> {
+    let (gone, living): (Vec<Touched>, Vec<Touched>) = keys.iter().partition(|touched| touched.destroyed.is_some());
+    let mut packs = counted(engine, &living)?;
+    packs.ids.extend(counted(engine, &gone)?.ids);
+    Ok(packs)
+}
+
+/// The same of some; two threads share the work.
+fn counted(engine: &Engine, keys: &[Touched]) -> Result<Packs> {
     let mut wanted: Vec<([u8; 16], [u8; 32])> =
         keys.iter().filter_map(|touched| touched.committed.map(|(_, digest)| (touched.version, digest))).collect();
     wanted.sort_unstable();

@@ -117,7 +117,7 @@ impl Radius {
 
 /// Whether an entry may be of those that are looked for: most are told apart by how they begin, or hold.
 fn concerns(body: &[u8]) -> bool {
-    const ACTS: [&[u8]; 2] = [b"{\"act\":\"version.", b"{\"act\":\"key.rewrap\""];
+    const ACTS: [&[u8]; 3] = [b"{\"act\":\"version.", b"{\"act\":\"key.rewrap\"", b"{\"act\":\"key.gone\""];
     let holds = |what: &str| std::str::from_utf8(body).map_or(true, |text| text.contains(what));
     ACTS.iter().any(|act| body.starts_with(act)) || holds("\"kind\":\"release\"") || holds("\"under\":\"")
 }
@@ -144,6 +144,7 @@ struct Names<'a> {
     digest: Option<&'a str>,
     from: Option<&'a str>,
     key: Option<&'a str>,
+    replaces: Option<&'a str>,
     to: Option<&'a str>,
     under: Option<&'a str>,
     version: Option<&'a str>,
@@ -177,6 +178,8 @@ struct Fact {
     moved: Vec<Id>,
     committed: Option<(Id, (u64, [u8; 32]))>,
     destroyed: Option<(Id, u64)>,
+    /// Wraps that went with what they held.
+    gone: Vec<(Id, u64)>,
     handed: Option<Handed>,
 }
 
@@ -186,6 +189,11 @@ impl Entry<'_> {
         let mut fact = Fact::default();
         let wraps = || self.state.iter().filter(|change| change.table == "wrap");
         match (self.act, names.version, names.key, names.under) {
+            ("key.gone" | "version.abandon", ..) => {
+                let gone = wraps().filter(|change| change.commitment.is_none());
+                fact.gone =
+                    gone.map(|change| Ok((id(change.id)?, index))).collect::<std::result::Result<_, &'static str>>()?;
+            }
             ("version.destroy", _, Some(gone), _) => fact.destroyed = Some((id(gone)?, index)),
             ("key.rewrap", ..) => {
                 let key = key.to_string();
@@ -209,6 +217,9 @@ impl Entry<'_> {
                 fact.made = Some(Made { touched, wrap });
             }
             _ => {}
+        }
+        if let ("version.reencrypt", Some(gone)) = (self.act, names.replaces) {
+            fact.destroyed = Some((id(gone)?, index));
         }
         if let ("version.commit", "state", Some(version), Some(digest)) =
             (self.act, self.kind, names.version, names.digest)
@@ -266,6 +277,7 @@ struct Seen {
     moved: HashSet<Id>,
     committed: HashMap<Id, (u64, [u8; 32])>,
     destroyed: HashMap<Id, u64>,
+    gone: HashMap<Id, u64>,
     handed: Vec<Handed>,
     acts: Vec<String>,
 }
@@ -276,6 +288,7 @@ impl Seen {
         self.moved.extend(fact.moved);
         self.committed.extend(fact.committed);
         self.destroyed.extend(fact.destroyed);
+        self.gone.extend(fact.gone);
         if let Some(handed) = fact.handed {
             let known = self.acts.iter().position(|act| act == entry.act);
             let act = known.unwrap_or_else(|| {
@@ -290,7 +303,7 @@ impl Seen {
 
     /// What of it is of the key.
     fn about(self, subject: &Subject, head: Head) -> Radius {
-        let Self { made, moved, committed, destroyed, mut handed, acts } = self;
+        let Self { made, moved, committed, destroyed, gone, mut handed, acts } = self;
         let key = *subject.key.as_bytes();
         let is_touched = |made: &Made| match subject.about {
             IncidentAbout::Domain(_) => {
@@ -301,9 +314,9 @@ impl Seen {
         let mut keys: Vec<Touched> = made
             .into_iter()
             .filter(is_touched)
-            .map(|Made { touched, .. }| Touched {
+            .map(|Made { touched, wrap }| Touched {
                 committed: committed.get(&touched.version).copied(),
-                destroyed: destroyed.get(&touched.key).copied(),
+                destroyed: destroyed.get(&touched.key).or_else(|| wrap.and_then(|wrap| gone.get(&wrap))).copied(),
                 ..touched
             })
             .collect();

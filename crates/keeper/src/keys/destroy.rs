@@ -164,7 +164,8 @@ fn ended(tx: &mut dyn Transaction, act: &Act<'_>, id: KeyId, domain: &Domain, re
     let rules = act.engine.rules(tx)?;
     let until = removal::until(&rules, domain.class, act.now);
     let state = match key.state {
-        KeyState::Active | KeyState::Suspended => KeyState::Deactivated,
+        // One that is set aside stays so: sparing it is not resuming it.
+        KeyState::Active => KeyState::Deactivated,
         other => other,
     };
     let ending = Ending { at: act.now, by: act.by.principal, until, shredded: None, certified: None };
@@ -198,7 +199,9 @@ fn removed(tx: &mut dyn Transaction, act: &Act<'_>, version: &Version, reason: &
         if removed.destroyed.is_some() {
             return Err(Error::conflict("the key", "it is destroyed already"));
         }
-        return Ok((removed.until, None));
+        if removed.by_key {
+            return Ok((removed.until, None));
+        }
     }
     let found = site(engine, tx, &version)?;
     if let Some(alias) = show::aliases_of(engine, tx, version.id)?.first() {
@@ -210,13 +213,14 @@ fn removed(tx: &mut dyn Transaction, act: &Act<'_>, version: &Version, reason: &
         });
     }
     let rules = engine.rules(tx)?;
+    // What somebody removed before waits anew, and only a custodian brings it back from here on.
     let until = removal::until(&rules, version.class, act.now);
     let gone = Removed {
         at: act.now,
         by: act.by.principal,
         by_rule: false,
         until,
-        held: false,
+        held: found.artifact.holds(version.id),
         destroyed: None,
         by_key: true,
     };

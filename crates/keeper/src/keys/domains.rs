@@ -2,6 +2,7 @@
 
 use super::{check_fingerprint, fingerprint};
 use crate::datastore::Transaction;
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::roots::{self, Roots, Secret, Wrapped};
 use crate::rows::{Change, Domain, Guard, Key, Purpose, Version, Workspace, Wrap, WrapKind};
@@ -360,6 +361,20 @@ pub(crate) struct OfNamed {
     pub(crate) named: ArtifactId,
     pub(crate) key: KeyId,
     pub(crate) suite: Suite,
+}
+
+/// Makes the next key of a domain that has none that writes, in the suite that it writes now.
+pub(crate) fn next_key(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    domain: &Domain,
+    (ticket, now): (i64, Timestamp),
+) -> Result<(Key, Vec<Change>)> {
+    let guard = &engine.keys.guard;
+    let rotation_days = engine.rules(tx)?.class_rules(domain.class).rotation_days;
+    let suite = engine.crypto(tx)?.writes(domain.class, domain.environment);
+    let version = Domains::next_number(tx, guard, domain)?;
+    engine.domains.make(tx, guard, &NewDomainKey { domain: *domain, version, suite, rotation_days, now }, ticket)
 }
 
 /// The newest key of a domain, in whatever state.

@@ -1,7 +1,7 @@
 //! Named keys: found, made, given another version, opened. The bytes of their versions never leave the keeper.
 
 use super::domains::{OfNamed, wrap_of, wraps_of};
-use super::{fingerprint, sealed};
+use super::{fingerprint, sealed, uses};
 use crate::acts::{Act, Wanted, act};
 use crate::datastore::Transaction;
 use crate::engine::Engine;
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::facts;
 use crate::journal::{Event, Logged};
 use crate::keys::Domains;
-use crate::keys::domains::NewDomainKey;
+use crate::keys::domains::next_key;
 use crate::rows::{Change, Domain, Key, NamedKey, NamedVersion, Table, Workspace};
 use crate::session::Session;
 use crate::{show, system};
@@ -171,9 +171,9 @@ pub(crate) fn in_domains(engine: &Engine, tx: &mut dyn Transaction, domains: &[D
 }
 
 /// The named key whose newest version's time is over first, if it is over by then.
-pub(crate) fn soonest(engine: &Engine, tx: &mut dyn Transaction, until: i64) -> Result<Option<NamedVersion>> {
-    let tail = "WHERE state = $1 AND due <= $2 ORDER BY due, id LIMIT 1";
-    Ok(engine.keys.guard.select(tx, tail, &[KeyState::Active.word().into(), until.into()])?.pop())
+pub(crate) fn soonest(engine: &Engine, tx: &mut dyn Transaction, until: i64, limit: i64) -> Result<Vec<NamedVersion>> {
+    let tail = "WHERE state = $1 AND due <= $2 ORDER BY due, id LIMIT $3";
+    engine.keys.guard.select(tx, tail, &[KeyState::Active.word().into(), until.into(), limit.into()])
 }
 
 /// Makes a named key with its first version.
@@ -253,8 +253,10 @@ pub(crate) fn succeed(
     let number = old.number.checked_add(1);
     let number = number.ok_or_else(|| Error::Altered { table: NamedVersion::NAME, row: old.key.to_string() })?;
     let (new, mut changes) = mint(engine, tx, &named.row, number, (ticket, now))?;
-    let closed = NamedVersion { state: KeyState::Deactivated, since: now, due: None, ..old.clone() };
-    changes.push(engine.keys.guard.update(tx, &closed, ticket)?);
+    if old.state.may_become(KeyState::Deactivated) {
+        let closed = NamedVersion { state: KeyState::Deactivated, since: now, due: None, ..old.clone() };
+        changes.push(engine.keys.guard.update(tx, &closed, ticket)?);
+    }
     epochs::bump(tx, named.row.id.as_bytes())?;
     let event = told(event, &named.row, &new).on("replaces", old.key).changing(changes);
     Ok((new, event))
@@ -283,7 +285,8 @@ pub(crate) fn rotated(tx: &mut dyn Transaction, act: &Act<'_>, named: &Named) ->
     if current.newest.key != named.newest.key {
         return Err(Error::conflict("the rotation", "somebody else rotated meanwhile"));
     }
-    if !current.newest.state.protects() {
+    // One that was destroyed with its domain's key is followed like any other; one that is set aside is not.
+    if !current.newest.state.protects() && current.newest.state != KeyState::Destroyed {
         let of = format!("{} v{}", current.path(), current.newest.number);
         return Err(Error::KeyShut { key: current.newest.key, of, state: current.newest.state });
     }
@@ -300,18 +303,18 @@ fn mint(
     (ticket, now): (i64, Timestamp),
 ) -> Result<(NamedVersion, Vec<Change>)> {
     let (guard, domain) = (&engine.keys.guard, row.domain);
-    let rotation_days = engine.rules(tx)?.class_rules(domain.class).rotation_days;
-    let suite = engine.crypto(tx)?.writes(domain.class, domain.environment);
     let mut changes = Vec::new();
     let under: Key = match Domains::active(tx, guard, &domain)? {
         Some(key) => key,
         None => {
-            let new = NewDomainKey { domain, version: 1, suite, rotation_days, now };
-            let (key, made) = engine.domains.make(tx, guard, &new, ticket)?;
+            let (key, made) = next_key(engine, tx, &domain, (ticket, now))?;
             changes.extend(made);
             key
         }
     };
+    changes.extend(uses::used(engine, tx, &under, now, ticket)?);
+    let rotation_days = engine.rules(tx)?.class_rules(domain.class).rotation_days;
+    let suite = engine.crypto(tx)?.writes(domain.class, domain.environment);
     let with = engine.domains.open(tx, guard, under.id)?;
     let key = KeyId::from_bytes(system::random()?);
     let secret = ValueKey::generate().map_err(|_| Error::Random)?;

@@ -244,9 +244,9 @@ fn succeeded(
 
 /// When the first domain key is renewed: some days before its time is over.
 pub(crate) fn renewal(engine: &Engine, _: Timestamp) -> Result<Option<Timestamp>> {
-    let (first, value) = engine
-        .store
-        .read(|tx| Ok::<_, Error>((soonest(engine, tx, i64::MAX, 1)?, named::soonest(engine, tx, i64::MAX)?)))?;
+    let (first, value) = engine.store.read(|tx| {
+        Ok::<_, Error>((soonest(engine, tx, i64::MAX, 1)?, named::soonest(engine, tx, i64::MAX, 1)?.pop()))
+    })?;
     let dues = first.first().and_then(|key| key.due).into_iter().chain(value.and_then(|version| version.due));
     Ok(dues.min().map(|due| Timestamp::from_millis(due.as_millis().saturating_sub(AHEAD_MILLIS))))
 }
@@ -286,16 +286,21 @@ pub(crate) fn renew(engine: &Engine, slice: &Slice) -> Result<u64> {
 /// The same of named keys.
 fn renew_named(engine: &Engine, until: i64, slice: &Slice) -> Result<u64> {
     let mut done = 0;
-    while let Some(due) = engine.store.read(|tx| named::soonest(engine, tx, until))? {
+    for due in engine.store.read(|tx| named::soonest(engine, tx, until, MAX_RENEWED))? {
         let now = engine.now()?;
-        done += engine.store.write(|tx| {
+        let renewed = engine.store.write(|tx| {
             epochs::seize(tx, &[*due.named.as_bytes()])?;
             let ticket = tx.ticket()?;
             engine.watch.mark(tx)?;
             let Some(event) = named::renew_one(engine, tx, (ticket, now), &due)? else { return Ok(0) };
             engine.log(tx, ticket, &by_system(engine, now), &[event])?;
             Ok::<_, Error>(1)
-        })?;
+        });
+        done += match renewed {
+            // Its domain's key is set aside: the others do not wait for that.
+            Err(Error::KeyShut { .. }) => 0,
+            renewed => renewed?,
+        };
         if slice.is_over() {
             break;
         }

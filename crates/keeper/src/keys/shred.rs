@@ -138,11 +138,16 @@ fn tell(engine: &Engine, tx: &mut dyn Transaction, id: KeyId, now: Timestamp) ->
     let mut changes: Vec<Change> = Vec::new();
     let mut gone: BTreeMap<ArtifactId, Vec<(Version, &Wrap)>> = BTreeMap::new();
     let (mut unfinished, by) = (0, by_system(engine, now));
+    let mut given_up: BTreeSet<KeyId> = BTreeSet::new();
     let (mut lines, mut versions) = (Lines::default(), 0);
     for wrap in &wraps {
+        if given_up.contains(&wrap.key) {
+            continue;
+        }
         if wrap.kind == WrapKind::Named {
             let value: NamedVersion = guard.expect(tx, wrap.key.as_bytes())?;
             let gone = NamedVersion { state: KeyState::Destroyed, since: now, due: None, ..value };
+            epochs::bump(tx, gone.named.as_bytes())?;
             changes.push(guard.update(tx, &gone, ticket)?);
             changes.push(guard.remove::<Wrap>(tx, &wrap.id())?);
             lines.add("value-key", format_args!("{} {}", wrap.key, wrap.fingerprint));
@@ -153,6 +158,7 @@ fn tell(engine: &Engine, tx: &mut dyn Transaction, id: KeyId, now: Timestamp) ->
         let draft: Option<Draft> = guard.find(tx, version.as_bytes())?;
         if let Some(draft) = draft.filter(|draft| draft.key == wrap.key) {
             give_up(engine, tx, &by, &draft, "its key was destroyed", ticket)?;
+            given_up.insert(draft.key);
             unfinished += 1;
             continue;
         }
@@ -174,6 +180,11 @@ fn tell(engine: &Engine, tx: &mut dyn Transaction, id: KeyId, now: Timestamp) ->
             let row = Version { key_state: KeyState::Destroyed, removed: Some(removed), ..version };
             changes.push(guard.update(tx, &row, ticket)?);
             prints::forget(tx, row.id)?;
+            // Somebody may be sealing it anew, under another key.
+            if let Some(draft) = guard.find::<Draft>(tx, row.id.as_bytes())? {
+                give_up(engine, tx, &by, &draft, "the version was destroyed", ticket)?;
+                given_up.insert(draft.key);
+            }
             gone.entry(row.artifact).or_default().push((row, wrap));
         }
         changes.push(guard.remove::<Wrap>(tx, &wrap.id())?);

@@ -75,6 +75,19 @@ impl Above {
     }
 }
 
+/// Refuses to finish what was begun under a domain key that somebody else may have since, or that is to go. One that is set aside only
+/// keeps shut what is finished under it.
+pub(crate) fn refuse_begun(tx: &mut dyn Transaction, guard: &Guard, under: KeyId, of: &str) -> Result<()> {
+    let key: Key = guard.expect(tx, under.as_bytes())?;
+    if matches!(key.state, KeyState::Compromised | KeyState::Destroyed) {
+        return Err(Error::KeyShut { key: key.id, of: of.to_owned(), state: key.state });
+    }
+    match key.ending {
+        Some(ending) => Err(Error::KeyEnding { key: key.id, of: of.to_owned(), until: ending.until }),
+        None => Ok(()),
+    }
+}
+
 /// Refuses a version of a named key: to seal, what does not protect; to open, what does not open. As for versions, the newest speaks
 /// for all of them.
 pub(crate) fn refuse_named(
@@ -92,10 +105,16 @@ pub(crate) fn refuse_named(
     }
     let checked: &[&NamedVersion] = if opens { &[version, newest] } else { &[newest] };
     for version in checked {
+        // The wraps of what was destroyed are gone.
+        if !version.state.opens() {
+            return Err(Error::KeyShut { key: version.key, of: of(version), state: version.state });
+        }
         let under = wrap_of(tx, guard, version.key)?.under;
         let above = Above::of(tx, guard, under)?;
-        let states =
-            [(version.key, version.state), (above.wraps.id, above.wraps.state), (above.newest.id, above.newest.state)];
+        let mut states = vec![(version.key, version.state), (above.wraps.id, above.wraps.state)];
+        if above.newest.state != KeyState::Destroyed {
+            states.push((above.newest.id, above.newest.state));
+        }
         for (key, state) in states {
             if !state.opens() {
                 return Err(Error::KeyShut { key, of: of(version), state });

@@ -2,7 +2,7 @@
 //! version names are garbage from then on.
 
 use crate::certificate::{Gone, Lines};
-use crate::datastore::{Transaction, Value};
+use crate::datastore::{self, Transaction, Value};
 use crate::engine::Engine;
 use crate::epochs;
 use crate::error::{Error, Result};
@@ -40,13 +40,24 @@ pub(crate) fn destroy(engine: &Engine, slice: &Slice) -> Result<u64> {
         for version in &page {
             done += u64::from(engine.store.write(|tx| end(engine, tx, version.id, now))?);
             if slice.is_over() {
-                return Ok(done);
+                return scrubbed(engine, done);
             }
         }
         if page.is_empty() {
-            return Ok(done);
+            return scrubbed(engine, done);
         }
     }
+}
+
+/// Behind destruction the engine forgets the bytes, unless somebody reads what was before: then SQLite's own checkpoints do.
+fn scrubbed(engine: &Engine, done: u64) -> Result<u64> {
+    if done > 0
+        && let Err(error) = engine.store.scrub()
+        && !matches!(error, datastore::Error::Busy)
+    {
+        return Err(error.into());
+    }
+    Ok(done)
 }
 
 fn next(engine: &Engine, tx: &mut dyn Transaction, before: i64, limit: i64) -> Result<Vec<Version>> {

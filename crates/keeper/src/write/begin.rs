@@ -446,6 +446,10 @@ impl Call<'_> {
     fn reopen(&self, tx: &mut dyn Transaction, draft: &Draft) -> Result<VersionKey> {
         let guard = &self.engine.keys.guard;
         let wrap = wrap_of(tx, guard, draft.key)?;
+        if state::refuse_begun(tx, guard, wrap.under, "").is_err() {
+            // Whoever hears that begins anew, under the domain's next key.
+            return Err(Error::conflict("the unfinished version", "the key above its own is not used any more"));
+        }
         let with = self.engine.domains.open(tx, guard, wrap.under)?;
         self.engine.domains.unwrap(&Belongs::from(draft), &wrap, &with)
     }

@@ -12,6 +12,8 @@ use crate::error::{Error, Result};
 use crate::facts::{self, Actor, Circumstances, Found};
 use crate::hash;
 use crate::journal::{By, Event, Logged};
+use crate::keys::domains::wrap_of;
+use crate::keys::state;
 use crate::rows::{Alias, Artifact, Change, Draft, Edge, Made, PolicySet, Table, Version, Workspace};
 use crate::session::Session;
 use crate::{prints, retention, show};
@@ -69,7 +71,9 @@ impl Call<'_> {
             return Ok((About::new(String::new(), &self.session.name), Outcome::Done(done)));
         }
         let draft = own_draft(engine, tx, self.session, self.command.version)?;
-        let subjects = [*self.session.principal.as_bytes(), *draft.workspace.as_bytes(), PolicySet::row_id()];
+        let under = wrap_of(tx, guard, draft.key)?.under;
+        let subjects =
+            [*self.session.principal.as_bytes(), *draft.workspace.as_bytes(), *under.as_bytes(), PolicySet::row_id()];
         epochs::hold(tx, &subjects)?;
         epochs::seize(tx, &[*draft.artifact.as_bytes()])?;
         if !epochs::closing(tx, &[subjects.as_slice(), &[*draft.artifact.as_bytes()]].concat())?.is_empty() {
@@ -91,6 +95,8 @@ impl Call<'_> {
         if let Some((refused, _)) = refused {
             return Ok((about, denied(engine, tx, &by, refused.clone(), "version.commit")?));
         }
+        let under = wrap_of(tx, guard, draft.key)?.under;
+        state::refuse_begun(tx, guard, under, &about.path)?;
         if artifact.latest > 0 && draft.class < artifact.class {
             let why = format!("the artifact's class has become {} since this version was begun", artifact.class);
             return Err(Error::conflict("the new version", why));

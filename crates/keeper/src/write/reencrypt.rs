@@ -1,6 +1,6 @@
 //! Sealing a version anew: a draft beside the version that it will be. Until the switch ([`super::switch`]) the version is what it was.
 
-use super::{LEASE_MILLIS, Outcome, denied_as, objects, renew};
+use super::{LEASE_MILLIS, Outcome, denied_as, give_up, objects, renew};
 use crate::datastore::Transaction;
 use crate::decide::{About, Verdict, judge};
 use crate::engine::Engine;
@@ -8,7 +8,7 @@ use crate::epochs;
 use crate::error::{Error, Result};
 use crate::facts::{self, Circumstances, Found, Stated};
 use crate::journal::{By, Event};
-use crate::keys::domains::{Belongs, wrap_of};
+use crate::keys::domains::{Belongs, next_key, wrap_of};
 use crate::keys::state::{Above, Towards};
 use crate::keys::{Domains, sealed, uses};
 use crate::release::{Sealing, envelope};
@@ -114,33 +114,37 @@ impl Call<'_> {
         let under = self.admitted(tx, &found)?;
         let ticket = tx.ticket()?;
         engine.watch.mark(tx)?;
-        let existing = self.existing(tx, &found)?;
+        let existing = self.existing(tx, &found, under.as_ref(), (&by, ticket))?;
         let until = self.now.plus_millis(LEASE_MILLIS);
         let resumed = existing.is_some();
-        let (draft, key, changes) = match existing {
+        let (draft, key, under, changes) = match existing {
             Some(draft) => {
                 let wrap = wrap_of(tx, guard, draft.key)?;
                 let with = engine.domains.open(tx, guard, wrap.under)?;
                 let key = engine.domains.unwrap(&Belongs::from(&draft), &wrap, &with)?;
                 renew(engine, tx, draft.clone(), until)?;
-                (draft, key, Vec::new())
+                (draft, key, None, Vec::new())
             }
             None => {
+                let (under, mut changes) = match under {
+                    Some(key) => (key, Vec::new()),
+                    None => next_key(engine, tx, &Belongs::from(&found.version).domain, (ticket, self.now))?,
+                };
                 let with = engine.domains.open(tx, guard, under.id)?;
                 let belongs = Belongs { key: self.ids.key, ..Belongs::from(&found.version) };
                 let minted = engine.domains.mint(&belongs, &under, &with)?;
-                let mut changes = vec![guard.insert(tx, &minted.wrap, ticket)?];
+                changes.push(guard.insert(tx, &minted.wrap, ticket)?);
                 changes.extend(uses::used(engine, tx, &under, self.now, ticket)?);
                 let draft = self.draft(&found, until);
                 guard.insert(tx, &draft, ticket)?;
-                (draft, minted.key, changes)
+                (draft, minted.key, Some(under.id), changes)
             }
         };
         objects::register(tx, guard, self.version, &self.command.objects, until)?;
         engine.keep(tx, ticket, &[&verdict.blob()])?;
         let mut event = self.event(&found, &draft, &verdict, resumed)?;
-        if !changes.is_empty() {
-            event = event.on("under", under.id).changing(changes);
+        if let Some(under) = under {
+            event = event.on("under", under).changing(changes);
         }
         let logged = engine.log(tx, ticket, &by, &[event])?;
         let logged = *logged.first().ok_or(Error::Internal("an entry was lost"))?;
@@ -158,7 +162,7 @@ impl Call<'_> {
     }
 
     /// Whether the version as it is now may be sealed anew, and the key under which its new one is wrapped, held.
-    fn admitted(&self, tx: &mut dyn Transaction, found: &Found) -> Result<Key> {
+    fn admitted(&self, tx: &mut dyn Transaction, found: &Found) -> Result<Option<Key>> {
         let guard = &self.engine.keys.guard;
         if found.version.id != self.version {
             return Err(Error::Conflict {
@@ -177,15 +181,28 @@ impl Call<'_> {
         above.refuse(&found.version, &found.named(), Towards::Move)?;
         let belongs = Belongs::from(&found.version);
         let under = Domains::active(tx, guard, &belongs.domain)?;
-        let under = under.ok_or_else(|| Error::Altered { table: "crypto_key", row: wrap.under.to_string() })?;
-        epochs::hold(tx, &[*under.id.as_bytes()])?;
+        if let Some(under) = &under {
+            epochs::hold(tx, &[*under.id.as_bytes()])?;
+        }
         Ok(under)
     }
 
-    /// What was begun before, by the same principal and of the version as it is now.
-    fn existing(&self, tx: &mut dyn Transaction, found: &Found) -> Result<Option<Draft>> {
+    /// What was begun before, by the same principal and of the version as it is now. What somebody else left is given up when its time is
+    /// over, and what lies under an older key of the domain at once: that may be the one that is compromised.
+    fn existing(
+        &self,
+        tx: &mut dyn Transaction,
+        found: &Found,
+        under: Option<&Key>,
+        (by, ticket): (&By, i64),
+    ) -> Result<Option<Draft>> {
         let draft: Option<Draft> = self.engine.keys.guard.find(tx, self.version.as_bytes())?;
         let Some(draft) = draft else { return Ok(None) };
+        let is_old = under.is_none_or(|under| draft.begun < under.created);
+        if is_old || (draft.principal != self.session.principal && draft.lease_until <= self.now) {
+            give_up(self.engine, tx, by, &draft, "begun anew", ticket)?;
+            return Ok(None);
+        }
         if draft.principal != self.session.principal {
             let why =
                 "somebody else has begun to seal this version anew, and is given 24 hours from the last sign of life";

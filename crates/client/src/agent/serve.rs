@@ -50,6 +50,12 @@ impl Default for Limits {
 const IDLE_WORK: Duration = Duration::from_millis(200);
 /// How many ticks lie between two looks at what is due.
 const TICKS_BETWEEN_JOBS: u32 = 30;
+/// Threads that wait for connections, so that one that comes finds one there.
+const ACCEPTORS: usize = 2;
+/// What a session left goes into the tree when nothing was asked for this long,
+const QUIET: Duration = Duration::from_millis(10);
+/// or after this many times as long: clients that come one after the other do not wait for it each.
+const QUIETS_AT_MOST: u32 = 20;
 /// A word for whoever waits fits what the kernel keeps for them, or they do not read.
 const BEAT_WITHIN: Duration = Duration::from_millis(50);
 
@@ -103,12 +109,18 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     connections: AtomicUsize,
+    /// Threads that wait for one.
+    acceptors: AtomicUsize,
     /// Whose command is at work, and when they were told so last.
     waiting: Mutex<BTreeMap<u64, (Arc<UnixStream>, Instant)>>,
     /// Commands so far.
     commands: AtomicU64,
     /// Held while entries are brought into the tree.
     settling: Mutex<()>,
+    /// Whether they could not be when that was tried last.
+    behind: AtomicBool,
+    /// Whether a thread waits to do that.
+    settles_soon: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -141,12 +153,15 @@ pub(super) fn serve_in(held: &Held, serving: Serving, ready: impl FnOnce(&Unlock
         state: Mutex::new(state),
         changed: Condvar::new(),
         connections: AtomicUsize::new(0),
+        acceptors: AtomicUsize::new(1),
         waiting: Mutex::default(),
         commands: AtomicU64::new(0),
         settling: Mutex::default(),
+        behind: AtomicBool::new(false),
+        settles_soon: AtomicBool::new(false),
     });
     ready(&shared.unlocked());
-    let acceptor = Arc::clone(&shared);
+    let (acceptor, listener) = (Arc::clone(&shared), Arc::new(listener));
     std::thread::spawn(move || acceptor.accept(&listener));
     let housekeeper = Arc::clone(&shared);
     std::thread::spawn(move || housekeeper.keep_house());
@@ -276,28 +291,36 @@ impl Shared {
         }
     }
 
-    fn accept(self: &Arc<Self>, listener: &UnixListener) {
+    /// Waits for connections and attends to them, until it is over or enough others wait.
+    fn accept(self: &Arc<Self>, listener: &Arc<UnixListener>) {
         while self.state().over.is_none() {
             let Ok((stream, _)) = listener.accept() else {
                 // Too many open files, perhaps: nothing to do but wait for some to close.
                 std::thread::sleep(self.limits.tick);
                 continue;
             };
-            let shared = Arc::clone(self);
-            let stream = Arc::new(stream);
-            if self.connections.fetch_add(1, Ordering::AcqRel) >= self.limits.connections {
+            let (stream, connection) = (Arc::new(stream), Counted::one(&self.connections));
+            if connection.before >= self.limits.connections {
                 let why = format!("it has {} connections already", self.limits.connections);
                 let _ = refuse(&stream, Problem::new(Code::Busy, "the agent is busy", why));
-                self.connections.fetch_sub(1, Ordering::AcqRel);
                 continue;
             }
-            let started = std::thread::Builder::new().spawn(move || {
-                // Whatever goes wrong is that connection's end, and no one else's.
-                let _ = shared.attend(&stream);
-                shared.connections.fetch_sub(1, Ordering::AcqRel);
-            });
-            if started.is_err() {
-                self.connections.fetch_sub(1, Ordering::AcqRel);
+            if self.acceptors.fetch_sub(1, Ordering::AcqRel) == 1 {
+                self.acceptors.fetch_add(1, Ordering::AcqRel);
+                let (next, listener) = (Arc::clone(self), Arc::clone(listener));
+                if std::thread::Builder::new().spawn(move || next.accept(&listener)).is_err() {
+                    // Nobody else would wait: this one goes on doing so.
+                    let _ = refuse(&stream, Problem::new(Code::Busy, "the agent is busy", "it has no thread left"));
+                    continue;
+                }
+            }
+            // Whatever goes wrong is that connection's end, and no one else's.
+            let _ = self.attend(&stream);
+            drop((stream, connection));
+            self.settle_soon();
+            if self.acceptors.fetch_add(1, Ordering::AcqRel) >= ACCEPTORS {
+                self.acceptors.fetch_sub(1, Ordering::AcqRel);
+                return;
             }
         }
     }
@@ -325,12 +348,12 @@ impl Shared {
             Ask::Open(open) => match self.at_work(stream, || self.open(&open)) {
                 Ok((session, opened)) => {
                     self.reply(stream, &Reply::Opened(Box::new(opened)))?;
-                    let ended = self.attend_session(stream, &session);
-                    let settled = self.at_work(stream, || self.settle());
-                    match (ended?, settled) {
-                        (Ended::Closed, Ok(())) => self.reply(stream, &Reply::Done),
-                        (Ended::Closed, Err(problem)) => refuse(stream, problem),
-                        (Ended::Left, _) => Ok(()),
+                    match self.attend_session(stream, &session)? {
+                        Ended::Closed => match self.at_work(stream, || self.settle()) {
+                            Ok(()) => self.reply(stream, &Reply::Done),
+                            Err(problem) => refuse(stream, problem),
+                        },
+                        Ended::Left => Ok(()),
                     }
                 }
                 Err(problem) => refuse(stream, problem),
@@ -342,11 +365,34 @@ impl Shared {
         }
     }
 
-    /// What sessions left goes into the tree: when one ends, also by the death of its client, and before the next one begins.
+    /// What sessions left goes into the tree.
     fn settle(&self) -> Result<(), Problem> {
         let keeper = self.keeper()?;
         let _one = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
-        if keeper.is_unsettled() { keeper.settle() } else { Ok(()) }
+        let settled = if keeper.is_unsettled() { keeper.settle() } else { Ok(()) };
+        self.behind.store(settled.is_err(), Ordering::Release);
+        settled
+    }
+
+    /// The same once nobody asks for anything, after a session ended, also by the death of its client: whoever ended it is not to wait
+    /// for this on the same core, nor the next ones each.
+    fn settle_soon(&self) {
+        let is_unsettled = self.keeper().is_ok_and(|keeper| keeper.is_unsettled());
+        if !is_unsettled || self.settles_soon.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let mut before = self.commands.load(Ordering::Relaxed);
+        for _ in 0..QUIETS_AT_MOST {
+            drop(self.changed.wait_timeout(self.state(), QUIET).unwrap_or_else(PoisonError::into_inner));
+            let now = self.commands.load(Ordering::Relaxed);
+            if std::mem::replace(&mut before, now) == now {
+                break;
+            }
+        }
+        // What ends from here on has a wait of its own.
+        self.settles_soon.store(false, Ordering::Release);
+        // One that fails is tried again before the next session begins, which is told.
+        let _ = self.settle();
     }
 
     fn reply(&self, stream: &UnixStream, reply: &Reply) -> Result<(), Failed> {
@@ -401,7 +447,7 @@ impl Shared {
         let session = sat_down(&keeper, Sitting { principal: open.principal.as_ref(), presence }, public_key)?;
         let (info, unlocked) = (keeper.info().clone(), self.unlocked());
         // What another session is being settled of is its own.
-        let waits = keeper.is_unsettled() && self.settle().is_err();
+        let waits = self.behind.load(Ordering::Acquire) && self.settle().is_err();
         let depots = match keeper.call(&session, Command::Depots) {
             Ok(Answer::Depots(list)) => Some(list),
             Ok(_) | Err(_) => None,
@@ -468,7 +514,12 @@ impl Shared {
 
     /// Answers a command, unless it is over by now.
     fn call(&self, session: &Session, command: Command) -> Result<Answer, Problem> {
-        self.keeper()?.call(session, command)
+        let keeper = self.keeper()?;
+        if !is_daily(&command) && keeper.is_unsettled() {
+            // Whoever reads the log finds in it what was answered before; if that fails, the command says so itself.
+            let _ = self.settle();
+        }
+        keeper.call(session, command)
     }
 
     fn answer(&self, stream: &UnixStream, answer: Result<Answer, Problem>) -> Result<(), Failed> {
@@ -540,6 +591,39 @@ impl Drop for Told<'_> {
         if state.over.is_some() {
             self.0.changed.notify_all();
         }
+    }
+}
+
+/// What neither shows the log nor rests on how far it goes.
+fn is_daily(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Begin(_)
+            | Command::Extend { .. }
+            | Command::Commit(_)
+            | Command::Abandon { .. }
+            | Command::Release(_)
+            | Command::Show { .. }
+            | Command::List(_)
+            | Command::Depots
+    )
+}
+
+/// One more of something, for as long as it lives.
+struct Counted<'a> {
+    of: &'a AtomicUsize,
+    before: usize,
+}
+
+impl<'a> Counted<'a> {
+    fn one(of: &'a AtomicUsize) -> Self {
+        Self { of, before: of.fetch_add(1, Ordering::AcqRel) }
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.of.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -262,7 +262,7 @@ fn a_command_at_work_when_the_time_is_over_comes_to_its_end_and_no_other() {
 }
 
 #[test]
-fn a_log_that_cannot_be_published_is_told_by_the_next_session_until_it_can() {
+fn a_log_that_cannot_be_published_is_told_by_sessions_until_it_can() {
     let world = World::unlocked(Mode::Solo);
     let (checkpoint, aside) = (world.dir().join("log/checkpoint"), world.dir().join("log/aside"));
     let opened = || {
@@ -282,6 +282,8 @@ fn a_log_that_cannot_be_published_is_told_by_the_next_session_until_it_can() {
     let answer = std::iter::repeat_with(|| hear(&stream)).find(|reply| !matches!(reply, Reply::Working)).unwrap();
     assert!(matches!(answer, Reply::Answer(_)), "what was answered stands: {answer:?}");
     drop(stream);
+    // It is tried as soon as nobody asks for anything, or so many sessions later.
+    assert!(std::iter::repeat_with(opened).take(100_000).any(|(_, waits)| waits));
     for _ in 0..2 {
         let (stream, waits) = opened();
         assert!(waits);

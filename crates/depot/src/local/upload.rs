@@ -22,6 +22,8 @@ pub(super) struct LocalUpload {
     written: AtomicU64,
     end: AtomicU64,
     failed: AtomicBool,
+    /// Whether every byte is on disk.
+    flushed: AtomicBool,
     moved: bool,
 }
 
@@ -45,6 +47,7 @@ impl LocalUpload {
                     written: AtomicU64::new(0),
                     end: AtomicU64::new(0),
                     failed: AtomicBool::new(false),
+                    flushed: AtomicBool::new(false),
                     moved: false,
                 });
             }
@@ -66,6 +69,7 @@ impl Upload for LocalUpload {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         let len = bytes.len() as u64;
         let end = offset.checked_add(len).ok_or(Error::Misuse { what: "an offset past 2^64" })?;
+        self.flushed.store(false, Ordering::Relaxed);
         self.file.write_all_at(bytes, offset).map_err(|error| {
             self.failed.store(true, Ordering::Relaxed);
             map_io(error, self.key.into())
@@ -75,15 +79,23 @@ impl Upload for LocalUpload {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> Result<()> {
-        let place = self.key.into();
+    fn flush(&self) -> Result<bool> {
         if self.failed.load(Ordering::Relaxed) {
             return Err(Error::Misuse { what: "an upload was finished after a failed write" });
         }
         if self.written.load(Ordering::Relaxed) != self.end.load(Ordering::Relaxed) {
             return Err(Error::Misuse { what: "an upload with a hole or an overlap was finished" });
         }
-        self.file.sync_all().map_err(|e| map_io(e, place))?;
+        if !self.flushed.load(Ordering::Relaxed) {
+            self.file.sync_all().map_err(|e| map_io(e, self.key.into()))?;
+            self.flushed.store(true, Ordering::Relaxed);
+        }
+        Ok(true)
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<()> {
+        self.flush()?;
+        let place = self.key.into();
         match self.taken {
             Taken::Refused => self.unfinished.move_file(&self.temporary, &self.fan, &self.name, place)?,
             Taken::Replaced => self.unfinished.move_over(&self.temporary, &self.fan, &self.name, place)?,

@@ -24,7 +24,7 @@ use crate::journal::{By, Event};
 use crate::keys::domains::wrap_of;
 use crate::rows::{Draft, PolicySet, Table, Workspace};
 use crate::session::Session;
-use api::terms::{Action, DecisionId, ObjectId, Timestamp, VersionId};
+use api::terms::{Action, DecisionId, DepotId, KeyId, ObjectId, Timestamp, VersionId};
 use log::entry::Kind;
 
 /// How long a version may stay unfinished before garbage collection takes it, counted from its last sign of life.
@@ -85,6 +85,30 @@ pub(crate) fn own_draft(
     draft
         .filter(|draft| draft.principal == session.principal)
         .ok_or_else(|| Error::NotFound(format!("the version {version} being written")))
+}
+
+/// The caller's draft that is to end, and the key that its own lies under, with every row held that the end rests on.
+fn ending(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    session: &Session,
+    (version, depot): (VersionId, Option<DepotId>),
+) -> Result<(Draft, KeyId)> {
+    let draft = own_draft(engine, tx, session, version)?;
+    let under = wrap_of(tx, &engine.keys.guard, draft.key)?.under;
+    let (artifact, subjects) = (
+        *draft.artifact.as_bytes(),
+        [*session.principal.as_bytes(), *draft.workspace.as_bytes(), *under.as_bytes(), PolicySet::row_id()],
+    );
+    epochs::hold(tx, &subjects)?;
+    epochs::seize(tx, &[artifact])?;
+    if !epochs::closing(tx, &[subjects.as_slice(), &[artifact]].concat())?.is_empty() {
+        return Err(Error::Stale);
+    }
+    if let Some(depot) = depot {
+        crate::depots::check_primary(engine, tx, depot)?;
+    }
+    Ok((draft, under))
 }
 
 /// What is asked again of whoever goes on with a draft: the right to write may have gone since it was begun.

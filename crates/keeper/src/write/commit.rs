@@ -2,7 +2,7 @@
 
 use super::answered::{remember, remembered};
 use super::check::{self, Checked};
-use super::{Outcome, denied, named, objects, own_draft};
+use super::{Outcome, denied, ending, named, objects};
 use crate::alias;
 use crate::datastore::Transaction;
 use crate::decide::{About, Verdict, judge};
@@ -12,9 +12,8 @@ use crate::error::{Error, Result};
 use crate::facts::{self, Actor, Circumstances, Found};
 use crate::hash;
 use crate::journal::{By, Event, Logged};
-use crate::keys::domains::wrap_of;
 use crate::keys::state;
-use crate::rows::{Alias, Artifact, Change, Draft, Edge, Made, PolicySet, Table, Version, Workspace};
+use crate::rows::{Alias, Artifact, Change, Draft, Edge, Made, Table, Version, Workspace};
 use crate::session::Session;
 use crate::{prints, retention, show};
 use api::terms::{Action, Class, DecisionId, EntryId, Environment, KeyState, Timestamp, VersionId};
@@ -70,18 +69,7 @@ impl Call<'_> {
         if let Some(done) = self.done_before(tx)? {
             return Ok((About::new(String::new(), &self.session.name), Outcome::Done(done)));
         }
-        let draft = own_draft(engine, tx, self.session, self.command.version)?;
-        let under = wrap_of(tx, guard, draft.key)?.under;
-        let subjects =
-            [*self.session.principal.as_bytes(), *draft.workspace.as_bytes(), *under.as_bytes(), PolicySet::row_id()];
-        epochs::hold(tx, &subjects)?;
-        epochs::seize(tx, &[*draft.artifact.as_bytes()])?;
-        if !epochs::closing(tx, &[subjects.as_slice(), &[*draft.artifact.as_bytes()]].concat())?.is_empty() {
-            return Err(Error::Stale);
-        }
-        if let Some(depot) = self.command.depot {
-            crate::depots::check_primary(engine, tx, depot)?;
-        }
+        let (draft, under) = ending(engine, tx, self.session, (self.command.version, self.command.depot))?;
         let workspace: Workspace = guard.expect(tx, draft.workspace.as_bytes())?;
         let artifact = draft.makes(guard.expect(tx, draft.artifact.as_bytes())?, self.now);
         let path = format!("{}/{}", workspace.name, artifact.name);
@@ -95,7 +83,6 @@ impl Call<'_> {
         if let Some((refused, _)) = refused {
             return Ok((about, denied(engine, tx, &by, refused.clone(), "version.commit")?));
         }
-        let under = wrap_of(tx, guard, draft.key)?.under;
         state::refuse_begun(tx, guard, under, &about.path)?;
         if artifact.latest > 0 && draft.class < artifact.class {
             let why = format!("the artifact's class has become {} since this version was begun", artifact.class);

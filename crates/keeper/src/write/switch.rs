@@ -3,7 +3,7 @@
 
 use super::answered::{remember, remembered};
 use super::check::{self, Checked};
-use super::{Outcome, denied, own_draft, reencrypt};
+use super::{Outcome, denied, ending, reencrypt};
 use crate::datastore::Transaction;
 use crate::decide::{About, Verdict, judge};
 use crate::engine::Engine;
@@ -12,10 +12,9 @@ use crate::error::{Error, Result};
 use crate::facts::{self, Found};
 use crate::hash;
 use crate::journal::{By, Event, Logged};
-use crate::keys::domains::wrap_of;
 use crate::keys::state::{self, Towards};
 use crate::removal::{self, living_records, objects_of};
-use crate::rows::{Artifact, Draft, PolicySet, Reencryption, Table, Version, Workspace, Wrap};
+use crate::rows::{Artifact, Draft, Reencryption, Table, Version, Workspace, Wrap};
 use crate::session::Session;
 use crate::write::objects;
 use crate::{prints, show};
@@ -68,18 +67,7 @@ impl Call<'_> {
         if let Some(done) = self.done_before(tx)? {
             return Ok((About::new(String::new(), &session.name), Outcome::Done(done)));
         }
-        let draft = own_draft(engine, tx, session, self.command.version)?;
-        let under = wrap_of(tx, guard, draft.key)?.under;
-        let subjects =
-            [*session.principal.as_bytes(), *draft.workspace.as_bytes(), *under.as_bytes(), PolicySet::row_id()];
-        epochs::hold(tx, &subjects)?;
-        epochs::seize(tx, &[*draft.artifact.as_bytes()])?;
-        if !epochs::closing(tx, &[subjects.as_slice(), &[*draft.artifact.as_bytes()]].concat())?.is_empty() {
-            return Err(Error::Stale);
-        }
-        if let Some(depot) = self.command.depot {
-            crate::depots::check_primary(engine, tx, depot)?;
-        }
+        let (draft, under) = ending(engine, tx, session, (self.command.version, self.command.depot))?;
         let workspace: Workspace = guard.expect(tx, draft.workspace.as_bytes())?;
         let artifact: Artifact = guard.expect(tx, draft.artifact.as_bytes())?;
         let version: Option<Version> = guard.find(tx, draft.version.as_bytes())?;
@@ -95,7 +83,6 @@ impl Call<'_> {
         }
         // Of the key of before, what is set aside or is to go is not moved; of the new one, what it lies under must be there to stay.
         state::refuse_shut(engine, tx, &found.version, &found.named(), Towards::Move)?;
-        let under = wrap_of(tx, guard, draft.key)?.under;
         state::refuse_begun(tx, guard, under, &found.named())?;
         let old = VersionRecord::decode(&show::record_of(tx, &found.version)?)
             .map_err(|_| Error::Altered { table: "record", row: draft.version.to_string() })?;

@@ -433,17 +433,25 @@ pub(crate) fn put_off(
             None => break,
         }
     }
-    let keys: Vec<Key> = guard.select(tx, "WHERE ends IS NOT NULL ORDER BY id LIMIT $1", &[PAGE.into()])?;
-    let mut moved = Vec::new();
-    for key in &keys {
-        let (Some(ending), Some(domain)) = (&key.ending, key.domain) else { continue };
-        let again = until(&rules, domain.class, now);
-        if ending.shredded.is_none() && ending.until < again {
-            let row = Key { ending: Some(Ending { until: again, ..ending.clone() }), ..key.clone() };
-            moved.push(guard.update(tx, &row, ticket)?);
+    after.clear();
+    loop {
+        let values = [(&after).into(), PAGE.into()];
+        let page: Vec<Key> = guard.select(tx, "WHERE ends IS NOT NULL AND id > $1 ORDER BY id LIMIT $2", &values)?;
+        let mut moved = Vec::with_capacity(page.len());
+        for key in &page {
+            let (Some(ending), Some(domain)) = (&key.ending, key.domain) else { continue };
+            let again = until(&rules, domain.class, now);
+            if ending.shredded.is_none() && ending.until < again {
+                let row = Key { ending: Some(Ending { until: again, ..ending.clone() }), ..key.clone() };
+                moved.push(guard.update(tx, &row, ticket)?);
+            }
+        }
+        changes.push(moved);
+        match page.last() {
+            Some(last) => after = last.id.as_bytes().to_vec(),
+            None => break,
         }
     }
-    changes.push(moved);
     changes.retain(|changes| !changes.is_empty());
     Ok(changes)
 }

@@ -4,7 +4,7 @@ use crate::acts::{Under, Wanted, act_at};
 use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::rows::{Change, Key};
+use crate::rows::{Change, Domain, Key, NamedKey, NamedVersion};
 use crate::session::Session;
 use crate::write::objects::millis;
 use api::terms::{Action, KeyState, Timestamp};
@@ -32,16 +32,26 @@ pub(crate) fn accept(engine: &Engine, session: &Session) -> Result<ClockAccepted
 /// What a clock that was ahead made is due when it would be had it been made now, not when that clock would have said.
 fn due_in_time(engine: &Engine, tx: &mut dyn Transaction, now: Timestamp, ticket: i64) -> Result<Vec<Change>> {
     let guard = &engine.keys.guard;
+    let latest = |domain: Domain| {
+        policy::class_rules(domain.class).map(|rules| now.plus_millis(u64::from(rules.rotation_days) * 86_400_000))
+    };
     let tail = "WHERE state IN ($1, $2) AND due > $3 ORDER BY due DESC, id LIMIT $4";
     let values =
         [KeyState::Active.word().into(), KeyState::Suspended.word().into(), millis(now).into(), MAX_CHANGED.into()];
-    let keys: Vec<Key> = guard.select(tx, tail, &values)?;
     let mut changes = Vec::new();
-    for key in keys {
-        let days = key.domain.and_then(|domain| policy::class_rules(domain.class)).map(|rules| rules.rotation_days);
-        let Some(latest) = days.map(|days| now.plus_millis(u64::from(days) * 86_400_000)) else { continue };
-        if key.due.is_some_and(|due| due > latest) {
-            changes.push(guard.update(tx, &Key { due: Some(latest), ..key }, ticket)?);
+    for key in guard.select::<Key>(tx, tail, &values)? {
+        let latest = key.domain.and_then(latest);
+        if latest.is_some_and(|latest| key.due.is_some_and(|due| due > latest)) {
+            changes.push(guard.update(tx, &Key { due: latest, ..key }, ticket)?);
+        }
+    }
+    for version in guard.select::<NamedVersion>(tx, tail, &values)? {
+        let named: NamedKey = guard.expect(tx, version.named.as_bytes())?;
+        let latest = latest(named.domain);
+        if changes.len() < MAX_CHANGED as usize
+            && latest.is_some_and(|latest| version.due.is_some_and(|due| due > latest))
+        {
+            changes.push(guard.update(tx, &NamedVersion { due: latest, ..version }, ticket)?);
         }
     }
     Ok(changes)

@@ -88,11 +88,10 @@ pub(crate) fn rehearse(engine: &Engine, session: &Session, texts: &Shares) -> Re
     look(engine, session, &Wanted::vault(Action::ManageKeys, "escrow.rehearse"))?;
     let row = rows(engine)?.into_iter().find(|row| row.kind == RootKind::Escrow && row.state.counts());
     let row = row.ok_or_else(|| Error::NotFound("the vault's escrow".into()))?;
-    let proven = proven(engine, &row, texts);
-    if let Err(error) = &proven {
-        failed_rehearsal(engine, session, row.id, error)?;
-    }
-    let (keys, numbers) = proven?;
+    let (keys, numbers) = proven(engine, &row, texts).inspect_err(|error| {
+        // Whether or not that can be written: what failed is told.
+        let _ = failed_rehearsal(engine, session, row.id, error);
+    })?;
     let wanted = Wanted::vault(Action::ManageKeys, "escrow.rehearse");
     let logged = act(engine, session, &wanted, &[], |tx, act| rehearsed(tx, act, row.id, &numbers))?;
     let receipt = engine.settled(&logged)?;

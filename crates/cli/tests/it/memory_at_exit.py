@@ -1,11 +1,12 @@
-"""Runs a command and searches its memory at the moment it exits.
+"""Runs a command and searches its memory at the moment it exits, and that of every process that it starts.
 
     memory_at_exit.py NEEDLES-FILE COMMAND...
 
 NEEDLES-FILE: one `name hex` a line. Prints one JSON object: {"exit": code, "bytes": searched, "found": {name: [where]}}.
-The kernel stops a traced process in exit_group with its memory still mapped (PTRACE_O_TRACEEXIT); Linux only. Searching
+It ends with the last of them; the exit code is the command's. The kernel stops a traced process in exit_group, and at the end by a
+signal, with its memory still mapped (PTRACE_O_TRACEEXIT); Linux only. Searching
 for a needle that the command got as an argument would find the argument: needles come by file for that reason.
-With MEMORY_DUMP in the environment, everything that was searched is written there as well, for needles that are known
+With MEMORY_DUMP in the environment, everything that was searched is added there as well, for needles that are known
 only when the command is over.
 """
 
@@ -14,7 +15,10 @@ import json
 import os
 import sys
 
-TRACEME, CONT, SETOPTIONS, OPTION_TRACEEXIT, EVENT_EXIT = 0, 7, 0x4200, 0x40, 6
+TRACEME, CONT, SETOPTIONS = 0, 7, 0x4200
+# Forks, threads, programs that take the place of others, and ends.
+OPTIONS, EVENT_EXIT = 0x2 | 0x4 | 0x8 | 0x10 | 0x40, 6
+SIGSTOP, WALL = 19, 0x40000000
 libc = ctypes.CDLL(None, use_errno=True)
 libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
 libc.ptrace.restype = ctypes.c_long
@@ -28,7 +32,7 @@ def ptrace(request, pid, data=0):
 def search(pid, needles):
     """(bytes searched, {name: [region+offset]}) over every readable mapping that the process can have written."""
     searched, found = 0, {}
-    dump = open(os.environ.get("MEMORY_DUMP", os.devnull), "wb")
+    dump = open(os.environ.get("MEMORY_DUMP", os.devnull), "ab")
     with dump, open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
         for line in maps:
             fields = line.split(maxsplit=5)
@@ -51,26 +55,45 @@ def search(pid, needles):
     return searched, found
 
 
+def is_thread(pid):
+    with open(f"/proc/{pid}/status") as status:
+        return next(line for line in status if line.startswith("Tgid:")).split()[1] != str(pid)
+
+
 def main():
     needles = dict((n, bytes.fromhex(h)) for n, h in (l.split() for l in open(sys.argv[1])))
-    pid = os.fork()
-    if pid == 0:
+    command = os.fork()
+    if command == 0:
         ptrace(TRACEME, 0)
         os.execv(sys.argv[2], sys.argv[2:])
-    os.waitpid(pid, 0)  # stopped by exec
-    ptrace(SETOPTIONS, pid, OPTION_TRACEEXIT)
-    ptrace(CONT, pid)
+    os.waitpid(command, 0)  # stopped by exec
+    ptrace(SETOPTIONS, command, OPTIONS)
+    ptrace(CONT, command)
     result = {"bytes": 0, "found": {}}
+    begun = {command}
     while True:
-        _, status = os.waitpid(pid, 0)
-        if os.WIFEXITED(status) or os.WIFSIGNALED(status):
-            result["exit"] = os.waitstatus_to_exitcode(status)
+        try:
+            pid, status = os.waitpid(-1, WALL)
+        except ChildProcessError:
             break
-        signal = os.WSTOPSIG(status)
-        if status >> 16 == EVENT_EXIT:
-            result["bytes"], result["found"] = search(pid, needles)
+        if os.WIFEXITED(status) or os.WIFSIGNALED(status):
+            if pid == command:
+                result["exit"] = os.waitstatus_to_exitcode(status)
+            continue
+        signal, event = os.WSTOPSIG(status), status >> 16
+        if event == EVENT_EXIT and not is_thread(pid):
+            searched, found = search(pid, needles)
+            result["bytes"] += searched
+            for needle, where in found.items():
+                result["found"].setdefault(needle, []).extend(where)
+        # Neither an event nor the stop that something traced begins with is a signal to it.
+        if event or (pid not in begun and signal == SIGSTOP):
             signal = 0
-        ptrace(CONT, pid, signal)
+        begun.add(pid)
+        try:
+            ptrace(CONT, pid, signal)
+        except OSError:
+            pass  # a thread that the end of its process took along
     json.dump(result, sys.stderr)
     sys.stderr.write("\n")
 

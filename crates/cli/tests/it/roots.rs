@@ -6,7 +6,7 @@ use super::sandbox::{Dice, Ended, Sandbox, end};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 
@@ -244,6 +244,7 @@ fn shares_are_sealed_for_their_holders_and_bring_the_vault_back() {
 struct Cloud {
     child: Child,
     input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
     port: u64,
     key: String,
 }
@@ -254,21 +255,25 @@ impl Cloud {
         let mut command = Command::new(testkit::python::program());
         command.arg(peer).arg("moto").env("PYTHONDONTWRITEBYTECODE", "1");
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let (mut input, mut output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
+        let (input, output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
+        let mut cloud = Self { child, input, output, port: 0, key: String::new() };
+        cloud.port = cloud.hear()["port"].as_u64().unwrap();
+        cloud.key = cloud.made();
+        cloud
+    }
+
+    fn hear(&mut self) -> Value {
         let mut line = String::new();
-        output.read_line(&mut line).unwrap();
-        let hello: Value = serde_json::from_str(&line).unwrap();
+        self.output.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+
+    /// The ARN of a new key.
+    fn made(&mut self) -> String {
         use std::io::Write as _;
-        writeln!(
-            input.as_mut().unwrap(),
-            r#"{{"call": "create_key", "KeyUsage": "ENCRYPT_DECRYPT", "KeySpec": "SYMMETRIC_DEFAULT"}}"#
-        )
-        .unwrap();
-        line.clear();
-        output.read_line(&mut line).unwrap();
-        let made: Value = serde_json::from_str(&line).unwrap();
-        let key = made["KeyMetadata"]["Arn"].as_str().unwrap().to_owned();
-        Self { child, input, port: hello["port"].as_u64().unwrap(), key }
+        let call = r#"{"call": "create_key", "KeyUsage": "ENCRYPT_DECRYPT", "KeySpec": "SYMMETRIC_DEFAULT"}"#;
+        writeln!(self.input.as_mut().unwrap(), "{call}").unwrap();
+        self.hear()["KeyMetadata"]["Arn"].as_str().unwrap().to_owned()
     }
 
     fn endpoint(&self) -> String {
@@ -471,6 +476,38 @@ fn a_rotation_of_a_root_that_was_killed_goes_on() {
         sandbox.run(["verify", "--state"]).exits(0);
     }
     assert!(killed > 0, "none of 12 was killed at work");
+}
+
+#[test]
+fn a_key_of_the_cloud_is_rotated_to_another_one_and_is_not_asked_any_more() {
+    let mut cloud = Cloud::new();
+    let (old, new, endpoint) = (cloud.key.clone(), cloud.made(), cloud.endpoint());
+    let sandbox = Sandbox::solo();
+    sandbox.write("f", b"hello");
+    let run = |args: &[&str]| {
+        let mut command = sandbox.command(args);
+        command.env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE").env("AWS_SECRET_ACCESS_KEY", "secret");
+        end(command)
+    };
+    run(&["put", "f", "lab/net", "--class", "internal"]).exits(0);
+    let add = ["--format", "json", "root", "add", "aws-kms", "--key", &old, "--endpoint", &endpoint, "--priority", "3"];
+    let added = run(&add).exits(0).json();
+    let id = added["root"]["id"].as_str().unwrap();
+    // The same key again is none to rotate to.
+    run(&["--yes", "root", "rotate", id]).exits(2);
+    let done = run(&["--format", "json", "--yes", "root", "rotate", id, "--key", &new]).exits(0).json();
+    assert_eq!((&done["root"]["kind"], &done["root"]["priority"]), (&"aws-kms".into(), &3.into()));
+    let roots = run(&["--format", "json", "root", "ls"]).exits(0).json();
+    let ids: Vec<&Value> = roots["roots"].as_array().unwrap().iter().map(|root| &root["id"]).collect();
+    assert!(ids.contains(&&done["root"]["id"]) && !ids.contains(&&id.into()), "{roots}");
+    // It alone opens the vault, and what is put from now on.
+    let key = std::fs::read_dir(sandbox.at("config/strongroom")).unwrap().map(|entry| entry.unwrap().path());
+    let key = key.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "key")).unwrap();
+    std::fs::remove_file(key).unwrap();
+    assert_eq!(run(&["cat", "lab/net"]).exits(0).stdout, b"hello");
+    run(&["put", "f", "lab/later", "--class", "internal"]).exits(0);
+    assert_eq!(run(&["cat", "lab/later"]).exits(0).stdout, b"hello");
+    run(&["verify", "--all", "--state"]).exits(0);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! No key and no plaintext stays behind: not in the memory of a process that finished its work, not in any file.
 
+use super::agent::with_runtime;
 use super::inside::{key_file, known, wrapped_keys};
 use super::sandbox::{Dice, Ended, Sandbox, end};
 use std::collections::BTreeMap;
@@ -153,6 +154,51 @@ fn memory_holds_no_key_and_no_plaintext_after_the_work() {
         assert_eq!(found_in(&memory, &needles), [""; 0], "{args:?}");
         sandbox.write("in/other.bin", args.join(" "));
     }
+}
+
+/// What is in memory of an agent when it ends, after it worked and then was ended so.
+fn memory_of_an_agent(ended_by: fn(&Sandbox, i32)) -> Vec<String> {
+    let sandbox = with_runtime(Sandbox::solo());
+    sandbox.write("in/canary.bin", canary_text(22).0);
+    let dump = sandbox.at("memory.dump");
+    let mut unlock = sandbox.command(["unlock", "--for", "1h"]);
+    unlock.env("MEMORY_DUMP", &dump);
+    let (sandbox, unlock) = (&sandbox, &unlock);
+    std::thread::scope(|scope| {
+        let searched = scope.spawn(move || search_memory(sandbox, &Needles::new(), unlock));
+        let status = || sandbox.run(["--format", "json", "status"]).exits(0).json()["unlocked"].clone();
+        let unlocked = std::iter::repeat_with(status).take(1_000).find(|unlocked| !unlocked.is_null());
+        let pid = unlocked.expect("an agent")["pid"].as_i64().unwrap();
+        for args in [
+            &["put", "in", "lab/canary", "--class", "internal"][..],
+            &["get", "lab/canary", "out"],
+            &["key", "rotate"],
+            &["verify", "--all", "--state"],
+            &["cat", "lab/canary/canary.bin"],
+        ] {
+            sandbox.run(args).exits(0);
+        }
+        ended_by(sandbox, i32::try_from(pid).unwrap());
+        let (_, report) = searched.join().expect("a search");
+        assert_eq!(report["exit"], 0, "{report}");
+    });
+    let memory = std::fs::read(&dump).expect("a dump");
+    let mut found = found_in(&memory, &secrets_of(sandbox, "lab/canary"));
+    found.sort();
+    found.dedup();
+    found
+}
+
+#[test]
+fn memory_of_an_agent_holds_no_key_after_lock() {
+    let locked = memory_of_an_agent(|sandbox, _| drop(sandbox.run(["lock"]).exits(0)));
+    assert_eq!(locked, [""; 0]);
+    // The same search finds them in one that has no time to overwrite them.
+    let aborted = memory_of_an_agent(|_, pid| {
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::ABORT).unwrap();
+    });
+    assert!(aborted.iter().any(|name| name.starts_with("domain")), "{aborted:?}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Who can write the database cannot raise access; who can send requests cannot borrow another's.
 
+mod wraps;
+
 use super::decisions::{entries, principal, staff};
 use crate::world::{Asked, Client, Put, World, code, name};
 use api::terms::{Action, Class, Code, Mode, PrincipalKind};

@@ -1,8 +1,9 @@
 //! Backups below the commands: the moment that is copied, the steps of a restore, the anchor that it is held to, and the clock.
 
+use crate::destroy::{destroy, domain_keys};
 use crate::world::{Client, Put, World, code};
-use api::terms::{Code, Mode};
-use api::wire::{Answer, BackupMade, Command, Freshness, Problem, Restores};
+use api::terms::{Action, Class, Code, Mode};
+use api::wire::{Answer, BackupMade, Command, Freshness, KeySpare, Problem, Remove, Restore, Restores};
 use keeper::Keeper;
 use keeper::backup::{self, Fork, Opening, RestoreOptions, Restored};
 use keeper::vault::{OpenOptions, RootMeans, RootUnlock};
@@ -253,4 +254,52 @@ fn a_database_on_a_server_is_not_copied_and_says_so() {
     let refused = create(&Client::new(&keeper, &world, None), &world.tmp.path().join("b")).unwrap_err();
     assert!(refused.why.contains("the means of its server"), "{refused}");
     assert!(!world.tmp.path().join("b").exists());
+}
+
+#[test]
+fn what_was_to_be_destroyed_waits_anew_after_a_restore() {
+    const DAY: u64 = 86_400_000;
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    for name in ["lab/kept", "lab/gone"] {
+        client.put(&Put::new(name).class(Class::Internal)).unwrap();
+    }
+    client.put(&Put::new("lab/public").class(Class::Public)).unwrap();
+    let key = domain_keys(&client).iter().find(|key| key.class == Some(Class::Public)).unwrap().id;
+    destroy(&client, key).unwrap();
+    let reason = Some("a mistake".to_owned());
+    let removal = Remove { reference: "lab/gone@v1".into(), all: false, reason, confirm: None, dry: false };
+    client.call(Command::Remove(removal)).unwrap();
+    let file = world.tmp.path().join("backup");
+    create(&client, &file).unwrap();
+    drop(client);
+    drop(keeper);
+
+    // Both times are over when it is restored, and both may have been called off since the backup was made.
+    world.clock.advance(60 * DAY);
+    let dir = world.tmp.path().join("restored");
+    restore(&world, &file, &dir, Fork::Refused).unwrap();
+    let ran = |client: &Client<'_>| client.call(Command::JobsRun { name: None }).map(drop).unwrap();
+    let keeper = open(&world, &dir);
+    let client = Client::new(&keeper, &world, None);
+    ran(&client);
+    client.call(Command::KeySpare(KeySpare { key, reason: "it was called off".into() })).unwrap();
+    client.release(Action::Read, "lab/public").unwrap();
+    client.call(Command::Restore(Restore { reference: "lab/gone@v1".into() })).unwrap();
+    client.release(Action::Read, "lab/gone").unwrap();
+    drop(client);
+    drop(keeper);
+
+    // Nobody calls it off: it is carried out, as long after the restore as it was to wait.
+    let dir = world.tmp.path().join("again");
+    restore(&world, &file, &dir, Fork::Refused).unwrap();
+    for (days, state) in [(6, "deactivated"), (2, "destroyed")] {
+        world.clock.advance(days * DAY);
+        let keeper = open(&world, &dir);
+        let client = Client::new(&keeper, &world, None);
+        ran(&client);
+        assert_eq!(domain_keys(&client).iter().find(|item| item.id == key).unwrap().state, state);
+        assert_eq!(code(client.release(Action::Read, "lab/public@v1")), Code::Gone);
+    }
 }

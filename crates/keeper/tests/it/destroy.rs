@@ -26,7 +26,7 @@ fn ask(client: &Client<'_>, command: Command) -> Result<KeyDestroying, Problem> 
     }
 }
 
-fn destroy(client: &Client<'_>, key: KeyId) -> Result<KeyDestroying, Problem> {
+pub fn destroy(client: &Client<'_>, key: KeyId) -> Result<KeyDestroying, Problem> {
     ask(client, Command::KeyDestroy(KeyDestroy { key, reason: "the contract ended".into(), confirm: None }))
 }
 
@@ -34,7 +34,7 @@ fn spare(client: &Client<'_>, key: KeyId) -> Result<KeyDestroying, Problem> {
     ask(client, Command::KeySpare(KeySpare { key, reason: "it did not".into() }))
 }
 
-fn keys(client: &Client<'_>) -> Vec<KeyItem> {
+pub fn domain_keys(client: &Client<'_>) -> Vec<KeyItem> {
     match client.call(Command::KeyList).unwrap() {
         Answer::Keys(list) => list.keys.into_iter().filter(|key| key.purpose == "domain").collect(),
         other => panic!("{other:?}"),
@@ -49,7 +49,7 @@ fn certificate(client: &Client<'_>, key: KeyId, part: u32) -> Result<Certificate
 }
 
 /// The whole of it, as the command writes it.
-fn written(client: &Client<'_>, key: KeyId) -> String {
+pub fn written(client: &Client<'_>, key: KeyId) -> String {
     let head = certificate(client, key, 0).unwrap();
     let parts: String = (1..=head.parts).map(|part| certificate(client, key, part).unwrap().text).collect();
     joined(&head.text, &parts, &head.entry.unwrap(), &head.proof.unwrap())
@@ -73,7 +73,7 @@ fn ran(client: &Client<'_>, job: &str) -> u64 {
     }
 }
 
-fn state_holds(client: &Client<'_>) {
+pub fn state_holds(client: &Client<'_>) {
     match client.call(Command::StateVerify).unwrap() {
         Answer::StateVerified(verified) => assert!(verified.ok, "{verified:?}"),
         other => panic!("{other:?}"),
@@ -108,7 +108,7 @@ fn a_domain_key_shuts_what_it_opens_comes_back_when_spared_and_takes_it_along_at
     }
     client.put(&Put::new("lab/open").class(Class::Public)).unwrap();
     client.release(Action::Read, "lab/net@v1").unwrap();
-    let key = keys(&client).iter().find(|key| key.class == Some(Class::Internal)).unwrap().id;
+    let key = domain_keys(&client).iter().find(|key| key.class == Some(Class::Internal)).unwrap().id;
     let done = destroy(&client, key).unwrap();
     let until = done.until.unwrap();
     assert_eq!((done.of.as_str(), done.versions), ("lab/dev/internal", 3));
@@ -126,7 +126,7 @@ fn a_domain_key_shuts_what_it_opens_comes_back_when_spared_and_takes_it_along_at
     client.put(&Put::new("lab/net").class(Class::Internal)).unwrap();
     client.release(Action::Read, "lab/net@v3").unwrap();
     assert_eq!(ran(&client, "rewrap"), 0);
-    let told: Vec<_> = keys(&client).into_iter().filter(|key| key.class == Some(Class::Internal)).collect();
+    let told: Vec<_> = domain_keys(&client).into_iter().filter(|key| key.class == Some(Class::Internal)).collect();
     assert_eq!(
         told.iter().map(|key| (key.version, key.state.as_str(), key.wraps)).collect::<Vec<_>>(),
         [(1, "deactivated", 3), (2, "active", 1)]
@@ -228,7 +228,7 @@ fn a_legal_hold_keeps_a_domain_key_before_and_while_it_waits() {
     let keeper = world.open();
     let client = Client::new(&keeper, &world, None);
     client.put(&Put::new("lab/net").class(Class::Internal)).unwrap();
-    let key = keys(&client)[0].id;
+    let key = domain_keys(&client)[0].id;
     let hold = HoldSet { reference: "lab/net".into(), name: name("case"), reason: "a case".into() };
     let lift = HoldLift { reference: "lab/net".into(), name: name("case"), reason: "closed".into() };
     client.call(Command::HoldSet(hold.clone())).unwrap();
@@ -255,7 +255,7 @@ fn custodians_destroy_and_spare_and_nobody_who_works_with_the_data() {
     let wanda = Client::new(&keeper, &world, Some("wanda"));
     wanda.put(&Put::new("lab/mine").class(Class::Internal)).unwrap();
     let cathy = Client::new(&keeper, &world, Some("cus"));
-    let key = keys(&cathy).iter().find(|key| key.class == Some(Class::Internal)).unwrap().id;
+    let key = domain_keys(&cathy).iter().find(|key| key.class == Some(Class::Internal)).unwrap().id;
     for who in ["wanda", "rick"] {
         let other = Client::new(&keeper, &world, Some(who));
         assert_eq!(code(destroy(&other, key)), Code::Denied, "{who}");
@@ -305,7 +305,7 @@ fn whoever_is_killed_goes_on_where_it_was_and_a_draft_goes_with_its_key() {
     }
     let begun = Put::new("lab/late").class(Class::Internal);
     let (late, _) = client.begin(&begun).unwrap();
-    let key = keys(&client)[0].id;
+    let key = domain_keys(&client)[0].id;
     destroy(&client, key).unwrap();
     drop(client);
     keeper.close().unwrap();
@@ -346,7 +346,7 @@ fn what_was_begun_under_a_key_that_is_to_go_is_not_finished_and_one_set_aside_st
     let client = Client::new(&keeper, &world, None);
     let begun = Put::new("lab/late").class(Class::Internal);
     let (late, _) = client.begin(&begun).unwrap();
-    let key = keys(&client)[0].id;
+    let key = domain_keys(&client)[0].id;
     destroy(&client, key).unwrap();
     let refused = client.commit(&begun, &late).unwrap_err();
     assert_eq!((refused.code, refused.what.as_str()), (Code::Gone, "the key is to be destroyed"));
@@ -355,7 +355,7 @@ fn what_was_begun_under_a_key_that_is_to_go_is_not_finished_and_one_set_aside_st
     client.release(Action::Read, "lab/late").unwrap();
 
     // Sparing a suspended key is not resuming it.
-    let newest = keys(&client).into_iter().find(|key| key.state == "active").unwrap().id;
+    let newest = domain_keys(&client).into_iter().find(|key| key.state == "active").unwrap().id;
     let suspend = KeyMove { key: newest, to: KeyState::Suspended, reason: "looked into".into() };
     client.call(Command::KeyMove(suspend)).unwrap();
     destroy(&client, newest).unwrap();

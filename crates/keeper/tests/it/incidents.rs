@@ -15,7 +15,7 @@ use testkit::suites;
 
 const DAY: u64 = 86_400_000;
 
-fn compromise(client: &Client<'_>, key: KeyId) -> Result<IncidentTold, Problem> {
+pub fn compromise(client: &Client<'_>, key: KeyId) -> Result<IncidentTold, Problem> {
     told(client.call(Command::KeyCompromise(KeyCompromise { key, reason: "found on a public server".into() })))
 }
 

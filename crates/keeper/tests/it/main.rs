@@ -16,6 +16,7 @@ mod forged;
 mod incidents;
 mod keeping;
 mod keys;
+mod killed;
 mod ledger;
 mod lineage;
 mod prints;

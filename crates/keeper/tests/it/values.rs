@@ -7,6 +7,8 @@ use api::wire::{
     Answer, Command, Decrypt, Decrypted, Encrypt, Encrypted, Explain, KeyDestroy, KeyItem, KeyMove, KeyRotate,
     KeyRotated, NamedKeyMade, NamedKeyMake, Plain, PolicyApply, Problem, WhoCan,
 };
+use keeper::Keeper;
+use keeper::vault::{ClockCheck, OpenOptions};
 use std::collections::BTreeMap;
 
 fn pairs(of: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -391,6 +393,35 @@ fn a_destroyed_domain_key_takes_values_along_and_the_next_versions_have_keys_of_
     assert_eq!(domains(&client).len(), 2);
     let gone = keys(&client).into_iter().find(|key| key.name.as_deref() == Some("db") && key.version == 1).unwrap();
     assert_eq!(gone.state, "destroyed");
+    match client.call(Command::StateVerify).unwrap() {
+        Answer::StateVerified(verified) => assert!(verified.ok, "{verified:?}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_key_made_while_the_clock_was_ahead_is_due_in_its_time_once_it_is_set_right() {
+    let world = World::new(Mode::Solo);
+    let any_clock = || Keeper::open(&OpenOptions { clock_check: ClockCheck::AtCommands, ..world.options() }).unwrap();
+    let (now, year) = (world.clock.millis(), 365 * 86_400_000);
+    let due = |client: &Client<'_>| {
+        let list = keys(client);
+        let named = list.iter().filter(|key| key.name.is_some()).map(|key| key.due.unwrap().as_millis());
+        named.max().unwrap()
+    };
+    world.clock.advance(year);
+    let keeper = any_clock();
+    let client = Client::new(&keeper, &world, None);
+    client.call(Command::ClockAccept).unwrap();
+    make(&client, "lab/tokens", Class::Confidential).unwrap();
+    assert!(due(&client) > now + year);
+    drop(client);
+    drop(keeper);
+    world.clock.set(now + 10_000);
+    let keeper = any_clock();
+    let client = Client::new(&keeper, &world, None);
+    client.call(Command::ClockAccept).unwrap();
+    assert_eq!(due(&client), world.clock.millis() + 90 * 86_400_000, "as if it were made now");
     match client.call(Command::StateVerify).unwrap() {
         Answer::StateVerified(verified) => assert!(verified.ok, "{verified:?}"),
         other => panic!("{other:?}"),

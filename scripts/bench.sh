@@ -12,7 +12,7 @@ if ! command -v age >/dev/null; then
 fi
 # With the whole workspace there is one set of features, so that each dependency is built once.
 cargo build -q --release --workspace --bins --benches
-for bench in seal release segment range verify decide datastore ledger catalog backup grants ask compromise; do
+for bench in seal release segment range verify decide datastore ledger catalog backup grants ask lifetime; do
     printf '\n== %s\n' "$bench"
     cargo bench -q --workspace --bench "$bench"
 done

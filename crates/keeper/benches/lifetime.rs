@@ -1,7 +1,8 @@
-//! A domain key with N versions is compromised: how long until nothing is released under it, and until it is known what it touched. Every
-//! version is put through the whole path, and each tenth is released once, by several principals at once.
+//! The life of a domain key with N versions: it is rotated, which wraps all of their keys again; the vault is backed up; the key is compromised:
+//! how long until nothing is released under it, and until it is known what it touched. Every version is put through the whole path, and each
+//! tenth is released once, by several clients at once. Peak memory is told after each step.
 //!
-//! `cargo bench -p strongroom-keeper --bench compromise [-- N]` (20,000 by default; 1,000,000 take long to make, and 10 GB)
+//! `cargo bench -p strongroom-keeper --bench lifetime [-- N]` (20,000 by default; 1,000,000 take 10 GB, and a quarter of an hour to make)
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a benchmark")]
 #![expect(clippy::print_stdout, dead_code, reason = "a benchmark, with the tests' little client")]
 
@@ -9,7 +10,7 @@
 mod world;
 
 use api::terms::{Action, Class, Code, KeyId, Mode, Timestamp};
-use api::wire::{Answer, Command, IncidentTold, KeyCompromise, KeyRotate};
+use api::wire::{Answer, BackupCreate, Command, IncidentTold, KeyCompromise, KeyRotate};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 use world::{Client, Put, World};
@@ -49,6 +50,26 @@ fn main() {
     println!("made {size} versions in {:.0} s", began.elapsed().as_secs_f64());
     let client = Client::new(&keeper, &world, None);
     client.call(Command::AuditVerify).unwrap();
+    told_memory();
+
+    let began = Instant::now();
+    let rotated = match client.call(Command::KeyRotate(KeyRotate::default())).unwrap() {
+        Answer::Rotated(rotated) => rotated,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((rotated.rewrapped, rotated.remaining), (size as u64, 0));
+    let took = began.elapsed().as_secs_f64();
+    println!("wrapped {size} keys again in {took:.2} s: {:.0}/s", size as f64 / took);
+    told_memory();
+
+    let file = world.tmp.path().join("backup").display().to_string();
+    let began = Instant::now();
+    let made = match client.call(Command::BackupCreate(BackupCreate { file })).unwrap() {
+        Answer::BackupMade(made) => made,
+        other => panic!("{other:?}"),
+    };
+    println!("backup of {:.0} MB in {:.2} s", made.bytes as f64 / 1e6, began.elapsed().as_secs_f64());
+    told_memory();
     let key = domain_key(&client);
 
     // Somebody goes on releasing: the time of the last one that was let through.
@@ -89,6 +110,7 @@ fn main() {
         began.elapsed().as_secs_f64(),
         again.incident.exposed.unwrap()
     );
+    told_memory();
     let file = world.tmp.path().join("evidence").display().to_string();
     let began = Instant::now();
     match client.call(Command::IncidentEvidence { incident: told.incident.id, file }).unwrap() {
@@ -111,7 +133,17 @@ fn compromise(client: &Client<'_>, key: KeyId) -> IncidentTold {
 
 fn domain_key(client: &Client<'_>) -> KeyId {
     match client.call(Command::KeyList).unwrap() {
-        Answer::Keys(list) => list.keys.iter().find(|key| key.purpose == "domain").unwrap().id,
+        Answer::Keys(list) => {
+            let active = list.keys.iter().find(|key| key.purpose == "domain" && key.state == "active");
+            active.unwrap().id
+        }
         other => panic!("{other:?}"),
     }
+}
+
+/// The most memory that this process had until now.
+fn told_memory() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    println!("  {line}");
 }

@@ -16,7 +16,7 @@ mod value;
 mod values;
 
 pub use admin::{
-    DoctorArgs, GcArgs, InitArgs, JobsCommand, KeyCertificateArgs, KeyCommand, KeyDestroyArgs, KeyMoveArgs,
+    DoctorArgs, GcArgs, InitArgs, JobsCommand, KeyArchiveArgs, KeyCertificateArgs, KeyCommand, KeyDestroyArgs, KeyMoveArgs, KeyUnarchiveArgs,
     PolicyCommand, PrincipalAddArgs, PrincipalCommand, RecoverArgs, RecoveryArgs, ReencryptArgs, RootKindArg,
     StatusArgs, UnlockArgs,
 };

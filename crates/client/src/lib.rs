@@ -32,6 +32,7 @@ pub mod source;
 pub mod vault;
 
 mod admin;
+mod archive;
 mod alias;
 mod ask;
 mod cat;
@@ -51,6 +52,7 @@ mod system;
 mod verify;
 mod watch;
 
+pub use archive::{Archivable, ArchiveWay};
 pub use cat::{Bytes, CatReport, Towards};
 pub use client::Client;
 pub use collect::{CollectReport, Deletes};

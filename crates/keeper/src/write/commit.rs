@@ -256,6 +256,7 @@ impl Call<'_> {
             made: self.made(draft)?,
             removed: None,
             reencrypted: None,
+            archived: None,
         })
     }
 

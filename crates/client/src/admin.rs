@@ -6,10 +6,10 @@ use api::terms::Code;
 use api::terms::{KeyId, Name};
 use api::wire::{
     Answer, AuditFilter, AuditItem, AuditPage, BaselineApply, Certificate, ClockAccepted, Command, DecisionsReplayed,
-    Decrypt, Decrypted, Encrypt, Encrypted, Explain, JobList, KeyArchive, KeyArchived, KeyDestroy, KeyDestroying, KeyItem, KeyList, KeyMove,
-    KeyMoved, KeyRotate, KeyRotated, KeySpare, ListPage, ListQuery, LogVerified, NamedKeyMade, NamedKeyMake,
-    PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked, PolicyShown, PrincipalAdd, PrincipalItem, Problem, Refusal,
-    StateVerified, Status, SuitesShown, VersionItem,
+    Decrypt, Decrypted, Encrypt, Encrypted, Explain, JobList, KeyArchive, KeyArchived, KeyDestroy, KeyDestroying,
+    KeyItem, KeyList, KeyMove, KeyMoved, KeyRotate, KeyRotated, KeySpare, ListPage, ListQuery, LogVerified,
+    NamedKeyMade, NamedKeyMake, PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked, PolicyShown, PrincipalAdd,
+    PrincipalItem, Problem, Refusal, StateVerified, Status, SuitesShown, VersionItem,
 };
 use std::path::Path;
 

@@ -48,7 +48,10 @@ impl Client {
         };
         let workspace: Name = workspace.parse().map_err(|error| crate::fault::internal("cannot list", error))?;
         self.each_version_of(&workspace, &mut |item: &VersionItem| {
-            if (item.environment, item.class) == (environment, class) && item.archived.is_some() && item.removed.is_none() {
+            if (item.environment, item.class) == (environment, class)
+                && item.archived.is_some()
+                && item.removed.is_none()
+            {
                 found.push(item.id);
             }
             Ok(())

@@ -32,8 +32,8 @@ pub mod source;
 pub mod vault;
 
 mod admin;
-mod archive;
 mod alias;
+mod archive;
 mod ask;
 mod cat;
 mod client;

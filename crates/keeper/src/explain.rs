@@ -291,12 +291,7 @@ const fn of_put(action: Action) -> bool {
 const fn of_keys(action: Action) -> bool {
     matches!(
         action,
-        Action::List
-            | Action::Read
-            | Action::Export
-            | Action::Reencrypt
-            | Action::Decrypt
-            | Action::ArchiveRead
+        Action::List | Action::Read | Action::Export | Action::Reencrypt | Action::Decrypt | Action::ArchiveRead
     )
 }
 

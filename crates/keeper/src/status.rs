@@ -27,7 +27,8 @@ pub(crate) fn status(engine: &Engine, session: &Session) -> Result<Status> {
     engine.store.read(|tx| {
         let guard = &engine.keys.guard;
         let rules: PolicySet = guard.expect(tx, &PolicySet::row_id())?;
-        let overdue = "SELECT CAST(COUNT(*) AS BIGINT) FROM crypto_key WHERE purpose IN ($1, $4) AND state = $2 AND due < $3";
+        let overdue =
+            "SELECT CAST(COUNT(*) AS BIGINT) FROM crypto_key WHERE purpose IN ($1, $4) AND state = $2 AND due < $3";
         let values =
             [Purpose::Domain.word().into(), KeyState::Active.word().into(), millis(now).into(), ARCHIVE.into()];
         let named = "SELECT CAST(COUNT(*) AS BIGINT) FROM named_version WHERE state = $1 AND due < $2";
@@ -65,7 +66,8 @@ const SOON_MILLIS: i64 = 30 * 86_400_000;
 
 fn keys_stand(tx: &mut dyn Transaction, now: i64, overdue: u64) -> Result<KeysStand> {
     let of = |tx: &mut dyn Transaction, state: KeyState, until: i64| {
-        let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM crypto_key WHERE purpose IN ($1, $4) AND state = $2 AND due <= $3";
+        let sql =
+            "SELECT CAST(COUNT(*) AS BIGINT) FROM crypto_key WHERE purpose IN ($1, $4) AND state = $2 AND due <= $3";
         count(tx, sql, &[Purpose::Domain.word().into(), state.word().into(), until.into(), ARCHIVE.into()])
     };
     let first = "SELECT MIN(due) FROM crypto_key WHERE purpose IN ($1, $3) AND state = $2";

@@ -109,8 +109,8 @@ impl Facts {
     /// schema one by one, and a permit for any resource would otherwise speak for resources that make no sense.
     pub(crate) fn action_applies(&self) -> bool {
         use Action::{
-            Alias, ArchiveRead, Audit, Backup, Collect, Decrypt, DestroyKeys, Encrypt, Export, Hold, List, ManageKeys, ManagePolicy,
-            ManagePrincipals, Read, Reencrypt, Remove, Restore, Review, RotateKeys, Scan, Write,
+            Alias, ArchiveRead, Audit, Backup, Collect, Decrypt, DestroyKeys, Encrypt, Export, Hold, List, ManageKeys,
+            ManagePolicy, ManagePrincipals, Read, Reencrypt, Remove, Restore, Review, RotateKeys, Scan, Write,
         };
         match (self.action, &self.resource) {
             (List | Review, _) => true,

@@ -1,7 +1,9 @@
 //! Vault, keys, principals, policy.
 
 use super::{DepotItem, Freshness, Receipt, Restores, hex_bytes};
-use crate::terms::{Class, Environment, KeyId, KeyState, Mode, Name, PrincipalId, PrincipalKind, Suite, Timestamp, VaultId, VersionId};
+use crate::terms::{
+    Class, Environment, KeyId, KeyState, Mode, Name, PrincipalId, PrincipalKind, Suite, Timestamp, VaultId, VersionId,
+};
 use std::collections::BTreeMap;
 
 /// What a client pins at enrolment.

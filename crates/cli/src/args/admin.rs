@@ -204,10 +204,10 @@ pub struct KeyArchiveArgs {
     #[arg(long, value_name = "NAME", conflicts_with = "references")]
     pub workspace: Option<String>,
     /// With --workspace: made before this time (2026-01-31 or 2026-01-31T12:00:00Z)
-    #[arg(long, value_name = "TIME", requires = "workspace", conflicts_with = "older_than")]
+    #[arg(long, value_name = "TIME", requires = "workspace", conflicts_with_all = ["older_than", "references"])]
     pub before: Option<Timestamp>,
     /// With --workspace: made longer ago than this (365d)
-    #[arg(long, value_name = "TIME", requires = "workspace")]
+    #[arg(long, value_name = "TIME", requires = "workspace", conflicts_with = "references")]
     pub older_than: Option<Duration>,
     /// Why; it goes into the log
     #[arg(long, value_name = "TEXT")]

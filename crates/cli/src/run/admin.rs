@@ -296,9 +296,8 @@ fn key_states(context: &Context) -> Result<u8, Failure> {
 }
 
 fn rotates(key: &KeyItem, all: &[KeyItem], which: &KeyRotate) -> bool {
-    let domain = |key: &KeyItem| {
-        (key.purpose.clone(), key.name.clone(), key.workspace.clone(), key.environment, key.class)
-    };
+    let domain =
+        |key: &KeyItem| (key.purpose.clone(), key.name.clone(), key.workspace.clone(), key.environment, key.class);
     let wraps = |key: &KeyItem| key.purpose == "domain" || key.purpose == "archive";
     let leads = || !all.iter().any(|other| domain(other) == domain(key) && other.version > key.version);
     let meant = match &which.name {

@@ -49,13 +49,7 @@ fn named(client: &Client, references: &[String]) -> Result<Vec<VersionId>, Failu
     references.iter().map(id).collect()
 }
 
-fn moved(
-    context: &Context,
-    client: &Client,
-    way: ArchiveWay,
-    meant: &Archivable,
-    reason: &str,
-) -> Result<u8, Failure> {
+fn moved(context: &Context, client: &Client, way: ArchiveWay, meant: &Archivable, reason: &str) -> Result<u8, Failure> {
     let Archivable { versions, left } = meant;
     let verb = match way {
         ArchiveWay::In => "moved to the archive",

@@ -208,8 +208,9 @@ impl Entry<'_> {
                 }
             }
             (_, Some(version), Some(made), Some(under)) if wraps().any(|change| change.commitment.is_some()) => {
+                // Those of a key that was made for it come first.
                 let wrap =
-                    wraps().find(|change| change.commitment.is_some()).map(|change| id(change.id)).transpose()?;
+                    wraps().rfind(|change| change.commitment.is_some()).map(|change| id(change.id)).transpose()?;
                 let touched = Touched {
                     key: id(made)?,
                     version: id(version)?,

@@ -186,12 +186,7 @@ fn told_step(
         left,
         of: total,
         about: about(step).to_owned(),
-        commands: commands(
-            (incident, purpose(engine, tx, incident)?),
-            &item.of,
-            workspace.name.as_str(),
-            step,
-        ),
+        commands: commands((incident, purpose(engine, tx, incident)?), &item.of, workspace.name.as_str(), step),
         by,
         at: said.map(|said| said.at),
     })
@@ -224,10 +219,9 @@ fn commands((incident, purpose): (&Incident, Purpose), of: &str, workspace: &str
         }
         (PlaybookStep::Rotate, IncidentAbout::Version(_)) => Vec::new(),
         // What is archived is taken out first: it is sealed anew where it is in use.
-        (PlaybookStep::ReEncrypt, IncidentAbout::Domain(_)) if purpose == Purpose::Archive => vec![
-            format!("key unarchive --all-of {key} --reason TEXT"),
-            format!("key reencrypt --all-of {key}"),
-        ],
+        (PlaybookStep::ReEncrypt, IncidentAbout::Domain(_)) if purpose == Purpose::Archive => {
+            vec![format!("key unarchive --all-of {key} --reason TEXT"), format!("key reencrypt --all-of {key}")]
+        }
         (PlaybookStep::ReEncrypt, IncidentAbout::Domain(_)) => vec![format!("key reencrypt --all-of {key}")],
         (PlaybookStep::ReEncrypt, IncidentAbout::Version(_)) => vec![format!("key reencrypt {of}")],
         (PlaybookStep::Notify, _) => vec![format!("incident show {id}"), said()],

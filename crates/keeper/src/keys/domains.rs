@@ -431,12 +431,7 @@ pub(crate) fn newest(
 }
 
 /// A domain, or its archive, in words.
-pub(crate) fn place_of(
-    tx: &mut dyn Transaction,
-    guard: &Guard,
-    domain: &Domain,
-    purpose: Purpose,
-) -> Result<String> {
+pub(crate) fn place_of(tx: &mut dyn Transaction, guard: &Guard, domain: &Domain, purpose: Purpose) -> Result<String> {
     let workspace: Workspace = guard.expect(tx, domain.workspace.as_bytes())?;
     let archive = if purpose == Purpose::Archive { "/archive" } else { "" };
     Ok(format!("{}/{}/{}{archive}", workspace.name, domain.environment, domain.class))

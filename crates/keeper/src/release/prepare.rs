@@ -113,7 +113,8 @@ pub(crate) fn prepare(
     let event = event(engine, command, &known, &verdict, released.then_some(release), shut.as_ref())?;
     let subjects: Vec<Subject> = known.epochs.keys().copied().collect();
     let also = archive.filter(|_| released);
-    let decided = Decided { by: By::session(session, now), known, blob: verdict.blob(), event, also, verdict, released };
+    let decided =
+        Decided { by: By::session(session, now), known, blob: verdict.blob(), event, also, verdict, released };
     Ok(Prepared { subjects, decided, about, release, action: command.action, shut, domain_key })
 }
 

@@ -296,8 +296,15 @@ fn grants() -> impl Strategy<Value = Grant> {
     })
 }
 
-const PURPOSES: &[Purpose] =
-    &[Purpose::Domain, Purpose::Archive, Purpose::LogEd25519, Purpose::LogMldsa44, Purpose::Release, Purpose::RowMac, Purpose::Field];
+const PURPOSES: &[Purpose] = &[
+    Purpose::Domain,
+    Purpose::Archive,
+    Purpose::LogEd25519,
+    Purpose::LogMldsa44,
+    Purpose::Release,
+    Purpose::RowMac,
+    Purpose::Field,
+];
 
 fn keys() -> impl Strategy<Value = Key> {
     let states = select(KeyState::ALL);

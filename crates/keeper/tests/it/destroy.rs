@@ -26,7 +26,7 @@ fn ask(client: &Client<'_>, command: Command) -> Result<KeyDestroying, Problem> 
     }
 }
 
-fn destroy(client: &Client<'_>, key: KeyId) -> Result<KeyDestroying, Problem> {
+pub fn destroy(client: &Client<'_>, key: KeyId) -> Result<KeyDestroying, Problem> {
     ask(client, Command::KeyDestroy(KeyDestroy { key, reason: "the contract ended".into(), confirm: None }))
 }
 
@@ -49,13 +49,13 @@ fn certificate(client: &Client<'_>, key: KeyId, part: u32) -> Result<Certificate
 }
 
 /// The whole of it, as the command writes it.
-fn written(client: &Client<'_>, key: KeyId) -> String {
+pub fn written(client: &Client<'_>, key: KeyId) -> String {
     let head = certificate(client, key, 0).unwrap();
     let parts: String = (1..=head.parts).map(|part| certificate(client, key, part).unwrap().text).collect();
     joined(&head.text, &parts, &head.entry.unwrap(), &head.proof.unwrap())
 }
 
-fn log_keys(client: &Client<'_>, world: &World) -> LogKeys {
+pub fn log_keys(client: &Client<'_>, world: &World) -> LogKeys {
     let folder = world.tmp.path().join(format!("export-{}", world.clock.millis()));
     client.call(Command::AuditExport { folder: folder.to_str().unwrap().into() }).unwrap();
     let text = std::fs::read_to_string(folder.join("vkeys")).unwrap();
@@ -63,7 +63,7 @@ fn log_keys(client: &Client<'_>, world: &World) -> LogKeys {
     LogKeys::from_vkeys(ed25519, mldsa).unwrap()
 }
 
-fn ran(client: &Client<'_>, job: &str) -> u64 {
+pub fn ran(client: &Client<'_>, job: &str) -> u64 {
     match client.call(Command::JobsRun { name: Some(job.into()) }).unwrap() {
         Answer::JobsRan(ran) => {
             assert!(ran.items.iter().all(|item| item.failed.is_none()), "{ran:?}");
@@ -73,7 +73,7 @@ fn ran(client: &Client<'_>, job: &str) -> u64 {
     }
 }
 
-fn state_holds(client: &Client<'_>) {
+pub fn state_holds(client: &Client<'_>) {
     match client.call(Command::StateVerify).unwrap() {
         Answer::StateVerified(verified) => assert!(verified.ok, "{verified:?}"),
         other => panic!("{other:?}"),
@@ -272,9 +272,9 @@ fn custodians_destroy_and_spare_and_nobody_who_works_with_the_data() {
 }
 
 /// A database whose writes fail after so many.
-struct Dying {
-    inner: Sqlite,
-    left: AtomicI64,
+pub struct Dying {
+    pub inner: Sqlite,
+    pub left: AtomicI64,
 }
 
 impl Driver for Dying {

@@ -64,7 +64,7 @@ impl Client {
     /// # Errors
     /// As [`Client::key_archive`].
     pub fn archive_all(&self, way: ArchiveWay, versions: &[VersionId], reason: &str) -> Result<KeyArchived, Problem> {
-        let mut done = KeyArchived { moved: Vec::new(), already: 0, receipts: Vec::new() };
+        let mut done = KeyArchived { moved: Vec::new(), already: 0, shared_with: Vec::new(), receipts: Vec::new() };
         for some in versions.chunks(MAX_VERSIONS) {
             let wanted = KeyArchive { versions: some.to_vec(), reason: reason.to_owned() };
             let told = match way {
@@ -73,6 +73,7 @@ impl Client {
             };
             done.moved.extend(told.moved);
             done.already += told.already;
+            done.shared_with.extend(told.shared_with);
             done.receipts.extend(told.receipts);
         }
         Ok(done)

@@ -364,6 +364,8 @@ pub struct KeyArchived {
     pub moved: Vec<String>,
     /// How many were there already.
     pub already: u64,
+    /// Versions in use that name packs of those that were archived, if it is about at most 64: what they share opens by these.
+    pub shared_with: Vec<String>,
     /// Where the log says so, one for each batch.
     pub receipts: Vec<Receipt>,
 }

@@ -3,8 +3,9 @@
 use super::data::reference;
 use super::{Context, near, unlock};
 use crate::args::{KeyArchiveArgs, KeyUnarchiveArgs};
-use crate::output::Failure;
+use crate::output::{Failure, printable};
 use api::terms::{Timestamp, VersionId};
+use api::wire::KeyArchived;
 use client::{Archivable, ArchiveWay, Client};
 use serde_json::json;
 use std::ffi::OsStr;
@@ -61,7 +62,9 @@ fn moved(context: &Context, client: &Client, way: ArchiveWay, meant: &Archivable
         return Ok(0);
     }
     let done = client.archive_all(way, versions, reason)?;
-    let told = json!({"moved": done.moved, "already": done.already, "left": left, "receipts": done.receipts});
+    let KeyArchived { moved, already, shared_with, receipts } = &done;
+    let told =
+        json!({"moved": moved, "already": already, "left": left, "shared_with": shared_with, "receipts": receipts});
     context.output.result("archived", &told, || {
         let mut text = String::new();
         if done.moved.len() <= versions.len().min(MAX_NAMED) {
@@ -70,6 +73,10 @@ fn moved(context: &Context, client: &Client, way: ArchiveWay, meant: &Archivable
         text += &format!("{} version keys {verb}; the depot was not touched\n", done.moved.len());
         if done.already > 0 {
             text += &format!("{} were there already\n", done.already);
+        }
+        if !done.shared_with.is_empty() {
+            let others = done.shared_with.join(" ");
+            text += &format!("these are in use and open what they share with them: {}\n", printable(&others));
         }
         if *left > 0 {
             text += &format!("{left} are left, which an alias names or whose key opens nothing now\n");

@@ -23,6 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The most versions of one command.
 const MAX_VERSIONS: usize = 1024;
+/// Of so many versions it is told with which ones in use they share packs, and of so many of those.
+const MAX_TOLD: usize = 64;
 /// Version keys moved in one transaction: with the rows of their versions and a new key under its roots their changes fit one entry.
 const BATCH: usize = 96;
 
@@ -73,8 +75,9 @@ fn moved(engine: &Engine, session: &Session, command: &KeyArchive, way: Way) -> 
     if command.versions.is_empty() || command.versions.len() > MAX_VERSIONS {
         return Err(Error::bad("the archive", "name 1 to 1024 versions"));
     }
-    let mut done = KeyArchived { moved: Vec::new(), already: 0, receipts: Vec::new() };
-    for (workspace, versions) in engine.store.read(|tx| by_workspace(engine, tx, &command.versions))? {
+    let mut done = KeyArchived { moved: Vec::new(), already: 0, shared_with: Vec::new(), receipts: Vec::new() };
+    let meant = engine.store.read(|tx| by_workspace(engine, tx, &command.versions))?;
+    for (&workspace, versions) in &meant {
         for batch in versions.chunks(BATCH) {
             let (moved, logged) = one(engine, session, command, way, workspace, batch)?;
             done.already += (batch.len() - moved.len()) as u64;
@@ -84,7 +87,30 @@ fn moved(engine: &Engine, session: &Session, command: &KeyArchive, way: Way) -> 
             }
         }
     }
+    if way == Way::In && command.versions.len() <= MAX_TOLD {
+        let all: Vec<&Found> = meant.values().flatten().collect();
+        done.shared_with = engine.store.read(|tx| sharing(engine, tx, &all))?;
+    }
     Ok(done)
+}
+
+/// The versions in use that name packs of these: what they share with them opens by those.
+fn sharing(engine: &Engine, tx: &mut dyn Transaction, archived: &[&Found]) -> Result<Vec<String>> {
+    let mut told = Vec::new();
+    for together in archived.chunk_by(|one, other| one.artifact.id == other.artifact.id) {
+        let Some(first) = together.first() else { continue };
+        let records = removal::living_records(engine, tx, &first.artifact)?;
+        let named: BTreeSet<VersionId> = together.iter().map(|found| found.version.id).collect();
+        let of_these = records.iter().filter(|(version, _)| named.contains(&version.id));
+        let packs: BTreeSet<[u8; 16]> = of_these.flat_map(|(_, record)| &record.packs).map(|pack| pack.id).collect();
+        for (version, record) in &records {
+            let in_use = version.archived.is_none() && version.removed.is_none();
+            if in_use && record.packs.iter().any(|pack| packs.contains(&pack.id)) && told.len() < MAX_TOLD {
+                told.push(format!("{}@v{}", first.path(), version.number));
+            }
+        }
+    }
+    Ok(told)
 }
 
 /// The versions by their workspaces, each once, those of one artifact together.

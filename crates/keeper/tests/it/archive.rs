@@ -288,7 +288,7 @@ fn nothing_new_is_made_of_what_is_archived() {
     let early = next();
     let (begun, _) = wanda.begin(&early).unwrap();
     assert!(begun.previous.is_some());
-    archive(&cus, &["lab/old@v2"]).unwrap();
+    assert!(archive(&cus, &["lab/old@v2"]).unwrap().shared_with.is_empty());
     let refused = wanda.commit(&early, &begun).unwrap_err();
     assert_eq!((refused.code, refused.what.as_str()), (Code::Conflict, "the new version was refused"));
     // Whoever has the right is not handed it for this either.
@@ -301,8 +301,8 @@ fn nothing_new_is_made_of_what_is_archived() {
     unarchive(&cus, &["lab/old@v2"]).unwrap();
     let shared = next();
     wanda.put(&shared).unwrap();
-    // What a version in use names too is taken over from that.
-    archive(&cus, &["lab/old@v2"]).unwrap();
+    // What a version in use names too is taken over from that, and that is told.
+    assert_eq!(archive(&cus, &["lab/old@v2"]).unwrap().shared_with, ["lab/old@v3"]);
     let put = Put { previous: Some(shared.version), ..next() };
     wanda.put(&put).unwrap();
 }

@@ -266,7 +266,7 @@ structs! {
     KeysStand { active due_soon overdue suspended archived next_due }
     Certificate { parts text entry proof }
     KeyArchive { versions reason }
-    KeyArchived { moved already receipts }
+    KeyArchived { moved already shared_with receipts }
     KeyDestroy { key reason confirm }
     KeyDestroying { key of until versions receipt }
     NamedKeyMake { workspace name environment class }

@@ -277,9 +277,12 @@ class Vault:
         check([wrap[name] for name in ("domain", "version", "artifact", "suite")] == belongs, "wrap")
         wraps = self.rows("wrap", "WHERE wrapped = ?", bytes.fromhex(wrap["under"]))
         (outer,) = [other for other in wraps if other["under"] == self.root]
-        info = wrap_context(b"wrap/recovery", self.vault, 1, outer)
-        domain = hpke_open(self.suite, self.private, info, bytes.fromhex(outer["sealed"]))
-        key = opened(domain, wrap_context(b"wrap/domain", self.vault, 2, wrap), bytes.fromhex(wrap["sealed"]))
+        # What is archived lies under the archive key of its domain.
+        purpose, kind, label = ("archive", 10, b"wrap/archive") if version.get("archived") else ("domain", 1, b"wrap/domain")
+        check(outer["purpose"] == purpose, "wrap")
+        info = wrap_context(b"wrap/recovery", self.vault, kind, outer)
+        above = hpke_open(self.suite, self.private, info, bytes.fromhex(outer["sealed"]))
+        key = opened(above, wrap_context(label, self.vault, 2, wrap), bytes.fromhex(wrap["sealed"]))
         derive = lambda label: expand(key, lp(label, number_of(version["suite"]), self.vault, bytes.fromhex(version_id)), 32).hex()
         return {"list_key": derive(b"list-key"), "map_key": derive(b"map-key")}
 

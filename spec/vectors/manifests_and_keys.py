@@ -426,10 +426,13 @@ def wraps():
     make = lambda by, context, plain=secret: chunked_seal(key, wrap_context(f"wrap/{by}", context), plain, salt)
     base = {"by": "domain", "wrapping_key": key, "context": CONTEXT, "wrapped": make("domain", CONTEXT), "secret": secret}
     bare = dict(CONTEXT, kind=1, artifact=None, version=None)
+    shelf = dict(bare, kind=10)
     vault = dict(CONTEXT, kind=5, workspace=None, environment=None, **{"class": None}, artifact=None, version=None)
     cases = [
         {"name": "version key under a domain key", **base, "expect": "ok"},
         {"name": "domain key under a root", **base, "by": "root", "context": bare, "wrapped": make("root", bare), "expect": "ok"},
+        {"name": "version key under an archive key", **base, "by": "archive", "wrapped": make("archive", CONTEXT), "expect": "ok"},
+        {"name": "archive key under a root", **base, "by": "root", "context": shelf, "wrapped": make("root", shelf), "expect": "ok"},
         {"name": "release seed under a root", **base, "by": "root", "context": vault, "wrapped": make("root", vault), "expect": "ok"},
     ]
     for field, value in dict(vault=seeded("v", 16), workspace=seeded("w", 16), environment=1, artifact=seeded("a", 16),
@@ -447,6 +450,10 @@ def wraps():
     ]
     cases += [
         {"name": "another key", **base, "wrapping_key": seeded("other", 32), "expect": "error"},
+        {"name": "under an archive key, read as under a domain key", **base, "wrapped": make("archive", CONTEXT), "expect": "error"},
+        {"name": "under a domain key, read as under an archive key", **base, "by": "archive", "expect": "error"},
+        {"name": "archive key, read as a domain key", **base, "by": "root", "context": bare, "wrapped": make("root", shelf), "expect": "error"},
+        {"name": "domain key, read as an archive key", **base, "by": "root", "context": shelf, "wrapped": make("root", bare), "expect": "error"},
         {"name": "made under a root", **base, "wrapped": make("root", CONTEXT), "expect": "error"},
         {"name": "a secret of 31 bytes", **base, "wrapped": make("domain", CONTEXT, secret[:31]), "expect": "error"},
         {"name": "a secret of 33 bytes", **base, "wrapped": make("domain", CONTEXT, secret + b"\0"), "expect": "error"},
@@ -656,7 +663,7 @@ BOTH = (
     ("record", "a record's bytes and its version digest; error: not that, or no record", records),
     ("list", "a version object, its record and list key; entries are [path, mode, kind, size | null | target]", lists),
     ("map", "a version object, its record and map key; entries are [[[pack, segment, offset, length]..], digest]", maps),
-    ("wrap", "a key wrapped under a domain key or a root", wraps),
+    ("wrap", "a key wrapped under a domain key, an archive key or a root", wraps),
     ("request", "a signed release request and the session's public key", requests),
     ("envelope", "a request, the expanded one-time secrets, the release key and an envelope; keys are [version, role, key]", envelopes),
     ("derive", "HKDF-Expand of a key; error: not this output", derivations),

@@ -19,10 +19,11 @@ mod value;
 mod version;
 
 pub use admin::{
-    BaselineApply, Certificate, EscrowMade, EscrowRehearsed, GrantSpec, KeyDestroy, KeyDestroying, KeyItem, KeyList,
-    KeyMove, KeyMoved, KeyRotate, KeyRotated, KeySpare, KeysStand, PolicyApplied, PolicyApply, PolicyCheck,
-    PolicyShown, PrincipalAdd, PrincipalItem, Revocation, RootAdded, RootChanged, RootDrilled, RootDrills, RootFailing,
-    RootItem, RootList, RootOutcome, RootRemove, RootRemoved, RootSet, Status, SuitesShown, VaultInfo,
+    BaselineApply, Certificate, EscrowMade, EscrowRehearsed, GrantSpec, KeyArchive, KeyArchived, KeyDestroy,
+    KeyDestroying, KeyItem, KeyList, KeyMove, KeyMoved, KeyRotate, KeyRotated, KeySpare, KeysStand, PolicyApplied,
+    PolicyApply, PolicyCheck, PolicyShown, PrincipalAdd, PrincipalItem, Revocation, RootAdded, RootChanged,
+    RootDrilled, RootDrills, RootFailing, RootItem, RootList, RootOutcome, RootRemove, RootRemoved, RootSet, Status,
+    SuitesShown, VaultInfo,
 };
 pub use alias::{AliasItem, AliasMove, AliasMoved, AliasPast, AliasRemove, AliasSet};
 pub use ask::{
@@ -180,6 +181,10 @@ pub enum Command {
     KeyRotate(KeyRotate),
     /// Suspend or resume a key.
     KeyMove(KeyMove),
+    /// Move the keys of versions to the archive.
+    KeyArchive(KeyArchive),
+    /// Take them back into use.
+    KeyUnarchive(KeyArchive),
     /// Set a key's end.
     KeyDestroy(KeyDestroy),
     /// Cancel it.
@@ -402,6 +407,8 @@ pub enum Answer {
     Rotated(KeyRotated),
     /// To [`Command::KeyMove`].
     KeyMoved(Box<KeyMoved>),
+    /// To [`Command::KeyArchive`] and [`Command::KeyUnarchive`].
+    KeyArchived(Box<KeyArchived>),
     /// To [`Command::KeyDestroy`] and [`Command::KeySpare`].
     KeyDestroying(Box<KeyDestroying>),
     /// To [`Command::KeyCertificate`].

@@ -16,9 +16,9 @@ mod value;
 mod values;
 
 pub use admin::{
-    DoctorArgs, GcArgs, InitArgs, JobsCommand, KeyCertificateArgs, KeyCommand, KeyDestroyArgs, KeyMoveArgs,
-    PolicyCommand, PrincipalAddArgs, PrincipalCommand, RecoverArgs, RecoveryArgs, ReencryptArgs, RootKindArg,
-    StatusArgs, UnlockArgs,
+    DoctorArgs, GcArgs, InitArgs, JobsCommand, KeyArchiveArgs, KeyCertificateArgs, KeyCommand, KeyDestroyArgs,
+    KeyMoveArgs, KeyUnarchiveArgs, PolicyCommand, PrincipalAddArgs, PrincipalCommand, RecoverArgs, RecoveryArgs,
+    ReencryptArgs, RootKindArg, StatusArgs, UnlockArgs,
 };
 pub use alias::AliasCommand;
 pub use ask::{WhoCanArgs, WhoDidArgs};

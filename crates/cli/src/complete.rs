@@ -298,6 +298,7 @@ mod tests {
             "min_coverage",
             "name",
             "owner",
+            "older_than",
             "patience",
             "priority",
             "purpose",

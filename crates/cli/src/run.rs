@@ -3,6 +3,7 @@
 mod admin;
 mod agent;
 mod alias;
+mod archive;
 mod ask;
 mod audit;
 mod backup;

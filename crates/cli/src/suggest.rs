@@ -90,6 +90,8 @@ pub fn below(parent: &str, word: &str) -> Option<&'static str> {
         ("key", "enable" | "unpause" | "activate" | "restore" | "unsuspend") => {
             "strongroom key resume ID --reason TEXT"
         }
+        ("key", "deactivate" | "retire" | "shelve") => "strongroom key archive REF --reason TEXT",
+        ("key", "unretire" | "dearchive") => "strongroom key unarchive REF --reason TEXT",
         ("key", "state" | "lifecycle") => "strongroom key states",
         ("key", "add" | "new" | "make" | "generate") => "strongroom key create WORKSPACE/NAME",
         ("key", "renew" | "rekey" | "roll") => "strongroom key rotate",
@@ -242,7 +244,7 @@ mod tests {
         let command = Cli::command();
         for (parent, words) in [
             ("principal", &["list", "rm", "revoke", "grant", "new"][..]),
-            ("key", &["list", "add", "renew"]),
+            ("key", &["list", "add", "renew", "retire", "dearchive"]),
             ("policy", &["list", "read", "write", "validate", "why"]),
             ("jobs", &["list", "start"]),
             ("alias", &["list", "add", "delete", "reflog"]),

@@ -6,10 +6,10 @@ use api::terms::Code;
 use api::terms::{KeyId, Name};
 use api::wire::{
     Answer, AuditFilter, AuditItem, AuditPage, BaselineApply, Certificate, ClockAccepted, Command, DecisionsReplayed,
-    Decrypt, Decrypted, Encrypt, Encrypted, Explain, JobList, KeyDestroy, KeyDestroying, KeyItem, KeyList, KeyMove,
-    KeyMoved, KeyRotate, KeyRotated, KeySpare, ListPage, ListQuery, LogVerified, NamedKeyMade, NamedKeyMake,
-    PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked, PolicyShown, PrincipalAdd, PrincipalItem, Problem, Refusal,
-    StateVerified, Status, SuitesShown, VersionItem,
+    Decrypt, Decrypted, Encrypt, Encrypted, Explain, JobList, KeyArchive, KeyArchived, KeyDestroy, KeyDestroying,
+    KeyItem, KeyList, KeyMove, KeyMoved, KeyRotate, KeyRotated, KeySpare, ListPage, ListQuery, LogVerified,
+    NamedKeyMade, NamedKeyMake, PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked, PolicyShown, PrincipalAdd,
+    PrincipalItem, Problem, Refusal, StateVerified, Status, SuitesShown, VersionItem,
 };
 use std::path::Path;
 
@@ -114,6 +114,22 @@ impl Client {
     /// `denied`, `not-found`; `conflict` if its state does not lead there.
     pub fn key_move(&self, wanted: KeyMove) -> Result<KeyMoved, Problem> {
         ask!(self, Command::KeyMove(wanted), Answer::KeyMoved(moved) => *moved)
+    }
+
+    /// Moves the keys of versions to the archive of their domain.
+    ///
+    /// # Errors
+    /// `denied`, `not-found`; `gone` if a key opens nothing now, or the version was removed.
+    pub fn key_archive(&self, wanted: KeyArchive) -> Result<KeyArchived, Problem> {
+        ask!(self, Command::KeyArchive(wanted), Answer::KeyArchived(moved) => *moved)
+    }
+
+    /// Takes them back into use.
+    ///
+    /// # Errors
+    /// As [`Client::key_archive`].
+    pub fn key_unarchive(&self, wanted: KeyArchive) -> Result<KeyArchived, Problem> {
+        ask!(self, Command::KeyUnarchive(wanted), Answer::KeyArchived(moved) => *moved)
     }
 
     /// Sets a key's end: it opens nothing from then on, and after its class's waiting time it is destroyed.

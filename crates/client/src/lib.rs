@@ -33,6 +33,7 @@ pub mod vault;
 
 mod admin;
 mod alias;
+mod archive;
 mod ask;
 mod cat;
 mod client;
@@ -51,6 +52,7 @@ mod system;
 mod verify;
 mod watch;
 
+pub use archive::{Archivable, ArchiveWay};
 pub use cat::{Bytes, CatReport, Towards};
 pub use client::Client;
 pub use collect::{CollectReport, Deletes};

@@ -143,18 +143,27 @@ impl Client {
     pub(crate) fn each_version(&self, act: &mut dyn FnMut(&VersionItem) -> Result<(), Problem>) -> Result<(), Problem> {
         self.each_name(None, &mut |workspace| {
             let parsed: Name = workspace.parse().map_err(|e| fault::internal("cannot list", e))?;
-            self.each_name(Some(&parsed), &mut |artifact| {
-                let reference = format!("{workspace}/{artifact}");
-                let mut before = None;
-                loop {
-                    let (items, next) = self.history(&reference, before, 1_000)?;
-                    items.iter().try_for_each(&mut *act)?;
-                    match next {
-                        Some(next) => before = Some(next),
-                        None => return Ok(()),
-                    }
+            self.each_version_of(&parsed, act)
+        })
+    }
+
+    /// Every version of every artifact in a workspace.
+    pub(crate) fn each_version_of(
+        &self,
+        workspace: &Name,
+        act: &mut dyn FnMut(&VersionItem) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
+        self.each_name(Some(workspace), &mut |artifact| {
+            let reference = format!("{workspace}/{artifact}");
+            let mut before = None;
+            loop {
+                let (items, next) = self.history(&reference, before, 1_000)?;
+                items.iter().try_for_each(&mut *act)?;
+                match next {
+                    Some(next) => before = Some(next),
+                    None => return Ok(()),
                 }
-            })
+            }
         })
     }
 

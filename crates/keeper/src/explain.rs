@@ -37,7 +37,7 @@ pub(crate) fn explain(engine: &Engine, session: &Session, command: &Explain) -> 
                 (facts::actor(engine, tx, row.id)?, name)
             }
         };
-        let Subject { resource, about, conflict, removed } =
+        let Subject { resource, about, conflict, removed, apart } =
             Question { engine, actor: &actor, who: who.as_str(), command }.resource(tx)?;
         let rules = engine.rules(tx)?;
         let stated = Stated { reason: command.reason.as_deref(), confirm: command.confirm.as_deref() };
@@ -46,7 +46,11 @@ pub(crate) fn explain(engine: &Engine, session: &Session, command: &Explain) -> 
             let query = facts::query(engine, session, actor, action, resource.clone(), &circumstances);
             judge(&rules, DecisionId::from_bytes([0; 16]), &query)
         };
-        let verdict = judged(&actor, command.action);
+        let mut verdict = judged(&actor, command.action);
+        if apart && verdict.answer.allowed {
+            let besides = judged(&actor, Action::ArchiveRead);
+            verdict = if besides.answer.allowed { verdict } else { besides };
+        }
         let told = match other {
             None => &verdict,
             Some(_) => &judged(&caller, Action::List),
@@ -105,11 +109,13 @@ struct Subject {
     conflict: Option<Error>,
     /// It was removed, and what is asked would open it.
     removed: Option<Error>,
+    /// It is archived, and what is asked would open it.
+    apart: bool,
 }
 
 impl Subject {
     fn new(resource: Resource, about: About) -> Self {
-        Self { resource, about, conflict: None, removed: None }
+        Self { resource, about, conflict: None, removed: None, apart: false }
     }
 }
 
@@ -160,12 +166,13 @@ impl Question<'_> {
         // Moving an alias is decided first; opening is not.
         let (conflict, removed) = if action == Action::Alias { (gone, None) } else { (None, gone) };
         // So is whether its keys open.
-        let keys = [Action::Read, Action::Export, Action::Scan, Action::Reencrypt];
+        let keys = [Action::Read, Action::Export, Action::Scan, Action::Reencrypt, Action::ArchiveRead];
         let conflict = match removed.is_none() && keys.contains(&action) {
             true => state::refuse_shut(engine, tx, &found.version, &found.named(), action.into()).err(),
             false => conflict,
         };
-        Ok(Subject { conflict, removed, ..Subject::new(found.resource(), About::version(&reference, self.who)) })
+        let apart = found.is_apart(action);
+        Ok(Subject { conflict, removed, apart, ..Subject::new(found.resource(), About::version(&reference, self.who)) })
     }
 
     /// The version that a `put` would make.
@@ -208,7 +215,7 @@ impl Question<'_> {
         };
         let path = format!("{}/{}", reference.workspace, reference.artifact);
         let about = About::placed(path, self.who, (class, environment));
-        Ok(Subject { resource: facts::resource_of(&artifact, class, environment), about, conflict, removed: None })
+        Ok(Subject { conflict, ..Subject::new(facts::resource_of(&artifact, class, environment), about) })
     }
 
     /// Refuses what such a question does not ask for: nothing that was said is left out of the answer.
@@ -230,7 +237,7 @@ impl Question<'_> {
             && !matches!(action, Action::Remove | Action::DestroyKeys)
         {
             return Err(self.misplaced(
-                "a reason and a confirmation apply only to `list`, `read`, `export`, `decrypt`, `remove`, `destroy-keys` and `reencrypt`",
+                "a reason and a confirmation apply only to `list`, `read`, `export`, `archive-read`, `decrypt`, `remove`, `destroy-keys` and `reencrypt`",
             ));
         }
         Ok(())
@@ -257,6 +264,7 @@ pub(crate) const fn of_versions(action: Action) -> bool {
             | Action::Reencrypt
             | Action::Encrypt
             | Action::Decrypt
+            | Action::ArchiveRead
     )
 }
 
@@ -281,12 +289,18 @@ const fn of_put(action: Action) -> bool {
 
 /// Actions that have keys released.
 const fn of_keys(action: Action) -> bool {
-    matches!(action, Action::List | Action::Read | Action::Export | Action::Reencrypt | Action::Decrypt)
+    matches!(
+        action,
+        Action::List | Action::Read | Action::Export | Action::Reencrypt | Action::Decrypt | Action::ArchiveRead
+    )
 }
 
 /// Actions that open a version, or say that it is opened: refused of what was removed. It is still shown (`list`).
 pub(crate) const fn opens(action: Action) -> bool {
-    matches!(action, Action::Read | Action::Export | Action::Scan | Action::Alias | Action::Reencrypt)
+    matches!(
+        action,
+        Action::Read | Action::Export | Action::Scan | Action::Alias | Action::Reencrypt | Action::ArchiveRead
+    )
 }
 
 /// Actions that are rights on the vault itself and on nothing below it.

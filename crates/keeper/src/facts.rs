@@ -171,6 +171,12 @@ impl Found {
         }
     }
 
+    /// Whether an action opens something of the archive, which wants the right to that besides. Names of files and prints are told of what
+    /// is archived as of anything else.
+    pub(crate) fn is_apart(&self, action: Action) -> bool {
+        self.version.archived.is_some() && matches!(action, Action::Read | Action::Export)
+    }
+
     /// `workspace/artifact`.
     pub(crate) fn path(&self) -> String {
         format!("{}/{}", self.workspace.name, self.artifact.name)

@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::jobs::{IN_PASSING, Slice};
-use crate::keys::{destroy, list, named, rotate, state};
+use crate::keys::{archive, destroy, list, named, rotate, state};
 use crate::session::{Presence, Session};
 use crate::vault::{EscrowWanted, OpenOptions, RootAdd, RootKind, Shares, open};
 use crate::{
@@ -135,6 +135,8 @@ impl Keeper {
             Command::Status => Answer::Status(Box::new(status::status(engine, session)?)),
             Command::KeyList => Answer::Keys(list::list(engine, session)?),
             Command::KeyMove(ask) => Answer::KeyMoved(Box::new(state::change(engine, session, &ask)?)),
+            Command::KeyArchive(ask) => Answer::KeyArchived(Box::new(archive::archive(engine, session, &ask)?)),
+            Command::KeyUnarchive(ask) => Answer::KeyArchived(Box::new(archive::unarchive(engine, session, &ask)?)),
             Command::KeyDestroy(ask) => Answer::KeyDestroying(Box::new(destroy::destroy(engine, session, &ask)?)),
             Command::KeySpare(ask) => Answer::KeyDestroying(Box::new(destroy::spare(engine, session, &ask)?)),
             Command::KeyCertificate { key, part } => {

@@ -1,5 +1,6 @@
 //! Keys: made, wrapped, found, opened.
 
+pub(crate) mod archive;
 pub(crate) mod destroy;
 pub(crate) mod domains;
 pub(crate) mod list;
@@ -23,6 +24,7 @@ impl Purpose {
     pub(crate) const fn kind(self) -> Kind {
         match self {
             Self::Domain => Kind::Domain,
+            Self::Archive => Kind::Archive,
             Self::LogEd25519 => Kind::LogEd25519,
             Self::LogMldsa44 => Kind::LogMlDsa44,
             Self::Release => Kind::Release,

@@ -41,13 +41,14 @@ use crate::keys::sealed;
 use crate::resident;
 use crate::vault::RootKind;
 use api::terms::{KeyId, Suite, VaultId};
-use seal::secret::{DomainKey, FieldKey, MacKey, RootKey, SigningSeed};
+use seal::secret::{ArchiveKey, DomainKey, FieldKey, MacKey, RootKey, SigningSeed};
 use seal::wrap::{self, Kind, WrapContext};
 
 /// A secret that a root wraps.
 #[derive(Debug)]
 pub(crate) enum Secret {
     Domain(DomainKey),
+    Archive(ArchiveKey),
     Seed(SigningSeed),
     Mac(MacKey),
     Field(FieldKey),
@@ -59,6 +60,7 @@ impl Secret {
         let random = |_| Error::Random;
         Ok(match kind {
             Kind::Domain => Self::Domain(DomainKey::generate().map_err(random)?),
+            Kind::Archive => Self::Archive(ArchiveKey::generate().map_err(random)?),
             Kind::Mac => Self::Mac(MacKey::generate().map_err(random)?),
             Kind::Field => Self::Field(FieldKey::generate().map_err(random)?),
             Kind::LogEd25519 | Kind::LogMlDsa44 | Kind::Release | Kind::Session => {
@@ -78,6 +80,7 @@ impl Secret {
         }
         let secret = match kind {
             Kind::Domain => Self::Domain(DomainKey::fill_with(copied(bytes))?),
+            Kind::Archive => Self::Archive(ArchiveKey::fill_with(copied(bytes))?),
             Kind::Mac => Self::Mac(MacKey::fill_with(copied(bytes))?),
             Kind::Field => Self::Field(FieldKey::fill_with(copied(bytes))?),
             Kind::LogEd25519 | Kind::LogMlDsa44 | Kind::Release | Kind::Session => {
@@ -93,6 +96,7 @@ impl Secret {
     pub(crate) fn expose_bytes(&self) -> &[u8; 32] {
         match self {
             Self::Domain(key) => key.expose_bytes(),
+            Self::Archive(key) => key.expose_bytes(),
             Self::Seed(key) => key.expose_bytes(),
             Self::Mac(key) => key.expose_bytes(),
             Self::Field(key) => key.expose_bytes(),
@@ -145,6 +149,7 @@ impl Software {
     fn wrap(&self, context: &WrapContext, secret: &Secret) -> Result<Vec<u8>> {
         let wrapped = match secret {
             Secret::Domain(key) => wrap::wrap(&self.key, context, key),
+            Secret::Archive(key) => wrap::wrap(&self.key, context, key),
             Secret::Seed(key) => wrap::wrap(&self.key, context, key),
             Secret::Mac(key) => wrap::wrap(&self.key, context, key),
             Secret::Field(key) => wrap::wrap(&self.key, context, key),
@@ -155,6 +160,7 @@ impl Software {
     fn unwrap(&self, context: &WrapContext, wrapped: &[u8]) -> Result<Secret> {
         let opened = match context.kind {
             Kind::Domain => wrap::unwrap(&self.key, context, wrapped).map(Secret::Domain),
+            Kind::Archive => wrap::unwrap(&self.key, context, wrapped).map(Secret::Archive),
             Kind::Mac => wrap::unwrap(&self.key, context, wrapped).map(Secret::Mac),
             Kind::Field => wrap::unwrap(&self.key, context, wrapped).map(Secret::Field),
             Kind::LogEd25519 | Kind::LogMlDsa44 | Kind::Release | Kind::Session => {

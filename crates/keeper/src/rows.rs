@@ -17,7 +17,7 @@ mod rules;
 mod run;
 
 pub(crate) use burst::Burst;
-pub(crate) use catalog::{Alias, Artifact, Draft, Edge, Reencryption, Renews, Version, Workspace};
+pub(crate) use catalog::{Alias, Archived, Artifact, Draft, Edge, Reencryption, Renews, Version, Workspace};
 pub(crate) use depot::Depot;
 pub(crate) use incident::{About as IncidentAbout, Incident, Said, Told};
 pub(crate) use keeping::{Hold, Removed, Retention};

@@ -128,15 +128,17 @@ impl Renewal<'_> {
                 confirmed: run.confirmed.contains(&found.version.id),
                 ..Circumstances::plain(self.now)?
             };
-            let query = facts::query(engine, session, &actor, Action::Read, found.resource(), &circumstances);
-            let verdict = judge(&rules, self.decision, &query);
-            if !verdict.answer.allowed {
-                judged.refused = Some((Box::new(verdict), about(session, found)));
-                break;
+            for action in actions(found) {
+                let query = facts::query(engine, session, &actor, *action, found.resource(), &circumstances);
+                let verdict = judge(&rules, self.decision, &query);
+                if !verdict.answer.allowed {
+                    judged.refused = Some((Box::new(verdict), about(session, found)));
+                    return Ok((run, judged));
+                }
+                judged.allowed = Some(verdict);
             }
             removal::refuse(found)?;
             state::refuse_shut(engine, tx, &found.version, &found.named(), state::Towards::Open)?;
-            judged.allowed = Some(verdict);
         }
         Ok((run, judged))
     }
@@ -214,6 +216,11 @@ pub(crate) fn end(engine: &Engine, session: &Session, command: &RunEnd) -> Resul
 fn hold(tx: &mut dyn Transaction, subjects: &[Subject]) -> Result<()> {
     epochs::hold(tx, subjects)?;
     if epochs::closing(tx, subjects)?.is_empty() { Ok(()) } else { Err(Error::Stale) }
+}
+
+/// What a run does with an input: it reads, and what was archived it reads under that right besides.
+fn actions(found: &Found) -> &'static [Action] {
+    if found.is_apart(Action::Read) { &[Action::Read, Action::ArchiveRead] } else { &[Action::Read] }
 }
 
 /// A version in words.

@@ -47,7 +47,7 @@ pub(crate) const ENGINE: Migration = Migration {
             "purpose TEXT NOT NULL, workspace BYTEA, environment BIGINT, class BIGINT, number BIGINT NOT NULL, \
              state TEXT NOT NULL, due BIGINT, ends BIGINT, "
         ),
-        "CREATE UNIQUE INDEX crypto_key_domain ON crypto_key (workspace, environment, class, number)",
+        "CREATE UNIQUE INDEX crypto_key_domain ON crypto_key (workspace, environment, class, purpose, number)",
         "CREATE INDEX crypto_key_purpose ON crypto_key (purpose, state)",
         "CREATE INDEX crypto_key_due ON crypto_key (state, due)",
         "CREATE INDEX crypto_key_ends ON crypto_key (ends)",

@@ -155,6 +155,7 @@ pub(crate) fn item(engine: &Engine, found: &Found, creator: String, aliases: Vec
             destroyed: removed.destroyed,
         }),
         reencrypted: version.reencrypted.as_ref().map(|was| was.at),
+        archived: version.archived.as_ref().map(|was| was.at),
         holds: Vec::new(),
     })
 }

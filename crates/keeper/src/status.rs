@@ -27,8 +27,10 @@ pub(crate) fn status(engine: &Engine, session: &Session) -> Result<Status> {
     engine.store.read(|tx| {
         let guard = &engine.keys.guard;
         let rules: PolicySet = guard.expect(tx, &PolicySet::row_id())?;
-        let overdue = "SELECT CAST(COUNT(*) AS BIGINT) FROM crypto_key WHERE purpose = $1 AND state = $2 AND due < $3";
-        let values = [Purpose::Domain.word().into(), KeyState::Active.word().into(), millis(now).into()];
+        let overdue =
+            "SELECT CAST(COUNT(*) AS BIGINT) FROM crypto_key WHERE purpose IN ($1, $4) AND state = $2 AND due < $3";
+        let values =
+            [Purpose::Domain.word().into(), KeyState::Active.word().into(), millis(now).into(), ARCHIVE.into()];
         let named = "SELECT CAST(COUNT(*) AS BIGINT) FROM named_version WHERE state = $1 AND due < $2";
         let due_named = count(tx, named, &[KeyState::Active.word().into(), millis(now).into()])?;
         let keys_due = count(tx, overdue, &values)? + due_named;
@@ -64,21 +66,26 @@ const SOON_MILLIS: i64 = 30 * 86_400_000;
 
 fn keys_stand(tx: &mut dyn Transaction, now: i64, overdue: u64) -> Result<KeysStand> {
     let of = |tx: &mut dyn Transaction, state: KeyState, until: i64| {
-        let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM crypto_key WHERE purpose = $1 AND state = $2 AND due <= $3";
-        count(tx, sql, &[Purpose::Domain.word().into(), state.word().into(), until.into()])
+        let sql =
+            "SELECT CAST(COUNT(*) AS BIGINT) FROM crypto_key WHERE purpose IN ($1, $4) AND state = $2 AND due <= $3";
+        count(tx, sql, &[Purpose::Domain.word().into(), state.word().into(), until.into(), ARCHIVE.into()])
     };
-    let first = "SELECT MIN(due) FROM crypto_key WHERE purpose = $1 AND state = $2";
-    let values = [Purpose::Domain.word().into(), KeyState::Active.word().into()];
+    let first = "SELECT MIN(due) FROM crypto_key WHERE purpose IN ($1, $3) AND state = $2";
+    let values = [Purpose::Domain.word().into(), KeyState::Active.word().into(), ARCHIVE.into()];
     let first = tx.query(first, &values)?.one()?.integer_or_null(0)?;
     Ok(KeysStand {
         active: of(tx, KeyState::Active, i64::MAX)?,
         due_soon: of(tx, KeyState::Active, now.saturating_add(SOON_MILLIS))?,
         overdue,
         suspended: of(tx, KeyState::Suspended, i64::MAX)?,
+        archived: count(tx, ARCHIVED_COUNT, &[ARCHIVE.into()])?,
         next_due: first.and_then(|first| u64::try_from(first).ok()).map(Timestamp::from_millis),
     })
 }
 
+const ARCHIVE: &str = Purpose::Archive.word();
+const ARCHIVED_COUNT: &str =
+    "SELECT CAST(COUNT(*) AS BIGINT) FROM wrap w, crypto_key k WHERE k.purpose = $1 AND w.under = k.id";
 const MARKED_COUNT: &str = "SELECT CAST(COUNT(*) AS BIGINT) FROM object WHERE state = $1";
 
 pub(crate) fn tally(tx: &mut dyn Transaction, name: &'static str) -> Result<u64> {

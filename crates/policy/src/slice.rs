@@ -109,14 +109,14 @@ impl Facts {
     /// schema one by one, and a permit for any resource would otherwise speak for resources that make no sense.
     pub(crate) fn action_applies(&self) -> bool {
         use Action::{
-            Alias, Audit, Backup, Collect, Decrypt, DestroyKeys, Encrypt, Export, Hold, List, ManageKeys, ManagePolicy,
-            ManagePrincipals, Read, Reencrypt, Remove, Restore, Review, RotateKeys, Scan, Write,
+            Alias, ArchiveRead, Audit, Backup, Collect, Decrypt, DestroyKeys, Encrypt, Export, Hold, List, ManageKeys,
+            ManagePolicy, ManagePrincipals, Read, Reencrypt, Remove, Restore, Review, RotateKeys, Scan, Write,
         };
         match (self.action, &self.resource) {
             (List | Review, _) => true,
             (
                 Read | Export | Write | Alias | Scan | Remove | Restore | Hold | DestroyKeys | Reencrypt | Encrypt
-                | Decrypt,
+                | Decrypt | ArchiveRead,
                 ResourceFacts::Artifact(_),
             ) => true,
             (
@@ -126,7 +126,7 @@ impl Facts {
             (ManagePolicy | Collect | Backup, ResourceFacts::Vault) => true,
             (
                 Read | Export | Write | Alias | Scan | Remove | Restore | Hold | DestroyKeys | Reencrypt | Encrypt
-                | Decrypt,
+                | Decrypt | ArchiveRead,
                 _,
             ) => false,
             (RotateKeys | ManageKeys | ManagePrincipals | Audit | ManagePolicy | Collect | Backup, _) => false,

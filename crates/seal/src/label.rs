@@ -42,6 +42,8 @@ labels! {
     WrapDevice = "wrap/device";
     /// Context of a wrap under a domain key.
     WrapDomain = "wrap/domain";
+    /// Context of a wrap under an archive key.
+    WrapArchive = "wrap/archive";
     /// HPKE `info` of a key sealed to a recovery key.
     WrapRecovery = "wrap/recovery";
     /// Derivation from a recovery code.

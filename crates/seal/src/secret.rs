@@ -115,6 +115,8 @@ roles! {
     MapKey;
     /// Wraps the version keys of one (workspace, environment, classification).
     DomainKey;
+    /// Wraps the archived version keys of one (workspace, environment, classification).
+    ArchiveKey;
     /// Wraps domain keys and the vault's other keys.
     RootKey;
     /// Authenticates database rows.
@@ -151,6 +153,7 @@ mod tests {
             "ListKey(..)",
             "MapKey(..)",
             "DomainKey(..)",
+            "ArchiveKey(..)",
             "RootKey(..)",
             "MacKey(..)",
             "FieldKey(..)",

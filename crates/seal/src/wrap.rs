@@ -1,7 +1,7 @@
 //! Wraps: a key sealed under another, bound to its place (`spec/keys.md#wraps`).
 
 use crate::label::{Context, Label};
-use crate::secret::{DomainKey, FieldKey, MacKey, RootKey, SigningSeed, ValueKey, VersionKey};
+use crate::secret::{ArchiveKey, DomainKey, FieldKey, MacKey, RootKey, SigningSeed, ValueKey, VersionKey};
 use crate::{Fault, Id, Suite, chunked};
 
 /// Length of a wrap: header, key, tag.
@@ -29,6 +29,8 @@ pub enum Kind {
     Field = 8,
     /// A version of a named key.
     Value = 9,
+    /// An archive key.
+    Archive = 10,
 }
 
 impl Kind {
@@ -37,7 +39,7 @@ impl Kind {
         self as u8
     }
 
-    /// Whether a domain key wraps it; a root wraps the others.
+    /// Whether a domain key or an archive key wraps it; a root wraps the others.
     const fn is_of_domain(self) -> bool {
         matches!(self, Self::Version | Self::Value)
     }
@@ -54,6 +56,7 @@ impl Kind {
             7 => Self::Mac,
             8 => Self::Field,
             9 => Self::Value,
+            10 => Self::Archive,
             _ => return None,
         })
     }
@@ -112,10 +115,12 @@ impl WrapContext {
 /// The key that wraps. Each type has its own label.
 #[derive(Clone, Copy, Debug)]
 pub enum WrappingKey<'a> {
-    /// A root: wraps domain keys and the vault's own keys.
+    /// A root: wraps domain keys, archive keys and the vault's own keys.
     Root(&'a RootKey),
     /// A domain key: wraps version keys and named keys.
     Domain(&'a DomainKey),
+    /// An archive key: wraps version keys that were moved to the archive.
+    Archive(&'a ArchiveKey),
 }
 
 impl<'a> From<&'a RootKey> for WrappingKey<'a> {
@@ -130,11 +135,18 @@ impl<'a> From<&'a DomainKey> for WrappingKey<'a> {
     }
 }
 
+impl<'a> From<&'a ArchiveKey> for WrappingKey<'a> {
+    fn from(key: &'a ArchiveKey) -> Self {
+        Self::Archive(key)
+    }
+}
+
 impl WrappingKey<'_> {
     fn parts(&self) -> (&[u8; 32], Label) {
         match self {
             Self::Root(key) => (key.expose_bytes(), Label::WrapRoot),
             Self::Domain(key) => (key.expose_bytes(), Label::WrapDomain),
+            Self::Archive(key) => (key.expose_bytes(), Label::WrapArchive),
         }
     }
 
@@ -142,6 +154,7 @@ impl WrappingKey<'_> {
         match self {
             Self::Root(_) => !kind.is_of_domain(),
             Self::Domain(_) => kind.is_of_domain(),
+            Self::Archive(_) => matches!(kind, Kind::Version),
         }
     }
 }
@@ -184,6 +197,7 @@ macro_rules! wrappable {
 
 wrappable! {
     DomainKey: Domain;
+    ArchiveKey: Archive;
     VersionKey: Version;
     ValueKey: Value;
     SigningSeed: LogEd25519 | LogMlDsa44 | Release | Session;

@@ -167,6 +167,8 @@ words! {
         Encrypt = 19 "encrypt",
         /// Open a small value that a named key sealed.
         Decrypt = 20 "decrypt",
+        /// Open a version whose key is in the archive: besides the right to what is done with it.
+        ArchiveRead = 21 "archive-read",
     }
     /// Where a key is in its life (NIST SP 800-57 part 1 revision 5, section 7). What a state allows and what follows it:
     /// [`KeyState::protects`], [`KeyState::opens`], [`TRANSITIONS`](super::TRANSITIONS).

@@ -2,7 +2,7 @@
 
 use super::{DepotItem, Freshness, Receipt, Restores, hex_bytes};
 use crate::terms::{
-    Class, Environment, KeyId, KeyState, Mode, Name, PrincipalId, PrincipalKind, Suite, Timestamp, VaultId,
+    Class, Environment, KeyId, KeyState, Mode, Name, PrincipalId, PrincipalKind, Suite, Timestamp, VaultId, VersionId,
 };
 use std::collections::BTreeMap;
 
@@ -65,7 +65,7 @@ pub struct Status {
     pub backed_up: Option<Timestamp>,
     /// What became of the vault by restoring it, if it was.
     pub restored: Option<Restores>,
-    /// How the domain keys stand.
+    /// How the domain keys and archive keys stand.
     pub keys: KeysStand,
     /// The keeper's time.
     pub now: Timestamp,
@@ -259,7 +259,7 @@ pub struct KeyList {
 pub struct KeyItem {
     /// Identity.
     pub id: KeyId,
-    /// `domain`, `named`, `log-ed25519`, `log-mldsa44`, `release`, `row-mac`, `field`.
+    /// `domain`, `archive`, `named`, `log-ed25519`, `log-mldsa44`, `release`, `row-mac`, `field`.
     pub purpose: String,
     /// Of a named key.
     pub name: Option<String>,
@@ -315,6 +315,8 @@ pub struct KeysStand {
     pub overdue: u64,
     /// Those that were suspended, which nothing renews.
     pub suspended: u64,
+    /// Version keys that lie in an archive.
+    pub archived: u64,
     /// When the first one's time is over.
     pub next_due: Option<Timestamp>,
 }
@@ -344,6 +346,28 @@ pub struct KeyMoved {
     pub of: String,
     /// Where the log says so; none if it was so already.
     pub receipt: Option<Receipt>,
+}
+
+/// Move the keys of versions to the archive of their domain, or take them back into use.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct KeyArchive {
+    /// The versions, at most 1,024.
+    pub versions: Vec<VersionId>,
+    /// Why; in the log, under a salted commitment.
+    pub reason: String,
+}
+
+/// Keys that were moved.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct KeyArchived {
+    /// Their versions.
+    pub moved: Vec<String>,
+    /// How many were there already.
+    pub already: u64,
+    /// Versions in use that name packs of those that were archived, if it is about at most 64: what they share opens by these.
+    pub shared_with: Vec<String>,
+    /// Where the log says so, one for each batch.
+    pub receipts: Vec<Receipt>,
 }
 
 /// Set a key's end.

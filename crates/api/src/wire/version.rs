@@ -232,6 +232,9 @@ pub struct VersionItem {
     /// When it was last sealed anew under another key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reencrypted: Option<Timestamp>,
+    /// Since when its key is in the archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<Timestamp>,
     /// Legal holds that it is under; only `Show` and `History` tell them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<Name>,

@@ -1,7 +1,7 @@
 //! Commands on the vault, keys, principals and policy.
 
 use super::Duration;
-use api::terms::{Action, Class, Environment, Kind, Mode, PrincipalKind};
+use api::terms::{Action, Class, Environment, Kind, Mode, PrincipalKind, Timestamp};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -130,6 +130,16 @@ the old key is destroyed, and `gc` deletes the old packs. What was copied before
 After a kill the same command goes on."
     )]
     Reencrypt(ReencryptArgs),
+    /// Move the keys of versions to the archive: they are opened under the right archive-read then
+    #[command(
+        after_help = "What nobody works with any more is kept apart: the version key is wrapped under the archive key of its domain instead of the
+domain key, and opening the version takes the right archive-read besides read or export. Names, tags, lineage and the
+list of its files are told as before. Nothing new takes over its packs; what other versions share of them opens by
+those versions. After a kill the same command goes on. --workspace leaves alone what an alias names."
+    )]
+    Archive(KeyArchiveArgs),
+    /// Take archived keys back into use: their versions open under read again
+    Unarchive(KeyUnarchiveArgs),
     /// Mark a key as compromised: nothing is released under it from now on; tells what it ever touched, and what is to be done
     Compromise(KeyMoveArgs),
     /// Show the states that a key goes through, and what each allows
@@ -182,6 +192,40 @@ pub struct KeyCertificateArgs {
     /// The log's two verifier keys, one a line: the file `vkeys` of `audit export`
     #[arg(long, value_name = "FILE", requires = "check")]
     pub log_keys: Option<PathBuf>,
+}
+
+/// `key archive`
+#[derive(Debug, Args)]
+pub struct KeyArchiveArgs {
+    /// The versions
+    #[arg(value_name = "REF", required_unless_present = "workspace")]
+    pub references: Vec<String>,
+    /// The versions of this workspace that are old enough
+    #[arg(long, value_name = "NAME", conflicts_with = "references")]
+    pub workspace: Option<String>,
+    /// With --workspace: made before this time (2026-01-31 or 2026-01-31T12:00:00Z)
+    #[arg(long, value_name = "TIME", requires = "workspace", conflicts_with_all = ["older_than", "references"])]
+    pub before: Option<Timestamp>,
+    /// With --workspace: made longer ago than this (365d)
+    #[arg(long, value_name = "TIME", requires = "workspace", conflicts_with = "references")]
+    pub older_than: Option<Duration>,
+    /// Why; it goes into the log
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+}
+
+/// `key unarchive`
+#[derive(Debug, Args)]
+pub struct KeyUnarchiveArgs {
+    /// The versions
+    #[arg(value_name = "REF", required_unless_present = "all_of")]
+    pub references: Vec<String>,
+    /// Every archived version of the domain of this key
+    #[arg(long, value_name = "ID", conflicts_with = "references")]
+    pub all_of: Option<String>,
+    /// Why; it goes into the log
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
 }
 
 /// `key reencrypt`
@@ -269,8 +313,8 @@ pub enum PolicyCommand {
     /// Say what would be decided and why, without acting; exits with 0 either way
     Explain {
         /// list, read (cat), export (get), scan (doctor --spills), write (put), alias (alias set, put --alias), encrypt,
-        /// decrypt, rotate-keys, manage-keys (key create, suspend, resume, compromise; incident done, close), destroy-keys
-        /// (key destroy), reencrypt (key reencrypt), manage-principals, manage-policy, audit, collect (gc), backup or review
+        /// decrypt, rotate-keys, manage-keys (key create, suspend, resume, compromise, archive; incident done, close),
+        /// destroy-keys (key destroy), archive-read (besides read or export), reencrypt (key reencrypt), manage-principals, manage-policy, audit, collect (gc), backup or review
         /// (who-can)
         #[arg(value_name = "ACTION")]
         action: Action,

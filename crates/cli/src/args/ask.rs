@@ -9,8 +9,8 @@ use clap::Args;
 whoever acts: confirmation, presence, task, approval:RULE. --as-of goes by the roles,
 policies and versions of that time, folded from the whole log.")]
 pub struct WhoCanArgs {
-    /// list, read (cat), export (get), write (put), alias, encrypt, decrypt, rotate-keys, manage-keys, destroy-keys,
-    /// reencrypt, manage-principals, manage-policy, audit, collect (gc), backup or review (who-can)
+    /// list, read (cat), export (get), archive-read, write (put), alias, encrypt, decrypt, rotate-keys, manage-keys,
+    /// destroy-keys, reencrypt, manage-principals, manage-policy, audit, collect (gc), backup or review (who-can)
     #[arg(value_name = "ACTION")]
     pub action: Action,
     /// On which version, artifact, named key or workspace; nothing, or vault, for what is about the whole vault

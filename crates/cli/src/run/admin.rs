@@ -82,6 +82,9 @@ pub fn status(context: &Context, args: &StatusArgs) -> Result<u8, Failure> {
                     stand.active.saturating_sub(over), stand.active,
                 ),
             });
+            if stand.archived > 0 {
+                out.push_str(&format!("archived     {} version keys, opened under archive-read\n", stand.archived));
+            }
             status.incidents.iter().for_each(|item| out.push_str(&incident::line(item)));
             if status.keys_due > 0 {
                 let keys = if status.keys_due == 1 { "key" } else { "keys" };
@@ -189,6 +192,8 @@ pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
         KeyCommand::States | KeyCommand::Certificate(_) | KeyCommand::Destroy(_) | KeyCommand::Reencrypt(_) => Ok(0),
         KeyCommand::Suspend(args) => key_move(context, client, &args, KeyState::Suspended),
         KeyCommand::Resume(args) => key_move(context, client, &args, KeyState::Active),
+        KeyCommand::Archive(args) => super::archive::archive(context, client, &args),
+        KeyCommand::Unarchive(args) => super::archive::unarchive(context, client, &args),
         KeyCommand::Compromise(args) => incident::compromise(context, client, &args),
         KeyCommand::Create { key, environment, class } => {
             super::values::create(context, client, &key, (environment, class))
@@ -291,13 +296,15 @@ fn key_states(context: &Context) -> Result<u8, Failure> {
 }
 
 fn rotates(key: &KeyItem, all: &[KeyItem], which: &KeyRotate) -> bool {
-    let domain = |key: &KeyItem| (key.name.clone(), key.workspace.clone(), key.environment, key.class);
+    let domain =
+        |key: &KeyItem| (key.purpose.clone(), key.name.clone(), key.workspace.clone(), key.environment, key.class);
+    let wraps = |key: &KeyItem| key.purpose == "domain" || key.purpose == "archive";
     let leads = || !all.iter().any(|other| domain(other) == domain(key) && other.version > key.version);
     let meant = match &which.name {
         Some(name) => key.name.as_deref() == Some(name.as_str()),
-        None => key.purpose == "domain" || key.name.is_some(),
+        None => wraps(key) || key.name.is_some(),
     };
-    let lost = || key.purpose == "domain" && key.state == KeyState::Compromised.word() && leads();
+    let lost = || wraps(key) && key.state == KeyState::Compromised.word() && leads();
     meant
         && (key.state == KeyState::Active.word() || lost())
         && which.workspace.as_ref().is_none_or(|name| key.workspace.as_deref() == Some(name.as_str()))

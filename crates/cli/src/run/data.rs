@@ -247,9 +247,10 @@ pub fn show(context: &Context, text: &str) -> Result<u8, Failure> {
                 };
                 ("removed", format!("{}; {then}", removed.at))
             });
+            let archived = item.archived.iter().map(|at| ("archived", format!("{at}; opened under archive-read")));
             let holds: Vec<&str> = item.holds.iter().map(Name::as_str).collect();
             let held = (!holds.is_empty()).then(|| ("legal holds", holds.join(", ")));
-            let rows: Vec<_> = rows.into_iter().chain(made).chain(removed).chain(held).collect();
+            let rows: Vec<_> = rows.into_iter().chain(made).chain(archived).chain(removed).chain(held).collect();
             rows.iter().map(|(name, value)| format!("{name:<12} {}\n", printable(value))).collect()
         })?;
         Ok(0)
@@ -272,8 +273,9 @@ pub fn history(context: &Context, args: &HistoryArgs) -> Result<u8, Failure> {
                     item.creator.clone(),
                     item.aliases.join(","),
                     match &item.removed {
-                        None if item.holds.is_empty() => String::new(),
-                        None => "held".to_owned(),
+                        None if !item.holds.is_empty() => "held".to_owned(),
+                        None if item.archived.is_some() => "archived".to_owned(),
+                        None => String::new(),
                         Some(removed) if removed.destroyed.is_some() => "destroyed".to_owned(),
                         Some(removed) if removed.held => "removed, held".to_owned(),
                         Some(_) => "removed".to_owned(),

@@ -62,6 +62,7 @@ fn a_vault_comes_back_on_a_fresh_machine_with_any_of_its_roots() {
 
 fn comes_back() {
     let old = filled();
+    old.run(["key", "archive", "lab/b", "--reason", "the project ended"]).exits(0);
     let never = json(old.run(["--format", "json", "status"]));
     assert_eq!((&never["backed_up"], &never["restored"]), (&Value::Null, &Value::Null));
     assert!(old.run(["status"]).exits(0).text().contains("backup       none was made: strongroom backup create FILE"));

@@ -50,6 +50,8 @@ const LINES: &[&str] = &[
     "key reencrypt lab/a1@v1",
     "key suspend lab/a1@v1 --reason lost",
     "key resume lab/a1@v1 --reason found",
+    "key archive lab/tree@v1 --reason ended",
+    "key unarchive lab/tree@v1 --reason asked",
     "key destroy lab/aN@v1 --reason unused --yes",
     "key destroy lab/aN@v1 --cancel --reason used",
     "key certificate --check CERTIFICATE --log-keys VKEYS",

@@ -3,6 +3,7 @@
 
 mod agent;
 mod aliases;
+mod archived;
 mod asked;
 mod attacks;
 mod backups;

@@ -276,6 +276,8 @@ fn python_opens_a_version_with_the_recovery_code_alone() {
     sandbox.run(["put", "f", "lab/a"]).exits(0);
     sandbox.run(["key", "rotate"]).exits(0);
     assert_eq!(python_reads(&sandbox, "code", "lab/a@v1"), b"hello");
+    sandbox.run(["key", "archive", "lab/a@v1", "--reason", "the project ended"]).exits(0);
+    assert_eq!(python_reads(&sandbox, "code", "lab/a@v1"), b"hello");
     let recover = |code: &str| python_recovers(&sandbox, code, &["ls"]).status.code();
     let right = code(&sandbox, "code");
     let slip = if right.starts_with('0') { "1" } else { "0" };

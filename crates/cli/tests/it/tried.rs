@@ -182,6 +182,7 @@ const HINTS: &[(&str, How)] = &[
     ("strongroom init", Followed(acts::named_vault_absent)),
     ("strongroom init, or --vault DIR", Followed(acts::no_vault)),
     ("strongroom key ls", Followed(|hint| acts::listed(hint, &["key", "show", "ffff"]))),
+    ("strongroom key unarchive {of} --reason REASON", By("the_archive_is_told_of_and_what_is_in_it_comes_back")),
     ("strongroom key states", By("a_suspended_key_is_told_and_resumed")),
     ("strongroom key destroy {key} --cancel --reason REASON, as custodian", By("a_key_that_is_to_go_is_shut_until_it_is_spared")),
     ("strongroom key destroy {path}@v{} --cancel --reason REASON", By("a_key_that_is_to_go_is_shut_until_it_is_spared")),

@@ -15,7 +15,7 @@ use crate::opened::{Map, Opened};
 use crate::seat::{Grant, Keys, Why, unexpected};
 use crate::watch::{Watch, check};
 use crate::{Client, fault};
-use api::terms::{Action, Code, EntryId, KeyId, ObjectId, VersionId};
+use api::terms::{Action, Code, EntryId, KeyId, KeyState, ObjectId, VersionId};
 use api::wire::{
     Answer, Command, KeyItem, Problem, ReencryptBegin, ReencryptBegun, ReencryptCommit, Reencrypted, VersionItem,
 };
@@ -362,6 +362,8 @@ impl Client {
         self.each_version(&mut |item| {
             let of = item.reference.split_once('/').is_some_and(|(name, _)| name == workspace);
             let since = item.reencrypted.is_none_or(|at| at <= key.since);
+            // Under an archive key are, or were, those that are deactivated: what is sealed anew is not.
+            let since = since && (key.purpose != "archive" || item.key_state != KeyState::Active);
             if of && (item.environment, item.class) == (environment, class) && item.removed.is_none() && since {
                 named.push(item.reference.clone());
             }

@@ -99,6 +99,7 @@ impl Verdict {
     fn role_of_act(&self) -> Role {
         match self.action {
             Action::List | Action::Read | Action::Export | Action::Scan | Action::Decrypt => Role::Reader,
+            Action::ArchiveRead => Role::Steward,
             Action::Alias | Action::Remove | Action::Restore if self.asked.environment != Some(Environment::Dev) => {
                 Role::Steward
             }

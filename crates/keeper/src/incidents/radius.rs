@@ -30,7 +30,7 @@ pub(super) struct Touched {
     pub(super) key: Id,
     pub(super) version: Id,
     pub(super) artifact: Id,
-    /// The domain key under which it was made.
+    /// The key under which it was made.
     pub(super) under: Id,
     pub(super) by: Id,
     /// The entry that made it.
@@ -117,7 +117,13 @@ impl Radius {
 
 /// Whether an entry may be of those that are looked for: most are told apart by how they begin, or hold.
 fn concerns(body: &[u8]) -> bool {
-    const ACTS: [&[u8]; 3] = [b"{\"act\":\"version.", b"{\"act\":\"key.rewrap\"", b"{\"act\":\"key.gone\""];
+    const ACTS: [&[u8]; 5] = [
+        b"{\"act\":\"version.",
+        b"{\"act\":\"key.rewrap\"",
+        b"{\"act\":\"key.archive\"",
+        b"{\"act\":\"key.unarchive\"",
+        b"{\"act\":\"key.gone\"",
+    ];
     let holds = |what: &str| std::str::from_utf8(body).map_or(true, |text| text.contains(what));
     ACTS.iter().any(|act| body.starts_with(act)) || holds("\"kind\":\"release\"") || holds("\"under\":\"")
 }
@@ -195,15 +201,16 @@ impl Entry<'_> {
                     gone.map(|change| Ok((id(change.id)?, index))).collect::<std::result::Result<_, &'static str>>()?;
             }
             ("version.destroy", _, Some(gone), _) => fact.destroyed = Some((id(gone)?, index)),
-            ("key.rewrap", ..) => {
+            ("key.rewrap" | "key.archive" | "key.unarchive", ..) => {
                 let key = key.to_string();
                 if names.from == Some(&key) || names.to == Some(&key) {
                     fact.moved = wraps().map(|change| id(change.id)).collect::<std::result::Result<_, _>>()?;
                 }
             }
             (_, Some(version), Some(made), Some(under)) if wraps().any(|change| change.commitment.is_some()) => {
+                // Those of a key that was made for it come first.
                 let wrap =
-                    wraps().find(|change| change.commitment.is_some()).map(|change| id(change.id)).transpose()?;
+                    wraps().rfind(|change| change.commitment.is_some()).map(|change| id(change.id)).transpose()?;
                 let touched = Touched {
                     key: id(made)?,
                     version: id(version)?,

@@ -41,7 +41,8 @@ pub(super) fn standing(engine: &Engine, tx: &mut dyn Transaction, incident: &Inc
         IncidentAbout::Version(_) => None,
         IncidentAbout::Domain(domain) => {
             let key: Key = guard.expect(tx, incident.key.as_bytes())?;
-            let writes = newest(tx, guard, &domain)?.is_some_and(|newest| newest.state == KeyState::Active);
+            let writes =
+                newest(tx, guard, &domain, key.purpose)?.is_some_and(|newest| newest.state == KeyState::Active);
             Some((wraps_under(tx, &key)?, writes))
         }
     };

@@ -8,7 +8,8 @@ use crate::decide::judge;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::facts::{self, Circumstances};
-use crate::rows::{Artifact, Incident, IncidentAbout, Version, Workspace};
+use crate::keys::domains::place_of;
+use crate::rows::{Artifact, Incident, IncidentAbout, Key, Purpose, Version, Workspace};
 use crate::session::Session;
 use api::terms::{Action, DecisionId, IncidentId, PlaybookStep, WorkspaceId};
 use api::wire::{IncidentFound, IncidentItem, IncidentList, IncidentPrincipal, IncidentStep, IncidentTold};
@@ -119,13 +120,22 @@ fn of(engine: &Engine, tx: &mut dyn Transaction, incident: &Incident) -> Result<
     let guard = &engine.keys.guard;
     let workspace: Workspace = guard.expect(tx, incident.workspace.as_bytes())?;
     Ok(match incident.about {
-        IncidentAbout::Domain(domain) => format!("{}/{}/{}", workspace.name, domain.environment, domain.class),
+        IncidentAbout::Domain(domain) => {
+            let purpose = purpose(engine, tx, incident)?;
+            place_of(tx, guard, &domain, purpose)?
+        }
         IncidentAbout::Version(id) => {
             let version: Version = guard.expect(tx, id.as_bytes())?;
             let artifact: Artifact = guard.expect(tx, version.artifact.as_bytes())?;
             format!("{}/{}@v{}", workspace.name, artifact.name, version.number)
         }
     })
+}
+
+/// What the key wraps: what is in use, or the archive.
+fn purpose(engine: &Engine, tx: &mut dyn Transaction, incident: &Incident) -> Result<Purpose> {
+    let key: Option<Key> = engine.keys.guard.find(tx, incident.key.as_bytes())?;
+    Ok(key.map_or(Purpose::Domain, |key| key.purpose))
 }
 
 fn found(incident: &Incident) -> Option<IncidentFound> {
@@ -176,7 +186,7 @@ fn told_step(
         left,
         of: total,
         about: about(step).to_owned(),
-        commands: commands(incident, &item.of, workspace.name.as_str(), step),
+        commands: commands((incident, purpose(engine, tx, incident)?), &item.of, workspace.name.as_str(), step),
         by,
         at: said.map(|said| said.at),
     })
@@ -199,7 +209,7 @@ const fn about(step: PlaybookStep) -> &'static str {
 }
 
 /// The commands of a step, as they are typed.
-fn commands(incident: &Incident, of: &str, workspace: &str, step: PlaybookStep) -> Vec<String> {
+fn commands((incident, purpose): (&Incident, Purpose), of: &str, workspace: &str, step: PlaybookStep) -> Vec<String> {
     let (id, key) = (incident.id, incident.key);
     let said = || format!("incident done {id} {step} --reason TEXT");
     let words = match (step, incident.about) {
@@ -208,6 +218,10 @@ fn commands(incident: &Incident, of: &str, workspace: &str, step: PlaybookStep) 
             vec![format!("key rotate --workspace {workspace} --env {environment} --class {class}")]
         }
         (PlaybookStep::Rotate, IncidentAbout::Version(_)) => Vec::new(),
+        // What is archived is taken out first: it is sealed anew where it is in use.
+        (PlaybookStep::ReEncrypt, IncidentAbout::Domain(_)) if purpose == Purpose::Archive => {
+            vec![format!("key unarchive --all-of {key} --reason TEXT"), format!("key reencrypt --all-of {key}")]
+        }
         (PlaybookStep::ReEncrypt, IncidentAbout::Domain(_)) => vec![format!("key reencrypt --all-of {key}")],
         (PlaybookStep::ReEncrypt, IncidentAbout::Version(_)) => vec![format!("key reencrypt {of}")],
         (PlaybookStep::Notify, _) => vec![format!("incident show {id}"), said()],

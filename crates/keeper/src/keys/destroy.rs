@@ -33,7 +33,7 @@ pub(crate) fn destroy(engine: &Engine, session: &Session, command: &KeyDestroy) 
     let (wanted, versions) = engine.store.read(|tx| wanted(engine, tx, &target))?;
     let stated = Stated { reason: Some(&command.reason), confirm: command.confirm.as_deref() };
     let done = act_stated(engine, session, &wanted, &stated, &target.seized(), |tx, act| match &target {
-        Target::Domain { key, domain } => ended(tx, act, *key, domain, &command.reason),
+        Target::Domain { key, domain, .. } => ended(tx, act, *key, domain, &command.reason),
         Target::Version(version) => removed(tx, act, version, &command.reason),
         Target::Named(..) | Target::Vault => Err(alone(&target)),
     });
@@ -92,7 +92,7 @@ fn hidden<T>(done: Result<T>, key: KeyId) -> Result<T> {
 /// property, held if any version under it is.
 fn wanted(engine: &Engine, tx: &mut dyn Transaction, target: &Target) -> Result<(Wanted, u64)> {
     let (resource, versions) = match target {
-        Target::Domain { key, domain } => {
+        Target::Domain { key, domain, .. } => {
             let row: Key = engine.keys.guard.expect(tx, key.as_bytes())?;
             let facts = policy::Artifact {
                 id: ArtifactId::from_bytes(*key.as_bytes()),
@@ -173,7 +173,7 @@ fn ended(tx: &mut dyn Transaction, act: &Act<'_>, id: KeyId, domain: &Domain, re
     let row = Key { state, since, due: None, ending: Some(ending), ..key.clone() };
     let change = guard.update(tx, &row, act.ticket)?;
     epochs::bump(tx, id.as_bytes())?;
-    let first = newest(tx, guard, domain)?.is_some_and(|newest| newest.id == id);
+    let first = newest(tx, guard, domain, key.purpose)?.is_some_and(|newest| newest.id == id);
     let event = act
         .event(DESTROY)
         .on("key", id)
@@ -247,7 +247,7 @@ fn spared(tx: &mut dyn Transaction, act: &Act<'_>, target: &Target, reason: &str
     let too_late = || Error::conflict("the key", "it is destroyed already");
     let not_at_all = || Error::conflict("the key", "it is not to be destroyed");
     let event = match target {
-        Target::Domain { key, domain } => {
+        Target::Domain { key, domain, .. } => {
             let key: Key = guard.expect(tx, key.as_bytes())?;
             let ending = key.ending.clone().ok_or_else(not_at_all)?;
             if ending.shredded.is_some() {

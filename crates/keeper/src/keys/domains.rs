@@ -1,4 +1,4 @@
-//! Domain keys, and the keys of versions and of small values that they wrap.
+//! Domain keys and archive keys, and the keys of versions and of small values that they wrap.
 
 use super::{check_fingerprint, fingerprint};
 use crate::datastore::Transaction;
@@ -8,15 +8,15 @@ use crate::roots::{self, Roots, Secret, Wrapped};
 use crate::rows::{Change, Domain, Guard, Key, Purpose, Version, Workspace, Wrap, WrapKind};
 use crate::{epochs, system};
 use api::terms::{ArtifactId, Class, KeyId, KeyState, Suite, Timestamp, VaultId, VersionId};
-use seal::secret::{DomainKey, ValueKey, VersionKey};
-use seal::wrap::{self, Kind, WrapContext, Wrappable};
+use seal::secret::{ArchiveKey, DomainKey, ValueKey, VersionKey};
+use seal::wrap::{self, Kind, WrapContext, Wrappable, WrappingKey};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// The most opened domain keys kept in memory.
 const MAX_OPEN: usize = 1024;
 
-/// Opens, makes and remembers domain keys.
+/// Opens, makes and remembers domain keys and archive keys.
 #[derive(Debug)]
 pub(crate) struct Domains {
     vault: VaultId,
@@ -24,10 +24,26 @@ pub(crate) struct Domains {
     open: RwLock<HashMap<KeyId, Opened>>,
 }
 
-/// A domain key in memory.
+/// A key that wraps the keys of versions, opened.
+#[derive(Debug)]
+pub(crate) enum OpenedKey {
+    Domain(DomainKey),
+    Archive(ArchiveKey),
+}
+
+impl<'a> From<&'a OpenedKey> for WrappingKey<'a> {
+    fn from(opened: &'a OpenedKey) -> Self {
+        match opened {
+            OpenedKey::Domain(key) => Self::Domain(key),
+            OpenedKey::Archive(key) => Self::Archive(key),
+        }
+    }
+}
+
+/// A domain key or an archive key in memory.
 #[derive(Debug)]
 struct Opened {
-    key: Arc<DomainKey>,
+    key: Arc<OpenedKey>,
     /// When it is forgotten, by [`system::uptime_secs`].
     until: u64,
 }
@@ -63,25 +79,35 @@ impl Domains {
         Self { vault, roots, open: RwLock::new(HashMap::new()) }
     }
 
-    /// The key under which a domain writes, if it has one: after one that is spent, the next one is made when something is written.
+    /// The key under which a domain writes, or its archive: if it has one. After one that is spent, the next one is made when something
+    /// is written.
     ///
     /// # Errors
     /// [`Error::KeyShut`] if it has one that protects nothing now.
-    pub(crate) fn active(tx: &mut dyn Transaction, guard: &Guard, domain: &Domain) -> Result<Option<Key>> {
-        let Some(key) = newest(tx, guard, domain)? else { return Ok(None) };
+    pub(crate) fn active(
+        tx: &mut dyn Transaction,
+        guard: &Guard,
+        domain: &Domain,
+        purpose: Purpose,
+    ) -> Result<Option<Key>> {
+        let Some(key) = newest(tx, guard, domain, purpose)? else { return Ok(None) };
         match key.state {
             KeyState::Active => return Ok(Some(key)),
             KeyState::Deactivated | KeyState::Destroyed => return Ok(None),
             KeyState::PreActive | KeyState::Suspended | KeyState::Compromised => {}
         }
-        let workspace: Workspace = guard.expect(tx, domain.workspace.as_bytes())?;
-        let of = format!("{}/{}/{}", workspace.name, domain.environment, domain.class);
+        let of = place_of(tx, guard, domain, purpose)?;
         Err(Error::KeyShut { key: key.id, of, state: key.state })
     }
 
-    /// The number of the next key of a domain.
-    pub(crate) fn next_number(tx: &mut dyn Transaction, guard: &Guard, domain: &Domain) -> Result<u32> {
-        let last = newest(tx, guard, domain)?.map_or(0, |key| key.version);
+    /// The number of the next key of a domain, or of its archive.
+    pub(crate) fn next_number(
+        tx: &mut dyn Transaction,
+        guard: &Guard,
+        domain: &Domain,
+        purpose: Purpose,
+    ) -> Result<u32> {
+        let last = newest(tx, guard, domain, purpose)?.map_or(0, |key| key.version);
         last.checked_add(1).ok_or(Error::Internal("more keys of a domain than there can be"))
     }
 
@@ -95,10 +121,10 @@ impl Domains {
         ticket: i64,
     ) -> Result<(Key, Vec<Change>)> {
         let id = KeyId::from_bytes(system::random()?);
-        let secret = Secret::generate(Kind::Domain)?;
+        let secret = Secret::generate(new.purpose.kind())?;
         let key = Key {
             id,
-            purpose: Purpose::Domain,
+            purpose: new.purpose,
             domain: Some(new.domain),
             version: new.version,
             suite: new.suite,
@@ -114,7 +140,7 @@ impl Domains {
         self.roots.refresh(tx, guard)?;
         let (mut opens, mut refused) = (false, None);
         for root in self.roots.members().iter().filter(|root| roots::admits(key.domain.as_ref(), root.term)) {
-            let context = root_context(new.suite, self.vault, &new.domain, id, root.id);
+            let context = self.context(&key, root.id);
             match self.roots.wrap(root, &context, &secret) {
                 Ok(sealed) => {
                     changes.push(guard.insert(tx, &wrap_under(&key, root.id, sealed)?, ticket)?);
@@ -135,8 +161,8 @@ impl Domains {
         Ok((key, changes))
     }
 
-    /// The bytes of a domain key, from memory or from its wrap.
-    pub(crate) fn open(&self, tx: &mut dyn Transaction, guard: &Guard, id: KeyId) -> Result<Arc<DomainKey>> {
+    /// The bytes of a domain key or an archive key, from memory or from its wrap.
+    pub(crate) fn open(&self, tx: &mut dyn Transaction, guard: &Guard, id: KeyId) -> Result<Arc<OpenedKey>> {
         if let Some(key) = self.remembered(id) {
             return Ok(key);
         }
@@ -144,7 +170,8 @@ impl Domains {
         let domain = key.domain.ok_or_else(|| Error::Wrap { key: id.to_string() })?;
         let wraps = wraps_of(tx, guard, id)?;
         match self.secret(&key, &wraps)? {
-            Secret::Domain(opened) => Ok(self.remember(id, domain.class, opened)),
+            Secret::Domain(opened) => Ok(self.remember(id, domain.class, OpenedKey::Domain(opened))),
+            Secret::Archive(opened) => Ok(self.remember(id, domain.class, OpenedKey::Archive(opened))),
             _ => Err(Error::Wrap { key: id.to_string() }),
         }
     }
@@ -167,19 +194,24 @@ impl Domains {
     /// Where a key stands under a root.
     pub(crate) fn context(&self, key: &Key, root: KeyId) -> WrapContext {
         match &key.domain {
-            Some(domain) => root_context(key.suite, self.vault, domain, key.id, root),
+            Some(domain) => WrapContext {
+                workspace: Some(*domain.workspace.as_bytes()),
+                environment: Some(domain.environment.number()),
+                class: Some(domain.class.number()),
+                ..roots::context(key.suite, self.vault, key.purpose.kind(), key.id, root)
+            },
             None => roots::context(key.suite, self.vault, key.purpose.kind(), key.id, root),
         }
     }
 
     /// An opened domain key, if it is in memory.
-    pub(crate) fn remembered(&self, id: KeyId) -> Option<Arc<DomainKey>> {
+    pub(crate) fn remembered(&self, id: KeyId) -> Option<Arc<OpenedKey>> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
         open.get(&id).filter(|opened| system::uptime_secs() < opened.until).map(|opened| Arc::clone(&opened.key))
     }
 
     /// Keeps it for as long as clients may keep what it opens: the lease of its class.
-    fn remember(&self, id: KeyId, class: Class, key: DomainKey) -> Arc<DomainKey> {
+    fn remember(&self, id: KeyId, class: Class, key: OpenedKey) -> Arc<OpenedKey> {
         let lease = policy::class_rules(class).map_or(0, |rules| rules.lease_secs);
         let opened = Opened { key: Arc::new(key), until: system::uptime_secs().saturating_add(lease) };
         let key = Arc::clone(&opened.key);
@@ -207,31 +239,31 @@ impl Domains {
     }
 
     /// Draws a version key and wraps it under its domain's key.
-    pub(crate) fn mint(&self, belongs: &Belongs, under: &Key, with: &DomainKey) -> Result<Minted> {
+    pub(crate) fn mint(&self, belongs: &Belongs, under: &Key, with: &OpenedKey) -> Result<Minted> {
         let key = VersionKey::generate().map_err(|_| Error::Random)?;
         let wrap = self.wrap(belongs, under, with, &key)?;
         Ok(Minted { id: belongs.key, key, wrap })
     }
 
     /// Wraps a version key under a domain key.
-    pub(crate) fn wrap(&self, belongs: &Belongs, under: &Key, with: &DomainKey, key: &VersionKey) -> Result<Wrap> {
+    pub(crate) fn wrap(&self, belongs: &Belongs, under: &Key, with: &OpenedKey, key: &VersionKey) -> Result<Wrap> {
         self.wrap_in(&Slot::from(belongs), under, with, key, key.expose_bytes())
     }
 
     /// Opens a version key. The wrap must stand where the version's row says it belongs.
-    pub(crate) fn unwrap(&self, belongs: &Belongs, wrap: &Wrap, with: &DomainKey) -> Result<VersionKey> {
+    pub(crate) fn unwrap(&self, belongs: &Belongs, wrap: &Wrap, with: &OpenedKey) -> Result<VersionKey> {
         let key: VersionKey = self.unwrap_in(&Slot::from(belongs), wrap, with)?;
         check_fingerprint(belongs.suite, self.vault, belongs.key, key.expose_bytes(), &wrap.fingerprint)?;
         Ok(key)
     }
 
     /// Wraps a version of a named key under a domain key.
-    pub(crate) fn wrap_value(&self, of: &OfNamed, under: &Key, with: &DomainKey, key: &ValueKey) -> Result<Wrap> {
+    pub(crate) fn wrap_value(&self, of: &OfNamed, under: &Key, with: &OpenedKey, key: &ValueKey) -> Result<Wrap> {
         self.wrap_in(&Slot::from(of), under, with, key, key.expose_bytes())
     }
 
     /// Opens a version of a named key. The wrap must stand where the rows say it belongs.
-    pub(crate) fn unwrap_value(&self, of: &OfNamed, wrap: &Wrap, with: &DomainKey) -> Result<ValueKey> {
+    pub(crate) fn unwrap_value(&self, of: &OfNamed, wrap: &Wrap, with: &OpenedKey) -> Result<ValueKey> {
         let key: ValueKey = self.unwrap_in(&Slot::from(of), wrap, with)?;
         check_fingerprint(of.suite, self.vault, of.key, key.expose_bytes(), &wrap.fingerprint)?;
         Ok(key)
@@ -241,7 +273,7 @@ impl Domains {
         &self,
         slot: &Slot,
         under: &Key,
-        with: &DomainKey,
+        with: &OpenedKey,
         key: &S,
         bytes: &[u8; 32],
     ) -> Result<Wrap> {
@@ -263,7 +295,7 @@ impl Domains {
         })
     }
 
-    fn unwrap_in<S: Wrappable>(&self, slot: &Slot, wrap: &Wrap, with: &DomainKey) -> Result<S> {
+    fn unwrap_in<S: Wrappable>(&self, slot: &Slot, wrap: &Wrap, with: &OpenedKey) -> Result<S> {
         let refuse = || Error::Wrap { key: slot.key.to_string() };
         if Slot::in_wrap(wrap).as_ref() != Some(slot) {
             return Err(refuse());
@@ -286,13 +318,13 @@ impl Domains {
         }
     }
 
-    /// Wraps again, under another key of the same domain, what a domain key wraps.
+    /// Wraps again, under another key of the same domain or of its archive, what a key of these wraps.
     pub(crate) fn wrap_again(
         &self,
         wrap: &Wrap,
         domain: &Domain,
-        from: &DomainKey,
-        (under, to): (&Key, &DomainKey),
+        from: &OpenedKey,
+        (under, to): (&Key, &OpenedKey),
     ) -> Result<Wrap> {
         let refuse = || Error::Wrap { key: wrap.key.to_string() };
         let slot = Slot::in_wrap(wrap).filter(|slot| slot.domain == *domain).ok_or_else(refuse)?;
@@ -363,42 +395,46 @@ pub(crate) struct OfNamed {
     pub(crate) suite: Suite,
 }
 
-/// Makes the next key of a domain that has none that writes, in the suite that it writes now.
+/// Makes the next key of a domain, or of its archive, that has none that writes, in the suite that it writes now.
 pub(crate) fn next_key(
     engine: &Engine,
     tx: &mut dyn Transaction,
-    domain: &Domain,
+    (domain, purpose): (&Domain, Purpose),
     (ticket, now): (i64, Timestamp),
 ) -> Result<(Key, Vec<Change>)> {
     let guard = &engine.keys.guard;
     let rotation_days = engine.rules(tx)?.class_rules(domain.class).rotation_days;
     let suite = engine.crypto(tx)?.writes(domain.class, domain.environment);
-    let version = Domains::next_number(tx, guard, domain)?;
-    engine.domains.make(tx, guard, &NewDomainKey { domain: *domain, version, suite, rotation_days, now }, ticket)
+    let version = Domains::next_number(tx, guard, domain, purpose)?;
+    let new = NewDomainKey { purpose, domain: *domain, version, suite, rotation_days, now };
+    engine.domains.make(tx, guard, &new, ticket)
 }
 
-/// The newest key of a domain, in whatever state.
-pub(crate) fn newest(tx: &mut dyn Transaction, guard: &Guard, domain: &Domain) -> Result<Option<Key>> {
+/// The newest key of a domain, or of its archive, in whatever state.
+pub(crate) fn newest(
+    tx: &mut dyn Transaction,
+    guard: &Guard,
+    domain: &Domain,
+    purpose: Purpose,
+) -> Result<Option<Key>> {
     let mut keys: Vec<Key> = guard.select(
         tx,
-        "WHERE workspace = $1 AND environment = $2 AND class = $3 ORDER BY number DESC LIMIT 1",
+        "WHERE workspace = $1 AND environment = $2 AND class = $3 AND purpose = $4 ORDER BY number DESC LIMIT 1",
         &[
             domain.workspace.as_bytes().into(),
             i64::from(domain.environment.number()).into(),
             i64::from(domain.class.number()).into(),
+            purpose.word().into(),
         ],
     )?;
-    Ok(keys.pop().filter(|key| key.purpose == Purpose::Domain))
+    Ok(keys.pop())
 }
 
-/// Where a domain key is wrapped under a root.
-pub(crate) fn root_context(suite: Suite, vault: VaultId, domain: &Domain, key: KeyId, root: KeyId) -> WrapContext {
-    WrapContext {
-        workspace: Some(*domain.workspace.as_bytes()),
-        environment: Some(domain.environment.number()),
-        class: Some(domain.class.number()),
-        ..roots::context(suite, vault, Kind::Domain, key, root)
-    }
+/// A domain, or its archive, in words.
+pub(crate) fn place_of(tx: &mut dyn Transaction, guard: &Guard, domain: &Domain, purpose: Purpose) -> Result<String> {
+    let workspace: Workspace = guard.expect(tx, domain.workspace.as_bytes())?;
+    let archive = if purpose == Purpose::Archive { "/archive" } else { "" };
+    Ok(format!("{}/{}/{}{archive}", workspace.name, domain.environment, domain.class))
 }
 
 /// A new wrap of a key that roots wrap.
@@ -424,9 +460,10 @@ pub(crate) fn wraps_of(tx: &mut dyn Transaction, guard: &Guard, key: KeyId) -> R
     guard.select(tx, "WHERE wrapped = $1 ORDER BY id", &[key.as_bytes().into()])
 }
 
-/// What a new domain key is for.
+/// What a new domain key or archive key is for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NewDomainKey {
+    pub(crate) purpose: Purpose,
     pub(crate) domain: Domain,
     pub(crate) version: u32,
     /// What its domain writes now. Version keys of any suite are wrapped under it: wraps are made alike in all.

@@ -23,7 +23,12 @@ pub(crate) fn list(engine: &Engine, session: &Session) -> Result<KeyList> {
         let keys: Vec<Key> = engine.keys.guard.select(tx, "ORDER BY id LIMIT $1", &[MAX_KEYS.into()])?;
         let mut items = keys.iter().map(|key| item(engine, tx, key)).collect::<Result<Vec<_>>>()?;
         items.extend(named::items(engine, tx)?);
-        let rank = |item: &KeyItem| (item.purpose != Purpose::Domain.word(), item.name.is_none(), item.purpose.clone());
+        let set = |item: &KeyItem| match item.purpose.as_str() {
+            word if word == Purpose::Domain.word() => 0,
+            word if word == Purpose::Archive.word() => 1,
+            _ => 2,
+        };
+        let rank = |item: &KeyItem| (set(item), item.name.is_none(), item.purpose.clone());
         items.sort_by(|a, b| {
             (rank(a), &a.workspace, a.environment, a.class, &a.name, a.version).cmp(&(
                 rank(b),

@@ -12,7 +12,7 @@ use crate::facts;
 use crate::journal::{Event, Logged};
 use crate::keys::Domains;
 use crate::keys::domains::next_key;
-use crate::rows::{Change, Domain, Key, NamedKey, NamedVersion, Table, Workspace};
+use crate::rows::{Change, Domain, Key, NamedKey, NamedVersion, Purpose, Table, Workspace};
 use crate::session::Session;
 use crate::{show, system};
 use api::terms::{Action, ArtifactId, KeyId, KeyState, Kind, Name, Timestamp, WorkspaceId};
@@ -310,15 +310,15 @@ fn mint(
 ) -> Result<(NamedVersion, Vec<Change>)> {
     let (guard, domain) = (&engine.keys.guard, row.domain);
     let mut changes = Vec::new();
-    let under: Key = match Domains::active(tx, guard, &domain)? {
+    let under: Key = match Domains::active(tx, guard, &domain, Purpose::Domain)? {
         Some(key) => key,
         None => {
-            let (key, made) = next_key(engine, tx, &domain, (ticket, now))?;
+            let (key, made) = next_key(engine, tx, (&domain, Purpose::Domain), (ticket, now))?;
             changes.extend(made);
             key
         }
     };
-    changes.extend(uses::used(engine, tx, &under, now, ticket)?);
+    changes.extend(uses::used(engine, tx, (&under, 1), now, ticket)?);
     let rotation_days = engine.rules(tx)?.class_rules(domain.class).rotation_days;
     let suite = engine.crypto(tx)?.writes(domain.class, domain.environment);
     let with = engine.domains.open(tx, guard, under.id)?;

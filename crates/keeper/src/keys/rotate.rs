@@ -1,4 +1,4 @@
-//! Rotation: a new version of a domain key writes at once; version keys are wrapped again in batches, each a transaction with
+//! Rotation: a new version of a domain key, and of the archive key of its domain, writes at once; version keys are wrapped again in batches, each a transaction with
 //! its entry, so that a kill loses nothing and the next command goes on. The depot is never touched.
 //!
 //! A compromised key is followed by a new one as well, and what it wraps is moved like the rest. That ends its use here; whoever has it and
@@ -111,8 +111,9 @@ fn matching(
     workspace: Option<WorkspaceId>,
     state: KeyState,
 ) -> Result<Vec<Key>> {
-    let values = [Purpose::Domain.word().into(), state.word().into()];
-    let mut keys: Vec<Key> = engine.keys.guard.select(tx, "WHERE purpose = $1 AND state = $2 ORDER BY id", &values)?;
+    let values = [Purpose::Domain.word().into(), Purpose::Archive.word().into(), state.word().into()];
+    let tail = "WHERE purpose IN ($1, $2) AND state = $3 ORDER BY id";
+    let mut keys: Vec<Key> = engine.keys.guard.select(tx, tail, &values)?;
     keys.retain(|key| {
         key.domain.is_some_and(|domain| {
             workspace.is_none_or(|id| id == domain.workspace)
@@ -128,29 +129,33 @@ fn leading(engine: &Engine, tx: &mut dyn Transaction, keys: Vec<Key>) -> Result<
     let mut leading = Vec::new();
     for key in keys {
         let Some(domain) = key.domain else { continue };
-        if newest(tx, &engine.keys.guard, &domain)?.is_some_and(|newest| newest.id == key.id) {
+        if newest(tx, &engine.keys.guard, &domain, key.purpose)?.is_some_and(|newest| newest.id == key.id) {
             leading.push(key);
         }
     }
     Ok(leading)
 }
 
-/// The domain keys that wrap nothing new, and whose wraps are to be moved.
+/// The domain keys and archive keys that wrap nothing new, and whose wraps are to be moved.
 fn spent(engine: &Engine, tx: &mut dyn Transaction) -> Result<Vec<Key>> {
-    let values =
-        [Purpose::Domain.word().into(), KeyState::Deactivated.word().into(), KeyState::Compromised.word().into()];
-    engine.keys.guard.select(tx, "WHERE purpose = $1 AND state IN ($2, $3) ORDER BY id", &values)
+    let values = [
+        Purpose::Domain.word().into(),
+        Purpose::Archive.word().into(),
+        KeyState::Deactivated.word().into(),
+        KeyState::Compromised.word().into(),
+    ];
+    engine.keys.guard.select(tx, "WHERE purpose IN ($1, $2) AND state IN ($3, $4) ORDER BY id", &values)
 }
 
-/// The active keys among these whose domain still has version keys under an older version.
+/// The active keys among these whose domain, or its archive, still has version keys under an older version.
 fn behind(engine: &Engine, tx: &mut dyn Transaction, active: &[Key]) -> Result<Vec<Key>> {
-    let mut domains: Vec<Domain> = Vec::new();
+    let mut sets: Vec<(Purpose, Option<Domain>)> = Vec::new();
     for key in spent(engine, tx)?.into_iter().filter(|key| key.ending.is_none()) {
         if wraps_under(tx, &key)? > 0 {
-            domains.extend(key.domain);
+            sets.push((key.purpose, key.domain));
         }
     }
-    Ok(active.iter().filter(|key| key.domain.is_some_and(|domain| domains.contains(&domain))).cloned().collect())
+    Ok(active.iter().filter(|key| sets.contains(&(key.purpose, key.domain))).cloned().collect())
 }
 
 /// An unfinished rotation is gone on with; no further version is made on top of it.
@@ -162,7 +167,8 @@ fn resumed(engine: &Engine, tx: &mut dyn Transaction, act: &Act<'_>, unfinished:
 
 /// Makes the next version of each key, and of the named keys in their domains.
 fn renewed(tx: &mut dyn Transaction, act: &Act<'_>, matching: &[Key]) -> Result<(New, Vec<Logged>)> {
-    let domains: Vec<Domain> = matching.iter().filter_map(|key| key.domain).collect();
+    let writing = matching.iter().filter(|key| key.purpose == Purpose::Domain);
+    let domains: Vec<Domain> = writing.filter_map(|key| key.domain).collect();
     let named = named::in_domains(act.engine, tx, &domains)?;
     let (mut new, mut events) = (Vec::with_capacity(matching.len()), Vec::with_capacity(matching.len()));
     for old in matching {
@@ -216,14 +222,14 @@ fn succeeded(
     let rules = engine.rules(tx)?;
     let refuse = || Error::Altered { table: Key::NAME, row: old.id.to_string() };
     let domain = old.domain.ok_or_else(refuse)?;
-    let current = newest(tx, guard, &domain)?;
+    let current = newest(tx, guard, &domain, old.purpose)?;
     if current.as_ref() != Some(old) || !matches!(old.state, KeyState::Active | KeyState::Compromised) {
         return Err(Error::conflict("the rotation", "somebody else rotated meanwhile"));
     }
     let version = old.version.checked_add(1).ok_or_else(refuse)?;
     let rotation_days = rules.class_rules(domain.class).rotation_days;
     let suite = engine.crypto(tx)?.writes(domain.class, domain.environment);
-    let wanted = NewDomainKey { domain, version, suite, rotation_days, now };
+    let wanted = NewDomainKey { purpose: old.purpose, domain, version, suite, rotation_days, now };
     let (key, mut changes) = engine.domains.make(tx, guard, &wanted, ticket)?;
     // One that is compromised stays so.
     if old.state.may_become(KeyState::Deactivated) {
@@ -239,6 +245,7 @@ fn succeeded(
         .with("environment", domain.environment)
         .with("version", version)
         .changing(changes);
+    let event = if key.purpose == Purpose::Archive { event.with("purpose", key.purpose.word()) } else { event };
     Ok((key, event))
 }
 
@@ -336,7 +343,7 @@ fn rewrap_all(engine: &Engine, by: &By, slice: &Slice) -> Result<u64> {
 
 /// A domain key that writes no more and still wraps something, and whose domain has a key to wrap it under: not while that is suspended.
 fn next_behind(tx: &mut dyn Transaction) -> Result<Option<KeyId>> {
-    let sql = "SELECT k.id FROM crypto_key k WHERE k.purpose = $1 AND k.state IN ($2, $4) AND k.ends IS NULL \
+    let sql = "SELECT k.id FROM crypto_key k WHERE k.purpose IN ($1, $5) AND k.state IN ($2, $4) AND k.ends IS NULL \
                AND EXISTS (SELECT 1 FROM wrap w WHERE w.under = k.id) \
                AND EXISTS (SELECT 1 FROM crypto_key n WHERE n.purpose = k.purpose AND n.workspace = k.workspace \
                AND n.environment = k.environment AND n.class = k.class AND n.state = $3) ORDER BY k.id LIMIT 1";
@@ -345,6 +352,7 @@ fn next_behind(tx: &mut dyn Transaction) -> Result<Option<KeyId>> {
         KeyState::Deactivated.word().into(),
         KeyState::Active.word().into(),
         KeyState::Compromised.word().into(),
+        Purpose::Archive.word().into(),
     ];
     let row = tx.query(sql, &values)?.optional()?;
     Ok(row.map(|row| row.array(0)).transpose()?.map(KeyId::from_bytes))
@@ -361,7 +369,7 @@ fn rewrap_batch(engine: &Engine, tx: &mut dyn Transaction, by: &By, old: KeyId) 
     }
     let refuse = || Error::Altered { table: Key::NAME, row: old.to_string() };
     let domain = old_key.domain.ok_or_else(refuse)?;
-    let new_key = Domains::active(tx, guard, &domain)?.ok_or_else(refuse)?;
+    let new_key = Domains::active(tx, guard, &domain, old_key.purpose)?.ok_or_else(refuse)?;
     if !old_key.state.moves() || old_key.state.protects() {
         return Ok(0);
     }

@@ -3,7 +3,7 @@
 //! killed goes on where it was.
 
 use super::destroy::is_held;
-use super::domains::wraps_of;
+use super::domains::{place_of, wraps_of};
 use crate::certificate::{self, Gone, Lines};
 use crate::datastore::Transaction;
 use crate::engine::Engine;
@@ -228,12 +228,12 @@ fn certify(engine: &Engine, tx: &mut dyn Transaction, id: KeyId, now: Timestamp)
     if !guard.select::<Wrap>(tx, "WHERE under = $1 LIMIT 1", &values)?.is_empty() {
         return Err(Error::conflict("the key", "something is wrapped under it still"));
     }
-    let workspace: Workspace = guard.expect(tx, domain.workspace.as_bytes())?;
+    let place = place_of(tx, guard, &domain, key.purpose)?;
     let rules = engine.rules(tx)?;
     let ticket = tx.ticket()?;
     engine.watch.mark(tx)?;
-    let mut head = certificate::head(engine, id, "domain", &key.fingerprint);
-    head.add("of", format_args!("{}/{}/{}", workspace.name, domain.environment, domain.class));
+    let mut head = certificate::head(engine, id, key.purpose.word(), &key.fingerprint);
+    head.add("of", place);
     head.add("number", key.version);
     head.add("asked", format_args!("{} {}", ending.at, ending.by));
     head.add("destroyed", shredded);

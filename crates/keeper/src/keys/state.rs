@@ -1,6 +1,6 @@
 //! The states of keys: who moves them, and what each still allows (`api::terms::TRANSITIONS`, `spec/keys.md#states`).
 
-use super::domains::{Belongs, newest, wrap_of};
+use super::domains::{Belongs, newest, place_of, wrap_of};
 use super::named::Named;
 use crate::acts::{Act, Wanted, act};
 use crate::datastore::Transaction;
@@ -36,6 +36,8 @@ pub(crate) enum Towards {
     Open,
     /// To be sealed anew under another key.
     Move,
+    /// To be wrapped under another key: nothing leaves.
+    Wrap,
 }
 
 impl From<Action> for Towards {
@@ -48,16 +50,36 @@ impl Above {
     pub(crate) fn of(tx: &mut dyn Transaction, guard: &Guard, under: KeyId) -> Result<Self> {
         let wraps: Key = guard.expect(tx, under.as_bytes())?;
         let altered = || Error::Altered { table: Key::NAME, row: under.to_string() };
-        let newest = newest(tx, guard, &wraps.domain.ok_or_else(altered)?)?.ok_or_else(altered)?;
+        let newest = newest(tx, guard, &wraps.domain.ok_or_else(altered)?, wraps.purpose)?.ok_or_else(altered)?;
         Ok(Self { wraps, newest })
+    }
+
+    /// The wrap of a version's key and what stands above it. What is archived lies under an archive key and nothing else does: a wrap
+    /// that was put elsewhere opens nothing.
+    pub(crate) fn of_version(tx: &mut dyn Transaction, guard: &Guard, version: &Version) -> Result<(Wrap, Self)> {
+        let wrap = wrap_of(tx, guard, version.key)?;
+        let above = Self::of(tx, guard, wrap.under)?;
+        let purpose = if version.archived.is_some() { Purpose::Archive } else { Purpose::Domain };
+        if above.wraps.purpose != purpose {
+            return Err(Error::Altered { table: Wrap::NAME, row: wrap.id.to_string() });
+        }
+        Ok((wrap, above))
     }
 
     /// Refuses a version whose key opens nothing now, or one of these.
     pub(crate) fn refuse(&self, version: &Version, of: &str, towards: Towards) -> Result<()> {
         let may = |state: KeyState| match towards {
             Towards::Open => state.opens(),
-            Towards::Move => state.moves(),
+            Towards::Move | Towards::Wrap => state.moves(),
         };
+        // What is sealed anew is in use, and leaves for whoever does that.
+        if towards == Towards::Move && version.archived.is_some() {
+            return Err(Error::Conflict {
+                what: "the version",
+                why: format!("the key of {of} is in the archive: it is sealed anew when it was brought back"),
+                hint: Some(format!("strongroom key unarchive {of} --reason REASON")),
+            });
+        }
         let mut states = vec![(version.key, version.key_state), (self.wraps.id, self.wraps.state)];
         // One that was destroyed speaks for what it wrapped, and for nothing else of its domain.
         if self.newest.state != KeyState::Destroyed {
@@ -135,9 +157,7 @@ pub(crate) fn refuse_shut(
     of: &str,
     towards: Towards,
 ) -> Result<()> {
-    let guard = &engine.keys.guard;
-    let under = wrap_of(tx, guard, version.key)?.under;
-    Above::of(tx, guard, under)?.refuse(version, of, towards)
+    Above::of_version(tx, &engine.keys.guard, version)?.1.refuse(version, of, towards)
 }
 
 /// Whether it would be refused.
@@ -151,11 +171,11 @@ pub(crate) fn is_shut(engine: &Engine, tx: &mut dyn Transaction, version: &Versi
 /// Opens the key of a version inside of a transaction that hands it out: no state of its keys changes before that is over.
 pub(crate) fn opened(engine: &Engine, tx: &mut dyn Transaction, found: &Found) -> Result<VersionKey> {
     let guard = &engine.keys.guard;
-    let wrap = wrap_of(tx, guard, found.version.key)?;
-    let above = Above::of(tx, guard, wrap.under)?;
+    let (_, above) = Above::of_version(tx, guard, &found.version)?;
     epochs::hold(tx, &[*above.wraps.id.as_bytes(), *above.newest.id.as_bytes()])?;
     // As they are now that nobody moves them.
-    Above::of(tx, guard, wrap.under)?.refuse(&found.version, &found.named(), Towards::Open)?;
+    let (wrap, above) = Above::of_version(tx, guard, &found.version)?;
+    above.refuse(&found.version, &found.named(), Towards::Open)?;
     let with = engine.domains.open(tx, guard, wrap.under)?;
     engine.domains.unwrap(&Belongs::from(&found.version), &wrap, &with)
 }
@@ -189,9 +209,11 @@ const fn name_of(to: KeyState) -> Option<&'static str> {
 
 /// A key whose state somebody changes.
 pub(crate) enum Target {
+    /// A domain key or an archive key.
     Domain {
         key: KeyId,
         domain: Domain,
+        purpose: Purpose,
     },
     Version(Box<Version>),
     /// A version of a named key.
@@ -205,8 +227,8 @@ impl Target {
         let guard = &engine.keys.guard;
         if let Some(key) = guard.find::<Key>(tx, id.as_bytes())? {
             return Ok(Some(match key.domain {
-                Some(domain) if key.purpose == Purpose::Domain => Self::Domain { key: id, domain },
-                _ => Self::Vault,
+                Some(domain) => Self::Domain { key: id, domain, purpose: key.purpose },
+                None => Self::Vault,
             }));
         }
         if let Some(version) = guard.find::<NamedVersion>(tx, id.as_bytes())? {
@@ -259,10 +281,7 @@ impl Target {
         let guard = &engine.keys.guard;
         let workspace = |tx: &mut dyn Transaction, id: WorkspaceId| guard.expect::<Workspace>(tx, id.as_bytes());
         Ok(match self {
-            Self::Domain { domain, .. } => {
-                let workspace = workspace(tx, domain.workspace)?;
-                format!("{}/{}/{}", workspace.name, domain.environment, domain.class)
-            }
+            Self::Domain { domain, purpose, .. } => place_of(tx, guard, domain, *purpose)?,
             Self::Version(version) => {
                 let artifact: Artifact = guard.expect(tx, version.artifact.as_bytes())?;
                 format!("{}/{}@v{}", workspace(tx, version.workspace)?.name, artifact.name, version.number)
@@ -292,11 +311,11 @@ impl Target {
         let guard = &act.engine.keys.guard;
         match self {
             Self::Vault => Err(Error::conflict("the key", "it is one of the vault's own, without which nothing works")),
-            Self::Domain { key, domain } => {
+            Self::Domain { key, domain, purpose } => {
                 let key: Key = guard.expect(tx, key.as_bytes())?;
                 let next = step(key.state, to)?;
                 // A domain has one key that writes: what was rotated meanwhile does not come back beside it.
-                let first = newest(tx, guard, domain)?.is_some_and(|newest| newest.id == key.id);
+                let first = newest(tx, guard, domain, *purpose)?.is_some_and(|newest| newest.id == key.id);
                 if next.is_some_and(KeyState::protects) && !first {
                     return Err(Error::conflict("the key", "its domain has a newer one"));
                 }

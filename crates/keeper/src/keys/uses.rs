@@ -37,16 +37,16 @@ impl From<&ClassRules> for Bound {
     }
 }
 
-/// Counts one wrap that is made for a new version. A key that comes near its bound is due from now on; at its bound it wraps nothing more.
+/// Counts wraps that are made under a key. A key that comes near its bound is due from now on; at its bound it wraps nothing more.
 pub(crate) fn used(
     engine: &Engine,
     tx: &mut dyn Transaction,
-    key: &Key,
+    (key, more): (&Key, u64),
     now: Timestamp,
     ticket: i64,
 ) -> Result<Option<Change>> {
     let guard = &engine.keys.guard;
-    let uses = count(tx, guard, key.id, 1)?;
+    let uses = count(tx, guard, key.id, more)?;
     let Some(bound) = Bound::of(key) else { return Ok(None) };
     if uses > bound.max {
         return Err(Error::Conflict {

@@ -20,6 +20,8 @@ pub(crate) struct Decided {
     pub(crate) known: Arc<Known>,
     pub(crate) blob: Blob,
     pub(crate) event: Event,
+    /// A second decision that a release rests on, with its entry.
+    pub(crate) also: Option<(Event, Blob)>,
     pub(crate) verdict: Verdict,
     /// Whether keys leave: policy lets them, and their states do.
     pub(crate) released: bool,
@@ -64,11 +66,15 @@ fn run(engine: &Engine, tx: &mut dyn Transaction, batch: &[&Decided]) -> Result<
     }
     let ticket = tx.ticket()?;
     engine.watch.mark(tx)?;
-    let events: Vec<(&By, &Event)> = kept.iter().map(|(_, decided)| (&decided.by, &decided.event)).collect();
+    let mut events: Vec<(&By, &Event)> = kept.iter().map(|(_, decided)| (&decided.by, &decided.event)).collect();
+    let also = || kept.iter().filter_map(|(_, decided)| decided.also.as_ref().map(|also| (&decided.by, also)));
+    events.extend(also().map(|(by, (event, _))| (by, event)));
+    // Those of the releases come first.
     let logged = engine.log_all(tx, ticket, &events)?;
     // A denial that was only counted is not replayed.
     let told = kept.iter().zip(&logged).filter(|(_, logged)| logged.is_some());
-    let blobs: Vec<&Blob> = told.map(|((_, decided), _)| &decided.blob).collect();
+    let mut blobs: Vec<&Blob> = told.map(|((_, decided), _)| &decided.blob).collect();
+    blobs.extend(also().map(|(_, (_, blob))| blob));
     engine.keep(tx, ticket, &blobs)?;
     for ((at, decided), logged) in kept.into_iter().zip(logged) {
         let done = match (decided.released, logged) {

@@ -9,7 +9,7 @@ use crate::epochs::{self, Epochs, Subject};
 use crate::error::{Error, Result};
 use crate::facts::{self, Circumstances, Stated};
 use crate::journal::{By, Event};
-use crate::keys::domains::wrap_of;
+use crate::keys::domains::OpenedKey;
 use crate::keys::sealed;
 use crate::keys::state::Above;
 use crate::rows::PolicySet;
@@ -18,7 +18,6 @@ use crate::{removal, show};
 use api::terms::{Action, DecisionId, EntryId, KeyId, Reference, ReleaseId};
 use api::wire::Release;
 use log::entry::Kind;
-use seal::secret::DomainKey;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -33,7 +32,7 @@ pub(crate) struct Prepared {
     /// Why its keys do not leave although policy lets them.
     pub(crate) shut: Option<Error>,
     /// What opens them, if they leave.
-    pub(crate) domain_key: Option<Arc<DomainKey>>,
+    pub(crate) domain_key: Option<Arc<OpenedKey>>,
 }
 
 /// Reads (or remembers) the facts and decides.
@@ -68,8 +67,21 @@ pub(crate) fn prepare(
     let path = found.path();
     let stated = Stated { reason: command.reason.as_deref(), confirm: command.confirm.as_deref() };
     let circumstances = Circumstances::stated(now, &stated, &path)?;
-    let query = facts::query(engine, session, &known.actor, command.action, found.resource(), &circumstances);
-    let verdict = judge(&known.rules, DecisionId::from_bytes(crate::system::random()?), &query);
+    let decide = |action: Action| {
+        let query = facts::query(engine, session, &known.actor, action, found.resource(), &circumstances);
+        Ok::<_, Error>(judge(&known.rules, DecisionId::from_bytes(crate::system::random()?), &query))
+    };
+    let mut verdict = decide(command.action)?;
+    // What is archived is opened under that right besides; the refusal is then of that one.
+    let mut archive = None;
+    if verdict.answer.allowed && found.is_apart(command.action) {
+        let besides = decide(Action::ArchiveRead)?;
+        if besides.answer.allowed {
+            archive = Some((archive_event(&known, &besides), besides.blob()));
+        } else {
+            verdict = besides;
+        }
+    }
     let about = About::version(reference, &session.name);
     if verdict.answer.allowed && asked.versions != [found.version.id] {
         return Err(Error::Conflict {
@@ -100,12 +112,14 @@ pub(crate) fn prepare(
     let release = ReleaseId::from_bytes(crate::system::random()?);
     let event = event(engine, command, &known, &verdict, released.then_some(release), shut.as_ref())?;
     let subjects: Vec<Subject> = known.epochs.keys().copied().collect();
-    let decided = Decided { by: By::session(session, now), known, blob: verdict.blob(), event, verdict, released };
+    let also = archive.filter(|_| released);
+    let decided =
+        Decided { by: By::session(session, now), known, blob: verdict.blob(), event, also, verdict, released };
     Ok(Prepared { subjects, decided, about, release, action: command.action, shut, domain_key })
 }
 
-/// A domain key, from memory if it is there.
-fn opened(engine: &Engine, id: KeyId) -> Result<Arc<DomainKey>> {
+/// A domain key or an archive key, from memory if it is there.
+fn opened(engine: &Engine, id: KeyId) -> Result<Arc<OpenedKey>> {
     match engine.domains.remembered(id) {
         Some(key) => Ok(key),
         None => engine.store.read(|tx| engine.domains.open(tx, &engine.keys.guard, id)),
@@ -122,6 +136,14 @@ fn admitted(known: &Known, asked: &Asked) -> Result<()> {
         return Err(Error::Suite { what: "the release", suite: version.suite });
     }
     Ok(())
+}
+
+/// The entry of the second decision on what is archived: each has one that commits to what it rests on.
+fn archive_event(known: &Known, verdict: &crate::decide::Verdict) -> Event {
+    let found = &known.found;
+    let event = Event { decision: Some(verdict.logged()), ..Event::new(Kind::State, "archive.read") };
+    let event = event.on("workspace", found.workspace.id).on("artifact", found.artifact.id);
+    event.on("version", found.version.id).with("class", found.version.class)
 }
 
 /// The decisive entry.
@@ -193,7 +215,8 @@ pub(crate) const fn act(action: Action) -> &'static str {
         | Action::Restore
         | Action::Hold
         | Action::Encrypt
-        | Action::Decrypt => "release",
+        | Action::Decrypt
+        | Action::ArchiveRead => "release",
     }
 }
 
@@ -205,8 +228,7 @@ fn read(engine: &Engine, tx: &mut dyn Transaction, session: &Session, reference:
     let actor = facts::actor(engine, tx, session.principal)?;
     let rules = engine.rules(tx)?;
     let guard = &engine.keys.guard;
-    let wrap = wrap_of(tx, guard, found.version.key)?;
-    let above = Above::of(tx, guard, wrap.under)?;
+    let (wrap, above) = Above::of_version(tx, guard, &found.version)?;
     let subjects = [
         *found.workspace.id.as_bytes(),
         *found.artifact.id.as_bytes(),

@@ -8,7 +8,7 @@ use crate::epochs;
 use crate::error::{Error, Result};
 use crate::jobs::{Slice, by_system};
 use crate::journal::{Event, in_sizes};
-use crate::rows::{Artifact, Draft, Removed, Table, Version, Workspace, Wrap};
+use crate::rows::{Artifact, Draft, Purpose, Removed, Table, Version, Workspace, Wrap};
 use crate::write::give_up;
 use crate::write::objects::{COMMITTED, LEASED, millis};
 use crate::{certificate, prints, show};
@@ -148,7 +148,8 @@ fn certify(engine: &Engine, tx: &mut dyn Transaction, ended: &Ended<'_>, entry: 
     let fingerprint = wraps.first().map(|wrap| wrap.fingerprint.as_str()).unwrap_or_default();
     let mut part = Lines::default();
     for wrap in wraps {
-        part.add("wrapped-under", format_args!("{} domain", wrap.under));
+        let under = if version.archived.is_some() { Purpose::Archive } else { Purpose::Domain };
+        part.add("wrapped-under", format_args!("{} {}", wrap.under, under.word()));
     }
     Gone { version, named: &named, fingerprint, freed, kept }.tell(&mut part);
     let mut head = certificate::head(engine, version.key, "version", fingerprint);

@@ -47,6 +47,7 @@ fn version(number: u8, day: u64) -> Version {
         made: None,
         removed: None,
         reencrypted: None,
+        archived: None,
     }
 }
 

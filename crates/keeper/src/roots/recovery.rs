@@ -123,6 +123,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Code> {
 fn seal_to(suite: seal::Suite, public: &[u8], context: &WrapContext, secret: &Secret) -> Result<Vec<u8>> {
     let sealed = match secret {
         Secret::Domain(key) => recovery::wrap(suite, public, context, key),
+        Secret::Archive(key) => recovery::wrap(suite, public, context, key),
         Secret::Seed(key) => recovery::wrap(suite, public, context, key),
         Secret::Mac(key) => recovery::wrap(suite, public, context, key),
         Secret::Field(key) => recovery::wrap(suite, public, context, key),
@@ -155,6 +156,7 @@ impl RootProvider for RecoveryRoot {
     fn unwrap(&self, context: &WrapContext, wrapped: &[u8]) -> Result<Secret> {
         let opened = match context.kind {
             Kind::Domain => self.pair.unwrap(context, wrapped).map(Secret::Domain),
+            Kind::Archive => self.pair.unwrap(context, wrapped).map(Secret::Archive),
             Kind::Mac => self.pair.unwrap(context, wrapped).map(Secret::Mac),
             Kind::Field => self.pair.unwrap(context, wrapped).map(Secret::Field),
             Kind::LogEd25519 | Kind::LogMlDsa44 | Kind::Release | Kind::Session => {

@@ -124,6 +124,17 @@ pub(crate) struct Version {
     /// That it was sealed anew; the last time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reencrypted: Option<Reencryption>,
+    /// That its key is in the archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) archived: Option<Archived>,
+}
+
+/// That the key of a version was moved to the archive of its domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Archived {
+    pub(crate) at: Timestamp,
+    pub(crate) by: PrincipalId,
 }
 
 /// That a version was sealed anew under another key, in other packs.

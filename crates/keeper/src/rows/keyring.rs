@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Purpose {
     /// Wraps version keys of one domain.
     Domain,
+    /// Wraps version keys of one domain that were moved to its archive.
+    Archive,
     /// Seed of the log's Ed25519 key.
     LogEd25519,
     /// Seed of the log's ML-DSA-44 key.
@@ -30,6 +32,7 @@ impl Purpose {
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Domain => "domain",
+            Self::Archive => "archive",
             Self::LogEd25519 => "log-ed25519",
             Self::LogMldsa44 => "log-mldsa44",
             Self::Release => "release",
@@ -39,7 +42,7 @@ impl Purpose {
     }
 }
 
-/// The domain of a domain key.
+/// The domain of a domain key or of an archive key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Domain {
@@ -48,7 +51,7 @@ pub(crate) struct Domain {
     pub(crate) class: Class,
 }
 
-/// A domain key or one of the vault's own keys.
+/// A domain key, an archive key, or one of the vault's own keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Key {
@@ -112,11 +115,11 @@ impl Table for Key {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum WrapKind {
-    /// A version key under a domain key.
+    /// A version key under a domain key or an archive key.
     Version,
     /// A version of a named key under a domain key.
     Named,
-    /// A domain key under a root.
+    /// A domain key or an archive key under a root.
     Domain,
     /// One of the vault's own keys under a root.
     Vault,
@@ -137,7 +140,7 @@ pub(crate) struct Wrap {
     /// The artifact, or the named key.
     pub(crate) artifact: Option<ArtifactId>,
     pub(crate) version: Option<VersionId>,
-    /// A root or a domain key.
+    /// A root, a domain key or an archive key.
     pub(crate) under: KeyId,
     pub(crate) under_version: u32,
     /// Hexadecimal.

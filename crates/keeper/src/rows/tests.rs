@@ -110,9 +110,11 @@ fn versions() -> impl Strategy<Value = Version> {
     let rest = (numbers(), select(Class::ALL), places(), numbers(), numbers(), times(), pairs(), from);
     let anew = (times(), id(KeyId::from_bytes), texts());
     let anew = anew.prop_map(|(at, key, digest)| Reencryption { at, key, digest });
-    let ends = (prop::option::of(made()), prop::option::of(removals()), select(KeyState::ALL), prop::option::of(anew));
+    let apart = (times(), id(PrincipalId::from_bytes)).prop_map(|(at, by)| Archived { at, by });
+    let moved = (prop::option::of(anew), prop::option::of(apart));
+    let ends = (prop::option::of(made()), prop::option::of(removals()), select(KeyState::ALL), moved);
     (ids, rest, texts(), texts(), ends).prop_map(|(ids, rest, digest, plaintext, ends)| {
-        let (made, removed, key_state, reencrypted) = ends;
+        let (made, removed, key_state, (reencrypted, archived)) = ends;
         let (id, artifact, workspace, key, object, creator) = ids;
         let (number, class, (environment, suite), bytes, files, created, tags, from) = rest;
         Version {
@@ -137,6 +139,7 @@ fn versions() -> impl Strategy<Value = Version> {
             made,
             removed,
             reencrypted,
+            archived,
         }
     })
 }
@@ -293,8 +296,15 @@ fn grants() -> impl Strategy<Value = Grant> {
     })
 }
 
-const PURPOSES: &[Purpose] =
-    &[Purpose::Domain, Purpose::LogEd25519, Purpose::LogMldsa44, Purpose::Release, Purpose::RowMac, Purpose::Field];
+const PURPOSES: &[Purpose] = &[
+    Purpose::Domain,
+    Purpose::Archive,
+    Purpose::LogEd25519,
+    Purpose::LogMldsa44,
+    Purpose::Release,
+    Purpose::RowMac,
+    Purpose::Field,
+];
 
 fn keys() -> impl Strategy<Value = Key> {
     let states = select(KeyState::ALL);

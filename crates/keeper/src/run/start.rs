@@ -1,6 +1,6 @@
 //! The start of a run: everything it is going to open and make is decided before anything is.
 
-use super::{about, hold};
+use super::{about, actions, hold};
 use crate::datastore::Transaction;
 use crate::decide::{About, Verdict, judge};
 use crate::engine::Engine;
@@ -30,7 +30,8 @@ const ATTENDED_SECS: u64 = 12 * 3600;
 pub(crate) fn start(engine: &Engine, session: &Session, command: &RunStart) -> Result<RunStarted> {
     form(command)?;
     let random = crate::system::random::<16>;
-    let places = command.inputs.len() + command.outputs.len();
+    // An input may be archived, and have two.
+    let places = 2 * command.inputs.len() + command.outputs.len();
     let decisions = (0..places).map(|_| random().map(DecisionId::from_bytes)).collect::<Result<Vec<_>>>()?;
     let id = RunId::from_bytes(random()?);
     let entry = EntryId::from_bytes(random()?);
@@ -108,13 +109,15 @@ impl Call<'_> {
         let mut draw = || decisions.next().ok_or(Error::Internal("a decision has no id"));
         for found in &found {
             let circumstances = self.circumstances(found)?;
-            let query = facts::query(engine, session, &actor, Action::Read, found.resource(), &circumstances);
-            let verdict = judge(&rules, draw()?, &query);
-            let about = about(session, found);
-            if !verdict.answer.allowed {
-                return Ok((about, denied(engine, tx, &by, verdict, "run.start")?));
+            for action in actions(found) {
+                let query = facts::query(engine, session, &actor, *action, found.resource(), &circumstances);
+                let verdict = judge(&rules, draw()?, &query);
+                let about = about(session, found);
+                if !verdict.answer.allowed {
+                    return Ok((about, denied(engine, tx, &by, verdict, "run.start")?));
+                }
+                decided.push(Decided { act: "run.input", verdict, about, class: found.version.class });
             }
-            decided.push(Decided { act: "run.input", verdict, about, class: found.version.class });
         }
         let floor = found.iter().map(|found| found.version.class).max();
         for output in &self.command.outputs {

@@ -68,6 +68,8 @@ struct Subject {
     about: String,
     class: Option<Class>,
     environment: Option<Environment>,
+    /// It was archived then, and what is asked would open it.
+    apart: bool,
 }
 
 impl Place {
@@ -160,7 +162,7 @@ impl Place {
         then: Option<&Then>,
         at: Timestamp,
     ) -> Result<Subject> {
-        let plain = |resource, about: String| Subject { resource, about, class: None, environment: None };
+        let plain = |resource, about: String| Subject { resource, about, class: None, environment: None, apart: false };
         let (workspace, artifact, reference) = match self {
             Self::Vault => return Ok(plain(Resource::Vault, VAULT_WIDE.to_owned())),
             Self::Workspace(workspace) if workspace.created > at => {
@@ -173,17 +175,18 @@ impl Place {
             Self::Named(named) if named.row.created > at => return Err(Error::NotFound(named.path())),
             Self::Named(named) => {
                 let (class, environment) = (Some(named.row.domain.class), Some(named.row.domain.environment));
-                return Ok(Subject { resource: named.resource(), about: named.path(), class, environment });
+                let (resource, about) = (named.resource(), named.path());
+                return Ok(Subject { resource, about, class, environment, apart: false });
             }
             Self::Artifact(place) => &**place,
         };
         let not_found = || Error::NotFound(reference.to_string());
         let path = format!("{}/{}", workspace.name, artifact.name);
         let latest = |tx: &mut dyn Transaction| newest(engine, tx, artifact, at)?.ok_or_else(not_found);
-        let (class, environment, about) = if command.action == Action::Write {
+        let (class, environment, about, apart) = if command.action == Action::Write {
             let latest = latest(tx)?;
             let class = if then.is_some() { class_of(engine, tx, artifact, latest.number)? } else { artifact.class };
-            (class, command.environment.unwrap_or(Environment::Dev), path)
+            (class, command.environment.unwrap_or(Environment::Dev), path, false)
         } else {
             let version = match (&reference.selector, then) {
                 (Selector::Latest, _) => Some(latest(tx)?),
@@ -200,14 +203,16 @@ impl Place {
                 removal::refuse_version(&version, about.clone())?;
             }
             // What a state was then, the log says and the rows do not.
-            let keys = [Action::Read, Action::Export, Action::Scan, Action::Reencrypt];
+            let keys = [Action::Read, Action::Export, Action::Scan, Action::Reencrypt, Action::ArchiveRead];
             if then.is_none() && keys.contains(&command.action) {
                 state::refuse_shut(engine, tx, &version, &about, command.action.into())?;
             }
-            (version.class, version.environment, about)
+            let opens = matches!(command.action, Action::Read | Action::Export);
+            let apart = opens && version.archived.as_ref().is_some_and(|archived| archived.at <= at);
+            (version.class, version.environment, about, apart)
         };
         let resource = facts::resource_of(artifact, class, environment);
-        Ok(Subject { resource, about, class: Some(class), environment: Some(environment) })
+        Ok(Subject { resource, about, class: Some(class), environment: Some(environment), apart })
     }
 }
 
@@ -307,7 +312,11 @@ impl Asked<'_> {
         let mut answers: HashMap<Likeness, Standing> = HashMap::new();
         let mut holders: Vec<(String, &Actor, Likeness)> = Vec::new();
         for actor in &self.actors {
-            let query = self.query(actor);
+            let query = self.query(actor, self.command.action);
+            // What is archived is opened under that right besides, which asks of whoever acts nothing that opening does not ask.
+            if self.subject.apart && !standing(&self.rules, &self.query(actor, Action::ArchiveRead)).may {
+                continue;
+            }
             let likeness = Likeness::of(&self.rules, &query);
             let stands = answers.entry(likeness.clone()).or_insert_with(|| standing(&self.rules, &query));
             // Other roots are another vault: here nobody does what asks for them.
@@ -344,7 +353,7 @@ impl Asked<'_> {
     }
 
     /// The question about one of them, with nothing proven and nothing given.
-    fn query(&self, actor: &Actor) -> Query {
+    fn query(&self, actor: &Actor, action: Action) -> Query {
         let engine = self.engine;
         let context = Context {
             roots: crate::facts::roots_of(engine, &self.subject.resource),
@@ -353,7 +362,7 @@ impl Asked<'_> {
         Query {
             vault: engine.vault,
             principal: actor.facts(),
-            action: self.command.action,
+            action,
             resource: self.subject.resource.clone(),
             context,
             salt: [0; 16],

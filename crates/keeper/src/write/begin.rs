@@ -11,7 +11,7 @@ use crate::journal::{By, Event, Logged};
 use crate::keys::domains::{Belongs, NewDomainKey, wrap_of};
 use crate::keys::{Domains, Minted, sealed, state, uses};
 use crate::release::{Sealing, envelope};
-use crate::rows::{Artifact, Change, Domain, Draft, Key, PolicySet, Workspace};
+use crate::rows::{Artifact, Change, Domain, Draft, Key, PolicySet, Purpose, Workspace};
 use crate::session::{Asked, Session, verified};
 use crate::{prints, show};
 use api::terms::{
@@ -207,7 +207,7 @@ impl Call<'_> {
         }
         named::lineage(engine, self.session, tx, (&actor, self.now), &self.command.from)?;
         let domain = Domain { workspace: site.workspace.id, environment: self.command.environment, class: site.class };
-        let under = Domains::active(tx, guard, &domain)?;
+        let under = Domains::active(tx, guard, &domain, Purpose::Domain)?;
         if let Some(key) = &under {
             epochs::hold(tx, &[*key.id.as_bytes()])?;
         }
@@ -427,9 +427,9 @@ impl Call<'_> {
             Some(key) => key.clone(),
             None => {
                 let rotation_days = with.rules.class_rules(site.class).rotation_days;
-                let suite = with.suite;
-                let version = Domains::next_number(tx, guard, &domain)?;
-                let new = NewDomainKey { domain, version, suite, rotation_days, now: self.now };
+                let (purpose, suite) = (Purpose::Domain, with.suite);
+                let version = Domains::next_number(tx, guard, &domain, purpose)?;
+                let new = NewDomainKey { purpose, domain, version, suite, rotation_days, now: self.now };
                 let (key, made) = engine.domains.make(tx, guard, &new, with.ticket)?;
                 changes.extend(made);
                 key
@@ -438,7 +438,7 @@ impl Call<'_> {
         let opened = engine.domains.open(tx, guard, under.id)?;
         let (artifact, version) = (site.artifact.id, self.version);
         let belongs = Belongs { domain, artifact, version, key: self.ids.key, suite: with.suite };
-        changes.extend(uses::used(engine, tx, &under, self.now, with.ticket)?);
+        changes.extend(uses::used(engine, tx, (&under, 1), self.now, with.ticket)?);
         engine.domains.mint(&belongs, &under, &opened)
     }
 
@@ -471,7 +471,8 @@ impl Call<'_> {
         let latest = facts::numbered(engine, tx, &site.artifact, site.artifact.current)?;
         let place = (site.class, self.command.environment);
         let shares = |version: &crate::rows::Version| {
-            version.id == id && (version.class, version.environment) == place && sealed(version.suite) == self.asks
+            let in_use = version.id == id && version.archived.is_none();
+            in_use && (version.class, version.environment) == place && sealed(version.suite) == self.asks
         };
         let Some(version) = latest.filter(shares) else {
             return Ok(None);

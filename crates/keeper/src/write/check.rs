@@ -11,7 +11,7 @@ use crate::show;
 use api::terms::{Class, Name, ObjectId, VersionId};
 use api::wire::{Commit, Provenance};
 use seal::record::{Pack, VersionRecord};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The most tags.
 const MAX_TAGS: usize = 64;
@@ -155,6 +155,9 @@ fn check_borrowed(
     if removal::is_destroyed(&version) && lost()? {
         return Err(taken_away("the version whose files it takes over was destroyed meanwhile"));
     }
+    if version.archived.is_some() && archived_alone(engine, tx, draft, packs)? {
+        return Err(taken_away("the version whose files it takes over was archived meanwhile"));
+    }
     if version.artifact != draft.artifact
         || version.class == Class::Restricted
         || place(&version) != (draft.class, draft.environment, draft.suite)
@@ -171,6 +174,20 @@ fn check_borrowed(
         (false, Some(_)) => Err(taken_away("the version whose files it takes over was sealed anew meanwhile")),
         (false, None) => Err(bad()),
     }
+}
+
+/// Whether no version that is in use names some of these packs: what is archived is taken over by nothing new.
+fn archived_alone(engine: &Engine, tx: &mut dyn Transaction, draft: &Draft, packs: &[&Pack]) -> Result<bool> {
+    let artifact: Artifact = engine.keys.guard.expect(tx, draft.artifact.as_bytes())?;
+    let mut left: BTreeSet<[u8; 16]> = packs.iter().map(|pack| pack.id).collect();
+    for (version, record) in removal::living_records(engine, tx, &artifact)? {
+        if version.archived.is_none() && version.removed.is_none() {
+            record.packs.iter().for_each(|pack| {
+                left.remove(&pack.id);
+            });
+        }
+    }
+    Ok(!left.is_empty())
 }
 
 /// Packs that were there when the version was begun are not any more.

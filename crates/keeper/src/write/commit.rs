@@ -243,6 +243,7 @@ impl Call<'_> {
             made: self.made(draft)?,
             removed: None,
             reencrypted: None,
+            archived: None,
         })
     }
 

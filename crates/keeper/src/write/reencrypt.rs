@@ -12,7 +12,7 @@ use crate::keys::domains::{Belongs, next_key, wrap_of};
 use crate::keys::state::{Above, Towards};
 use crate::keys::{Domains, sealed, uses};
 use crate::release::{Sealing, envelope};
-use crate::rows::{Draft, Key, PolicySet, Renews};
+use crate::rows::{Draft, Key, PolicySet, Purpose, Renews};
 use crate::session::{Asked, Session, verified};
 use crate::{prints, removal, show};
 use api::terms::{Action, DecisionId, EntryId, KeyId, Reference, ReleaseId, Timestamp, VersionId};
@@ -128,13 +128,16 @@ impl Call<'_> {
             None => {
                 let (under, mut changes) = match under {
                     Some(key) => (key, Vec::new()),
-                    None => next_key(engine, tx, &Belongs::from(&found.version).domain, (ticket, self.now))?,
+                    None => {
+                        let domain = Belongs::from(&found.version).domain;
+                        next_key(engine, tx, (&domain, Purpose::Domain), (ticket, self.now))?
+                    }
                 };
                 let with = engine.domains.open(tx, guard, under.id)?;
                 let belongs = Belongs { key: self.ids.key, ..Belongs::from(&found.version) };
                 let minted = engine.domains.mint(&belongs, &under, &with)?;
                 changes.push(guard.insert(tx, &minted.wrap, ticket)?);
-                changes.extend(uses::used(engine, tx, &under, self.now, ticket)?);
+                changes.extend(uses::used(engine, tx, (&under, 1), self.now, ticket)?);
                 let draft = self.draft(&found, until);
                 guard.insert(tx, &draft, ticket)?;
                 (draft, minted.key, Some(under.id), changes)
@@ -176,11 +179,10 @@ impl Call<'_> {
         if sealed(found.version.suite) != self.suite {
             return Err(Error::Suite { what: "the re-encryption", suite: found.version.suite });
         }
-        let wrap = wrap_of(tx, guard, found.version.key)?;
-        let above = Above::of(tx, guard, wrap.under)?;
+        let (_, above) = Above::of_version(tx, guard, &found.version)?;
         above.refuse(&found.version, &found.named(), Towards::Move)?;
         let belongs = Belongs::from(&found.version);
-        let under = Domains::active(tx, guard, &belongs.domain)?;
+        let under = Domains::active(tx, guard, &belongs.domain, Purpose::Domain)?;
         if let Some(under) = &under {
             epochs::hold(tx, &[*under.id.as_bytes()])?;
         }

@@ -55,7 +55,7 @@ pub fn written(client: &Client<'_>, key: KeyId) -> String {
     joined(&head.text, &parts, &head.entry.unwrap(), &head.proof.unwrap())
 }
 
-fn log_keys(client: &Client<'_>, world: &World) -> LogKeys {
+pub fn log_keys(client: &Client<'_>, world: &World) -> LogKeys {
     let folder = world.tmp.path().join(format!("export-{}", world.clock.millis()));
     client.call(Command::AuditExport { folder: folder.to_str().unwrap().into() }).unwrap();
     let text = std::fs::read_to_string(folder.join("vkeys")).unwrap();
@@ -63,7 +63,7 @@ fn log_keys(client: &Client<'_>, world: &World) -> LogKeys {
     LogKeys::from_vkeys(ed25519, mldsa).unwrap()
 }
 
-fn ran(client: &Client<'_>, job: &str) -> u64 {
+pub fn ran(client: &Client<'_>, job: &str) -> u64 {
     match client.call(Command::JobsRun { name: Some(job.into()) }).unwrap() {
         Answer::JobsRan(ran) => {
             assert!(ran.items.iter().all(|item| item.failed.is_none()), "{ran:?}");
@@ -272,9 +272,9 @@ fn custodians_destroy_and_spare_and_nobody_who_works_with_the_data() {
 }
 
 /// A database whose writes fail after so many.
-struct Dying {
-    inner: Sqlite,
-    left: AtomicI64,
+pub struct Dying {
+    pub inner: Sqlite,
+    pub left: AtomicI64,
 }
 
 impl Driver for Dying {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod aliases;
+mod archive;
 mod attacks;
 mod backup;
 mod bursts;

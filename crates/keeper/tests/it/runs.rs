@@ -23,7 +23,7 @@ fn output(artifact: &str) -> RunOutput {
     }
 }
 
-fn over(inputs: &[&str], outputs: &[&str]) -> RunStart {
+pub fn over(inputs: &[&str], outputs: &[&str]) -> RunStart {
     RunStart {
         inputs: inputs.iter().map(|&input| input.to_owned()).collect(),
         outputs: outputs.iter().copied().map(output).collect(),
@@ -34,14 +34,14 @@ fn over(inputs: &[&str], outputs: &[&str]) -> RunStart {
     }
 }
 
-fn start(client: &Client<'_>, run: RunStart) -> Result<RunStarted, Problem> {
+pub fn start(client: &Client<'_>, run: RunStart) -> Result<RunStarted, Problem> {
     match client.call(Command::RunStart(run))? {
         Answer::RunStarted(started) => Ok(*started),
         other => panic!("{other:?}"),
     }
 }
 
-fn renew(client: &Client<'_>, run: RunId) -> Result<RunRenewed, Problem> {
+pub fn renew(client: &Client<'_>, run: RunId) -> Result<RunRenewed, Problem> {
     match client.call(Command::RunRenew { run })? {
         Answer::RunRenewed(renewed) => Ok(renewed),
         other => panic!("{other:?}"),
@@ -54,7 +54,7 @@ fn stop(client: &Client<'_>, run: RunId) -> Result<(), Problem> {
 }
 
 /// A release in the name of a run.
-fn release(client: &Client<'_>, run: RunId, action: Action, item: (&str, VersionId)) -> Result<(), Problem> {
+pub fn release(client: &Client<'_>, run: RunId, action: Action, item: (&str, VersionId)) -> Result<(), Problem> {
     let mut release = Release {
         reference: item.0.to_owned(),
         action,

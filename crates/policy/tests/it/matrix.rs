@@ -40,6 +40,7 @@ const ON_ARTIFACTS: &[(Action, &[Role])] = &[
     (Action::Reencrypt, &[Role::Custodian]),
     (Action::Encrypt, &[Role::Writer, Role::Steward]),
     (Action::Decrypt, &[Role::Reader, Role::Writer, Role::Steward]),
+    (Action::ArchiveRead, &[Role::Steward]),
 ];
 
 fn is_on_artifacts(action: Action) -> bool {

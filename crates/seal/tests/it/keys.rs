@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use seal::passphrase::{Cost, Params};
-use seal::secret::{DomainKey, FieldKey, MacKey, RootKey, SigningSeed, ValueKey, VersionKey};
+use seal::secret::{ArchiveKey, DomainKey, FieldKey, MacKey, RootKey, SigningSeed, ValueKey, VersionKey};
 use seal::wrap::{Error, Kind, WRAP_LEN, WrapContext, WrappingKey, unwrap, wrap};
 use seal::{Fault, Suite, derive, mac, padme, passphrase};
 
@@ -46,12 +46,15 @@ fn context_of(case: &Case) -> WrapContext {
 
 #[test]
 fn wrap_vectors() {
-    for case in cases(include_str!("../../../../vectors/wrap.json"), 60) {
+    for case in cases(include_str!("../../../../vectors/wrap.json"), 72) {
         let context = context_of(&case);
-        let (root, domain);
+        let (root, domain, archive);
         let key = if case.value("by") == "root" {
             root = RootKey::from_slice(&case.bytes("wrapping_key")).unwrap();
             WrappingKey::from(&root)
+        } else if case.value("by") == "archive" {
+            archive = ArchiveKey::from_slice(&case.bytes("wrapping_key")).unwrap();
+            WrappingKey::from(&archive)
         } else {
             domain = DomainKey::from_slice(&case.bytes("wrapping_key")).unwrap();
             WrappingKey::from(&domain)
@@ -60,6 +63,7 @@ fn wrap_vectors() {
         let secret: Result<[u8; 32], Error> = match context.kind {
             Kind::Version => unwrap::<VersionKey>(key, &context, &wrapped).map(|key| *key.expose_bytes()),
             Kind::Domain => unwrap::<DomainKey>(key, &context, &wrapped).map(|key| *key.expose_bytes()),
+            Kind::Archive => unwrap::<ArchiveKey>(key, &context, &wrapped).map(|key| *key.expose_bytes()),
             _ => unwrap::<SigningSeed>(key, &context, &wrapped).map(|key| *key.expose_bytes()),
         };
         if case.ok() {
@@ -75,6 +79,7 @@ fn every_kind_comes_back() {
     for suite in Suite::ALL {
         let root = RootKey::generate().unwrap();
         let domain = DomainKey::generate().unwrap();
+        let archive = ArchiveKey::generate().unwrap();
         macro_rules! round {
             ($type:ident, $kind:ident, $key:expr) => {
                 let secret = $type::generate().unwrap();
@@ -87,7 +92,9 @@ fn every_kind_comes_back() {
             };
         }
         round!(DomainKey, Domain, &root);
+        round!(ArchiveKey, Archive, &root);
         round!(VersionKey, Version, &domain);
+        round!(VersionKey, Version, &archive);
         round!(ValueKey, Value, &domain);
         round!(SigningSeed, LogEd25519, &root);
         round!(SigningSeed, LogMlDsa44, &root);
@@ -104,7 +111,12 @@ fn kinds_and_types_that_do_not_belong_together_are_refused() {
         let root = RootKey::generate().unwrap();
         let domain = DomainKey::generate().unwrap();
         let version = VersionKey::generate().unwrap();
+        let archive = ArchiveKey::generate().unwrap();
         let refused = [
+            wrap(&archive, &context(suite, Kind::Value), &ValueKey::generate().unwrap()).err(),
+            wrap(&archive, &context(suite, Kind::Domain), &domain).err(),
+            wrap(&domain, &context(suite, Kind::Archive), &archive).err(),
+            wrap(&root, &context(suite, Kind::Domain), &archive).err(),
             wrap(&root, &context(suite, Kind::Version), &version).err(),
             wrap(&domain, &context(suite, Kind::Domain), &domain).err(),
             wrap(&root, &context(suite, Kind::Value), &ValueKey::generate().unwrap()).err(),
@@ -112,7 +124,7 @@ fn kinds_and_types_that_do_not_belong_together_are_refused() {
             wrap(&domain, &context(suite, Kind::Mac), &version).err(),
             unwrap::<MacKey>(&root, &context(suite, Kind::Field), &[0; WRAP_LEN]).err(),
         ];
-        assert_eq!(refused, [Some(Error::Kind); 6]);
+        assert_eq!(refused, [Some(Error::Kind); 10]);
         assert_eq!(Error::Kind.fault(), Fault::Misuse);
     }
 }
@@ -131,7 +143,7 @@ fn a_wrap_of_one_suite_does_not_open_as_the_other() {
 #[test]
 fn kinds_keep_their_numbers() {
     for number in 0..=u8::MAX {
-        assert_eq!(Kind::from_number(number).map(Kind::number), (1..=9).contains(&number).then_some(number));
+        assert_eq!(Kind::from_number(number).map(Kind::number), (1..=10).contains(&number).then_some(number));
     }
 }
 

@@ -263,8 +263,10 @@ structs! {
         uses_max ends renewed
     }
     KeyList { keys now }
-    KeysStand { active due_soon overdue suspended next_due }
+    KeysStand { active due_soon overdue suspended archived next_due }
     Certificate { parts text entry proof }
+    KeyArchive { versions reason }
+    KeyArchived { moved already shared_with receipts }
     KeyDestroy { key reason confirm }
     KeyDestroying { key of until versions receipt }
     NamedKeyMake { workspace name environment class }
@@ -368,7 +370,7 @@ structs! {
     WhoAmI { principal id kind clearance suspended grants auth presence vault mode read_only }
     VersionItem {
         reference id number artifact class environment suite kind digest object key key_state bytes files created creator tags aliases from
-        made removed reencrypted holds
+        made removed reencrypted archived holds
     }
 }
 
@@ -425,6 +427,8 @@ each! { Command:
     Status,
     KeyList,
     KeyMove[KeyMove],
+    KeyArchive[KeyArchive],
+    KeyUnarchive[KeyArchive],
     KeyDestroy[KeyDestroy],
     KeySpare[KeySpare],
     KeyCertificate { key part },
@@ -503,6 +507,7 @@ each! { Answer:
     Keys[KeyList],
     Rotated[KeyRotated],
     KeyMoved[KeyMoved],
+    KeyArchived[KeyArchived],
     KeyDestroying[KeyDestroying],
     Certificate[Certificate],
     NamedKeyMade[NamedKeyMade],

@@ -24,6 +24,7 @@ fn version(number: u8, class: Class) -> VersionItem {
         made: None,
         removed: None,
         reencrypted: None,
+        archived: None,
         holds: Vec::new(),
         reference: format!("lab/a{number}@v1"),
         id: VersionId::from_bytes([number; 16]),

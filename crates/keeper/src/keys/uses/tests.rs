@@ -4,7 +4,7 @@ use super::*;
 use crate::jobs::Slice;
 use crate::keys::domains::NewDomainKey;
 use crate::keys::{list, rotate};
-use crate::rows::{Domain, Table as _};
+use crate::rows::{Domain, Purpose, Table as _};
 use crate::vault::{self, InitOptions, OpenOptions, RootChoice, RootUnlock};
 use api::terms::{Class, Environment, KeyState, Mode, PrincipalId, Suite, WorkspaceId};
 use std::path::Path;
@@ -24,7 +24,8 @@ fn made(engine: &Engine, class: Class) -> Key {
     let workspace = WorkspaceId::from_bytes([7; 16]);
     let now = engine.now().unwrap();
     let domain = Domain { workspace, environment: Environment::Dev, class };
-    let new = NewDomainKey { domain, version: 1, suite: Suite::Default, rotation_days: 30, now };
+    let new =
+        NewDomainKey { purpose: Purpose::Domain, domain, version: 1, suite: Suite::Default, rotation_days: 30, now };
     let row = crate::rows::Workspace {
         id: workspace,
         name: "lab".parse().unwrap(),
@@ -46,7 +47,7 @@ fn wraps(engine: &Engine, key: &Key) -> Result<Option<Change>> {
     engine.store.write(|tx| {
         let ticket = tx.ticket()?;
         let key: Key = engine.keys.guard.expect(tx, key.id.as_bytes())?;
-        used(engine, tx, &key, engine.now()?, ticket)
+        used(engine, tx, (&key, 1), engine.now()?, ticket)
     })
 }
 
@@ -76,7 +77,8 @@ fn a_key_near_its_bound_is_renewed_by_the_job_and_one_at_its_bound_wraps_no_more
         .store
         .read(|tx| {
             let old: Key = engine.keys.guard.expect(tx, key.id.as_bytes())?;
-            let new = crate::keys::Domains::active(tx, &engine.keys.guard, &key.domain.unwrap())?.unwrap();
+            let new =
+                crate::keys::Domains::active(tx, &engine.keys.guard, &key.domain.unwrap(), Purpose::Domain)?.unwrap();
             Ok::<_, Error>((old, new))
         })
         .unwrap();

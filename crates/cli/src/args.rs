@@ -17,8 +17,8 @@ mod values;
 
 pub use admin::{
     DoctorArgs, GcArgs, InitArgs, JobsCommand, KeyCertificateArgs, KeyCommand, KeyDestroyArgs, KeyMoveArgs,
-    PolicyCommand, PrincipalAddArgs, PrincipalCommand, RecoverArgs, RecoveryArgs, ReencryptArgs, RootKindArg,
-    StatusArgs, UnlockArgs,
+    MigrateArgs, PolicyCommand, PrincipalAddArgs, PrincipalCommand, RecoverArgs, RecoveryArgs, ReencryptArgs,
+    RootKindArg, StatusArgs, UnlockArgs,
 };
 pub use alias::AliasCommand;
 pub use ask::{WhoCanArgs, WhoDidArgs};

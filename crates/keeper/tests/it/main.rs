@@ -10,6 +10,7 @@ mod datastore;
 mod decisions;
 mod depots;
 mod destroy;
+mod drift;
 mod engines;
 mod escrow;
 mod forged;

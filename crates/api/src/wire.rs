@@ -7,6 +7,7 @@ mod ask;
 mod audit;
 mod backup;
 mod depot;
+mod drift;
 mod incident;
 mod jobs;
 mod keeping;
@@ -35,6 +36,7 @@ pub use audit::{
 };
 pub use backup::{BackupCreate, BackupMade, BackupRoot, RestoreItem, Restores};
 pub use depot::{DepotAdd, DepotCounted, DepotItem, DepotList, DepotMoved, DepotRemove, DepotSeen};
+pub use drift::{KeyCheck, KeyChecked, KeyFinding, KeyPlanned, KeyWrong, NamedDrift, VersionDrift, WrapsMended};
 pub use incident::{
     EvidenceWritten, IncidentDone, IncidentFound, IncidentItem, IncidentList, IncidentPrincipal, IncidentStep,
     IncidentTold, KeyCompromise,
@@ -235,6 +237,15 @@ pub enum Command {
     RootRemove(RootRemove),
     /// Change in which order a root is asked.
     RootSet(RootSet),
+    /// What is out of policy.
+    KeyCheck(KeyCheck),
+    /// What it takes to mend that.
+    KeyPlan {
+        /// Versions after this one; at first everything but versions.
+        after: Option<crate::terms::VersionId>,
+    },
+    /// Have every root that may wrap a key wrap it, and remove wraps of those that may not.
+    WrapsMend,
     /// Add a principal, or change one.
     PrincipalAdd(PrincipalAdd),
     /// All principals.
@@ -252,6 +263,14 @@ pub enum Command {
     /// Put a table in the place of the one in force. Answered as [`Command::SuitesShow`].
     SuitesApply {
         /// As `baseline/crypto.toml`; empty for the baseline's own.
+        table: String,
+        /// Also one that leaves keys without a root that opens them.
+        #[serde(default)]
+        lockout: bool,
+    },
+    /// What a table would shut for good. Answered as [`Command::SuitesShow`].
+    SuitesLook {
+        /// As above.
         table: String,
     },
     /// Entries of the log.
@@ -446,6 +465,12 @@ pub enum Answer {
     PolicyChecked(PolicyChecked),
     /// To [`Command::PolicyApply`].
     PolicyApplied(PolicyApplied),
+    /// To [`Command::KeyCheck`].
+    KeyChecked(Box<KeyChecked>),
+    /// To [`Command::KeyPlan`].
+    KeyPlanned(Box<KeyPlanned>),
+    /// To [`Command::WrapsMend`].
+    WrapsMended(WrapsMended),
     /// To [`Command::SuitesShow`].
     Suites(SuitesShown),
     /// To [`Command::Audit`].

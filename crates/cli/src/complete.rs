@@ -274,6 +274,7 @@ mod tests {
             "act",
             "all_of",
             "as_of",
+            "at",
             "base",
             "before",
             "bytes",

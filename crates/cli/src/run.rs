@@ -20,6 +20,7 @@ mod jobs;
 mod keeping;
 mod lineage;
 mod man;
+mod migrate;
 mod near;
 mod policy;
 mod recover;

@@ -256,12 +256,21 @@ impl Client {
         ask!(self, Command::SuitesShow, Answer::Suites(shown) => shown)
     }
 
+    /// What a table would shut for good.
+    ///
+    /// # Errors
+    /// As [`Self::suites_apply`].
+    pub fn suites_look(&self, table: String) -> Result<SuitesShown, Problem> {
+        ask!(self, Command::SuitesLook { table }, Answer::Suites(shown) => shown)
+    }
+
     /// Puts a table in the place of the one in force; an empty one is the baseline's.
     ///
     /// # Errors
-    /// `denied`; `bad-request` for what is no table; `conflict` for another suite of the vault's own keys.
-    pub fn suites_apply(&self, table: String) -> Result<SuitesShown, Problem> {
-        ask!(self, Command::SuitesApply { table }, Answer::Suites(shown) => shown)
+    /// `denied`; `bad-request` for what is no table; `conflict` for another suite of the vault's own keys, and for a table that leaves
+    /// keys without a root that opens them, unless that is wanted.
+    pub fn suites_apply(&self, table: String, lockout: bool) -> Result<SuitesShown, Problem> {
+        ask!(self, Command::SuitesApply { table, lockout }, Answer::Suites(shown) => shown)
     }
 
     /// Entries of the log.

@@ -47,6 +47,7 @@ mod jobs;
 mod keeping;
 mod lineage;
 mod ls;
+mod migrate;
 mod spool;
 mod system;
 mod verify;
@@ -65,6 +66,7 @@ pub use get::{Get, GetReport};
 /// Certificates of destruction, and the keys by which they are checked.
 pub use log::{certificate, keys::LogKeys};
 pub use ls::{FileItem, FilePage};
+pub use migrate::{MigrateFailure, MigratePlan, MigrateReport};
 pub use put::{Put, PutReport, ReencryptReport};
 pub use run::{Run, RunReport};
 pub use seat::Why;

@@ -2,10 +2,12 @@
 //! epochs again, so what another thread or process changed is decided again.
 
 use crate::epochs::{Epochs, Subject};
+use crate::error::Result;
 use crate::facts::{Actor, Found};
 use crate::keys::state::Above;
 use crate::rows::Wrap;
-use api::terms::{PrincipalId, Reference};
+use crate::suites;
+use api::terms::{PrincipalId, Reference, Timestamp};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -30,10 +32,12 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// Whether the vault lets versions of its suite be opened.
-    pub(crate) fn is_read(&self) -> bool {
+    /// Refuses a version of a suite that the vault does not let be opened.
+    pub(crate) fn refuse_unread(&self, at: Timestamp) -> Result<()> {
         let version = &self.found.version;
-        self.crypto.reads(version.class, version.environment, version.suite)
+        let place = (version.class, version.environment);
+        let mend = || format!("strongroom key reencrypt {}", self.found.named());
+        suites::refuse_unread(&self.crypto, place, version.suite, at, mend)
     }
 }
 

@@ -14,8 +14,8 @@ use crate::error::{Error, Result};
 use crate::rows::Guard;
 use crate::system::Clock;
 use api::terms::Timestamp;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// How far behind the high-water mark the clock may be.
 pub(crate) const TOLERATED_BACK_MILLIS: u64 = 120_000;
@@ -37,13 +37,15 @@ pub(crate) struct Watch {
     guard: Guard,
     high: AtomicU64,
     stored: AtomicU64,
+    /// Times from which on something is refused: once passed, the mark is not left before them.
+    dates: RwLock<Vec<Timestamp>>,
 }
 
 impl Watch {
     /// Over a clock, with the mark that the database holds; 0 in a new vault.
     pub(crate) fn new(clock: Arc<dyn Clock>, guard: Guard, mark: Timestamp) -> Self {
         let millis = mark.as_millis();
-        Self { clock, guard, high: AtomicU64::new(millis), stored: AtomicU64::new(millis) }
+        Self { clock, guard, high: AtomicU64::new(millis), stored: AtomicU64::new(millis), dates: RwLock::default() }
     }
 
     /// Now.
@@ -65,10 +67,26 @@ impl Watch {
         Ok(Timestamp::from_millis(high))
     }
 
-    /// Writes the mark if it has moved enough; call it in write transactions.
+    /// Now as far as it is known, for what must not wait until a clock is put right: never before what was told.
+    pub(crate) fn reached(&self) -> Timestamp {
+        self.now().unwrap_or_else(|_| Timestamp::from_millis(self.high.load(Ordering::Acquire)))
+    }
+
+    /// Takes it that something changes at these times.
+    pub(crate) fn heed(&self, dates: &[Timestamp]) {
+        *self.dates.write().unwrap_or_else(PoisonError::into_inner) = dates.to_vec();
+    }
+
+    /// Whether a time at which something changes lies after one and not after the other.
+    fn is_passed(&self, before: u64, after: u64) -> bool {
+        let dates = self.dates.read().unwrap_or_else(PoisonError::into_inner);
+        dates.iter().any(|date| before < date.as_millis() && date.as_millis() <= after)
+    }
+
+    /// Writes the mark if it has moved enough, or past a date that counts; call it in write transactions.
     pub(crate) fn mark(&self, tx: &mut dyn Transaction) -> Result<()> {
-        let high = self.high.load(Ordering::Acquire);
-        if high < self.stored.load(Ordering::Acquire).saturating_add(MARK_EVERY_MILLIS) {
+        let (high, stored) = (self.high.load(Ordering::Acquire), self.stored.load(Ordering::Acquire));
+        if high < stored.saturating_add(MARK_EVERY_MILLIS) && !self.is_passed(stored, high) {
             return Ok(());
         }
         let (value, mac) = self.tagged(high);

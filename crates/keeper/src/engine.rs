@@ -31,10 +31,10 @@ pub(crate) struct Engine {
     pub(crate) domains: Domains,
     /// The root that opened it.
     pub(crate) opened_by: (KeyId, RootKind),
-    pub(crate) watch: Watch,
+    pub(crate) watch: Arc<Watch>,
     pub(crate) nonces: Nonces,
     pub(crate) rules: Rules,
-    pub(crate) suites: Suites,
+    pub(crate) suites: Arc<Suites>,
     pub(crate) facts: Facts,
     pub(crate) releases: Queue,
     pub(crate) ledger: Ledger,

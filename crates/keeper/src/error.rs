@@ -2,7 +2,7 @@
 
 use crate::datastore;
 use crate::removal::RemovedWords;
-use api::terms::{Class, Code, KeyId, KeyState, Suite, Timestamp};
+use api::terms::{Class, Code, Environment, KeyId, KeyState, RootKind, Suite, Timestamp};
 use api::wire::{Problem, Refusal};
 use std::path::PathBuf;
 
@@ -49,7 +49,7 @@ pub(crate) enum Error {
     #[error("{why}")]
     RootSays { why: String, passes: bool, spent: bool },
     #[error("no root of the vault may wrap {class} keys in {environment}")]
-    NoRoot { class: Class, environment: api::terms::Environment },
+    NoRoot { class: Class, environment: Environment },
     #[error("the recovery code is refused: {0}")]
     RecoveryRefused(String),
     #[error("`{}` exists already", .0.display())]
@@ -71,8 +71,22 @@ pub(crate) enum Error {
     Conflict { what: &'static str, why: String, hint: Option<String> },
     #[error("the request is made for another suite than `{suite}`")]
     Suite { what: &'static str, suite: Suite },
-    #[error("no {class} version of suite `{suite}` is opened here")]
-    SuiteShut { class: Class, suite: Suite },
+    #[error("nothing {class} of suite `{suite}` is opened here{}", since_worded(*.since))]
+    SuiteShut { class: Class, suite: Suite, since: Option<Timestamp>, mend: String },
+    /// The only roots that wrap a key are of kinds that the table does not let open it.
+    #[error("key {key} lies under a {root} root, and none may open {class} keys in {environment}{}", since_worded(*.since))]
+    RootShut { key: KeyId, root: RootKind, class: Class, environment: Environment, since: Option<Timestamp> },
+    /// A passphrase that costs a guesser less than the table lets be opened.
+    #[error("a guess at the passphrase of root {root} costs {costs}, which is not opened{}", since_worded(*.since))]
+    RootWeak { root: KeyId, costs: String, since: Option<Timestamp> },
+    /// No class lets such a root wrap its keys.
+    #[error("a {root} root may wrap the keys of no class{}", since_worded(*.since))]
+    RootUseless { root: RootKind, since: Option<Timestamp> },
+    /// A key that seals is not what the table asks for: it is followed by another one, and the command made again.
+    #[error("key {key} is out of policy: nothing is sealed under it any more")]
+    OutOfPolicy { key: KeyId },
+    #[error("{}", .0.join("; "))]
+    LocksOut(Vec<String>),
     #[error("`{reference}` {state}")]
     Removed { reference: String, state: RemovedWords },
     #[error("key {key} of {of} is {state}: {}", state.allows())]
@@ -186,9 +200,19 @@ impl From<Error> for Problem {
             Error::Suite { what, suite } => {
                 Self { suite: Some(suite), ..Self::new(Code::Conflict, refused_what(what), why) }
             }
-            Error::SuiteShut { .. } => {
-                Self::new(Code::Unsupported, "the version stays closed", why).with_try("strongroom policy suites")
+            Error::SuiteShut { mend, .. } => Self::new(Code::Gone, "the suite is out of policy", why).with_try(mend),
+            Error::RootShut { .. } => Self::new(Code::Gone, "the root is out of policy", why)
+                .with_try("strongroom policy suites FILE, with a later date; then strongroom key migrate"),
+            Error::RootWeak { .. } => Self::new(Code::Gone, "the passphrase is out of policy", why)
+                .with_try("open the vault with another root, or strongroom recover; then strongroom key check"),
+            Error::RootUseless { .. } => {
+                Self::new(Code::Gone, "the root is out of policy", why).with_try("strongroom policy suites")
             }
+            Error::OutOfPolicy { .. } => {
+                Self::new(Code::Gone, "the key is out of policy", why).with_try("strongroom key migrate")
+            }
+            Error::LocksOut(_) => Self::new(Code::Conflict, "the table of suites was refused", why)
+                .with_try("give it later dates or add a root first; or, if that is what you want: --accept-lockout"),
             Error::Removed { reference, state } => {
                 let problem = Self::new(Code::Gone, "the version was removed", why);
                 match state {
@@ -232,6 +256,11 @@ impl From<Error> for Problem {
             Error::Stale => Self::new(Code::Busy, "the decision kept changing", why).with_try("run the command again"),
         }
     }
+}
+
+/// Since when a table refuses something: by a date of it, or as it is.
+fn since_worded(since: Option<Timestamp>) -> String {
+    since.map_or_else(|| " by the vault's table".to_owned(), |since| format!(" since {since}"))
 }
 
 /// Two baselines of one edition differ in their digests only.

@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::jobs::{IN_PASSING, Slice};
-use crate::keys::{archive, destroy, list, named, rotate, state};
+use crate::keys::{archive, check, destroy, list, migrate, named, rotate, state};
 use crate::session::{Presence, Session};
 use crate::vault::{EscrowWanted, OpenOptions, RootAdd, RootKind, Shares, open};
 use crate::{
@@ -134,6 +134,9 @@ impl Keeper {
             Command::Explain(ask) => Answer::Explained(Box::new(explain::explain(engine, session, &ask)?)),
             Command::Status => Answer::Status(Box::new(status::status(engine, session)?)),
             Command::KeyList => Answer::Keys(list::list(engine, session)?),
+            Command::KeyCheck(ask) => Answer::KeyChecked(Box::new(check::check(engine, session, &ask)?)),
+            Command::KeyPlan { after } => Answer::KeyPlanned(Box::new(migrate::plan(engine, session, after)?)),
+            Command::WrapsMend => Answer::WrapsMended(migrate::mend_wraps(engine, session)?),
             Command::KeyMove(ask) => Answer::KeyMoved(Box::new(state::change(engine, session, &ask)?)),
             Command::KeyArchive(ask) => Answer::KeyArchived(Box::new(archive::archive(engine, session, &ask)?)),
             Command::KeyUnarchive(ask) => Answer::KeyArchived(Box::new(archive::unarchive(engine, session, &ask)?)),
@@ -194,7 +197,8 @@ impl Keeper {
             Command::PolicyApply(apply) => Answer::PolicyApplied(laws::apply(engine, session, &apply)?),
             Command::BaselineApply(apply) => Answer::PolicyApplied(laws::move_baseline(engine, session, &apply)?),
             Command::SuitesShow => Answer::Suites(suites::shown(engine)?),
-            Command::SuitesApply { table } => Answer::Suites(suites::apply(engine, session, &table)?),
+            Command::SuitesApply { table, lockout } => Answer::Suites(suites::apply(engine, session, &table, lockout)?),
+            Command::SuitesLook { table } => Answer::Suites(suites::looked_at(engine, session, &table)?),
             Command::Audit(filter) => Answer::Audit(audit::page(engine, session, &filter)?),
             Command::AuditShow { entry } => Answer::Entry(Box::new(audit::entry(engine, session, &entry)?)),
             Command::AuditProve { entry } => {

@@ -1,9 +1,12 @@
 //! Keys: made, wrapped, found, opened.
 
 pub(crate) mod archive;
+pub(crate) mod check;
 pub(crate) mod destroy;
 pub(crate) mod domains;
+pub(crate) mod drift;
 pub(crate) mod list;
+pub(crate) mod migrate;
 pub(crate) mod named;
 pub(crate) mod rotate;
 pub(crate) mod shred;

@@ -38,7 +38,7 @@ pub(crate) fn recover(options: &RecoverOptions) -> Result<()> {
     let now = engine.now()?;
     let mut new: Vec<New> = Vec::new();
     let crypto = engine.store.read(|tx| engine.suites.of(tx, &engine.keys.guard))?;
-    let primary: Arc<dyn RootProvider> = Arc::from(make::make_root(&options.root, &crypto, &mut both)?);
+    let primary: Arc<dyn RootProvider> = Arc::from(make::make_root(&options.root, (&crypto, now), &mut both)?);
     new.push(New::opening(Root::joining(primary.id(), primary.kind(), now), primary));
     if let Some(recovery) = &options.recovery {
         let (row, root) = make::make_recovery(recovery, &mut both, now)?;
@@ -112,7 +112,7 @@ impl Recovery<'_> {
             let leaving: Vec<KeyId> = old.iter().map(|row| row.id).collect();
             let mut lacks = Vec::with_capacity(self.new.len());
             for new in self.new {
-                let missing = lacking(tx, guard, &new.row, None, 1)?;
+                let missing = lacking(self.engine, tx, &new.row, None, 1)?;
                 // What the code does not open is under a root that stays, or is found below.
                 if let Some(key) = missing.iter().find(|key| key.domain.is_none()) {
                     return Ok(Some(key.id));

@@ -19,7 +19,7 @@ mod set;
 mod token;
 mod upkeep;
 
-pub(crate) use add::add as added;
+pub(crate) use add::{add as added, useful};
 pub(crate) use change::change as changed;
 #[cfg(feature = "aws-kms")]
 pub(crate) use cloud::KmsRoot;
@@ -32,9 +32,9 @@ pub(crate) use passphrase::PassphraseRoot;
 pub(crate) use recovery::{RecoveryRoot, RecoveryWrapper};
 pub(crate) use remove::remove as removed;
 pub(crate) use retire::{forget, of_state, orphans, retire};
-pub(crate) use set::{Finding, Roots, Wrapped, admits};
+pub(crate) use set::{Finding, Roots, Wrapped};
 pub(crate) use token::TokenRoot;
-pub(crate) use upkeep::{due, fell_behind, see_to};
+pub(crate) use upkeep::{due, fell_behind, fill, see_to};
 
 use crate::error::{Error, Result};
 use crate::keys::sealed;

@@ -9,10 +9,12 @@ use crate::error::{Error, Result};
 use crate::facts::{self, Circumstances, Stated};
 use crate::journal::{By, Event, Logged};
 use crate::keys::domains::wrap_of;
+use crate::keys::drift;
 use crate::keys::named::Named;
 use crate::keys::state::{self, Above};
 use crate::rows::{NamedVersion, PolicySet};
 use crate::session::Session;
+use crate::suites;
 use crate::write::{Outcome, denied_as};
 use api::terms::{Action, Class, DecisionId, KeyState, Mode, Name, Timestamp};
 use api::wire::{Decrypt, Decrypted, Encrypt, Encrypted, Plain};
@@ -146,7 +148,8 @@ impl<'a> Call<'a> {
         number: Option<u32>,
         body: impl Fn(&mut dyn Transaction, &Named, &NamedVersion) -> Result<Option<T>>,
     ) -> Result<(T, Logged)> {
-        let fate = self.engine.store.write(|tx| self.run(tx, (actions, act), number, &body))?;
+        let fate =
+            drift::mended(self.engine, || self.engine.store.write(|tx| self.run(tx, (actions, act), number, &body)))?;
         match fate {
             Fate::Done(answer, logged) => Ok((answer, logged)),
             Fate::Refused(verdict) => Err(verdict.error(&About::new(self.path(), &self.session.name))),
@@ -189,6 +192,9 @@ impl<'a> Call<'a> {
             let event = match &shut {
                 Error::KeyShut { key, state, .. } => event.on("key", key).with("state", state),
                 Error::KeyEnding { key, until, .. } => event.on("key", key).with("until", until),
+                Error::SuiteShut { suite, since, .. } => since
+                    .iter()
+                    .fold(event.on("key", version.key).with("suite", suite), |e, since| e.with("since", since)),
                 _ => return Err(shut),
             };
             denied_as::<()>(engine, tx, &by, verdict, event)?;
@@ -264,10 +270,14 @@ impl<'a> Call<'a> {
         (seals, opens): (bool, bool),
     ) -> Result<()> {
         let domain = named.row.domain;
-        if opens && !self.engine.crypto(tx)?.reads(domain.class, domain.environment, version.suite) {
-            return Err(Error::SuiteShut { class: domain.class, suite: version.suite });
+        let place = (domain.class, domain.environment);
+        state::refuse_named(self.engine, tx, named, version, (seals, opens))?;
+        // Whoever seals it again sees nothing of it, and gives it another suite by that.
+        if opens && !seals {
+            let mend = || "strongroom encrypt --renew".to_owned();
+            suites::refuse_unread(&*self.engine.crypto(tx)?, place, version.suite, self.now, mend)?;
         }
-        state::refuse_named(self.engine, tx, named, version, (seals, opens))
+        if seals { drift::refuse_named(self.engine, tx, named, self.now) } else { Ok(()) }
     }
 
     /// What the token holds; none if it does not open, whatever the reason is.

@@ -121,6 +121,11 @@ impl Params {
         Self::new(cost, entropy::array()?)
     }
 
+    /// What a guess costs.
+    pub const fn cost(&self) -> Cost {
+        self.cost
+    }
+
     /// Parameters within the bounds.
     ///
     /// # Errors

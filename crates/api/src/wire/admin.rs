@@ -431,6 +431,9 @@ pub struct KeyRotate {
     pub name: Option<Name>,
     /// Return when the new version writes; the re-wrap goes on with later commands.
     pub no_wait: bool,
+    /// Only those that are out of policy, or whose time is over.
+    #[serde(default)]
+    pub out_of_policy: bool,
 }
 
 /// Rotation, so far.
@@ -549,6 +552,9 @@ pub struct SuitesShown {
     pub table: String,
     /// Whether it is the organisation's own.
     pub own: bool,
+    /// What it shuts for good, if it was asked about or just put in force.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub warnings: Vec<String>,
     /// Where the log says so, if it was just put in force.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub receipt: Option<Receipt>,

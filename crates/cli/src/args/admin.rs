@@ -140,6 +140,23 @@ those versions. After a kill the same command goes on. --workspace leaves alone 
     Archive(KeyArchiveArgs),
     /// Take archived keys back into use: their versions open under read again
     Unarchive(KeyUnarchiveArgs),
+    /// List what is out of policy: suites, roots, costs of passphrases, cryptoperiods; exits with 1 if anything is
+    Check {
+        /// As it will be at this time [default: now]
+        #[arg(long, value_name = "TIME")]
+        at: Option<Timestamp>,
+        /// And what comes so long after
+        #[arg(long, value_name = "TIME", default_value = "30d")]
+        within: Duration,
+    },
+    /// Bring everything back into the vault's policy, or go on with that; reading and writing go on meanwhile
+    #[command(
+        after_help = "Domain keys and named keys that are out of policy are followed by others and everything is wrapped again; roots that
+may wrap and did not do, and wraps of those that may not go; versions of a suite that is not written any more are sealed
+anew, one after another, each read back before it takes the place of the old one. After a kill the same command goes on.
+What only people can do is told at the end."
+    )]
+    Migrate(MigrateArgs),
     /// Mark a key as compromised: nothing is released under it from now on; tells what it ever touched, and what is to be done
     Compromise(KeyMoveArgs),
     /// Show the states that a key goes through, and what each allows
@@ -226,6 +243,17 @@ pub struct KeyUnarchiveArgs {
     /// Why; it goes into the log
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
+}
+
+/// `key migrate`
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    /// Only say what would be done, in order
+    #[arg(long)]
+    pub plan: bool,
+    /// Why; it goes into the log. Restricted data wants it
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
 }
 
 /// `key reencrypt`
@@ -345,6 +373,9 @@ pub enum PolicyCommand {
         /// Go back to the table of the baseline
         #[arg(long)]
         baseline: bool,
+        /// Take a table that leaves keys without a root that opens them, now or from a date on
+        #[arg(long)]
+        accept_lockout: bool,
     },
     /// Replace the organisation's part of the policy set
     Apply {

@@ -186,10 +186,17 @@ pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
         KeyCommand::Certificate(args) => return destroy::certificate(context, &args),
         KeyCommand::Destroy(args) => return destroy::destroy(context, &args),
         KeyCommand::Reencrypt(args) => return super::reencrypt::reencrypt(context, &args),
+        KeyCommand::Check { at, within } => return super::migrate::check(context, at, within),
+        KeyCommand::Migrate(args) => return super::migrate::migrate(context, &args),
         _ => {}
     }
     context.with(|client| match command {
-        KeyCommand::States | KeyCommand::Certificate(_) | KeyCommand::Destroy(_) | KeyCommand::Reencrypt(_) => Ok(0),
+        KeyCommand::States
+        | KeyCommand::Certificate(_)
+        | KeyCommand::Destroy(_)
+        | KeyCommand::Reencrypt(_)
+        | KeyCommand::Check { .. }
+        | KeyCommand::Migrate(_) => Ok(0),
         KeyCommand::Suspend(args) => key_move(context, client, &args, KeyState::Suspended),
         KeyCommand::Resume(args) => key_move(context, client, &args, KeyState::Active),
         KeyCommand::Archive(args) => super::archive::archive(context, client, &args),
@@ -220,7 +227,7 @@ pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
         KeyCommand::Rotate { workspace, environment, class, name, no_wait } => {
             let workspace = workspace.as_deref().map(unlock::name).transpose()?;
             let name = name.as_deref().map(unlock::name).transpose()?;
-            let which = KeyRotate { workspace, environment, class, name, no_wait };
+            let which = KeyRotate { workspace, environment, class, name, no_wait, out_of_policy: false };
             if context.global.dry_run {
                 let all = client.keys()?.keys;
                 let keys: Vec<KeyItem> = all.iter().filter(|key| rotates(key, &all, &which)).cloned().collect();

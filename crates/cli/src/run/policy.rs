@@ -47,20 +47,24 @@ pub fn policy(context: &Context, command: PolicyCommand) -> Result<u8, Failure> 
             // `--as` says whom it is about; who asks is the owner of the vault.
             context.with_owner(|client| answered(context, &question, &explained(client, &question)?))
         }
-        PolicyCommand::Suites { file: None, baseline: false } => {
+        PolicyCommand::Suites { file: None, baseline: false, .. } => {
             context.with(|client| suites(context, &client.suites()?))
         }
-        PolicyCommand::Suites { file, .. } => {
+        PolicyCommand::Suites { file, accept_lockout, .. } => {
             let table = file.as_deref().map(table).transpose()?.unwrap_or_default();
             if context.global.dry_run {
-                let would = serde_json::json!({ "table": table, "own": !table.is_empty() });
+                let would = context.with(|client| Ok(client.suites_look(table)?))?;
                 return context
                     .output
-                    .result("suites", &would, || "would put this table in force\n".to_owned())
+                    .result("suites", &would, || format!("{}would put this table in force\n", shut(&would.warnings)))
                     .map(|()| 0);
             }
+            if accept_lockout {
+                let would = context.with(|client| Ok(client.suites_look(table.clone())?))?;
+                context.output.say(shut(&would.warnings).trim_end());
+            }
             context.confirmed("This changes with what every class of the whole vault is sealed from now on.")?;
-            context.with(|client| suites(context, &client.suites_apply(table)?))
+            context.with(|client| suites(context, &client.suites_apply(table, accept_lockout)?))
         }
         PolicyCommand::Apply { files, base, cases, baseline } => {
             // Without files, the organisation's policies stay as they are, or nothing was said.
@@ -99,10 +103,15 @@ struct Applied<'a> {
 
 fn suites(context: &Context, shown: &SuitesShown) -> Result<u8, Failure> {
     context.output.result("suites", shown, || match &shown.receipt {
-        Some(receipt) => format!("the table is in force, log entry {}\n", receipt.entry),
+        Some(receipt) => format!("{}the table is in force, log entry {}\n", shut(&shown.warnings), receipt.entry),
         None => format!("# {}\n{}", if shown.own { "the organisation's" } else { "the baseline's" }, shown.table),
     })?;
     Ok(0)
+}
+
+/// What a table leaves without a root that opens it.
+fn shut(warnings: &[String]) -> String {
+    warnings.iter().map(|warning| format!("locked out {}\n", printable(warning))).collect()
 }
 
 /// A table of suites; an empty one would mean another.

@@ -25,6 +25,7 @@ mod inside;
 mod keeping;
 mod killed;
 mod manual;
+mod migrated;
 mod mistakes;
 mod outputs;
 mod policies;

@@ -4,6 +4,7 @@
 //! are the same but for what they are sealed with. The new version is read back to the last byte, and every file held to the digest that
 //! the old map names, before the keeper puts it in the place of the old one. Until then readers have the old one.
 
+mod again;
 mod back;
 mod pass;
 
@@ -12,10 +13,10 @@ use super::draft::{Ended, Journal, Record, Resume};
 use super::run::{commitment_key, copy, segment};
 use super::target::{Target, random, random_object};
 use crate::opened::{Map, Opened};
-use crate::seat::{Grant, Keys, Why, unexpected};
+use crate::seat::{Grant, Keys, Why, sealed, unexpected};
 use crate::watch::{Watch, check};
 use crate::{Client, fault};
-use api::terms::{Action, Code, EntryId, KeyId, KeyState, ObjectId, VersionId};
+use api::terms::{Action, Code, EntryId, KeyId, KeyState, ObjectId, Suite, VersionId};
 use api::wire::{
     Answer, Command, KeyItem, Problem, ReencryptBegin, ReencryptBegun, ReencryptCommit, Reencrypted, VersionItem,
 };
@@ -38,6 +39,10 @@ pub struct ReencryptReport {
     pub digest: String,
     /// The same before.
     pub old_digest: String,
+    /// Its suite now, and before.
+    pub suite: Suite,
+    /// See `suite`.
+    pub old_suite: Suite,
     /// Its key.
     pub key: KeyId,
     /// Its key before, which is destroyed.
@@ -68,6 +73,8 @@ struct Draft<'a> {
     client: &'a Client,
     watch: &'a dyn Watch,
     old: &'a Grant,
+    /// The one that is written there now.
+    suite: seal::Suite,
     begun: ReencryptBegun,
     keys: Keys,
     segment: ObjectId,
@@ -81,6 +88,18 @@ impl Client {
     /// `denied`; `gone`; `conflict` while somebody else is at it, or came first; `integrity` with the place where the depot is damaged;
     /// `disk-full`, `unavailable`, `interrupted`: then the version is what it was.
     pub fn reencrypt(&self, reference: &str, why: &Why, watch: &dyn Watch) -> Result<ReencryptReport, Problem> {
+        let done = self.reencrypt_unless(reference, None, why, watch)?;
+        done.ok_or_else(|| fault::internal("cannot re-encrypt", "nothing was done and nothing said"))
+    }
+
+    /// The same, unless it is of a suite already when nobody else can be at it any more.
+    pub(crate) fn reencrypt_unless(
+        &self,
+        reference: &str,
+        is: Option<Suite>,
+        why: &Why,
+        watch: &dyn Watch,
+    ) -> Result<Option<ReencryptReport>, Problem> {
         let item = self.seat().show(reference)?;
         let busy = || {
             let why =
@@ -88,7 +107,17 @@ impl Client {
             Problem::new(Code::Conflict, "cannot re-encrypt", why).with_try("run the command again in a moment")
         };
         let mut journal = Journal::anew(&self.dir.join("drafts"), &item.id).ok_or_else(busy)?;
+        // Somebody else may have ended it before this one had the draft.
+        let item = self.seat().show(reference)?;
+        if is == Some(item.suite) {
+            journal.remove();
+            return Ok(None);
+        }
         let old = self.seat().release_item(&item, Action::Reencrypt, why)?;
+        if is == Some(old.version.suite) {
+            journal.remove();
+            return Ok(None);
+        }
         let draft = self.begin_anew(&old, why, watch)?;
         let done = draft.run(&mut journal);
         match &done {
@@ -101,7 +130,7 @@ impl Client {
                 journal.remove();
             }
         }
-        done
+        done.map(Some)
     }
 
     fn begin_anew<'a>(&'a self, old: &'a Grant, why: &Why, watch: &'a dyn Watch) -> Result<Draft<'a>, Problem> {
@@ -114,17 +143,35 @@ impl Client {
             reason: why.reason.clone(),
             confirm: why.confirm.clone(),
         };
-        let command = Command::ReencryptBegin(begin.clone());
-        let (request, one_time) = self.seat().sign(item.suite, Action::Reencrypt, &[item.id], &command)?;
-        begin.request = request.encode();
-        let answer = self.seat().call(Command::ReencryptBegin(begin))?;
-        let Answer::ReencryptBegun(begun) = answer else { return Err(unexpected(&answer)) };
-        let (keys, _) = self.seat().open(&begun.envelope, &request, one_time)?.take(item.id)?;
+        let (suite, begun, keys) = match self.ask_anew(item.suite, item.id, &mut begin) {
+            // Its class writes another one by now: it gets that.
+            Err(Problem { suite: Some(suite), .. }) if suite != item.suite => {
+                self.ask_anew(suite, item.id, &mut begin)?
+            }
+            asked => asked?,
+        };
         if begun.version.digest != item.digest {
             let why = format!("{} was sealed anew by somebody else meanwhile", item.reference);
             return Err(Problem::new(Code::Conflict, "cannot re-encrypt", why));
         }
-        Ok(Draft { client: self, watch, old, begun: *begun, keys, segment, object })
+        Ok(Draft { client: self, watch, old, suite, begun, keys, segment, object })
+    }
+
+    /// Asks under a suite.
+    fn ask_anew(
+        &self,
+        suite: Suite,
+        version: VersionId,
+        begin: &mut ReencryptBegin,
+    ) -> Result<(seal::Suite, ReencryptBegun, Keys), Problem> {
+        begin.request = Vec::new();
+        let command = Command::ReencryptBegin(begin.clone());
+        let (request, one_time) = self.seat().sign(suite, Action::Reencrypt, &[version], &command)?;
+        begin.request = request.encode();
+        let answer = self.seat().call(Command::ReencryptBegin(begin.clone()))?;
+        let Answer::ReencryptBegun(begun) = answer else { return Err(unexpected(&answer)) };
+        let (keys, _) = self.seat().open(&begun.envelope, &request, one_time)?.take(version)?;
+        Ok((sealed(suite), *begun, keys))
     }
 }
 
@@ -152,6 +199,8 @@ impl Draft<'_> {
             id: version.id,
             digest: version.digest,
             old_digest,
+            suite: version.suite,
+            old_suite: self.old.version.suite,
             key: version.key,
             old_key,
             bytes: version.bytes,
@@ -204,7 +253,7 @@ impl Draft<'_> {
             None => (random()?, PackKey::generate().map_err(|e| fault::internal("cannot draw a key", e))?, Vec::new()),
         };
         let resumed = segments.len() as u64;
-        let suite = self.old.record.suite;
+        let suite = self.suite;
         let todo = parts.get(segments.len()..).unwrap_or_default();
         self.watch.stage("sealing", Some(todo.iter().map(|part| self.len_of(*part)).sum()));
         let key = Arc::new(key);
@@ -243,7 +292,7 @@ impl Draft<'_> {
         if journal.version() != Some(version) {
             return Ok(None);
         }
-        let resume = journal.resume(self.old.record.suite, self.new_map()?, &vault, &version);
+        let resume = journal.resume(self.suite, self.new_map()?, &vault, &version);
         let lens = |resume: &Resume| {
             let finished = resume.segments.iter().map(|segment| segment.plaintext_len);
             resume.segments.len() <= parts.len()
@@ -270,7 +319,7 @@ impl Draft<'_> {
         let old = &self.old.record;
         let named = Pack { id: pack.id, owner: *version.as_bytes(), segments: pack.segments.clone() };
         VersionRecord {
-            suite: old.suite,
+            suite: self.suite,
             vault,
             artifact: old.artifact,
             version: old.version,

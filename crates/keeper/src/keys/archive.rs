@@ -3,6 +3,7 @@
 //! it is in both sets or in neither.
 
 use super::domains::{Domains, next_key};
+use super::drift;
 use super::state::{Above, MAX_REASON_LEN, Towards};
 use super::uses;
 use crate::acts::{Act, Wanted, act};
@@ -149,9 +150,10 @@ fn one(
     let wanted = Wanted { resource, path, ..Wanted::vault(Action::ManageKeys, way.act()) };
     let artifacts: BTreeSet<[u8; 16]> = batch.iter().map(|found| *found.artifact.id.as_bytes()).collect();
     let seized: Vec<[u8; 16]> = artifacts.into_iter().collect();
-    let moved = act(engine, session, &wanted, &seized, |tx, act| {
+    let body = |tx: &mut dyn Transaction, act: &Act<'_>| {
         Batch { act, way, workspace, reason: &command.reason }.write(tx, batch)
-    });
+    };
+    let moved = drift::mended(engine, || act(engine, session, &wanted, &seized, body));
     // Whoever does not see the place does not learn that there is such a version.
     moved.map_err(|error| match error {
         Error::NotFound(_) => Error::NotFound(first.version.id.to_string()),
@@ -216,7 +218,10 @@ impl Batch<'_> {
         let purpose = self.way.purpose();
         let mut changes: Vec<Change> = Vec::new();
         let to = match Domains::active(tx, guard, domain, purpose)? {
-            Some(key) => key,
+            Some(key) => {
+                drift::refuse(engine, tx, &key, now)?;
+                key
+            }
             None => {
                 let (key, made) = next_key(engine, tx, (domain, purpose), (ticket, now))?;
                 changes.extend(made);

@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::roots::{self, Roots, Secret, Wrapped};
 use crate::rows::{Change, Domain, Guard, Key, Purpose, Version, Workspace, Wrap, WrapKind};
+use crate::suites::Stamp;
 use crate::{epochs, system};
 use api::terms::{ArtifactId, Class, KeyId, KeyState, Suite, Timestamp, VaultId, VersionId};
 use seal::secret::{ArchiveKey, DomainKey, ValueKey, VersionKey};
@@ -46,6 +47,8 @@ struct Opened {
     key: Arc<OpenedKey>,
     /// When it is forgotten, by [`system::uptime_secs`].
     until: u64,
+    /// Under which table, and between which of its dates, it was opened.
+    stamp: Stamp,
 }
 
 /// A version key that was just made.
@@ -139,7 +142,9 @@ impl Domains {
         // Another process may have added or removed one.
         self.roots.refresh(tx, guard)?;
         let (mut opens, mut refused) = (false, None);
-        for root in self.roots.members().iter().filter(|root| roots::admits(key.domain.as_ref(), root.term)) {
+        for root in
+            self.roots.members().iter().filter(|root| self.roots.suites.may_wrap(key.domain.as_ref(), root.term))
+        {
             let context = self.context(&key, root.id);
             match self.roots.wrap(root, &context, &secret) {
                 Ok(sealed) => {
@@ -168,6 +173,8 @@ impl Domains {
         }
         let key: Key = guard.expect(tx, id.as_bytes())?;
         let domain = key.domain.ok_or_else(|| Error::Wrap { key: id.to_string() })?;
+        // Another process may have put another table in force.
+        self.roots.suites.of(tx, guard)?;
         let wraps = wraps_of(tx, guard, id)?;
         match self.secret(&key, &wraps)? {
             Secret::Domain(opened) => Ok(self.remember(id, domain.class, OpenedKey::Domain(opened))),
@@ -206,14 +213,17 @@ impl Domains {
 
     /// An opened domain key, if it is in memory.
     pub(crate) fn remembered(&self, id: KeyId) -> Option<Arc<OpenedKey>> {
+        let stamp = self.roots.suites.stamp();
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        open.get(&id).filter(|opened| system::uptime_secs() < opened.until).map(|opened| Arc::clone(&opened.key))
+        let stands = |opened: &&Opened| system::uptime_secs() < opened.until && opened.stamp == stamp;
+        open.get(&id).filter(stands).map(|opened| Arc::clone(&opened.key))
     }
 
     /// Keeps it for as long as clients may keep what it opens: the lease of its class.
     fn remember(&self, id: KeyId, class: Class, key: OpenedKey) -> Arc<OpenedKey> {
         let lease = policy::class_rules(class).map_or(0, |rules| rules.lease_secs);
-        let opened = Opened { key: Arc::new(key), until: system::uptime_secs().saturating_add(lease) };
+        let (until, stamp) = (system::uptime_secs().saturating_add(lease), self.roots.suites.stamp());
+        let opened = Opened { key: Arc::new(key), until, stamp };
         let key = Arc::clone(&opened.key);
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= MAX_OPEN {
@@ -404,7 +414,7 @@ pub(crate) fn next_key(
 ) -> Result<(Key, Vec<Change>)> {
     let guard = &engine.keys.guard;
     let rotation_days = engine.rules(tx)?.class_rules(domain.class).rotation_days;
-    let suite = engine.crypto(tx)?.writes(domain.class, domain.environment);
+    let suite = engine.crypto(tx)?.writes(domain.class, domain.environment, now);
     let version = Domains::next_number(tx, guard, domain, purpose)?;
     let new = NewDomainKey { purpose, domain: *domain, version, suite, rotation_days, now };
     engine.domains.make(tx, guard, &new, ticket)

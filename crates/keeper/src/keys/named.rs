@@ -2,7 +2,7 @@
 
 use super::domains::{OfNamed, wrap_of, wraps_of};
 use super::rotate::AHEAD_MILLIS;
-use super::{fingerprint, sealed, uses};
+use super::{drift, fingerprint, sealed, uses};
 use crate::acts::{Act, Wanted, act};
 use crate::datastore::Transaction;
 use crate::engine::Engine;
@@ -70,6 +70,12 @@ impl Named {
     ) -> Result<Option<NamedVersion>> {
         let values = [self.row.id.as_bytes().into(), i64::from(number).into()];
         Ok(engine.keys.guard.select(tx, "WHERE named = $1 AND number = $2", &values)?.pop())
+    }
+
+    /// All its versions, in order.
+    pub(crate) fn versions(&self, engine: &Engine, tx: &mut dyn Transaction) -> Result<Vec<NamedVersion>> {
+        let values = [self.row.id.as_bytes().into(), MAX_KEYS.into()];
+        engine.keys.guard.select(tx, "WHERE named = $1 ORDER BY number LIMIT $2", &values)
     }
 
     /// In the policy's words.
@@ -151,18 +157,19 @@ fn renewed(due: Timestamp) -> Timestamp {
 
 /// Every version of every named key.
 pub(crate) fn items(engine: &Engine, tx: &mut dyn Transaction) -> Result<Vec<KeyItem>> {
-    let rows: Vec<NamedKey> = engine.keys.guard.select(tx, "ORDER BY id LIMIT $1", &[MAX_KEYS.into()])?;
-    let mut items = Vec::with_capacity(rows.len());
-    for row in rows {
-        let named = Named::by_id(engine, tx, row.id)?;
-        let tail = "WHERE named = $1 ORDER BY number LIMIT $2";
-        let values = [row.id.as_bytes().into(), MAX_KEYS.into()];
-        let versions: Vec<NamedVersion> = engine.keys.guard.select(tx, tail, &values)?;
-        for version in &versions {
+    let mut items = Vec::new();
+    for named in all(engine, tx)? {
+        for version in &named.versions(engine, tx)? {
             items.push(named.item(tx, engine, version)?);
         }
     }
     Ok(items)
+}
+
+/// Every named key.
+pub(crate) fn all(engine: &Engine, tx: &mut dyn Transaction) -> Result<Vec<Named>> {
+    let rows: Vec<NamedKey> = engine.keys.guard.select(tx, "ORDER BY id LIMIT $1", &[MAX_KEYS.into()])?;
+    rows.into_iter().map(|row| Named::by_id(engine, tx, row.id)).collect()
 }
 
 /// The named keys of these domains whose newest version seals.
@@ -189,7 +196,7 @@ pub(crate) fn make(engine: &Engine, session: &Session, command: &NamedKeyMake) -
     let path = command.workspace.to_string();
     let wanted = Wanted { resource, path, ..Wanted::vault(Action::ManageKeys, "key.create") };
     let id = ArtifactId::from_bytes(system::random()?);
-    let (named, logged) = act(engine, session, &wanted, &[*workspace.id.as_bytes()], |tx, act| {
+    let made = |tx: &mut dyn Transaction, act: &Act<'_>| {
         if Named::find(engine, tx, &command.workspace, &command.name)?.is_some() {
             return Err(Error::Conflict {
                 what: "the key",
@@ -209,7 +216,9 @@ pub(crate) fn make(engine: &Engine, session: &Session, command: &NamedKeyMake) -
         let logged = engine.log(tx, act.ticket, &act.by, &[event])?;
         let logged = logged.first().copied().ok_or(Error::Internal("an entry was lost"))?;
         Ok((Named { workspace: workspace.clone(), row, newest }, logged))
-    })?;
+    };
+    let seized = [*workspace.id.as_bytes()];
+    let (named, logged) = drift::mended(engine, || act(engine, session, &wanted, &seized, made))?;
     Ok(NamedKeyMade {
         name: named.path(),
         key: named.newest.key,
@@ -311,7 +320,10 @@ fn mint(
     let (guard, domain) = (&engine.keys.guard, row.domain);
     let mut changes = Vec::new();
     let under: Key = match Domains::active(tx, guard, &domain, Purpose::Domain)? {
-        Some(key) => key,
+        Some(key) => {
+            drift::refuse(engine, tx, &key, now)?;
+            key
+        }
         None => {
             let (key, made) = next_key(engine, tx, (&domain, Purpose::Domain), (ticket, now))?;
             changes.extend(made);
@@ -320,7 +332,7 @@ fn mint(
     };
     changes.extend(uses::used(engine, tx, (&under, 1), now, ticket)?);
     let rotation_days = engine.rules(tx)?.class_rules(domain.class).rotation_days;
-    let suite = engine.crypto(tx)?.writes(domain.class, domain.environment);
+    let suite = engine.crypto(tx)?.writes(domain.class, domain.environment, now);
     let with = engine.domains.open(tx, guard, under.id)?;
     let key = KeyId::from_bytes(system::random()?);
     let secret = ValueKey::generate().map_err(|_| Error::Random)?;

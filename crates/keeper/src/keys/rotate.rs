@@ -5,6 +5,7 @@
 //! an older copy of the database has the version keys all the same (`docs/incidents.md`).
 
 use super::domains::{NewDomainKey, newest};
+use super::drift;
 use super::list::{item, wraps_under};
 use super::named::{self, Named};
 use super::uses::{self, Bound};
@@ -40,7 +41,8 @@ const MAX_RENEWED: i64 = 1_000;
 pub(crate) fn rotate(engine: &Engine, session: &Session, command: &KeyRotate) -> Result<KeyRotated> {
     let (wanted, scope) = wanted(engine, command)?;
     if let Some(name) = &command.name {
-        return rotate_named(engine, session, command.workspace.as_ref(), name, &wanted);
+        let meant = (command.workspace.as_ref(), name, command.out_of_policy);
+        return rotate_named(engine, session, meant, &wanted);
     }
     let meant = |state| move |tx: &mut dyn Transaction| matching(engine, tx, command, scope, state);
     let matching = engine.store.read(meant(KeyState::Active))?;
@@ -121,6 +123,16 @@ fn matching(
                 && command.class.is_none_or(|class| class == domain.class)
         })
     });
+    if command.out_of_policy {
+        let now = engine.now()?;
+        let mut drifted = Vec::new();
+        for key in keys {
+            if drift::of_domain(engine, tx, &key, now)?.is_some() {
+                drifted.push(key);
+            }
+        }
+        return Ok(drifted);
+    }
     Ok(keys)
 }
 
@@ -189,8 +201,7 @@ fn renewed(tx: &mut dyn Transaction, act: &Act<'_>, matching: &[Key]) -> Result<
 fn rotate_named(
     engine: &Engine,
     session: &Session,
-    workspace: Option<&Name>,
-    name: &Name,
+    (workspace, name, drifted_only): (Option<&Name>, &Name, bool),
     wanted: &Wanted,
 ) -> Result<KeyRotated> {
     let Some(workspace) = workspace else {
@@ -200,9 +211,17 @@ fn rotate_named(
     let named = engine.store.read(|tx| Named::find(engine, tx, workspace, name))?;
     // Whoever may not rotate there is told so, whether it is there or not.
     let seized = named.iter().map(|named| *named.row.id.as_bytes()).collect::<Vec<_>>();
-    let (new, logged) = act(engine, session, wanted, &seized, |tx, act| {
-        named::rotated(tx, act, named.as_ref().ok_or_else(not_found)?)
-    })?;
+    let body = |tx: &mut dyn Transaction, act: &Act<'_>| {
+        let named = named.as_ref().ok_or_else(not_found)?;
+        // Of what is in policy, nothing is wanted.
+        if drifted_only && drift::of_named(engine, tx, named, act.now)?.is_none() {
+            return Ok(None);
+        }
+        named::rotated(tx, act, named).map(Some)
+    };
+    let Some((new, logged)) = drift::mended(engine, || act(engine, session, wanted, &seized, body))? else {
+        return Ok(KeyRotated { keys: Vec::new(), rewrapped: 0, remaining: 0, suspended: 0, receipts: Vec::new() });
+    };
     let receipts = logged.iter().map(|logged| engine.settled(logged)).collect::<Result<Vec<_>>>()?;
     engine.store.read(|tx| {
         let item = Named::by_id(engine, tx, new.named)?.item(tx, engine, &new)?;
@@ -211,7 +230,7 @@ fn rotate_named(
 }
 
 /// Makes the next version of a domain's key, which writes from now on, and closes this one; with what the log is to say of it.
-fn succeeded(
+pub(super) fn succeeded(
     engine: &Engine,
     tx: &mut dyn Transaction,
     (ticket, now): (i64, Timestamp),
@@ -228,7 +247,7 @@ fn succeeded(
     }
     let version = old.version.checked_add(1).ok_or_else(refuse)?;
     let rotation_days = rules.class_rules(domain.class).rotation_days;
-    let suite = engine.crypto(tx)?.writes(domain.class, domain.environment);
+    let suite = engine.crypto(tx)?.writes(domain.class, domain.environment, now);
     let wanted = NewDomainKey { purpose: old.purpose, domain, version, suite, rotation_days, now };
     let (key, mut changes) = engine.domains.make(tx, guard, &wanted, ticket)?;
     // One that is compromised stays so.
@@ -305,7 +324,7 @@ fn renew_named(engine: &Engine, until: i64, slice: &Slice) -> Result<u64> {
         });
         done += match renewed {
             // Its domain's key is set aside: the others do not wait for that.
-            Err(Error::KeyShut { .. }) => 0,
+            Err(Error::KeyShut { .. } | Error::OutOfPolicy { .. }) => 0,
             renewed => renewed?,
         };
         if slice.is_over() {

@@ -162,6 +162,10 @@ pub(crate) fn refuse_shut(
 
 /// Whether it would be refused.
 pub(crate) fn is_shut(engine: &Engine, tx: &mut dyn Transaction, version: &Version) -> Result<bool> {
+    let (table, now) = (engine.crypto(tx)?, engine.suites.reached());
+    if !table.reads(version.class, version.environment, version.suite, now) {
+        return Ok(true);
+    }
     match refuse_shut(engine, tx, version, "", Towards::Open) {
         Err(Error::KeyShut { .. } | Error::KeyEnding { .. }) => Ok(true),
         other => other.map(|()| false),

@@ -46,7 +46,8 @@ pub(crate) fn prepare(
     let now = engine.now()?;
     // Facts in memory that name another version than the request are old, or the request is: read them again.
     let remembered = engine.facts.find(session.principal, reference);
-    let remembered = remembered.filter(|known| asked.versions == [known.found.version.id] && known.is_read());
+    let remembered =
+        remembered.filter(|known| asked.versions == [known.found.version.id] && known.refuse_unread(now).is_ok());
     let from_memory = remembered.is_some();
     let known = match remembered {
         Some(known) => known,
@@ -95,7 +96,10 @@ pub(crate) fn prepare(
     }
     // Told to whoever may open it, and logged as the refusal that it is.
     let shut = if verdict.answer.allowed {
-        known.above.refuse(&found.version, &found.named(), command.action.into()).err()
+        // What is sealed anew gets another suite by that.
+        let unread = if command.action == Action::Reencrypt { Ok(()) } else { known.refuse_unread(now) };
+        let states = known.above.refuse(&found.version, &found.named(), command.action.into());
+        states.and(unread).err()
     } else {
         None
     };
@@ -126,12 +130,9 @@ fn opened(engine: &Engine, id: KeyId) -> Result<Arc<OpenedKey>> {
     }
 }
 
-/// Whether the vault lets versions of this suite be opened, and the keys leave under the same one. Told to whoever may open it.
+/// Whether the keys leave under the suite that the version has. Told to whoever may open it.
 fn admitted(known: &Known, asked: &Asked) -> Result<()> {
     let version = &known.found.version;
-    if !known.is_read() {
-        return Err(Error::SuiteShut { class: version.class, suite: version.suite });
-    }
     if sealed(version.suite) != asked.signed.unverified().suite {
         return Err(Error::Suite { what: "the release", suite: version.suite });
     }
@@ -169,6 +170,10 @@ fn event(
     }
     if let Some(Error::KeyEnding { key, until, .. }) = shut {
         event = event.on("key", key).with("until", until);
+    }
+    if let Some(Error::SuiteShut { suite, since, .. }) = shut {
+        event = event.with("suite", suite);
+        event = since.iter().fold(event, |event, since| event.with("since", since));
     }
     event.id = Some(EntryId::from_bytes(crate::system::random()?));
     event = event

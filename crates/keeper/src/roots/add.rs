@@ -19,19 +19,21 @@ use crate::keys::domains::{wrap_under, wraps_of};
 use crate::rows::{Guard, Key, Root, RootState, Setting, Wrap};
 use crate::session::Session;
 use crate::vault::file::{MAX_ROOTS, VaultFile};
-use crate::vault::{RootAdd, RootChoice, RootMeans, make};
-use api::terms::{Action, KeyId};
+use crate::vault::{RootAdd, RootChoice, RootKind, RootMeans, make};
+use api::terms::{Action, Class, Environment, KeyId, Timestamp};
 use api::wire::RootAdded;
+use policy::Crypto;
 use std::sync::Arc;
 
 /// Adds a root.
 pub(crate) fn add(engine: &Engine, session: &Session, wanted: &RootAdd) -> Result<RootAdded> {
     look(engine, session, &Wanted::vault(Action::ManageKeys, "root.add"))?;
     let crypto = engine.store.read(|tx| engine.crypto(tx))?;
+    useful(&crypto, wanted.choice.kind(), engine.now()?)?;
     let before = wanted.follows.map(|id| followed(engine, id, &wanted.choice)).transpose()?;
     let mut file = VaultFile::read_of(engine)?;
     room(&file)?;
-    let root: Arc<dyn RootProvider> = Arc::from(make::make_root(&wanted.choice, &crypto, &mut file)?);
+    let root: Arc<dyn RootProvider> = Arc::from(make::make_root(&wanted.choice, (&crypto, engine.now()?), &mut file)?);
     let made = Root::joining(root.id(), root.kind(), engine.now()?);
     let priority = wanted.priority.or(before.map(|row| row.priority)).unwrap_or(made.priority);
     let row = Root { priority, follows: wanted.follows, ..made };
@@ -44,6 +46,16 @@ pub(crate) fn add(engine: &Engine, session: &Session, wanted: &RootAdd) -> Resul
         give_up(&wanted.choice, root.as_ref());
     }
     added
+}
+
+/// Refuses a kind of root that may wrap the keys of no class.
+pub(crate) fn useful(table: &Crypto, kind: RootKind, at: Timestamp) -> Result<()> {
+    let root = Root::joining(KeyId::from_bytes([0; 16]), kind, at).term();
+    let wraps = |time| {
+        let places = Class::ALL.iter().flat_map(|class| Environment::ALL.iter().map(move |place| (*class, *place)));
+        places.into_iter().any(|(class, environment)| table.wraps(class, environment, root, time))
+    };
+    if wraps(at) { Ok(()) } else { Err(Error::RootUseless { root, since: table.since(at, |time| !wraps(time)) }) }
 }
 
 /// The root that another one of its kind is to take the place of.
@@ -128,7 +140,7 @@ impl Waiting<'_> {
         let wrapped = self::wrapped(engine, session, &new, means).unwrap_or(0);
         engine.store.read(|tx| {
             let row: Root = engine.keys.guard.expect(tx, new.row.id.as_bytes())?;
-            let locked = count_lacking(tx, &row)?;
+            let locked = count_lacking(engine, tx, &row)?;
             Ok(RootAdded { root: item(engine, tx, &row)?, wrapped, locked, receipt: receipt.clone() })
         })
     }

@@ -118,7 +118,7 @@ pub(super) fn one(engine: &Engine, member: &Member, slice: &Slice) -> Result<Dri
     let told = |outcome, keys, why| Drill { root: member.id, outcome, keys, why, unfinished: false };
     let lacks = engine.store.read(|tx| {
         let row: Root = engine.keys.guard.expect(tx, member.id.as_bytes())?;
-        count_lacking(tx, &row)
+        count_lacking(engine, tx, &row)
     })?;
     let lacks = (lacks > 0).then(|| format!("it lacks {lacks} keys"));
     if member.kind.only_wraps() {

@@ -1,14 +1,14 @@
 //! A root comes in: everything that it may wrap is wrapped under it, in batches, each a transaction with its entry. Who is killed
 //! goes on where it was; a key that was made meanwhile is found at the end.
 
-use super::{RootProvider, Wrapper, admits};
+use super::{RootProvider, Wrapper};
 use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::journal::{By, Event};
 use crate::keys::domains::{wrap_under, wraps_of};
-use crate::rows::{Domain, Guard, Key, Root, RootState, Wrap};
-use api::terms::{Class, Environment, KeyId, KeyState, WorkspaceId};
+use crate::rows::{Key, Root, RootState, Wrap};
+use api::terms::{Class, Environment, KeyId, KeyState};
 use log::entry::Kind;
 use std::sync::Arc;
 
@@ -77,7 +77,7 @@ impl Joining<'_> {
     pub(crate) fn wrap_some(&self, new: &New, after: Option<KeyId>) -> Result<Batch> {
         let (engine, guard) = (self.engine, &self.engine.keys.guard);
         let keys = engine.store.read(|tx| {
-            let keys = lacking(tx, guard, &new.row, after, BATCH)?;
+            let keys = lacking(engine, tx, &new.row, after, BATCH)?;
             keys.into_iter()
                 .map(|key| Ok((wraps_of(tx, guard, key.id)?, key)))
                 .collect::<Result<Vec<(Vec<Wrap>, Key)>>>()
@@ -140,33 +140,36 @@ impl Joining<'_> {
 
 /// Keys that a root may wrap and does not, in order of id, after this one.
 pub(crate) fn lacking(
+    engine: &Engine,
     tx: &mut dyn Transaction,
-    guard: &Guard,
     root: &Root,
     after: Option<KeyId>,
     limit: i64,
 ) -> Result<Vec<Key>> {
     let after = after.unwrap_or(KeyId::from_bytes([0; 16]));
-    let tail = format!("{} AND id > $3 ORDER BY id LIMIT $4", lacks(root));
+    let tail = format!("{} AND id > $3 ORDER BY id LIMIT $4", lacks(engine, tx, root)?);
     let values = [KeyState::Destroyed.word().into(), root.id.as_bytes().into(), after.as_bytes().into(), limit.into()];
-    guard.select(tx, &tail, &values)
+    engine.keys.guard.select(tx, &tail, &values)
 }
 
 /// How many there are.
-pub(crate) fn count_lacking(tx: &mut dyn Transaction, root: &Root) -> Result<u64> {
-    let sql = format!("SELECT CAST(COUNT(*) AS BIGINT) FROM crypto_key {}", lacks(root));
+pub(crate) fn count_lacking(engine: &Engine, tx: &mut dyn Transaction, root: &Root) -> Result<u64> {
+    let sql = format!("SELECT CAST(COUNT(*) AS BIGINT) FROM crypto_key {}", lacks(engine, tx, root)?);
     let count = tx.query(&sql, &[KeyState::Destroyed.word().into(), root.id.as_bytes().into()])?.one()?.integer(0)?;
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
-/// Those that the class table does not keep from it.
-fn lacks(root: &Root) -> String {
-    let domain = |class| Domain { workspace: WorkspaceId::from_bytes([0; 16]), environment: Environment::Prod, class };
-    let admitted = Class::ALL.iter().filter(|class| admits(Some(&domain(**class)), root.term()));
-    let admitted: String = admitted.map(|class| format!(", {}", class.number())).collect();
-    format!(
+/// Those that neither the class table nor the vault's own keeps from it now.
+fn lacks(engine: &Engine, tx: &mut dyn Transaction, root: &Root) -> Result<String> {
+    let (table, now) = (engine.crypto(tx)?, engine.suites.reached());
+    let mut admitted = String::new();
+    for environment in Environment::ALL {
+        let classes = Class::ALL.iter().filter(|class| table.wraps(**class, *environment, root.term(), now));
+        let classes: String = classes.map(|class| format!(", {}", class.number())).collect();
+        admitted += &format!(" OR environment = {} AND class IN (-1{classes})", environment.number());
+    }
+    Ok(format!(
         "WHERE state <> $1 AND NOT EXISTS (SELECT 1 FROM wrap w WHERE w.wrapped = crypto_key.id AND w.under = $2) \
-         AND (environment IS NULL OR environment <> {} OR class IN (-1{admitted}))",
-        Environment::Prod.number()
-    )
+         AND (environment IS NULL{admitted})"
+    ))
 }

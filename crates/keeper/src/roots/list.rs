@@ -38,7 +38,7 @@ pub(crate) fn item(engine: &Engine, tx: &mut dyn Transaction, row: &Root) -> Res
         state: row.state.word().to_owned(),
         created: row.created,
         wraps: u64::try_from(wraps).map_err(|_| Error::Internal("a count below zero"))?,
-        lacks: if row.state.counts() { count_lacking(tx, row)? } else { 0 },
+        lacks: if row.state.counts() { count_lacking(engine, tx, row)? } else { 0 },
         only_wraps: row.kind.only_wraps(),
         at_hand: member.is_some_and(|member| member.is_at_hand()),
         calls: member.map_or(0, |member| member.calls()),

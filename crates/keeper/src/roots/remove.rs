@@ -8,9 +8,10 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::jobs::Slice;
 use crate::journal::Logged;
-use crate::rows::{Root, RootState};
+use crate::keys::domains::wraps_of;
+use crate::rows::{Key, Purpose, Root, RootState};
 use crate::session::Session;
-use api::terms::{Action, KeyId};
+use api::terms::{Action, KeyId, KeyState};
 use api::wire::{RootOutcome, RootRemove, RootRemoved};
 
 const ACT: &str = "root.remove";
@@ -70,8 +71,36 @@ fn written(tx: &mut dyn Transaction, act: &Act<'_>, id: KeyId, others: &[KeyId])
         let why = format!("nothing else that opens wraps key {}", key.id);
         return Err(Error::Conflict { what: "the root", why, hint: Some("strongroom root ls".to_owned()) });
     }
+    if let Some(key) = shut(tx, act, id, rows.iter().filter(|row| opens(row)))? {
+        let why = format!("no other root that wraps key {key} may open it by the vault's table");
+        return Err(Error::Conflict { what: "the root", why, hint: Some("strongroom key check".to_owned()) });
+    }
     let change = guard.update(tx, &Root { state: RootState::Retired, ..row.clone() }, act.ticket)?;
     let event = act.event(ACT).on("root", row.id).with("kind", row.kind).changing(vec![change]);
     let logged = act.engine.log(tx, act.ticket, &act.by, &[event])?;
     Ok((row, logged.first().copied().ok_or(Error::Internal("an entry was lost"))?))
+}
+
+/// A domain key that this root wraps and none of the others may open, although they wrap it.
+fn shut<'a>(
+    tx: &mut dyn Transaction,
+    act: &Act<'_>,
+    leaving: KeyId,
+    others: impl Iterator<Item = &'a Root> + Clone,
+) -> Result<Option<KeyId>> {
+    let (engine, guard) = (act.engine, &act.engine.keys.guard);
+    if !engine.crypto(tx)?.speaks_of_roots() {
+        return Ok(None);
+    }
+    let values = [Purpose::Domain.word().into(), KeyState::Destroyed.word().into()];
+    let keys: Vec<Key> = guard.select(tx, "WHERE purpose = $1 AND state <> $2 ORDER BY id", &values)?;
+    for key in keys {
+        let wraps = wraps_of(tx, guard, key.id)?;
+        let mut may = others.clone().filter(|root| engine.suites.may_open(key.domain.as_ref(), root.term()));
+        let is_left = may.any(|root| wraps.iter().any(|wrap| wrap.under == root.id));
+        if !is_left && wraps.iter().any(|wrap| wrap.under == leaving) {
+            return Ok(Some(key.id));
+        }
+    }
+    Ok(None)
 }

@@ -5,6 +5,7 @@ use super::{KeyfileRoot, RecoveryWrapper, RootProvider, Secret, Wrapper};
 use crate::datastore::Transaction;
 use crate::error::{Error, Result};
 use crate::rows::{Domain, Guard, Root, Wrap};
+use crate::suites::Suites;
 use crate::vault::file::VaultFile;
 use crate::vault::{RootKind, RootMeans, RootUnlock, open};
 use api::terms::{KeyId, RootKind as Term, Suite};
@@ -17,16 +18,13 @@ use std::time::{Duration, Instant};
 /// How long a root that failed is asked last.
 const LEFT_ALONE: Duration = Duration::from_secs(30);
 
-/// Whether a root of a kind may wrap the keys of a place; the vault's own keys are under every root.
-pub(crate) fn admits(place: Option<&Domain>, term: Term) -> bool {
-    place.is_none_or(|domain| policy::admits_root(domain.class, domain.environment, term))
-}
-
 /// Every root that counts.
 #[derive(Debug)]
 pub(crate) struct Roots {
     dir: PathBuf,
     suite: Suite,
+    /// Which of them may wrap and open what.
+    pub(crate) suites: Arc<Suites>,
     members: RwLock<Vec<Arc<Member>>>,
     /// What was found out about roots since it was last written down.
     found: Mutex<BTreeMap<KeyId, Finding>>,
@@ -116,8 +114,8 @@ impl Roots {
         dir: PathBuf,
         file: &VaultFile,
         rows: &[Root],
-        opened: &Arc<dyn RootProvider>,
-        means: &[Arc<RootMeans>],
+        (opened, means): (&Arc<dyn RootProvider>, &[Arc<RootMeans>]),
+        suites: Arc<Suites>,
     ) -> Result<Self> {
         let suite = file.suite;
         let mut sorted: Vec<&Root> = rows.iter().filter(|row| row.state.counts()).collect();
@@ -133,7 +131,7 @@ impl Roots {
             }
             members.push(Arc::new(member));
         }
-        let roots = Self { dir, suite, members: RwLock::new(members), found: Mutex::default() };
+        let roots = Self { dir, suite, suites, members: RwLock::new(members), found: Mutex::default() };
         if rows.iter().any(|row| row.id == opened.id() && row.failing.is_some()) {
             roots.note(opened.id(), Finding::Answers);
         }
@@ -196,7 +194,7 @@ impl Roots {
 
     /// The kinds of those that may wrap keys of a place.
     pub(crate) fn terms(&self, place: Option<&Domain>) -> Vec<Term> {
-        self.members().iter().map(|member| member.term).filter(|term| admits(place, *term)).collect()
+        self.members().iter().map(|member| member.term).filter(|term| self.suites.may_wrap(place, *term)).collect()
     }
 
     /// One of them, opened if need be and if this process has what opens it.
@@ -212,7 +210,7 @@ impl Roots {
         }
         let mut refused = Error::RootAway { kind: member.kind };
         for means in reach.means.clone() {
-            match VaultFile::read(&self.dir).and_then(|file| open::with(&file, member.id, &means)) {
+            match self.opened_with(member, &means) {
                 Ok(root) => {
                     let root: Arc<dyn RootProvider> = Arc::from(root);
                     reach.open = Some(Arc::clone(&root));
@@ -230,6 +228,12 @@ impl Roots {
             self.refused(member, refused.clone());
         }
         Err(refused)
+    }
+
+    fn opened_with(&self, member: &Member, means: &RootMeans) -> Result<Box<dyn RootProvider>> {
+        let file = VaultFile::read(&self.dir)?;
+        file.entry(member.id).map_or(Ok(()), |entry| self.suites.refuse_weak(entry))?;
+        open::with(&file, member.id, means)
     }
 
     /// Wraps a secret under a root: without opening it, if it can.
@@ -269,7 +273,18 @@ impl Roots {
                 },
             }
         }
-        Err(refused.unwrap_or(Error::Wrap { key: wrapped.key.to_string() }))
+        Err(refused.or_else(|| self.shut(wrapped)).unwrap_or(Error::Wrap { key: wrapped.key.to_string() }))
+    }
+
+    /// Why a key is opened by none of the roots that wrap it, if the table keeps them from it.
+    fn shut(&self, wrapped: &Wrapped<'_>) -> Option<Error> {
+        let Domain { class, environment, .. } = *wrapped.place?;
+        let members = self.members();
+        let mut wrapping = members.iter().filter(|member| wrapped.wraps.iter().any(|wrap| wrap.under == member.id));
+        let root = wrapping.find(|member| !self.suites.may_open(wrapped.place, member.term))?.term;
+        let (table, now) = (self.suites.known(), self.suites.reached());
+        let since = table.since(now, |time| !table.opens(class, environment, root, time));
+        Some(Error::RootShut { key: wrapped.key, root, class, environment, since })
     }
 
     fn unwrap_by(
@@ -292,7 +307,7 @@ impl Roots {
     /// Those that may open keys of a place, in order; who failed a moment ago comes last.
     fn asked(&self, place: Option<&Domain>) -> Vec<Arc<Member>> {
         let mut members = self.members();
-        members.retain(|member| admits(place, member.term));
+        members.retain(|member| self.suites.may_open(place, member.term));
         members.sort_by_key(|member| member.failed().is_some());
         members
     }

@@ -8,7 +8,7 @@ use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::jobs::{Slice, by_system};
-use crate::journal::Event;
+use crate::journal::{By, Event};
 use crate::keys::domains::wraps_of;
 use crate::rows::{Change, Failing, Guard, Root, RootState};
 use api::terms::{KeyId, Timestamp};
@@ -87,7 +87,7 @@ fn waits_for(engine: &Engine, row: &Root) -> Result<bool> {
         let fails = |id: KeyId| rows.iter().any(|row| row.id == id && row.failing.is_some());
         let opens = |root: &&Arc<Member>| root.is_open() || root.is_at_hand() && !fails(root.id);
         let open: Vec<KeyId> = roots.iter().filter(opens).map(|root| root.id).collect();
-        let keys = super::lacking(tx, guard, row, None, PAGE)?;
+        let keys = super::lacking(engine, tx, row, None, PAGE)?;
         if keys.is_empty() {
             return Ok(true);
         }
@@ -98,6 +98,20 @@ fn waits_for(engine: &Engine, row: &Root) -> Result<bool> {
         }
         Ok(false)
     })
+}
+
+/// Has every root at hand wrap what it may and does not yet, whether it is known to be behind or not; how many keys.
+pub(crate) fn fill(engine: &Engine, by: By) -> Result<u64> {
+    engine.store.read(|tx| engine.domains.roots.refresh(tx, &engine.keys.guard))?;
+    let rows: Vec<Root> = engine.store.read(|tx| engine.keys.guard.select(tx, "ORDER BY id", &[]))?;
+    let joining = Joining { engine, by };
+    let mut done = 0;
+    for member in engine.domains.roots.members() {
+        let row = rows.iter().find(|row| row.id == member.id && row.state.counts());
+        let Some(new) = row.and_then(|row| new_of(engine, row.clone(), &member)) else { continue };
+        done += joining.wrap_all(&new)?.0;
+    }
+    Ok(done)
 }
 
 /// What wraps under a root: its public key, or itself, opened.
@@ -132,7 +146,7 @@ pub(crate) fn settled(joining: &Joining<'_>, new: &New) -> Result<bool> {
     let (engine, guard) = (joining.engine, &joining.engine.keys.guard);
     engine.store.write(|tx| {
         let row: Root = guard.expect(tx, new.row.id.as_bytes())?;
-        if row.state != RootState::Behind || count_lacking(tx, &row)? > 0 {
+        if row.state != RootState::Behind || count_lacking(engine, tx, &row)? > 0 {
             return Ok::<_, Error>(row.state == RootState::Active);
         }
         let ticket = tx.ticket()?;

@@ -35,11 +35,12 @@ const FOLDERS: [&str; 3] = ["log", "depot", "drafts"];
 pub(crate) fn init(options: &InitOptions, store: Option<Datastore>) -> Result<VaultInfo> {
     refuse_existing(&options.dir)?;
     let crypto = suites::checked(options.crypto.as_deref().unwrap_or_default())?;
-    make_folders(&options.dir)?;
     let now = system::now();
+    crate::roots::useful(&crypto, options.root.kind(), now)?;
+    make_folders(&options.dir)?;
     let suite = crypto.vault();
     let mut file = VaultFile::new(options.vault, options.mode, suite);
-    let root = make_root(&options.root, &crypto, &mut file)?;
+    let root = make_root(&options.root, (&crypto, now), &mut file)?;
     let mut roots = vec![Root { state: RootState::Active, ..Root::joining(root.id(), root.kind(), now) }];
     let root: Arc<dyn RootProvider> = Arc::from(root);
     let mut wrappers: Vec<Arc<dyn Wrapper>> = vec![Arc::clone(&root) as Arc<dyn Wrapper>];
@@ -50,7 +51,6 @@ pub(crate) fn init(options: &InitOptions, store: Option<Datastore>) -> Result<Va
     }
     let wrappers: Vec<&dyn Wrapper> = wrappers.iter().map(AsRef::as_ref).collect();
     let drawn = vault_keys::draw_all(suite, options.vault, &wrappers, now)?;
-    let domains = Domains::new(options.vault, Roots::new(options.dir.clone(), &file, &roots, &root, &[])?);
     let (mut rows, mut secrets) = (Vec::new(), Vec::new());
     for new in drawn {
         secrets.push((new.key.clone(), new.secret));
@@ -59,6 +59,11 @@ pub(crate) fn init(options: &InitOptions, store: Option<Datastore>) -> Result<Va
     let keys = VaultKeys::assemble(options.vault, secrets)?;
     let watch = Watch::new(Arc::new(SystemClock), keys.guard.clone(), Timestamp::from_millis(0));
     watch.now()?;
+    let watch = Arc::new(watch);
+    let suites = Suites::new(options.crypto.clone().unwrap_or_default(), crypto, Arc::clone(&watch));
+    let suites = Arc::new(suites);
+    let all = Roots::new(options.dir.clone(), &file, &roots, (&root, &[]), Arc::clone(&suites))?;
+    let domains = Domains::new(options.vault, all);
     let set = Arc::new(Set::baseline().map_err(|error| Error::Policy(error.to_string()))?);
     let store = open::store(&options.dir, store)?;
     let signers = open::signers(options.vault, &keys)?;
@@ -77,7 +82,7 @@ pub(crate) fn init(options: &InitOptions, store: Option<Datastore>) -> Result<Va
         watch,
         nonces: Nonces::default(),
         rules: Rules::new(Arc::clone(&set)),
-        suites: Suites::new(options.crypto.clone().unwrap_or_default(), crypto),
+        suites,
         facts: Facts::default(),
         releases: Queue::default(),
         ledger,
@@ -118,7 +123,11 @@ fn make_folders(dir: &Path) -> Result<()> {
 }
 
 /// Makes a root of the suite that the vault's file says, and names it there.
-pub(crate) fn make_root(choice: &RootChoice, crypto: &Crypto, file: &mut VaultFile) -> Result<Box<dyn RootProvider>> {
+pub(crate) fn make_root(
+    choice: &RootChoice,
+    (crypto, at): (&Crypto, Timestamp),
+    file: &mut VaultFile,
+) -> Result<Box<dyn RootProvider>> {
     let vault = file.vault;
     let id = KeyId::from_bytes(system::random()?);
     match choice {
@@ -128,7 +137,7 @@ pub(crate) fn make_root(choice: &RootChoice, crypto: &Crypto, file: &mut VaultFi
             Ok(Box::new(root))
         }
         RootChoice::Passphrase { bytes } => {
-            let params = Params::generate(suites::cost(crypto, file.suite)).map_err(|_| Error::Random)?;
+            let params = Params::generate(suites::cost(crypto, file.suite, at)).map_err(|_| Error::Random)?;
             let root = PassphraseRoot::derive(&params, bytes, vault, id)?;
             file.add(&root, Some(params.encode()));
             Ok(Box::new(root))

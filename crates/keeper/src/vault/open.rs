@@ -19,6 +19,7 @@ use crate::suites::{self, Suites};
 use api::terms::{KeyId, PrincipalId, VaultId};
 use api::wire::VaultInfo;
 use log::keys::Signers;
+use policy::Crypto;
 use seal::passphrase::Params;
 use seal::recovery::Code;
 use std::path::Path;
@@ -83,6 +84,7 @@ const fn speaks_of_root(error: &Error) -> bool {
         error,
         Error::RootRefused(_)
             | Error::RootAway { .. }
+            | Error::RootWeak { .. }
             | Error::RootSays { .. }
             | Error::Wrap { .. }
             | Error::Io { .. }
@@ -97,11 +99,15 @@ pub(crate) fn opened(options: &OpenOptions, file: &VaultFile, root: &Arc<dyn Roo
     }
     let store = store(&options.dir, options.store.clone())?;
     let loaded = store.read(|tx| Loaded::read(tx, file, root.as_ref()))?;
-    let roots = Roots::new(options.dir.clone(), file, &loaded.roots, root, &options.roots)?;
-    let watch = Watch::new(Arc::clone(&options.clock), loaded.keys.guard.clone(), loaded.mark);
+    let watch = Arc::new(Watch::new(Arc::clone(&options.clock), loaded.keys.guard.clone(), loaded.mark));
     if options.clock_check == ClockCheck::AtOpening {
         watch.now()?;
     }
+    let (text, crypto) = loaded.suites;
+    let suites = Arc::new(Suites::new(text, crypto, Arc::clone(&watch)));
+    file.entry(root.id()).map_or(Ok(()), |entry| suites.refuse_weak(entry))?;
+    let means = (root, options.roots.as_slice());
+    let roots = Roots::new(options.dir.clone(), file, &loaded.roots, means, Arc::clone(&suites))?;
     let signers = signers(file.vault, &loaded.keys)?;
     let info = info(file, &loaded.keys, &signers);
     let ledger = ledger(&options.dir, &options.anchor, &store, signers, &loaded.keys)?;
@@ -117,7 +123,7 @@ pub(crate) fn opened(options: &OpenOptions, file: &VaultFile, root: &Arc<dyn Roo
         watch,
         nonces: Nonces::default(),
         rules: loaded.rules,
-        suites: loaded.suites,
+        suites,
         facts: Facts::default(),
         releases: Queue::default(),
         read_only: ledger.read_only().map(OnceLock::from).unwrap_or_default(),
@@ -140,7 +146,7 @@ struct Loaded {
     keys: VaultKeys,
     owner: PrincipalId,
     rules: Rules,
-    suites: Suites,
+    suites: (String, Crypto),
     mark: api::terms::Timestamp,
     roots: Vec<Root>,
 }
@@ -159,8 +165,7 @@ impl Loaded {
         let owner = setting(tx, "owner")?.parse().map_err(|_| Error::Internal("the owner is no id"))?;
         let rules = Rules::new(Arc::new(load_rules(&keys, tx)?));
         let roots = roots(tx, &keys, root)?;
-        let suites = Suites::new(text, crypto);
-        Ok(Self { owner, rules, suites, roots, mark: stored_mark(tx, &keys.guard)?, keys })
+        Ok(Self { owner, rules, suites: (text, crypto), roots, mark: stored_mark(tx, &keys.guard)?, keys })
     }
 }
 

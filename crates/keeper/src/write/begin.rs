@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::facts::{self, Actor, Circumstances, Found};
 use crate::journal::{By, Event, Logged};
 use crate::keys::domains::{Belongs, NewDomainKey, wrap_of};
-use crate::keys::{Domains, Minted, sealed, state, uses};
+use crate::keys::{Domains, Minted, drift, sealed, state, uses};
 use crate::release::{Sealing, envelope};
 use crate::rows::{Artifact, Change, Domain, Draft, Key, PolicySet, Purpose, Workspace};
 use crate::session::{Asked, Session, verified};
@@ -42,7 +42,7 @@ pub(crate) fn begin(engine: &Engine, session: &Session, command: &Begin) -> Resu
     let at_least = command.at_least.max(floor(engine, session, command, now)?);
     let asks = asked.signed.unverified().suite;
     let call = Call { engine, session, command, at_least, now, version, previous, asks, ids: Ids::draw()? };
-    let (outcome, placed) = engine.store.write(|tx| call.run(tx))?;
+    let (outcome, placed) = drift::mended(engine, || engine.store.write(|tx| call.run(tx)))?;
     let opened = outcome.told(&call.about(placed))?;
     // Keys leave again and no row tells of it: the entry is looked for, before that if the class asks for the anchor.
     if let Some(logged) = &opened.resumed {
@@ -195,7 +195,7 @@ impl Call<'_> {
         if let Some(conflict) = site.conflict {
             return Err(conflict);
         }
-        let suite = engine.crypto(tx)?.writes(site.class, self.command.environment);
+        let suite = engine.crypto(tx)?.writes(site.class, self.command.environment, self.now);
         if sealed(suite) != self.asks {
             return Err(Error::Suite { what: "the new version", suite });
         }
@@ -210,6 +210,7 @@ impl Call<'_> {
         let under = Domains::active(tx, guard, &domain, Purpose::Domain)?;
         if let Some(key) = &under {
             epochs::hold(tx, &[*key.id.as_bytes()])?;
+            drift::refuse(engine, tx, key, self.now)?;
         }
         let ticket = tx.ticket()?;
         engine.watch.mark(tx)?;

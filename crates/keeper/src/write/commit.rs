@@ -15,7 +15,7 @@ use crate::journal::{By, Event, Logged};
 use crate::keys::state;
 use crate::rows::{Alias, Artifact, Change, Draft, Edge, Made, Table, Version, Workspace};
 use crate::session::Session;
-use crate::{prints, retention, show};
+use crate::{prints, retention, show, suites};
 use api::terms::{Action, Class, DecisionId, EntryId, Environment, KeyState, Timestamp, VersionId};
 use api::wire::{Commit, Committed, LineageKind, Provenance};
 use log::entry::Kind;
@@ -84,6 +84,9 @@ impl Call<'_> {
             return Ok((about, denied(engine, tx, &by, refused.clone(), "version.commit")?));
         }
         state::refuse_begun(tx, guard, under, &about.path)?;
+        // What is under way ends as it was begun, unless nobody could open it then.
+        let (table, place) = (engine.crypto(tx)?, (draft.class, draft.environment));
+        suites::refuse_unread(&table, place, draft.suite, self.now, || "run the command again".to_owned())?;
         if artifact.latest > 0 && draft.class < artifact.class {
             let why = format!("the artifact's class has become {} since this version was begun", artifact.class);
             return Err(Error::conflict("the new version", why));

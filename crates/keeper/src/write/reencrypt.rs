@@ -10,12 +10,12 @@ use crate::facts::{self, Circumstances, Found, Stated};
 use crate::journal::{By, Event};
 use crate::keys::domains::{Belongs, next_key, wrap_of};
 use crate::keys::state::{Above, Towards};
-use crate::keys::{Domains, sealed, uses};
+use crate::keys::{Domains, drift, sealed, uses};
 use crate::release::{Sealing, envelope};
 use crate::rows::{Draft, Key, PolicySet, Purpose, Renews};
 use crate::session::{Asked, Session, verified};
 use crate::{prints, removal, show};
-use api::terms::{Action, DecisionId, EntryId, KeyId, Reference, ReleaseId, Timestamp, VersionId};
+use api::terms::{Action, DecisionId, EntryId, KeyId, Reference, ReleaseId, Suite, Timestamp, VersionId};
 use api::wire::{Command, ReencryptBegin, ReencryptBegun, VersionItem};
 use log::entry::Kind;
 use seal::secret::VersionKey;
@@ -47,7 +47,7 @@ pub(crate) fn begin(engine: &Engine, session: &Session, command: &ReencryptBegin
         decision: DecisionId::from_bytes(crate::system::random()?),
     };
     let call = Call { engine, session, command, reference, now, version, suite: asked.signed.unverified().suite, ids };
-    let outcome = engine.store.write(|tx| call.run(tx))?;
+    let outcome = drift::mended(engine, || engine.store.write(|tx| call.run(tx)))?;
     let opened = outcome.told(&About::version(&call.reference, &session.name))?;
     engine.ledger.owe(opened.logged.id, opened.logged.leaf);
     call.answer(&asked, opened)
@@ -111,10 +111,10 @@ impl Call<'_> {
             let event = event.on("artifact", found.artifact.id).on("version", found.version.id);
             return denied_as(engine, tx, &by, verdict, event);
         }
-        let under = self.admitted(tx, &found)?;
+        let (under, suite) = self.admitted(tx, &found)?;
         let ticket = tx.ticket()?;
         engine.watch.mark(tx)?;
-        let existing = self.existing(tx, &found, under.as_ref(), (&by, ticket))?;
+        let existing = self.existing(tx, &found, (under.as_ref(), suite), (&by, ticket))?;
         let until = self.now.plus_millis(LEASE_MILLIS);
         let resumed = existing.is_some();
         let (draft, key, under, changes) = match existing {
@@ -134,11 +134,11 @@ impl Call<'_> {
                     }
                 };
                 let with = engine.domains.open(tx, guard, under.id)?;
-                let belongs = Belongs { key: self.ids.key, ..Belongs::from(&found.version) };
+                let belongs = Belongs { key: self.ids.key, suite, ..Belongs::from(&found.version) };
                 let minted = engine.domains.mint(&belongs, &under, &with)?;
                 changes.push(guard.insert(tx, &minted.wrap, ticket)?);
                 changes.extend(uses::used(engine, tx, (&under, 1), self.now, ticket)?);
-                let draft = self.draft(&found, until);
+                let draft = self.draft(&found, suite, until);
                 guard.insert(tx, &draft, ticket)?;
                 (draft, minted.key, Some(under.id), changes)
             }
@@ -164,8 +164,9 @@ impl Call<'_> {
         }))
     }
 
-    /// Whether the version as it is now may be sealed anew, and the key under which its new one is wrapped, held.
-    fn admitted(&self, tx: &mut dyn Transaction, found: &Found) -> Result<Option<Key>> {
+    /// Whether the version as it is now may be sealed anew; the key under which its new one is wrapped, held; and the suite that is
+    /// written where it stands, which it gets.
+    fn admitted(&self, tx: &mut dyn Transaction, found: &Found) -> Result<(Option<Key>, Suite)> {
         let guard = &self.engine.keys.guard;
         if found.version.id != self.version {
             return Err(Error::Conflict {
@@ -175,9 +176,10 @@ impl Call<'_> {
             });
         }
         removal::refuse(found)?;
-        // A version keeps its suite: the digests of its files are made in it.
-        if sealed(found.version.suite) != self.suite {
-            return Err(Error::Suite { what: "the re-encryption", suite: found.version.suite });
+        let (class, environment) = (found.version.class, found.version.environment);
+        let suite = self.engine.crypto(tx)?.writes(class, environment, self.now);
+        if sealed(suite) != self.suite {
+            return Err(Error::Suite { what: "the re-encryption", suite });
         }
         let (_, above) = Above::of_version(tx, guard, &found.version)?;
         above.refuse(&found.version, &found.named(), Towards::Move)?;
@@ -185,8 +187,9 @@ impl Call<'_> {
         let under = Domains::active(tx, guard, &belongs.domain, Purpose::Domain)?;
         if let Some(under) = &under {
             epochs::hold(tx, &[*under.id.as_bytes()])?;
+            drift::refuse(self.engine, tx, under, self.now)?;
         }
-        Ok(under)
+        Ok((under, suite))
     }
 
     /// What was begun before, by the same principal and of the version as it is now. What somebody else left is given up when its time is
@@ -195,12 +198,12 @@ impl Call<'_> {
         &self,
         tx: &mut dyn Transaction,
         found: &Found,
-        under: Option<&Key>,
+        (under, suite): (Option<&Key>, Suite),
         (by, ticket): (&By, i64),
     ) -> Result<Option<Draft>> {
         let draft: Option<Draft> = self.engine.keys.guard.find(tx, self.version.as_bytes())?;
         let Some(draft) = draft else { return Ok(None) };
-        let is_old = under.is_none_or(|under| draft.begun < under.created);
+        let is_old = under.is_none_or(|under| draft.begun < under.created) || draft.suite != suite;
         if is_old || (draft.principal != self.session.principal && draft.lease_until <= self.now) {
             give_up(self.engine, tx, by, &draft, "begun anew", ticket)?;
             return Ok(None);
@@ -216,7 +219,7 @@ impl Call<'_> {
         Ok(Some(draft))
     }
 
-    fn draft(&self, found: &Found, until: Timestamp) -> Draft {
+    fn draft(&self, found: &Found, suite: Suite, until: Timestamp) -> Draft {
         let version = &found.version;
         Draft {
             version: version.id,
@@ -227,7 +230,7 @@ impl Call<'_> {
             class_why: "the version's".to_owned(),
             environment: version.environment,
             kind: None,
-            suite: version.suite,
+            suite,
             key: self.ids.key,
             intent: self.ids.intent,
             run: None,

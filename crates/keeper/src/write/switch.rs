@@ -128,6 +128,7 @@ impl Call<'_> {
         engine.watch.mark(tx)?;
         let before = found.version.clone();
         let version = Version {
+            suite: draft.suite,
             key: draft.key,
             key_state: KeyState::Active,
             digest: self.digest.clone(),
@@ -169,6 +170,8 @@ impl Call<'_> {
             .with("number", version.number)
             .with("class", version.class)
             .with("environment", version.environment)
+            .with("suite", version.suite)
+            .with("suite_before", before.suite)
             .with("from", before.key_state)
             .with("to", KeyState::Destroyed)
             .with("wraps", wraps.len())

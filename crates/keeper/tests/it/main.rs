@@ -11,6 +11,7 @@ mod datastore;
 mod decisions;
 mod depots;
 mod destroy;
+mod drift;
 mod engines;
 mod escrow;
 mod forged;

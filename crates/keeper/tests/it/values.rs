@@ -185,12 +185,14 @@ fn rotation_makes_a_version_for_new_values_and_old_ones_stay_readable() {
             // The next version is of the other suite.
             let suites = policy::Crypto::BASELINE
                 .replace("[class.internal]\nwrite = \"default\"", "[class.internal]\nwrite = \"nist\"");
-            client.call(Command::SuitesApply { table: suites }).unwrap();
+            client.call(Command::SuitesApply { table: suites, lockout: false }).unwrap();
         }
         let done = rotate(&client, only("app", "db")).unwrap();
         assert_eq!((done.keys.len(), done.keys[0].name.as_deref(), done.keys[0].version), (1, Some("db"), 2));
         let new = encrypt(&client, "app/db", b"two", &about).unwrap();
-        assert_eq!((new.version, encrypt(&client, "app/other", b"x", &[]).unwrap().version), (2, 1));
+        // One that is of another suite than is written is followed when it would seal.
+        let others = if table.is_empty() { 1 } else { 2 };
+        assert_eq!((new.version, encrypt(&client, "app/other", b"x", &[]).unwrap().version), (2, others));
         let opened = decrypt(&client, &old.token, &about).unwrap();
         assert_eq!((opened.value.expose_bytes(), opened.version, opened.newest), (b"one".as_slice(), 1, 2));
         // A renewed token is of the newest version, and nobody saw the value.
@@ -199,11 +201,15 @@ fn rotation_makes_a_version_for_new_values_and_old_ones_stay_readable() {
         assert_eq!(decrypt(&client, &renewed.token, &about).unwrap().value.expose_bytes(), b"one");
         assert_eq!(code(renew(&client, &old.token, &[])), Code::Integrity);
         // Rotated like the rest: with its domain, whose new key wraps every version again.
+        if !table.is_empty() {
+            // What lies under the domain key that was followed comes first.
+            assert_eq!(rotate(&client, KeyRotate::default()).unwrap().rewrapped, 2);
+        }
         let done = rotate(&client, KeyRotate::default()).unwrap();
         let named: Vec<_> = done.keys.iter().filter_map(|key| Some((key.name.clone()?, key.version))).collect();
         assert_eq!(named.len(), 2, "{named:?}");
-        assert!(named.contains(&("db".to_owned(), 3)) && named.contains(&("other".to_owned(), 2)));
-        assert_eq!((done.rewrapped, done.remaining), (3, 0));
+        assert!(named.contains(&("db".to_owned(), 3)) && named.contains(&("other".to_owned(), others + 1)));
+        assert_eq!((done.rewrapped, done.remaining), (u64::from(others) + 2, 0));
         for (token, value) in [(&old.token, b"one"), (&new.token, b"two"), (&renewed.token, b"one")] {
             assert_eq!(decrypt(&client, token, &about).unwrap().value.expose_bytes(), value);
         }

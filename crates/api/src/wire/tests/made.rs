@@ -171,6 +171,10 @@ one_of! {
     Code Code::ALL;
     RootKind RootKind::ALL;
     RootOutcome [RootOutcome::Opens, RootOutcome::Fails, RootOutcome::Away, RootOutcome::OnlyWraps];
+    KeyWrong [
+        KeyWrong::Suite, KeyWrong::Unread, KeyWrong::Root, KeyWrong::Locked, KeyWrong::Cost, KeyWrong::Weak, KeyWrong::Overdue,
+        KeyWrong::Unfinished, KeyWrong::Values, KeyWrong::Aside,
+    ];
     Freshness [Freshness::Proven, Freshness::Unproven];
     Outcome [Outcome::Same, Outcome::Differs, Outcome::Missing, Outcome::OtherEngine];
     JobBy [JobBy::Keeper, JobBy::Client];
@@ -290,7 +294,14 @@ structs! {
     KeyMove { key to reason }
     KeyMoved { key from to of receipt }
     KeySpare { key reason }
-    KeyRotate { workspace environment class name no_wait }
+    KeyCheck { at within_secs }
+    KeyChecked { ok at until items more coming coming_more }
+    KeyFinding { wrong key of why since mend }
+    KeyPlanned { domains named rewraps wraps versions next left }
+    NamedDrift { workspace name }
+    VersionDrift { reference path id suite written bytes }
+    WrapsMended { made removed kept }
+    KeyRotate { workspace environment class name no_wait out_of_policy }
     KeyRotated { keys rewrapped remaining suspended receipts }
     DecisionTold {
         decision entry log_index time principal act allowed policies reasons near_misses policy_set engine subject
@@ -365,7 +376,7 @@ structs! {
         jobs_overdue roots depots to_delete verified backed_up restored keys now policy_set
     }
     StoredObject { object role }
-    SuitesShown { table own receipt }
+    SuitesShown { table own warnings receipt }
     VaultInfo { vault mode suite release_key log_keys origin }
     WhoAmI { principal id kind clearance suspended grants auth presence vault mode read_only }
     VersionItem {
@@ -447,6 +458,9 @@ each! { Command:
     RootRemove[RootRemove],
     RootSet[RootSet],
     KeyRotate[KeyRotate],
+    KeyCheck[KeyCheck],
+    KeyPlan { after },
+    WrapsMend,
     PrincipalAdd[PrincipalAdd],
     PrincipalList,
     PolicyShow,
@@ -454,7 +468,8 @@ each! { Command:
     PolicyApply[PolicyApply],
     BaselineApply[BaselineApply],
     SuitesShow,
-    SuitesApply { table },
+    SuitesApply { table lockout },
+    SuitesLook { table },
     Audit[AuditFilter],
     AuditShow { entry },
     AuditProve { entry },
@@ -525,6 +540,9 @@ each! { Answer:
     Policy[PolicyShown],
     PolicyChecked[PolicyChecked],
     PolicyApplied[PolicyApplied],
+    KeyChecked[KeyChecked],
+    KeyPlanned[KeyPlanned],
+    WrapsMended[WrapsMended],
     Suites[SuitesShown],
     Audit[AuditPage],
     Entry[AuditItem],

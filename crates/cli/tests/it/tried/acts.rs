@@ -382,13 +382,35 @@ pub(super) fn other_base(hint: &Hint) {
     apply(set["hash"].as_str().unwrap()).exits(0);
 }
 
-pub(super) fn suite_shut(hint: &Hint) {
+/// A table by which the vault's root may wrap and open nothing.
+fn locking(sandbox: &Sandbox) {
+    let table = testkit::suites::table("default");
+    assert!(table.is_none(), "the baseline's");
+    let lines = include_str!("../../../../../baseline/crypto.toml").lines();
+    let lines = lines.map(|line| match line.starts_with("read = ") {
+        true => format!("{line}\nwrap = [\"hsm\", \"kms\", \"escrow\"]\n"),
+        false => format!("{line}\n"),
+    });
+    sandbox.write("locks.toml", lines.collect::<String>());
+}
+
+pub(super) fn locks_out(hint: &Hint) {
     let sandbox = solo();
-    let only = testkit::suites::table("nist").unwrap().replacen("suite = \"nist\"", "suite = \"default\"", 1);
-    sandbox.write("only.toml", only);
-    sandbox.run(["--yes", "policy", "suites", "only.toml"]).exits(0);
-    let said = hint.of(&sandbox.run(["cat", "lab/a"]).exits(1));
-    assert!(run(&sandbox, &said).exits(0).text().contains("read = [\"nist\"]"));
+    locking(&sandbox);
+    let said = hint.of(&sandbox.run(["--yes", "policy", "suites", "locks.toml"]).exits(8));
+    let flag = said.rsplit(' ').next().unwrap();
+    sandbox.run(["--yes", "policy", "suites", "locks.toml", flag]).exits(0);
+    sandbox.run(["cat", "lab/a"]).exits(10);
+    sandbox.run(["--yes", "policy", "suites", "--baseline"]).exits(0);
+    sandbox.run(["cat", "lab/a"]).exits(0);
+}
+
+pub(super) fn root_of_no_use(hint: &Hint) {
+    let sandbox = solo();
+    locking(&sandbox);
+    sandbox.run(["--yes", "policy", "suites", "locks.toml", "--accept-lockout"]).exits(0);
+    let said = hint.of(&sandbox.run(["root", "add", "keyfile", "--path", "second.key"]).exits(10));
+    assert!(run(&sandbox, &said).exits(0).text().contains("wrap = [\"hsm\""));
 }
 
 /// A rehearsal vault with an artifact and a reader of it.

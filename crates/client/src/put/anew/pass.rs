@@ -1,6 +1,7 @@
 //! From the old segments, list and map to the new ones.
 
 use super::super::run::{append, shown, spill};
+use super::again::Again;
 use super::{DOING, Draft, NewPack, Part};
 use crate::digest::Growing;
 use crate::fault;
@@ -84,9 +85,10 @@ impl Draft<'_> {
         let told =
             |e| object.borrow_mut().1.take().or_else(|| spool.borrow_mut().1.take()).unwrap_or_else(|| failed(&e));
         let id = version.as_bytes();
-        let mut list = ListWriter::new(&self.keys.list, old.suite, &vault, id, &mut to_object).map_err(told)?;
-        let mut map = MapWriter::new(self.new_map()?, old.suite, &vault, id, &mut to_spool).map_err(told)?;
-        let mut whole = Growing::new(old.suite);
+        let mut list = ListWriter::new(&self.keys.list, self.suite, &vault, id, &mut to_object).map_err(told)?;
+        let mut map = MapWriter::new(self.new_map()?, self.suite, &vault, id, &mut to_spool).map_err(told)?;
+        let mut whole = Growing::new(self.suite);
+        let mut again = Again::new(self, opened);
         let (mut entries, mut mapped) = (opened.list()?, opened.map()?);
         loop {
             check(self.watch, DOING)?;
@@ -97,6 +99,7 @@ impl Draft<'_> {
                 (None, None) => break,
                 _ => return Err(torn()),
             };
+            let place = again.digested(&mapped, &entry, place)?;
             list.push(&entry).map_err(told)?;
             map.push(&moved(&place, places)?).map_err(told)?;
             place.digest.into_iter().for_each(|digest| whole.push(Digest::from_bytes(digest)));

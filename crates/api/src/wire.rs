@@ -21,8 +21,9 @@ mod version;
 pub use admin::{
     BaselineApply, Certificate, EscrowMade, EscrowRehearsed, GrantSpec, KeyDestroy, KeyDestroying, KeyItem, KeyList,
     KeyMove, KeyMoved, KeyRotate, KeyRotated, KeySpare, KeysStand, PolicyApplied, PolicyApply, PolicyCheck,
-    PolicyShown, PrincipalAdd, PrincipalItem, Revocation, RootAdded, RootChanged, RootDrilled, RootDrills, RootFailing,
-    RootItem, RootList, RootOutcome, RootRemove, RootRemoved, RootSet, Status, SuitesShown, VaultInfo,
+    PolicyShown, PrincipalAdd, PrincipalErase, PrincipalErased, PrincipalItem, Revocation, RootAdded, RootChanged,
+    RootDrilled, RootDrills, RootFailing, RootItem, RootList, RootOutcome, RootRemove, RootRemoved, RootSet, Status,
+    SuitesShown, VaultInfo,
 };
 pub use alias::{AliasItem, AliasMove, AliasMoved, AliasPast, AliasRemove, AliasSet};
 pub use ask::{
@@ -229,6 +230,8 @@ pub enum Command {
     RootSet(RootSet),
     /// Add a principal, or change one.
     PrincipalAdd(PrincipalAdd),
+    /// Erase a principal.
+    PrincipalErase(PrincipalErase),
     /// All principals.
     PrincipalList,
     /// The policy set in force.
@@ -425,6 +428,8 @@ pub enum Answer {
     RootChanged(Box<RootChanged>),
     /// To [`Command::PrincipalAdd`].
     Principal(Box<PrincipalItem>),
+    /// To [`Command::PrincipalErase`].
+    PrincipalErased(Box<PrincipalErased>),
     /// To [`Command::PrincipalList`].
     Principals {
         /// By name.

@@ -8,8 +8,8 @@ use api::wire::{
     Answer, AuditFilter, AuditItem, AuditPage, BaselineApply, Certificate, ClockAccepted, Command, DecisionsReplayed,
     Decrypt, Decrypted, Encrypt, Encrypted, Explain, JobList, KeyDestroy, KeyDestroying, KeyItem, KeyList, KeyMove,
     KeyMoved, KeyRotate, KeyRotated, KeySpare, ListPage, ListQuery, LogVerified, NamedKeyMade, NamedKeyMake,
-    PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked, PolicyShown, PrincipalAdd, PrincipalItem, Problem, Refusal,
-    StateVerified, Status, SuitesShown, VersionItem,
+    PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked, PolicyShown, PrincipalAdd, PrincipalErase, PrincipalErased,
+    PrincipalItem, Problem, Refusal, StateVerified, Status, SuitesShown, VersionItem,
 };
 use std::path::Path;
 
@@ -178,6 +178,14 @@ impl Client {
     /// `denied`, `conflict`, `not-found`.
     pub fn principal_add(&self, add: PrincipalAdd) -> Result<PrincipalItem, Problem> {
         ask!(self, Command::PrincipalAdd(add), Answer::Principal(item) => *item)
+    }
+
+    /// Erases a principal who is suspended.
+    ///
+    /// # Errors
+    /// `denied`, `conflict`, `not-found`.
+    pub fn principal_erase(&self, erase: PrincipalErase) -> Result<PrincipalErased, Problem> {
+        ask!(self, Command::PrincipalErase(erase), Answer::PrincipalErased(done) => *done)
     }
 
     /// All principals.

@@ -3,9 +3,11 @@
 
 use crate::epochs::{Epochs, Subject};
 use crate::facts::{Actor, Found};
+use crate::field::Personal;
 use crate::keys::state::Above;
 use crate::rows::Wrap;
 use api::terms::{PrincipalId, Reference};
+use api::wire::MadeBy;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -19,6 +21,8 @@ const MAX_RECORD_LEN: usize = 32 << 10;
 pub(crate) struct Known {
     pub(crate) found: Found,
     pub(crate) actor: Actor,
+    /// Seals the records of the actor's decisions.
+    pub(crate) personal: Personal,
     pub(crate) rules: Arc<policy::Set>,
     pub(crate) crypto: Arc<policy::Crypto>,
     pub(crate) wrap: Wrap,
@@ -27,6 +31,7 @@ pub(crate) struct Known {
     pub(crate) creator: String,
     pub(crate) record: Vec<u8>,
     pub(crate) aliases: Vec<String>,
+    pub(crate) made: Option<MadeBy>,
 }
 
 impl Known {

@@ -201,6 +201,7 @@ const HINTS: &[(&str, How)] = &[
     ("strongroom policy lint", Followed(acts::bad_policy)),
     ("strongroom policy show", Followed(acts::other_base)),
     ("strongroom policy suites", Followed(acts::suite_shut)),
+    ("strongroom principal add {name} --change --suspended", Followed(acts::erasing_somebody_active)),
     ("strongroom principal add {} --change", Followed(acts::principal_exists)),
     ("strongroom principal ls", Followed(|hint| acts::listed(hint, &["principal", "show", "nobody"]))),
     ("strongroom put '{}' ...", Followed(acts::link_as_source)),

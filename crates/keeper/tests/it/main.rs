@@ -11,6 +11,7 @@ mod decisions;
 mod depots;
 mod destroy;
 mod engines;
+mod erase;
 mod escrow;
 mod forged;
 mod incidents;

@@ -211,7 +211,7 @@ impl Call<'_> {
         let mut changes = vec![engine.keys.guard.update(tx, &becomes, ticket)?];
         changes.extend(self.ends(tx, &becomes, ticket)?);
         epochs::bump(tx, artifact.id.as_bytes())?;
-        engine.keep(tx, ticket, &verdict)?;
+        engine.keep(tx, ticket, verdict)?;
         let event = Event { decision: Some(verdict.logged()), ..Event::new(Kind::State, self.act()) };
         let event = event.on("workspace", artifact.workspace).on("artifact", artifact.id).with("hold", self.name);
         let event = of.iter().fold(event, |event, id| event.on("version", id));

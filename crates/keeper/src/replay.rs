@@ -243,7 +243,8 @@ mod tests {
             .find(|entry| entry.decision.is_some())
             .unwrap();
         let outcome = |entry: &Entry| {
-            let replayed = engine.store.read(|tx| Replays::new(&engine).unwrap().replay(tx, entry)).unwrap();
+            let replays = Replays::new(&engine).unwrap();
+            let replayed = engine.store.read(|tx| replays.replay(tx, entry)).unwrap();
             replayed.unwrap().outcome
         };
         assert_eq!(outcome(&entry), Outcome::Same);

@@ -351,7 +351,7 @@ impl Call<'_> {
             renews: None,
         };
         guard.insert(tx, &draft, ticket)?;
-        engine.keep(tx, ticket, &verdict)?;
+        engine.keep(tx, ticket, verdict)?;
         let event = Event {
             id: Some(self.ids.intent),
             decision: Some(verdict.logged()),
@@ -381,7 +381,7 @@ impl Call<'_> {
         verdict: &Verdict,
         ticket: i64,
     ) -> Result<Logged> {
-        self.engine.keep(tx, ticket, &verdict)?;
+        self.engine.keep(tx, ticket, verdict)?;
         let event = Event {
             id: Some(self.ids.intent),
             decision: Some(verdict.logged()),

@@ -191,7 +191,7 @@ impl Call<'_> {
             show::count(tx, "artifacts")?;
         }
         for verdict in verdicts {
-            engine.keep(tx, ticket, &verdict)?;
+            engine.keep(tx, ticket, verdict)?;
         }
         let event = self.event(&version, &draft, verdicts, changes);
         let mut events = vec![left.into_iter().fold(event, |event, id| event.on(alias::LEFT, id))];

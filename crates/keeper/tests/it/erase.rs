@@ -482,7 +482,7 @@ fn a_backup_from_before_brings_nobody_back_where_the_anchor_is() {
     let (owner, aud) = (Client::new(&keeper, &world, None), Client::new(&keeper, &world, Some("aud")));
     owner.call(Command::JobsRun { name: Some("erase".into()) }).unwrap();
     let again = entries(&aud, "principal.erase").pop().unwrap().entry;
-    assert_eq!((&again["detail"]["why"], &again["auth"]), (&"restored".into(), &"system".into()));
+    assert_eq!((&again["detail"]["why"], &again["auth"]["method"]), (&"restored".into(), &"system".into()));
     assert_eq!(entries(&aud, "principal.erased").len(), 1);
     let told = replayed(&aud);
     assert!(told.ok && told.erased > 0, "{told:?}");

@@ -25,7 +25,11 @@ pub(crate) fn read_beside(path: &Path, max: usize) -> Result<Option<Vec<u8>>> {
 
 /// Replaces it, durably.
 pub(crate) fn write_beside(path: &Path, bytes: &[u8]) -> Result<()> {
-    files::write_durably(path, bytes)
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let io = |error: std::io::Error| Error::io("the list of the erased cannot be written", path, &error);
+    std::fs::create_dir_all(folder).map_err(io)?;
+    files::write_durably(path, bytes)?;
+    files::sync_folder(folder)
 }
 
 impl Ledger {

@@ -78,19 +78,22 @@ fn check(command: &PrincipalErase) -> Result<()> {
 /// Refuses what would leave the vault without its owner, or let somebody wipe out their own traces.
 fn refuse(engine: &Engine, session: &Session, command: &PrincipalErase, row: &Principal) -> Result<()> {
     let name = &command.name;
-    let refused = |why: String, hint: Option<String>| Err(Error::Conflict { what: "the erasure", why, hint });
+    let refused = |why: String| Err(Error::conflict("the erasure", why));
     if row.erased.is_some() {
-        return refused(format!("`{name}` was erased already"), None);
+        return refused(format!("`{name}` was erased already"));
     }
     if row.id == engine.owner {
-        return refused(format!("`{name}` owns the vault: it stays"), None);
+        return refused(format!("`{name}` owns the vault: it stays"));
     }
     if row.id == session.principal {
-        return refused("nobody erases themselves: another owner does".into(), None);
+        return refused("nobody erases themselves: another owner does".into());
     }
     if !row.suspended {
-        let hint = Some(format!("strongroom principal add {name} --change --suspended"));
-        return refused(format!("`{name}` is active: only who was suspended is erased"), hint);
+        return Err(Error::Conflict {
+            what: "the erasure",
+            why: format!("`{name}` is active: only who was suspended is erased"),
+            hint: Some(format!("strongroom principal add {name} --change --suspended")),
+        });
     }
     Ok(())
 }

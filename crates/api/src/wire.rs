@@ -22,9 +22,9 @@ mod version;
 pub use admin::{
     BaselineApply, Certificate, EscrowMade, EscrowRehearsed, GrantSpec, KeyArchive, KeyArchived, KeyDestroy,
     KeyDestroying, KeyItem, KeyList, KeyMove, KeyMoved, KeyRotate, KeyRotated, KeySpare, KeysStand, PolicyApplied,
-    PolicyApply, PolicyCheck, PolicyShown, PrincipalAdd, PrincipalItem, Revocation, RootAdded, RootChanged,
-    RootDrilled, RootDrills, RootFailing, RootItem, RootList, RootOutcome, RootRemove, RootRemoved, RootSet, Status,
-    SuitesShown, VaultInfo,
+    PolicyApply, PolicyCheck, PolicyShown, PrincipalAdd, PrincipalErase, PrincipalErased, PrincipalItem, Revocation,
+    RootAdded, RootChanged, RootDrilled, RootDrills, RootFailing, RootItem, RootList, RootOutcome, RootRemove,
+    RootRemoved, RootSet, Status, SuitesShown, VaultInfo,
 };
 pub use alias::{AliasItem, AliasMove, AliasMoved, AliasPast, AliasRemove, AliasSet};
 pub use ask::{
@@ -248,6 +248,8 @@ pub enum Command {
     WrapsMend,
     /// Add a principal, or change one.
     PrincipalAdd(PrincipalAdd),
+    /// Erase a principal.
+    PrincipalErase(PrincipalErase),
     /// All principals.
     PrincipalList,
     /// The policy set in force.
@@ -454,6 +456,8 @@ pub enum Answer {
     RootChanged(Box<RootChanged>),
     /// To [`Command::PrincipalAdd`].
     Principal(Box<PrincipalItem>),
+    /// To [`Command::PrincipalErase`].
+    PrincipalErased(Box<PrincipalErased>),
     /// To [`Command::PrincipalList`].
     Principals {
         /// By name.

@@ -145,7 +145,7 @@ fn values(words: &str, argument: &str) -> Option<Values> {
     Some(match (words, argument) {
         ("principal add", "kind") => Values::Words(principal_kinds),
         ("principal add", "grants" | "revoke") => Values::Roles,
-        ("principal add" | "principal show", "name") | (_, "by") => Values::Principals,
+        ("principal add" | "principal show" | "principal erase", "name") | (_, "by") => Values::Principals,
         (_, "principal") => Values::Actors,
         (_, "class" | "clearance") => Values::Words(classes),
         (_, "environment") => Values::Words(environments),

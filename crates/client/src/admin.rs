@@ -9,7 +9,7 @@ use api::wire::{
     Decrypt, Decrypted, Encrypt, Encrypted, Explain, JobList, KeyArchive, KeyArchived, KeyDestroy, KeyDestroying,
     KeyItem, KeyList, KeyMove, KeyMoved, KeyRotate, KeyRotated, KeySpare, ListPage, ListQuery, LogVerified,
     NamedKeyMade, NamedKeyMake, PolicyApplied, PolicyApply, PolicyCheck, PolicyChecked, PolicyShown, PrincipalAdd,
-    PrincipalItem, Problem, Refusal, StateVerified, Status, SuitesShown, VersionItem,
+    PrincipalErase, PrincipalErased, PrincipalItem, Problem, Refusal, StateVerified, Status, SuitesShown, VersionItem,
 };
 use std::path::Path;
 
@@ -194,6 +194,14 @@ impl Client {
     /// `denied`, `conflict`, `not-found`.
     pub fn principal_add(&self, add: PrincipalAdd) -> Result<PrincipalItem, Problem> {
         ask!(self, Command::PrincipalAdd(add), Answer::Principal(item) => *item)
+    }
+
+    /// Erases a principal who is suspended.
+    ///
+    /// # Errors
+    /// `denied`, `conflict`, `not-found`.
+    pub fn principal_erase(&self, erase: PrincipalErase) -> Result<PrincipalErased, Problem> {
+        ask!(self, Command::PrincipalErase(erase), Answer::PrincipalErased(done) => *done)
     }
 
     /// All principals.

@@ -129,7 +129,7 @@ fn acted<T>(
         let (now, verdict) = last.ok_or(Error::Internal("an act at no time"))?;
         let by = By::session(session, now);
         let ticket = tx.ticket()?;
-        engine.keep(tx, ticket, &[&verdict.blob()])?;
+        engine.keep(tx, ticket, &verdict)?;
         body(tx, &Act { engine, by, now, verdict, ticket }).map(Outcome::Done)
     })?;
     outcome.told(&About::new(&wanted.path, &session.name))

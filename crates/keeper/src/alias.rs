@@ -263,7 +263,7 @@ impl<'a> Call<'a> {
         epochs::bump(tx, site.artifact.id.as_bytes())?;
         let mut events = Vec::with_capacity(verdicts.len());
         for (verdict, version) in verdicts {
-            engine.keep(tx, ticket, &[&verdict.blob()])?;
+            engine.keep(tx, ticket, verdict)?;
             let act = if events.is_empty() { self.act } else { LEAVE };
             let event = Event { decision: Some(verdict.logged()), ..Event::new(Kind::State, act) };
             let event = event.on("workspace", site.workspace.id).on("artifact", site.artifact.id);

@@ -7,17 +7,18 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::facts;
 use crate::field::{Place, SealedText};
-use crate::journal::SIDECAR;
+use crate::journal::{self, SIDECAR};
 use crate::ledger::{Filter, Found, SignedHead, StateRow};
 use crate::replay;
 use crate::rows::{
     Alias, Artifact, Depot, Edge, Grant, Incident, Key, NamedKey, NamedVersion, PolicySet, PolicySource, Principal,
-    Root, Run, Setting, Table, Version, Workspace, Wrap, known_by, selecting,
+    Root, Run, Setting, Subject, Table, Version, Workspace, Wrap, known_by, selecting,
 };
 use crate::session::Session;
-use crate::show;
-use api::terms::{Action, DecisionId, EntryId, PrincipalId, Selector};
+use crate::{show, subject};
+use api::terms::{Action, DecisionId, EntryId, Name, PrincipalId, Selector};
 use api::wire::{AuditFilter, AuditItem, AuditPage, Freshness, LogHead, LogVerified, StateVerified};
+use log::entry::Entry;
 use std::path::Path;
 
 /// Rows of one table read at a time by `verify --state`.
@@ -51,10 +52,13 @@ type Narrowed = (Option<PrincipalId>, Option<api::terms::ArtifactId>, Option<api
 pub(crate) fn resolved(engine: &Engine, tx: &mut dyn Transaction, filter: &AuditFilter) -> Result<Narrowed> {
     let principal = match &filter.principal {
         None => None,
-        Some(name) => {
-            let row = facts::principal_named(engine, tx, name)?;
-            Some(row.ok_or_else(|| Error::NoPrincipal(name.clone()))?.id)
-        }
+        Some(name) => match erased(engine, tx, name)? {
+            Some(id) => Some(id),
+            None => {
+                let row = facts::principal_named(engine, tx, name)?;
+                Some(row.ok_or_else(|| Error::NoPrincipal(name.clone()))?.id)
+            }
+        },
     };
     let Some(text) = &filter.reference else { return Ok((principal, None, None)) };
     let reference = show::parsed(text)?;
@@ -68,11 +72,20 @@ pub(crate) fn resolved(engine: &Engine, tx: &mut dyn Transaction, filter: &Audit
     Ok((principal, Some(artifact.id), Some(found.version.id)))
 }
 
+/// Somebody who was erased is named by the id, whatever others call themselves.
+fn erased(engine: &Engine, tx: &mut dyn Transaction, name: &Name) -> Result<Option<PrincipalId>> {
+    let Ok(id) = name.as_str().parse::<PrincipalId>() else { return Ok(None) };
+    let row: Option<Principal> = engine.keys.guard.find(tx, id.as_bytes())?;
+    Ok(row.filter(|row| row.erased.is_some()).map(|row| row.id))
+}
+
 /// One entry, by id or by index.
 pub(crate) fn entry(engine: &Engine, session: &Session, which: &str) -> Result<AuditItem> {
     look(engine, session, &Wanted::vault(Action::Audit, "audit.show"))?;
     let found = find(engine, which)?;
-    engine.store.read(|tx| Ok(AuditItem { replayed: replay::one(tx, &found.body)?, ..told(engine, tx, &found)? }))
+    let replayed = replay::one(engine, &found.body)?;
+    let told = engine.store.read(|tx| told(engine, tx, &found))?;
+    Ok(AuditItem { replayed, ..told })
 }
 
 /// The `.tlog-proof` of one entry, and its index.
@@ -133,6 +146,7 @@ pub(crate) fn verify_state(engine: &Engine, session: &Session) -> Result<StateVe
 pub(crate) fn state_rows(tx: &mut dyn Transaction) -> Result<Vec<StateRow>> {
     let mut rows = Vec::new();
     add::<Principal>(tx, &mut rows)?;
+    add::<Subject>(tx, &mut rows)?;
     add::<Grant>(tx, &mut rows)?;
     add::<Workspace>(tx, &mut rows)?;
     add::<Artifact>(tx, &mut rows)?;
@@ -217,45 +231,53 @@ fn head(signed: &SignedHead) -> LogHead {
 /// An entry with what the sidecar still holds of it.
 fn told(engine: &Engine, tx: &mut dyn Transaction, found: &Found) -> Result<AuditItem> {
     let damaged = |_| Error::Log { code: api::terms::Code::Integrity, why: "an entry is not JSON".into() };
+    let parsed = replay::parsed(&found.body)?;
     let entry: serde_json::Value = serde_json::from_slice(&found.body).map_err(damaged)?;
-    let text = |name: &str| entry.get(name).and_then(serde_json::Value::as_str);
-    let principal = match text("principal").and_then(|id| id.parse::<PrincipalId>().ok()) {
-        Some(id) => name_of(engine, tx, &id)?,
-        None => None,
-    };
-    let id = text("id").and_then(|id| id.parse::<EntryId>().ok());
-    let disclosed = match id {
-        Some(id) => disclosed(engine, tx, id)?,
-        None => serde_json::Value::Null,
-    };
+    let principal = name_of(engine, tx, &PrincipalId::from_bytes(parsed.principal.0))?;
+    let disclosed = disclosed(engine, tx, &parsed)?;
     Ok(AuditItem { log_index: found.index, principal, entry, disclosed, replayed: None })
 }
 
-/// The name of the principal of an entry, if it is still known.
+/// The name of the principal of an entry, if it is still known; the id of one who was erased.
 pub(crate) fn name_of(engine: &Engine, tx: &mut dyn Transaction, id: &PrincipalId) -> Result<Option<String>> {
-    let row = engine.keys.guard.find::<Principal>(tx, id.as_bytes())?;
-    row.map(|row| facts::name_of(engine, &row)).transpose()
+    match engine.keys.guard.find::<Principal>(tx, id.as_bytes())? {
+        Some(row) => facts::name_of(engine, tx, row.id).map(Some),
+        None => Ok(None),
+    }
 }
 
-fn disclosed(engine: &Engine, tx: &mut dyn Transaction, owner: EntryId) -> Result<serde_json::Value> {
-    let rows =
-        tx.query("SELECT field, sealed FROM sidecar WHERE owner = $1 ORDER BY field", &[owner.as_bytes().into()])?;
+/// What an entry commits to, opened; of somebody who was erased, that it was.
+fn disclosed(engine: &Engine, tx: &mut dyn Transaction, entry: &Entry) -> Result<serde_json::Value> {
+    let owner = EntryId::from_bytes(entry.id.0);
     let mut map = serde_json::Map::new();
-    for row in &rows {
-        let altered = || Error::Altered { table: SIDECAR, row: owner.to_string() };
-        let field =
-            FIELDS.into_iter().find(|known| row.text(0).is_ok_and(|text| text == *known)).ok_or_else(altered)?;
-        let sealed = String::from_utf8(row.bytes(1)?.to_vec()).map_err(|_| altered())?;
-        let place = Place::once(SIDECAR, field, owner.as_bytes());
-        let text = engine.keys.fields.open(place, &SealedText(sealed))?;
-        let value: serde_json::Value = serde_json::from_str(&text).map_err(|_| altered())?;
+    for field in entry.commitments.keys() {
+        let altered = || Error::Altered { table: SIDECAR, row: format!("{owner} {field}") };
+        let field = FIELDS.into_iter().find(|known| known == field).ok_or_else(altered)?;
+        let value = match subject::personal(engine, tx, about(entry, field).ok_or_else(altered)?)? {
+            None => serde_json::json!({ "erased": true }),
+            Some(personal) => {
+                let sql = "SELECT sealed FROM sidecar WHERE owner = $1 AND field = $2";
+                let row = tx.query(sql, &[owner.as_bytes().into(), field.into()])?.optional()?.ok_or_else(altered)?;
+                let sealed = String::from_utf8(row.bytes(0)?.to_vec()).map_err(|_| altered())?;
+                let text = personal.open(Place::once(SIDECAR, field, owner.as_bytes()), &SealedText(sealed))?;
+                serde_json::from_str(&text).map_err(|_| altered())?
+            }
+        };
         map.insert(field.to_owned(), value);
     }
     Ok(serde_json::Value::Object(map))
 }
 
+/// Whom a field of an entry is about, whose key sealed it.
+fn about(entry: &Entry, field: &str) -> Option<PrincipalId> {
+    match field {
+        journal::NAME => entry.subject.get("principal").and_then(|id| id.parse().ok()),
+        _ => Some(PrincipalId::from_bytes(entry.principal.0)),
+    }
+}
+
 /// The fields that entries commit to.
-const FIELDS: [&str; 6] = ["command", "context", "name", "reason", "recipients", "stopped"];
+const FIELDS: [&str; 7] = ["command", "context", journal::NAME, "place", "reason", "recipients", "stopped"];
 
 /// Whether the database is proven current.
 pub(crate) fn freshness(engine: &Engine) -> Result<Freshness> {

@@ -4,10 +4,12 @@
 use crate::epochs::{Epochs, Subject};
 use crate::error::Result;
 use crate::facts::{Actor, Found};
+use crate::field::Personal;
 use crate::keys::state::Above;
 use crate::rows::Wrap;
 use crate::suites;
 use api::terms::{PrincipalId, Reference, Timestamp};
+use api::wire::MadeBy;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -21,6 +23,8 @@ const MAX_RECORD_LEN: usize = 32 << 10;
 pub(crate) struct Known {
     pub(crate) found: Found,
     pub(crate) actor: Actor,
+    /// Seals the records of the actor's decisions.
+    pub(crate) personal: Personal,
     pub(crate) rules: Arc<policy::Set>,
     pub(crate) crypto: Arc<policy::Crypto>,
     pub(crate) wrap: Wrap,
@@ -29,6 +33,7 @@ pub(crate) struct Known {
     pub(crate) creator: String,
     pub(crate) record: Vec<u8>,
     pub(crate) aliases: Vec<String>,
+    pub(crate) made: Option<MadeBy>,
 }
 
 impl Known {

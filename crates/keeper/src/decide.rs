@@ -2,9 +2,11 @@
 
 mod mend;
 
-use crate::error::Error;
+use crate::error::{Error, Result};
+use crate::field::Personal;
 use crate::journal::{Blob, Event};
-use api::terms::{Action, ArtifactId, Class, Code, DecisionId, Environment, Reference, WorkspaceId};
+use crate::kept;
+use api::terms::{Action, ArtifactId, Class, Code, DecisionId, Environment, PrincipalId, Reference, WorkspaceId};
 use api::wire::{NearMiss, Refusal};
 use log::entry::{self, Effect, Id};
 use policy::{Advice, Answer, Query, Resource, Set};
@@ -13,6 +15,8 @@ use policy::{Advice, Answer, Query, Resource, Set};
 #[derive(Debug, Clone)]
 pub(crate) struct Verdict {
     pub(crate) id: DecisionId,
+    /// Who asked.
+    pub(crate) principal: PrincipalId,
     pub(crate) action: Action,
     pub(crate) answer: Answer,
     /// Where: the workspace and the artifact, as far as the question has them.
@@ -74,7 +78,14 @@ pub(crate) fn judge(set: &Set, id: DecisionId, query: &Query) -> Verdict {
         Resource::Vault | Resource::Workspace(_) => None,
     };
     let place = (query.resource.workspace(), artifact);
-    Verdict { id, action: query.action, answer: policy::decide(set, query), place, asked: mend::Asked::of(query) }
+    Verdict {
+        id,
+        principal: query.principal.id,
+        action: query.action,
+        answer: policy::decide(set, query),
+        place,
+        asked: mend::Asked::of(query),
+    }
 }
 
 impl Verdict {
@@ -103,9 +114,10 @@ impl Verdict {
         }
     }
 
-    /// What replays the decision, under the slice's hash.
-    pub(crate) fn blob(&self) -> Blob {
-        (*self.answer.slice_hash.as_bytes(), crate::kept::encoded(&self.answer.record))
+    /// What replays the decision, under the slice's hash: sealed, for it tells what was known of who asked.
+    pub(crate) fn blob(&self, personal: &Personal) -> Result<Blob> {
+        let hash = *self.answer.slice_hash.as_bytes();
+        Ok((hash, kept::sealed(personal, &hash, &self.answer.record)?))
     }
 
     /// The denial's entry.

@@ -20,7 +20,7 @@ pub(crate) fn told(engine: &Engine, session: &Session, id: DecisionId) -> Result
     };
     let entry = found.as_ref().map(|found| replay::parsed(&found.body)).transpose()?;
     let made = match &entry {
-        Some(entry) => engine.store.read(|tx| replay::answered(tx, entry))?,
+        Some(entry) => replay::answered(engine, entry)?,
         None => None,
     };
     let own = entry.as_ref().is_some_and(|entry| entry.principal.0 == *session.principal.as_bytes());
@@ -30,10 +30,8 @@ pub(crate) fn told(engine: &Engine, session: &Session, id: DecisionId) -> Result
     }
     let (Some(found), Some(entry)) = (found, entry) else { return Err(Error::NotFound(id.to_string())) };
     let damaged = |why: &str| Error::Log { code: Code::Integrity, why: why.to_owned() };
-    let (principal, replayed) = engine.store.read(|tx| {
-        let name = audit::name_of(engine, tx, &PrincipalId::from_bytes(entry.principal.0))?;
-        Ok::<_, Error>((name, replay::one(tx, &found.body)?))
-    })?;
+    let replayed = replay::one(engine, &found.body)?;
+    let principal = engine.store.read(|tx| audit::name_of(engine, tx, &PrincipalId::from_bytes(entry.principal.0)))?;
     let decision = entry.decision.ok_or_else(|| damaged("the entry of a decision has none"))?;
     let facts = match &made {
         Some((_, record)) => record.told().ok(),

@@ -22,6 +22,9 @@ pub(crate) enum Error {
     NotFound(String),
     #[error("there is no principal `{0}`")]
     NoPrincipal(api::terms::Name),
+    /// Whoever it was does nothing any more.
+    #[error("{0} was erased")]
+    Erased(api::terms::PrincipalId),
     #[error("no vault in `{}`", .0.display())]
     NoVault(PathBuf),
     #[error("`{}` holds a vault already", .0.display())]
@@ -150,6 +153,7 @@ impl From<Error> for Problem {
                 Self { missing: Some(name), ..Self::new(Code::NotFound, "not found", why).with_try("strongroom ls") }
             }
             Error::NoPrincipal(_) => Self::new(Code::NotFound, "not found", why).with_try("strongroom principal ls"),
+            Error::Erased(_) => Self::new(Code::Gone, "the session is over", why),
             Error::NoVault(_) => Self::new(Code::NoVault, "no vault", why).with_try("strongroom init"),
             Error::VaultExists(_) => Self::new(Code::Conflict, "a vault cannot be made here", why)
                 .with_try("choose another folder with --vault"),

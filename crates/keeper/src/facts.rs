@@ -3,9 +3,9 @@
 use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::field::Place;
 use crate::rows::{self, Alias, Artifact, Grant, Principal, Table, Version, Workspace};
 use crate::session::Session;
+use crate::subject;
 use api::terms::{Action, Class, Environment, Name, PrincipalId, Reference, Selector, Timestamp, VersionId};
 use policy::{Context, Held, PrincipalState, Query, Resource, Role, Scope};
 
@@ -45,13 +45,12 @@ pub(crate) fn actor(engine: &Engine, tx: &mut dyn Transaction, id: PrincipalId) 
 
 /// A principal by name.
 pub(crate) fn principal_named(engine: &Engine, tx: &mut dyn Transaction, name: &Name) -> Result<Option<Principal>> {
-    let index = engine.keys.fields.blind_index(None, Principal::NAME, "name", name.as_str());
-    Ok(engine.keys.guard.select(tx, "WHERE name_index = $1", &[(&index).into()])?.pop())
+    subject::named(engine, tx, name)
 }
 
-/// The name of a principal.
-pub(crate) fn name_of(engine: &Engine, row: &Principal) -> Result<String> {
-    engine.keys.fields.open(Place::once(Principal::NAME, "name", row.id.as_bytes()), &row.name)
+/// The name of a principal; of somebody who was erased, the id.
+pub(crate) fn name_of(engine: &Engine, tx: &mut dyn Transaction, id: PrincipalId) -> Result<String> {
+    subject::name_of(engine, tx, id)
 }
 
 /// A workspace by name.

@@ -59,6 +59,7 @@ pub const TABLES: &[&str] = &[
     "named_key",
     "named_version",
     "incident",
+    "subject",
 ];
 
 /// The body of a row, under a MAC and beside the index columns that belong to it.
@@ -70,6 +71,7 @@ pub fn row(table: &str, body: &[u8]) -> Option<Vec<u8>> {
         "alias" => reread::<rows::Alias>(body),
         "draft" => reread::<rows::Draft>(body),
         "principal" => reread::<rows::Principal>(body),
+        "subject" => reread::<rows::Subject>(body),
         "role_grant" => reread::<rows::Grant>(body),
         "crypto_key" => reread::<rows::Key>(body),
         "wrap" => reread::<rows::Wrap>(body),

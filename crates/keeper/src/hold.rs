@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::facts::{self, Circumstances, Found};
 use crate::journal::{By, Event, Logged};
 use crate::removal::{self, MAX_REASON_LEN, seized};
-use crate::rows::{Artifact, Change, Hold, Principal, Removed, Version, Workspace};
+use crate::rows::{Artifact, Change, Hold, Removed, Version, Workspace};
 use crate::session::Session;
 use crate::show::{self, Seen};
 use crate::write::{Outcome, denied_as};
@@ -80,8 +80,7 @@ fn item(
         None => path,
         Some(id) => format!("{path}@v{}", guard.expect::<Version>(tx, id.as_bytes())?.number),
     };
-    let by: Principal = guard.expect(tx, hold.by.as_bytes())?;
-    Ok(HoldItem { name: name.clone(), of, by: facts::name_of(engine, &by)?, at: hold.at })
+    Ok(HoldItem { name: name.clone(), of, by: facts::name_of(engine, tx, hold.by)?, at: hold.at })
 }
 
 struct Call<'a> {
@@ -212,7 +211,7 @@ impl Call<'_> {
         let mut changes = vec![engine.keys.guard.update(tx, &becomes, ticket)?];
         changes.extend(self.ends(tx, &becomes, ticket)?);
         epochs::bump(tx, artifact.id.as_bytes())?;
-        engine.keep(tx, ticket, &[&verdict.blob()])?;
+        engine.keep(tx, ticket, verdict)?;
         let event = Event { decision: Some(verdict.logged()), ..Event::new(Kind::State, self.act()) };
         let event = event.on("workspace", artifact.workspace).on("artifact", artifact.id).with("hold", self.name);
         let event = of.iter().fold(event, |event, id| event.on("version", id));

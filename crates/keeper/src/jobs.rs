@@ -8,6 +8,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::journal::By;
 use crate::keys::{rotate, shred};
+use crate::people::erase;
 use crate::roots;
 use crate::rows::{Draft, Principal};
 use crate::session::Session;
@@ -61,7 +62,7 @@ enum Run {
 }
 
 /// Every job, in the order in which they run: what the others write is integrated last.
-static JOBS: [Job; 14] = [
+static JOBS: [Job; 15] = [
     Job {
         name: "denials",
         about: "log the count of refusals that came in a burst",
@@ -109,6 +110,12 @@ static JOBS: [Job; 14] = [
         about: "destroy keys whose waiting time is over, and what only they opened",
         when: When::Waiting(shred::due),
         run: Run::Keeper(shred::shred),
+    },
+    Job {
+        name: "erase",
+        about: "leave no bytes behind of people who were erased",
+        when: When::Waiting(|engine, now| Ok(erase::is_unfinished(engine)?.then_some(now))),
+        run: Run::Keeper(erase::go_on),
     },
     Job {
         name: "drafts",

@@ -2,19 +2,21 @@
 
 use crate::bursts::{Bursts, Share};
 use crate::datastore::{Transaction, Value, tuples};
+use crate::decide::Verdict;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::field::{Place, SealedText};
+use crate::field::{Personal, Place, SealedText};
 use crate::hash;
 use crate::ledger::{self, SignedHead};
 use crate::rows::Change;
 use crate::session::Session;
-use crate::system;
+use crate::{subject, system};
 use api::terms::{AuthMethod, EntryId, PrincipalId, Timestamp};
 use api::wire::Receipt;
-use log::entry::{self, Entry, Id, Kind, StateChange};
+use log::entry::{self, Id, Kind, StateChange};
 use log::tree::{self, Hash};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::atomic::Ordering;
 
 /// The number of the log that is written to.
@@ -23,6 +25,8 @@ pub(crate) const LOG_NUMBER: u64 = 1;
 const INTEGRATE_EVERY: u64 = 16_384;
 /// Table of the sidecar for values that entries commit to.
 pub(crate) const SIDECAR: &str = "sidecar";
+/// The field with the name of whom an entry is on. Every other one is about who acts.
+pub(crate) const NAME: &str = "name";
 
 /// Something larger than an entry holds, under the hash by which the entry names it.
 pub(crate) type Blob = ([u8; 32], Vec<u8>);
@@ -49,6 +53,8 @@ pub(crate) struct Private {
     pub(crate) field: &'static str,
     pub(crate) value: String,
     pub(crate) salt: [u8; 32],
+    /// Whom it is about; none: whoever acts.
+    pub(crate) of: Option<PrincipalId>,
 }
 
 /// Who is behind an event, and when.
@@ -116,9 +122,15 @@ impl Event {
         self
     }
 
-    /// With a value that only the sidecar holds.
+    /// With a value that only the sidecar holds, and that goes with whoever acts.
     pub(crate) fn hiding(mut self, field: &'static str, value: &str) -> Result<Self> {
-        self.private.push(Private { field, value: value.to_owned(), salt: system::random()? });
+        self.private.push(Private { field, value: value.to_owned(), salt: system::random()?, of: None });
+        Ok(self)
+    }
+
+    /// The same of a value about somebody else: the name of whoever the entry is on.
+    pub(crate) fn naming(mut self, of: PrincipalId, value: &str) -> Result<Self> {
+        self.private.push(Private { field: NAME, value: value.to_owned(), salt: system::random()?, of: Some(of) });
         Ok(self)
     }
 
@@ -130,7 +142,7 @@ impl Event {
             id: change.id.to_vec(),
             commitment: change.commitment.map(Hash::from_bytes),
         };
-        let entry = Entry {
+        let entry = entry::Entry {
             vault: Id(*engine.vault.as_bytes()),
             log: LOG_NUMBER,
             id: Id(*id.as_bytes()),
@@ -205,13 +217,14 @@ impl Engine {
             return Ok(Vec::new());
         }
         let mut encoded = Vec::with_capacity(events.len());
+        let mut people = BTreeMap::new();
         for (by, event) in events {
             let id = match event.id {
                 Some(id) => id,
                 None => EntryId::from_bytes(system::random()?),
             };
             encoded.push((id, event.entry(self, by, id, ticket)?));
-            self.hide(tx, id, &event.private)?;
+            self.hide(tx, id, by.principal, &event.private, &mut people)?;
         }
         ledger::append(tx, &self.keys.entry_mac, ticket, &encoded)?;
         self.appended.fetch_add(encoded.len() as u64, Ordering::Relaxed);
@@ -295,23 +308,41 @@ impl Engine {
         }
     }
 
-    /// Puts private values into the sidecar.
-    fn hide(&self, tx: &mut dyn Transaction, owner: EntryId, private: &[Private]) -> Result<()> {
-        for Private { field, value, salt } in private {
+    /// Puts private values into the sidecar, each under the key of whom it is about.
+    fn hide(
+        &self,
+        tx: &mut dyn Transaction,
+        owner: EntryId,
+        by: PrincipalId,
+        private: &[Private],
+        people: &mut BTreeMap<PrincipalId, Personal>,
+    ) -> Result<()> {
+        for Private { field, value, salt, of } in private {
+            let of = of.unwrap_or(by);
+            let personal = match people.entry(of) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => place.insert(subject::acting(self, tx, of)?),
+            };
             let place = Place::once(SIDECAR, field, owner.as_bytes());
             let text = serde_json::json!({ "salt": hex::encode(salt), "value": value }).to_string();
-            let SealedText(sealed) = self.keys.fields.seal(place, &text)?;
+            let SealedText(sealed) = personal.seal(place, &text)?;
             tx.query(
-                "INSERT INTO sidecar (owner, field, sealed) VALUES ($1, $2, $3)",
-                &[owner.as_bytes().into(), (*field).into(), sealed.as_bytes().into()],
+                "INSERT INTO sidecar (owner, field, subject, sealed) VALUES ($1, $2, $3, $4)",
+                &[owner.as_bytes().into(), (*field).into(), of.as_bytes().into(), sealed.as_bytes().into()],
             )?;
         }
         Ok(())
     }
 
-    /// Keeps what replays decisions, beside the entries that name it. Rows in order of tickets are appended; content
-    /// addresses alone would scatter each batch over the whole table.
-    pub(crate) fn keep(&self, tx: &mut dyn Transaction, ticket: i64, blobs: &[&Blob]) -> Result<()> {
+    /// Keeps what replays a decision, beside the entry that names it, sealed under the key of who asked.
+    pub(crate) fn keep(&self, tx: &mut dyn Transaction, ticket: i64, verdict: &Verdict) -> Result<()> {
+        let personal = subject::acting(self, tx, verdict.principal)?;
+        self.keep_all(tx, ticket, &[&verdict.blob(&personal)?])
+    }
+
+    /// The same of many decisions. Rows in order of tickets are appended; content addresses alone would scatter each batch over
+    /// the whole table.
+    pub(crate) fn keep_all(&self, tx: &mut dyn Transaction, ticket: i64, blobs: &[&Blob]) -> Result<()> {
         in_sizes(blobs, |page| {
             let values: Vec<Value<'_>> =
                 page.iter().flat_map(|(hash, bytes)| [ticket.into(), hash.into(), bytes.into()]).collect();

@@ -53,13 +53,13 @@ impl Keeper {
             return Err(Error::bad("--as", "a solo vault has one principal: its owner"));
         }
         let (id, name): (PrincipalId, String) = engine.store.read(|tx| {
-            let row = match principal {
-                None => engine.keys.guard.expect(tx, engine.owner.as_bytes())?,
+            let id = match principal {
+                None => engine.owner,
                 Some(name) => {
-                    facts::principal_named(engine, tx, name)?.ok_or_else(|| Error::NoPrincipal(name.clone()))?
+                    facts::principal_named(engine, tx, name)?.ok_or_else(|| Error::NoPrincipal(name.clone()))?.id
                 }
             };
-            Ok::<_, Error>((row.id, facts::name_of(engine, &row)?))
+            Ok::<_, Error>((id, facts::name_of(engine, tx, id)?))
         })?;
         Ok(Session {
             id: SessionId::from_bytes(crate::system::random()?),
@@ -191,6 +191,9 @@ impl Keeper {
             }
             Command::WhoAmI => Answer::WhoAmI(Box::new(whoami::told(engine, session)?)),
             Command::PrincipalAdd(add) => Answer::Principal(Box::new(people::add(engine, session, &add)?)),
+            Command::PrincipalErase(erase) => {
+                Answer::PrincipalErased(Box::new(people::erase::erase(engine, session, &erase)?))
+            }
             Command::PrincipalList => Answer::Principals { items: people::list(engine, session)? },
             Command::PolicyShow => Answer::Policy(laws::shown(engine)?),
             Command::PolicyCheck(check) => Answer::PolicyChecked(laws::checked(engine, &check)?),

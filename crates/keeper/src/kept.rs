@@ -3,11 +3,13 @@
 
 use crate::datastore::Transaction;
 use crate::error::{Error, Result};
+use crate::field::{Personal, Place};
 use crate::hash;
 use crate::rows::{self, RowId, Table};
 use policy::{Digest, Record, Set, Source};
 use std::collections::BTreeMap;
 
+const TABLE: &str = "cas";
 /// The ticket of what belongs to no one entry: sets and their texts, each kept once.
 const SHARED: i64 = 0;
 
@@ -18,12 +20,16 @@ pub(crate) enum Lost {
     Missing(String),
     /// It is not what its hash says.
     Altered(String),
+    /// It was sealed for somebody who was erased, if the log says so.
+    Erased,
 }
 
 impl std::fmt::Display for Lost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (Self::Missing(why) | Self::Altered(why)) = self;
-        f.write_str(why)
+        match self {
+            Self::Missing(why) | Self::Altered(why) => f.write_str(why),
+            Self::Erased => f.write_str("what was decided on went with whom it was about"),
+        }
     }
 }
 
@@ -82,8 +88,18 @@ pub(crate) fn set(tx: &mut dyn Transaction, hash: Digest) -> Result<Kept<(Set, V
     })
 }
 
+/// The record of a decision under the hash of its slice, sealed for whom it is about.
+pub(crate) fn sealed(personal: &Personal, slice: &[u8; 32], record: &Record) -> Result<Vec<u8>> {
+    personal.seal_bytes(place(slice), &encoded(record))
+}
+
+/// The hash of a slice is salted: no two records have one.
+fn place(slice: &[u8; 32]) -> Place<'_> {
+    Place::once(TABLE, "record", slice)
+}
+
 /// The record of a decision: salt, slice after a u32, context.
-pub(crate) fn encoded(record: &Record) -> Vec<u8> {
+fn encoded(record: &Record) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(20 + record.slice.len() + record.context.len());
     bytes.extend_from_slice(&record.salt);
     hash::push_long(&mut bytes, &record.slice);
@@ -91,12 +107,21 @@ pub(crate) fn encoded(record: &Record) -> Vec<u8> {
     bytes
 }
 
-/// The record that an entry with this ticket commits to.
-pub(crate) fn record(tx: &mut dyn Transaction, ticket: i64, slice: Digest, context: Digest) -> Result<Kept<Record>> {
+/// The record that an entry with this ticket commits to, for whom it is about; none of somebody who was erased.
+pub(crate) fn record(
+    tx: &mut dyn Transaction,
+    ticket: i64,
+    personal: Option<&Personal>,
+    (slice, context): (Digest, Digest),
+) -> Result<Kept<Record>> {
+    let Some(personal) = personal else { return Ok(Err(Lost::Erased)) };
     let Some(bytes) = find(tx, ticket, slice.as_bytes())? else {
         return Ok(Err(Lost::Missing("the record of what was decided on is missing".into())));
     };
-    let record = decoded(&bytes).filter(|record| record.slice_hash() == slice && record.context_hash() == context);
+    let bytes = personal.open_bytes(place(slice.as_bytes()), &bytes).ok();
+    let record = bytes
+        .and_then(|bytes| decoded(&bytes))
+        .filter(|record| record.slice_hash() == slice && record.context_hash() == context);
     Ok(record.ok_or_else(|| Lost::Altered("the record of what was decided on is not what the entry commits to".into())))
 }
 

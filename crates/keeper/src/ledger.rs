@@ -8,6 +8,7 @@
 
 mod anchor;
 mod backup;
+mod beside;
 mod error;
 mod export;
 mod files;
@@ -21,6 +22,7 @@ mod state;
 mod visit;
 
 pub(crate) use backup::{Lies, Tiles, anchored_in};
+pub(crate) use beside::{beside, read_beside, write_beside};
 pub use error::{Error, Result};
 pub use rows::{EntryMac, append};
 pub use schema::SCHEMA;

@@ -63,6 +63,7 @@ mod schema;
 mod session;
 mod show;
 mod status;
+mod subject;
 mod suites;
 mod unlocking;
 mod values;

@@ -2,6 +2,8 @@
 //! forbids has a later ticket (DESIGN 7, 9).
 
 mod change;
+pub(crate) mod erase;
+mod told;
 
 use crate::acts::{Act, Wanted, act, look};
 use crate::datastore::Transaction;
@@ -9,10 +11,9 @@ use crate::engine::Engine;
 use crate::epochs;
 use crate::error::{Error, Result};
 use crate::facts::{self, Actor};
-use crate::field::Place;
-use crate::rows::{Change, Grant, Principal, Table, Workspace};
+use crate::rows::{Change, Grant, Principal, Table as _, Workspace};
 use crate::session::Session;
-use crate::{show, system};
+use crate::{show, subject, system};
 use api::terms::{Action, GrantId, Mode, Name, PrincipalId, WorkspaceId};
 use api::wire::{GrantSpec, PrincipalAdd, PrincipalItem};
 use change::Becomes;
@@ -131,19 +132,13 @@ fn write(
     let mut changes = Vec::new();
     let (before, becomes) = becomes(engine, tx, command, id)?;
     let before = before.map(|actor| actor.row);
-    let fields = &engine.keys.fields;
-    let place = Place::once(Principal::NAME, "name", id.as_bytes());
     let row = Principal {
         id,
-        name_index: fields.blind_index(None, Principal::NAME, "name", command.name.as_str()),
-        name: match &before {
-            Some(before) => before.name.clone(),
-            None => fields.seal(place, command.name.as_str())?,
-        },
         kind: becomes.kind,
         clearance: becomes.clearance,
         suspended: becomes.suspended,
         created: before.as_ref().map_or(act.now, |before| before.created),
+        erased: None,
     };
     match &before {
         Some(_) => {
@@ -156,6 +151,8 @@ fn write(
         }
         None => {
             changes.push(guard.insert(tx, &row, ticket)?);
+            let who = subject::drawn(&engine.keys.fields, engine.vault, id, &command.name, act.now)?;
+            changes.push(guard.insert(tx, &who, ticket)?);
             epochs::create(tx, id.as_bytes(), "principal")?;
         }
     }
@@ -173,7 +170,7 @@ fn write(
         .with("clearance", row.clearance)
         .with("suspended", if row.suspended { "yes" } else { "no" })
         .with("grants", grants.len())
-        .hiding("name", command.name.as_str())?
+        .naming(id, command.name.as_str())?
         .changing(changes);
     engine.log(tx, ticket, &act.by, &[event])?;
     item(engine, tx, &Actor { row, grants })
@@ -277,10 +274,11 @@ pub(crate) fn item(engine: &Engine, tx: &mut dyn Transaction, actor: &Actor) -> 
     grants.sort_by(|a, b| (&a.workspace, &a.role).cmp(&(&b.workspace, &b.role)));
     Ok(PrincipalItem {
         id: actor.row.id,
-        name: facts::name_of(engine, &actor.row)?,
+        name: facts::name_of(engine, tx, actor.row.id)?,
         kind: actor.row.kind,
         clearance: actor.row.clearance,
         suspended: actor.row.suspended,
+        erased: actor.row.erased.map(|erased| erased.at),
         grants,
     })
 }

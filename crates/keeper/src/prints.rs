@@ -165,11 +165,11 @@ fn run(
             let told = engine.log(tx, ticket, by, &[about(verdict.denial("release.prints"))])?;
             // A denial that was only counted is not replayed.
             if !told.is_empty() {
-                engine.keep(tx, ticket, &[&verdict.blob()])?;
+                engine.keep(tx, ticket, &verdict)?;
             }
             continue;
         }
-        engine.keep(tx, ticket, &[&verdict.blob()])?;
+        engine.keep(tx, ticket, &verdict)?;
         let event = Event { decision: Some(verdict.logged()), ..Event::new(Kind::Release, "release.prints") };
         let event = about(event).on("release", release).with("versions", group.len()).with("class", one.version.class);
         done.logged.extend(engine.log(tx, ticket, by, &[event])?);

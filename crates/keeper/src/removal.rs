@@ -208,7 +208,7 @@ impl Call<'_> {
                 by_key: false,
             });
             let change = engine.keys.guard.update(tx, &Version { removed, ..version.clone() }, ticket)?;
-            engine.keep(tx, ticket, &[&verdict.blob()])?;
+            engine.keep(tx, ticket, verdict)?;
             let event = Event { decision: Some(verdict.logged()), ..Event::new(Kind::State, self.act()) };
             events.push(self.event(event, version, item, change)?);
         }

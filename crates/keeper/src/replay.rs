@@ -5,24 +5,30 @@ use crate::datastore::Transaction;
 use crate::decide::Verdict;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::field::Personal;
 use crate::kept::{self, Kept, Lost};
+use crate::people::erase;
 use crate::session::Session;
-use api::terms::{Action, DecisionId};
+use crate::subject;
+use api::terms::{Action, DecisionId, PrincipalId};
 use api::wire::{DecisionsReplayed, Outcome, Replayed};
-use log::entry::{Decision, Effect, Entry};
+use log::entry::{Decision, Effect, Entry, Kind};
 use log::tree::Hash;
 use policy::{Answer, Digest, Record, Set};
 use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// The most failures listed.
 const MAX_FAILURES: usize = 100;
+/// The most people whose keys are in memory at once.
+const MAX_PEOPLE: usize = 1024;
 
 /// Makes every decision in the log again.
 pub(crate) fn all(engine: &Engine, session: &Session) -> Result<DecisionsReplayed> {
     look(engine, session, &Wanted::vault(Action::Audit, "audit.replay"))?;
-    let replays = Replays::default();
-    let mut told = DecisionsReplayed { ok: true, same: 0, other_engine: 0, failures: Vec::new() };
+    let replays = Replays::new(engine)?;
+    let mut told = DecisionsReplayed { ok: true, same: 0, other_engine: 0, erased: 0, failures: Vec::new() };
     let (mut from, mut more) = (Some(0), 0_u64);
     while let Some(index) = from {
         let page = engine.ledger.walk(index)?;
@@ -32,6 +38,7 @@ pub(crate) fn all(engine: &Engine, session: &Session) -> Result<DecisionsReplaye
             match outcome {
                 Outcome::Same => told.same += 1,
                 Outcome::OtherEngine => told.other_engine += 1,
+                Outcome::Erased => told.erased += 1,
                 Outcome::Differs | Outcome::Missing if told.failures.len() < MAX_FAILURES => {
                     told.failures.push(format!("entry {} ({}): {}", entry.id, entry.act, why.unwrap_or_default()));
                 }
@@ -48,21 +55,24 @@ pub(crate) fn all(engine: &Engine, session: &Session) -> Result<DecisionsReplaye
 }
 
 /// The answer of an entry's decision, made again, with what it was made on; none if that cannot be had, or another engine decided.
-pub(crate) fn answered(tx: &mut dyn Transaction, entry: &Entry) -> Result<Option<(Answer, Record)>> {
+pub(crate) fn answered(engine: &Engine, entry: &Entry) -> Result<Option<(Answer, Record)>> {
     let Some(decision) = &entry.decision else { return Ok(None) };
     if decision.engine != policy::ENGINE || digest(decision.schema) != Set::schema() {
         return Ok(None);
     }
-    let ticket = i64::try_from(entry.ticket).map_err(|_| Error::Internal("a ticket above 2^63"))?;
-    let kept = kept::record(tx, ticket, digest(decision.slice), digest(decision.context))?;
-    let Ok(record) = kept else { return Ok(None) };
-    let answer = Replays::default().answer(tx, Ok(record.clone()), decision)?;
-    Ok(answer.ok().map(|answer| (answer, record)))
+    let replays = Replays::new(engine)?;
+    engine.store.read(|tx| {
+        let Ok(record) = replays.record(tx, entry, decision)? else { return Ok(None) };
+        let answer = replays.answer(tx, Ok(record.clone()), decision)?;
+        Ok(answer.ok().map(|answer| (answer, record)))
+    })
 }
 
 /// Makes the decision of one entry again; none if it has none.
-pub(crate) fn one(tx: &mut dyn Transaction, body: &[u8]) -> Result<Option<Replayed>> {
-    Replays::default().replay(tx, &parsed(body)?)
+pub(crate) fn one(engine: &Engine, body: &[u8]) -> Result<Option<Replayed>> {
+    let entry = parsed(body)?;
+    let replays = Replays::new(engine)?;
+    engine.store.read(|tx| replays.replay(tx, &entry))
 }
 
 /// An entry of the log.
@@ -71,17 +81,27 @@ pub(crate) fn parsed(body: &[u8]) -> Result<Entry> {
     Entry::parse(body).map_err(|error| damaged(error.to_string()))
 }
 
-/// The set that the last decision was made by: those in a row mostly share it.
-#[derive(Default)]
-struct Replays {
+/// What opens the records of somebody's decisions; none of somebody who was erased.
+type Opener = Kept<Option<Arc<Personal>>>;
+
+/// What decisions in a row mostly share: the set they were made by, the keys of who asked; and who was erased since.
+struct Replays<'a> {
+    engine: &'a Engine,
+    /// The tickets of erasures that are in the log: rows are not believed.
+    erased: BTreeMap<PrincipalId, u64>,
     last: RefCell<Option<(Digest, Kept<Arc<Set>>)>>,
+    people: RefCell<HashMap<PrincipalId, Opener>>,
 }
 
-impl Replays {
+impl<'a> Replays<'a> {
+    fn new(engine: &'a Engine) -> Result<Self> {
+        let erased = erase::in_log(engine)?;
+        Ok(Self { engine, erased, last: RefCell::default(), people: RefCell::default() })
+    }
+
     fn replay(&self, tx: &mut dyn Transaction, entry: &Entry) -> Result<Option<Replayed>> {
         let Some(decision) = &entry.decision else { return Ok(None) };
-        let ticket = i64::try_from(entry.ticket).map_err(|_| Error::Internal("a ticket above 2^63"))?;
-        let record = kept::record(tx, ticket, digest(decision.slice), digest(decision.context))?;
+        let record = self.record(tx, entry, decision)?;
         let again = if decision.engine == policy::ENGINE && digest(decision.schema) == Set::schema() {
             self.again(tx, record, decision)?
         } else {
@@ -97,9 +117,50 @@ impl Replays {
         Ok(Some(match again {
             Ok(again) if again == *decision => Replayed { outcome: Outcome::Same, why: None },
             Ok(again) => differs(format!("decided again it is {}, recorded is {}", said(&again), said(decision))),
+            Err(Lost::Erased) => self.erased(entry),
             Err(Lost::Missing(why)) => Replayed { outcome: Outcome::Missing, why: Some(why) },
             Err(Lost::Altered(why)) => differs(why),
         }))
+    }
+
+    /// What an entry rests on, opened.
+    fn record(&self, tx: &mut dyn Transaction, entry: &Entry, decision: &Decision) -> Result<Kept<Record>> {
+        let ticket = i64::try_from(entry.ticket).map_err(|_| Error::Internal("a ticket above 2^63"))?;
+        let personal = match self.opener(tx, PrincipalId::from_bytes(entry.principal.0))? {
+            Ok(personal) => personal,
+            Err(lost) => return Ok(Err(lost)),
+        };
+        kept::record(tx, ticket, personal.as_deref(), (digest(decision.slice), digest(decision.context)))
+    }
+
+    fn opener(&self, tx: &mut dyn Transaction, id: PrincipalId) -> Result<Opener> {
+        if let Some(known) = self.people.borrow().get(&id) {
+            return Ok(known.clone());
+        }
+        let opener = match subject::personal(self.engine, tx, id) {
+            Ok(personal) => Ok(personal.map(Arc::new)),
+            // A row that is not there shows as one that was taken out.
+            Err(altered @ Error::Altered { .. }) => Err(Lost::Altered(altered.to_string())),
+            Err(error) => return Err(error),
+        };
+        let mut people = self.people.borrow_mut();
+        if people.len() >= MAX_PEOPLE {
+            people.clear();
+        }
+        people.insert(id, opener.clone());
+        Ok(opener)
+    }
+
+    /// Whether the log says that whoever asked was erased, after they did. A refusal may have been under way: it let nobody in.
+    fn erased(&self, entry: &Entry) -> Replayed {
+        let id = PrincipalId::from_bytes(entry.principal.0);
+        match self.erased.get(&id) {
+            Some(ticket) if entry.ticket <= *ticket || entry.kind == Kind::Denial => {
+                Replayed { outcome: Outcome::Erased, why: Some(format!("{id} was erased since")) }
+            }
+            Some(_) => differs(format!("{id} was erased before")),
+            None => differs(format!("{id} is told of as erased, and the log has no entry of it")),
+        }
     }
 
     /// The decision as it would be logged if it were made now, under the same id.
@@ -182,7 +243,8 @@ mod tests {
             .find(|entry| entry.decision.is_some())
             .unwrap();
         let outcome = |entry: &Entry| {
-            let replayed = engine.store.read(|tx| Replays::default().replay(tx, entry)).unwrap();
+            let replays = Replays::new(&engine).unwrap();
+            let replayed = engine.store.read(|tx| replays.replay(tx, entry)).unwrap();
             replayed.unwrap().outcome
         };
         assert_eq!(outcome(&entry), Outcome::Same);

@@ -175,7 +175,7 @@ impl Call<'_> {
         engine.watch.mark(tx)?;
         let change = engine.keys.guard.update(tx, &becomes, ticket)?;
         epochs::bump(tx, artifact.id.as_bytes())?;
-        engine.keep(tx, ticket, &[&verdict.blob()])?;
+        engine.keep(tx, ticket, &verdict)?;
         let event = Event { decision: Some(verdict.logged()), ..Event::new(Kind::State, SET) };
         let mut event = event.on("workspace", workspace.id).on("artifact", artifact.id).changing(vec![change]);
         event = keep_secs.into_iter().fold(event, |event, secs| event.with("keep_secs", secs));

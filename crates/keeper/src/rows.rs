@@ -23,7 +23,7 @@ pub(crate) use incident::{About as IncidentAbout, Incident, Said, Told};
 pub(crate) use keeping::{Hold, Removed, Retention};
 pub(crate) use keyring::{Domain, Ending, Failing, Key, Purpose, Root, RootState, Wrap, WrapKind};
 pub(crate) use named::{NamedKey, NamedVersion};
-pub(crate) use people::{Grant, Principal};
+pub(crate) use people::{Erased, Grant, Principal, Subject};
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) use reread::reread;
 pub(crate) use rules::{PolicySet, PolicySource, Setting};

@@ -155,7 +155,7 @@ impl Renewal<'_> {
         let renewed = judged.renewed(&run, self.now);
         let event = match &judged.refused {
             Some((verdict, _)) => {
-                engine.keep(tx, ticket, &[&verdict.blob()])?;
+                engine.keep(tx, ticket, verdict)?;
                 let row = Run { ended: Some(self.now), ..run };
                 let change = engine.keys.guard.update(tx, &row, ticket)?;
                 verdict.denial("run.renew").changing(vec![change])
@@ -165,7 +165,7 @@ impl Renewal<'_> {
                 let change = engine.keys.guard.update(tx, &row, ticket)?;
                 let mut event = Event::new(Kind::State, "run.renew").changing(vec![change]);
                 if let Some(verdict) = &judged.allowed {
-                    engine.keep(tx, ticket, &[&verdict.blob()])?;
+                    engine.keep(tx, ticket, verdict)?;
                     event.decision = Some(verdict.logged());
                 }
                 event

@@ -20,7 +20,9 @@ pub(crate) const ENGINE: Migration = Migration {
     number: 1,
     name: "engine",
     statements: &[
-        state!("principal", "name_index TEXT NOT NULL UNIQUE, "),
+        // When it was erased, while something is left to do.
+        state!("principal", "erasing BIGINT, "),
+        "CREATE INDEX principal_erasing ON principal (erasing)",
         state!("role_grant", "principal BYTEA NOT NULL, workspace BYTEA, "),
         "CREATE INDEX role_grant_principal ON role_grant (principal, workspace)",
         state!("workspace", "name TEXT NOT NULL UNIQUE, "),
@@ -85,7 +87,8 @@ pub(crate) const ENGINE: Migration = Migration {
         "CREATE TABLE epoch (subject BYTEA PRIMARY KEY, kind TEXT NOT NULL, value BIGINT NOT NULL)",
         "CREATE TABLE closing (subject BYTEA PRIMARY KEY, at BIGINT NOT NULL)",
         "CREATE TABLE cas (ticket BIGINT NOT NULL, hash BYTEA NOT NULL, bytes BYTEA NOT NULL, PRIMARY KEY (ticket, hash))",
-        "CREATE TABLE sidecar (owner BYTEA NOT NULL, field TEXT NOT NULL, sealed BYTEA NOT NULL, \
+        // Of which entry, and about whom: under whose key it is sealed.
+        "CREATE TABLE sidecar (owner BYTEA NOT NULL, field TEXT NOT NULL, subject BYTEA NOT NULL, sealed BYTEA NOT NULL, \
          PRIMARY KEY (owner, field))",
         // When a job ran last, under a MAC; that it waits is in what it works on.
         "CREATE TABLE job (name TEXT PRIMARY KEY, last BIGINT NOT NULL, mac BYTEA NOT NULL)",
@@ -120,5 +123,9 @@ pub(crate) const NAMED: Migration = Migration {
     ],
 };
 
+/// Who principals are, with the key of each.
+pub(crate) const SUBJECTS: Migration =
+    Migration { number: 5, name: "subjects", statements: &[state!("subject", "name_index TEXT NOT NULL UNIQUE, ")] };
+
 /// Every migration, in order; the log's comes second.
-pub(crate) const ALL: [Migration; 4] = [ENGINE, crate::ledger::SCHEMA, DEPOTS, NAMED];
+pub(crate) const ALL: [Migration; 5] = [ENGINE, crate::ledger::SCHEMA, DEPOTS, NAMED, SUBJECTS];

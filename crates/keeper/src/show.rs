@@ -7,8 +7,9 @@ use crate::error::{Error, Result};
 use crate::facts::{self, Actor, Circumstances, Found};
 use crate::hash;
 use crate::journal::By;
-use crate::rows::{Alias, Artifact, Made, Principal, Version, Workspace};
+use crate::rows::{Alias, Artifact, Made, Version, Workspace};
 use crate::session::Session;
+use crate::subject;
 use api::terms::{Action, DecisionId, Environment, Reference, VersionId};
 use api::wire::{ListItem, ListPage, ListQuery, MadeBy, Provenance, RemovedState, VersionItem};
 use policy::Resource;
@@ -114,19 +115,16 @@ fn shown(engine: &Engine, tx: &mut dyn Transaction, found: Found) -> Result<Vers
 
 /// A version for an answer.
 pub(crate) fn described(engine: &Engine, tx: &mut dyn Transaction, found: Found) -> Result<VersionItem> {
-    let creator = match engine.keys.guard.find::<Principal>(tx, found.version.creator.as_bytes())? {
-        Some(row) => facts::name_of(engine, &row)?,
-        None => found.version.creator.to_string(),
-    };
+    let creator = facts::name_of(engine, tx, found.version.creator)?;
     let aliases = aliases_of(engine, tx, found.version.id)?;
-    item(engine, &found, creator, aliases)
+    let made = made(engine, tx, &found.version)?;
+    Ok(item(&found, (creator, aliases), made))
 }
 
 /// A version for an answer, with what was looked up.
-pub(crate) fn item(engine: &Engine, found: &Found, creator: String, aliases: Vec<String>) -> Result<VersionItem> {
+pub(crate) fn item(found: &Found, (creator, aliases): (String, Vec<String>), made: Option<MadeBy>) -> VersionItem {
     let Found { artifact, version, .. } = found;
-    let made = version.made.as_ref().map(|made| opened(engine, &version.id, made)).transpose()?;
-    Ok(VersionItem {
+    VersionItem {
         reference: format!("{}@v{}", found.path(), version.number),
         id: version.id,
         number: version.number,
@@ -157,13 +155,17 @@ pub(crate) fn item(engine: &Engine, found: &Found, creator: String, aliases: Vec
         reencrypted: version.reencrypted.as_ref().map(|was| was.at),
         archived: version.archived.as_ref().map(|was| was.at),
         holds: Vec::new(),
-    })
+    }
 }
 
-fn opened(engine: &Engine, version: &VersionId, made: &Made) -> Result<MadeBy> {
-    let Made { run, command, code, environment, parts } = made.clone();
-    let command = engine.keys.fields.open(Made::place(version), &command)?;
-    Ok(MadeBy { run, provenance: Provenance { command, code, environment, parts } })
+/// How a run made a version. The command is whose it was who ran it, and goes with them.
+pub(crate) fn made(engine: &Engine, tx: &mut dyn Transaction, version: &Version) -> Result<Option<MadeBy>> {
+    let Some(Made { run, command, code, environment, parts }) = version.made.clone() else { return Ok(None) };
+    let command = match subject::personal(engine, tx, version.creator)? {
+        Some(personal) => personal.open(Made::place(&version.id), &command)?,
+        None => ERASED.to_owned(),
+    };
+    Ok(Some(MadeBy { run, provenance: Provenance { command, code, environment, parts } }))
 }
 
 /// The names that point to a version.
@@ -188,6 +190,9 @@ pub(crate) fn digest_bytes(version: &Version) -> Result<[u8; 32]> {
     hex::decode_to_slice(&version.digest, &mut digest).map_err(|_| Error::Internal("a digest is not hexadecimal"))?;
     Ok(digest)
 }
+
+/// What stands for a text that went with the person whose it was.
+const ERASED: &str = "(erased)";
 
 /// Something that may be looked at, and the denial that is logged when it may not.
 pub(crate) struct Seen<'a> {
@@ -222,7 +227,7 @@ impl<'a> Seen<'a> {
                 engine.store.write(|tx| {
                     let ticket = tx.ticket()?;
                     let logged = engine.log(tx, ticket, &by, std::slice::from_ref(&event))?;
-                    if logged.is_empty() { Ok(()) } else { engine.keep(tx, ticket, &[&verdict.blob()]) }
+                    if logged.is_empty() { Ok(()) } else { engine.keep(tx, ticket, &verdict) }
                 })?;
                 let who = &session.name;
                 Err(verdict.error(&match self.what {

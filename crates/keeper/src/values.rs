@@ -217,7 +217,7 @@ impl<'a> Call<'a> {
         }
         let ticket = tx.ticket()?;
         engine.watch.mark(tx)?;
-        engine.keep(tx, ticket, &[&verdict.blob()])?;
+        engine.keep(tx, ticket, &verdict)?;
         let logged = engine.log(tx, ticket, &by, &[event])?;
         Ok(Fate::Done(answer, logged.first().copied().ok_or(Error::Internal("an entry was lost"))?))
     }

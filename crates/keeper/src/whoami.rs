@@ -13,7 +13,7 @@ pub(crate) fn told(engine: &Engine, session: &Session) -> Result<WhoAmI> {
         let actor = facts::actor(engine, tx, session.principal)?;
         people::item(engine, tx, &actor)
     })?;
-    let PrincipalItem { id, name, kind, clearance, suspended, grants } = item;
+    let PrincipalItem { id, name, kind, clearance, suspended, grants, .. } = item;
     let presence = match session.presence {
         _ if engine.mode == Mode::Solo || kind != PrincipalKind::User => PresenceTold::NotAsked,
         Presence::Now => PresenceTold::Now,

@@ -69,7 +69,7 @@ pub(crate) fn denied_as<T>(
     let ticket = tx.ticket()?;
     let logged = engine.log(tx, ticket, by, &[event])?;
     if !logged.is_empty() {
-        engine.keep(tx, ticket, &[&verdict.blob()])?;
+        engine.keep(tx, ticket, &verdict)?;
     }
     Ok(Outcome::Refused(Box::new(verdict)))
 }

@@ -121,8 +121,10 @@ roles! {
     RootKey;
     /// Authenticates database rows.
     MacKey;
-    /// Seals sensitive database fields.
+    /// Seals the keys of people, and finds their names.
     FieldKey;
+    /// Seals what is personal of one person.
+    SubjectKey;
     /// Makes the prints that a vault's content is recognised by.
     PrintKey;
     /// Seals one backup of a vault.
@@ -157,6 +159,7 @@ mod tests {
             "RootKey(..)",
             "MacKey(..)",
             "FieldKey(..)",
+            "SubjectKey(..)",
             "PrintKey(..)",
             "BackupKey(..)",
             "EscrowSeed(..)",

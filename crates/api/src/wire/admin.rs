@@ -505,8 +505,39 @@ pub struct PrincipalItem {
     pub clearance: Class,
     /// Suspended.
     pub suspended: bool,
+    /// When it was erased; its name is its id then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased: Option<Timestamp>,
     /// Roles.
     pub grants: Vec<GrantSpec>,
+}
+
+/// Erase somebody who is suspended: the name, and the key of all that is personal of them.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct PrincipalErase {
+    /// Name.
+    pub name: Name,
+    /// Why; it stays in the log, and does not say the name.
+    pub reason: String,
+}
+
+/// Somebody was erased.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct PrincipalErased {
+    /// Who; the log knows no other name.
+    pub id: PrincipalId,
+    /// Roles that ended.
+    pub grants: u64,
+    /// Runs that were under way, and are not any more.
+    pub runs: u64,
+    /// Values of the log's sidecar that went.
+    pub values: u64,
+    /// The last backup of before, which a root still opens; none if there is none.
+    pub backup: Option<Timestamp>,
+    /// The database has forgotten the bytes too; else a job sees to it.
+    pub finished: bool,
+    /// Where the log says so.
+    pub receipt: Receipt,
 }
 
 /// The policy set in force.

@@ -62,7 +62,7 @@ pub struct AuditPage {
 pub struct AuditItem {
     /// Index in the tree; none while pending.
     pub log_index: Option<u64>,
-    /// The name of the principal, from the sidecar, if it was not erased.
+    /// The name of the principal; of one who was erased, `ID (erased)`.
     pub principal: Option<String>,
     /// The entry itself, as the log holds it.
     pub entry: serde_json::Value,
@@ -95,6 +95,8 @@ pub enum Outcome {
     Missing,
     /// Another engine or schema decided: the program that had them can tell.
     OtherEngine,
+    /// Verifiable, no longer replayable: who asked was erased since, which is in the log.
+    Erased,
 }
 
 /// A signed tree head.
@@ -154,6 +156,8 @@ pub struct DecisionsReplayed {
     pub same: u64,
     /// Decisions of another engine or schema, which were not made again.
     pub other_engine: u64,
+    /// Decisions of people who were erased since: verifiable, no longer replayable.
+    pub erased: u64,
     /// What did not hold: entry, decision, how.
     pub failures: Vec<String>,
 }

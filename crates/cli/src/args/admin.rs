@@ -274,6 +274,8 @@ pub struct ReencryptArgs {
 pub enum PrincipalCommand {
     /// Add a principal, or change one
     Add(PrincipalAddArgs),
+    /// Erase a suspended principal: its name, and what is sealed for it
+    Erase(PrincipalEraseArgs),
     /// List principals
     Ls,
     /// Show one principal
@@ -312,6 +314,21 @@ pub struct PrincipalAddArgs {
     /// It exists already: change what is named here and leave everything else as it is
     #[arg(long)]
     pub change: bool,
+}
+
+/// `principal erase`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Its key goes, and with it its name, its reasons and commands in the log, and the records of its
+decisions. Entries stay and verify; they name an id. Backups from before are not in the vault's hand."
+)]
+pub struct PrincipalEraseArgs {
+    /// Its name
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Why; it stays in the log: the number of the request, not the name
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
 }
 
 /// `policy`

@@ -4,10 +4,10 @@ use super::{Context, backup, destroy, incident, near};
 use crate::args::{GcArgs, KeyCommand, KeyMoveArgs, PrincipalAddArgs, PrincipalCommand, StatusArgs};
 use crate::output::{Failure, bytes_shown, printable, table};
 use crate::unlock;
-use api::terms::{Exit, KeyId, KeyState, Timestamp};
+use api::terms::{Exit, KeyId, KeyState, Name, Timestamp};
 use api::wire::{
-    Freshness, GrantSpec, KeyItem, KeyList, KeyMove, KeyRotate, PresenceTold, PrincipalAdd, PrincipalItem, Revocation,
-    Status,
+    Freshness, GrantSpec, KeyItem, KeyList, KeyMove, KeyRotate, PresenceTold, PrincipalAdd, PrincipalErase,
+    PrincipalErased, PrincipalItem, Revocation, Status,
 };
 use client::{Client, Deletes};
 use serde_json::json;
@@ -382,6 +382,22 @@ pub fn principal(context: &Context, command: PrincipalCommand) -> Result<u8, Fai
                 Ok(0)
             })
         }
+        PrincipalCommand::Erase(args) => {
+            let name = unlock::name(&args.name)?;
+            context.with(|client| {
+                if context.global.dry_run {
+                    let item = client.principal(&name)?;
+                    let shown = json!({"id": item.id, "name": item.name});
+                    context.output.result("principal-erased", &shown, || format!("would erase {name}\n"))?;
+                    return Ok(0);
+                }
+                context.confirmed(&format!("Erase {name} for ever?"))?;
+                let done =
+                    client.principal_erase(PrincipalErase { name: name.clone(), reason: args.reason.clone() })?;
+                context.output.result("principal-erased", &done, || erased_text(&name, &done))?;
+                Ok(0)
+            })
+        }
         PrincipalCommand::Ls => context.with(|client| {
             let items = client.principals()?;
             context.output.list("principals", &json!({"items": items}), "items", || principals_text(&items))?;
@@ -396,6 +412,21 @@ pub fn principal(context: &Context, command: PrincipalCommand) -> Result<u8, Fai
             })
         }
     }
+}
+
+fn erased_text(name: &Name, done: &PrincipalErased) -> String {
+    let PrincipalErased { id, grants, runs, values, backup, finished, .. } = done;
+    let mut out = format!(
+        "{name} is erased: from now on there is only {id}\n  roles {grants}, runs {runs}, values in the log {values}; the log \
+         stays verifiable, decisions of theirs are no longer replayable\n"
+    );
+    if let Some(backup) = backup {
+        out.push_str(&format!("  backups up to {backup} still hold them, for whoever has a root: destroy those\n"));
+    }
+    if !finished {
+        out.push_str("  somebody reads the database: `strongroom jobs run erase` has it forget the bytes\n");
+    }
+    out
 }
 
 fn added(args: &PrincipalAddArgs) -> Result<PrincipalAdd, Failure> {
@@ -443,7 +474,11 @@ fn principals_text(items: &[PrincipalItem]) -> String {
                 None => format!("{}={}", grant.workspace, grant.role),
             })
             .collect();
-        let state = if item.suspended { "suspended" } else { "active" };
+        let state = match (item.erased, item.suspended) {
+            (Some(_), _) => "erased",
+            (None, true) => "suspended",
+            (None, false) => "active",
+        };
         vec![item.name.clone(), item.kind.to_string(), item.clearance.to_string(), state.to_owned(), grants.join(", ")]
     };
     table(&["name", "kind", "clearance", "state", "grants"], &items.iter().map(row).collect::<Vec<_>>())

@@ -140,6 +140,7 @@ fn explained(told: &DecisionTold) -> String {
         Outcome::Differs => "  made again: NOT the same",
         Outcome::Missing => "  made again: NOT possible",
         Outcome::OtherEngine => "  not made again: another engine decided",
+        Outcome::Erased => "  verifiable, no longer replayable",
     });
     out.push_str(&format!("{why}\n"));
     out

@@ -189,6 +189,12 @@ fn verified_text(verified: &LogVerified, replayed: Option<&DecisionsReplayed>) -
         if replayed.other_engine > 0 {
             out.push_str(&format!("decisions of another engine, not made again: {}\n", replayed.other_engine));
         }
+        if replayed.erased > 0 {
+            out.push_str(&format!(
+                "decisions of people who were erased: {}, verifiable, no longer replayable\n",
+                replayed.erased
+            ));
+        }
         replayed.failures.iter().for_each(|failure| out.push_str(&format!("wrong: {}\n", printable(failure))));
     }
     out

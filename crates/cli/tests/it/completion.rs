@@ -72,6 +72,7 @@ fn values_are_offered_from_the_vault_as_ls_shows_them() {
         (&["strongroom", "--as", "wanda", "alias", "set", "lab/thing", ""], &["prod"]),
         (&["strongroom", "--as", "wanda", "put", "f", "lab/t"], &["lab/thing"]),
         (&["strongroom", "principal", "show", "wi"], &["willy"]),
+        (&["strongroom", "principal", "erase", "wi"], &["willy"]),
         (&["strongroom", "--as", "wa"], &["wanda"]),
         (&["strongroom", "--as", "wanda", "key", "rotate", "--workspace", "l"], &["lab"]),
         (&["strongroom", "principal", "add", "bob", "--grant", "lab", "=", "a"], &["auditor"]),

@@ -380,8 +380,12 @@ fn a_vault_that_was_made_before_there_were_several_depots_opens() {
     sandbox.run(["put", "file", "lab/file"]).exits(0);
     let database = rusqlite::Connection::open(sandbox.vault().join("keeper.db")).unwrap();
     let before = "DROP TABLE depot; DROP TABLE depot_seen; DROP TABLE named_key; DROP TABLE named_version; \
+                  CREATE TABLE kept AS SELECT * FROM subject; DROP TABLE subject; \
                   DELETE FROM schema_migration WHERE number >= 3";
     database.execute_batch(before).unwrap();
+    // The tables are made; without who its people are nobody comes in.
+    sandbox.run(["ls"]).exits(7);
+    database.execute_batch("INSERT INTO subject SELECT * FROM kept; DROP TABLE kept").unwrap();
     drop(database);
     assert_eq!(depots(&sandbox).len(), 1);
     sandbox.run(["depot", "add", "second"]).exits(0);

@@ -76,6 +76,8 @@ const LINES: &[&str] = &[
     "principal add personN",
     "principal show person1",
     "principal ls",
+    "principal add personN --change --suspended",
+    "principal erase personN --reason asked --yes",
     "policy show",
     "policy lint",
     "policy test cases.json",

@@ -15,6 +15,7 @@ mod crash;
 mod demo;
 mod depots;
 mod doctor;
+mod erased;
 mod errors;
 mod faults;
 mod formats;

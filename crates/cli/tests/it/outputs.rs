@@ -190,6 +190,9 @@ fn json_of_single_keys_and_principals_is_as_documented() {
     sandbox.run(["put", "in", "lab/thing", "--class", "internal"]).exits(0);
     sandbox.run(["principal", "add", "alice", "--grant", "lab=reader:2031-01-31"]).exits(0);
     insta::assert_json_snapshot!("principal_show", json(&sandbox, &["principal", "show", "alice"]));
+    sandbox.run(["principal", "add", "alice", "--change", "--suspended"]).exits(0);
+    let erase = ["principal", "erase", "alice", "--reason", "asked", "--yes"];
+    insta::assert_json_snapshot!("principal_erase", json(&sandbox, &erase));
     let keys = sandbox.run(["--format", "json", "key", "ls"]).exits(0).json();
     let domain = keys["keys"].as_array().unwrap().iter().find(|key| key["purpose"] == "domain").unwrap();
     insta::assert_json_snapshot!("key_show", json(&sandbox, &["key", "show", domain["id"].as_str().unwrap()]));

@@ -216,6 +216,7 @@ const HINTS: &[(&str, How)] = &[
         "strongroom policy suites FILE, with a later date; then strongroom key migrate",
         By("a_key_under_a_root_that_may_not_open_any_more_says_since_when"),
     ),
+    ("strongroom principal add {name} --change --suspended", Followed(acts::erasing_somebody_active)),
     ("strongroom principal add {} --change", Followed(acts::principal_exists)),
     ("strongroom principal ls", Followed(|hint| acts::listed(hint, &["principal", "show", "nobody"]))),
     ("strongroom put '{}' ...", Followed(acts::link_as_source)),

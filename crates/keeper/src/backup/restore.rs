@@ -14,18 +14,20 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::journal::{By, Event};
 use crate::ledger::anchored_in;
+use crate::people::erase;
 use crate::removal;
 use crate::roots::RootProvider;
 use crate::system::Clock;
 use crate::vault::file::VaultFile;
 use crate::vault::{ClockCheck, OpenOptions, RootKind, open};
-use api::terms::{BackupId, Timestamp, VaultId};
+use api::terms::{BackupId, PrincipalId, Timestamp, VaultId};
 use api::wire::{Freshness, RestoreItem};
 use log::entry::{AuthMethod, Kind};
 use log::proof::Head;
 use log::tile::Tile;
 use seal::backup::ItemKind;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -222,7 +224,8 @@ impl Restoring<'_> {
         };
         let given_up = fork.map(|head| head.size).or(before.as_ref().and_then(|item| item.fork));
         if before.is_none() {
-            self.say(&engine, anchored, fork).map_err(perhaps)?;
+            let erased = erase::listed(&engine, &self.options.anchor).map_err(failed)?;
+            self.say(&engine, (anchored, fork), &erased).map_err(perhaps)?;
         }
         // From here on the log says it, so the anchor of then is put aside, and stays as a witness.
         drop(engine);
@@ -238,7 +241,12 @@ impl Restoring<'_> {
     }
 
     /// The entry, and what `status` shows of it for ever.
-    fn say(&self, engine: &Engine, anchored: Option<Head>, fork: Option<Head>) -> Result<()> {
+    fn say(
+        &self,
+        engine: &Engine,
+        (anchored, fork): (Option<Head>, Option<Head>),
+        erased: &BTreeSet<PrincipalId>,
+    ) -> Result<()> {
         let (shown, told) = engine.watch.shown();
         let now = if shown > told { shown } else { engine.now()? };
         let by = By { principal: engine.owner, auth: AuthMethod::Asserted, at: now };
@@ -263,6 +271,8 @@ impl Restoring<'_> {
                 let event = Event::new(Kind::State, "key.put-off").with("why", "restored").changing(changes);
                 engine.log(tx, ticket, &by, &[event])?;
             }
+            // Who was erased since is not brought back.
+            erase::again(engine, tx, erased, (now, ticket))?;
             Ok::<_, Error>(())
         })?;
         engine.watch.go_on_from(now);

@@ -311,8 +311,7 @@ pub(super) fn counting(tx: &mut dyn Transaction, guard: &Guard) -> Result<Vec<Ro
 
 /// The domain keys and archive keys that are not destroyed.
 pub(super) fn kept_keys(tx: &mut dyn Transaction, guard: &Guard) -> Result<Vec<Key>> {
-    let values =
-        [Purpose::Domain.word().into(), Purpose::Archive.word().into(), KeyState::Destroyed.word().into()];
+    let values = [Purpose::Domain.word().into(), Purpose::Archive.word().into(), KeyState::Destroyed.word().into()];
     guard.select(tx, "WHERE purpose IN ($1, $2) AND state <> $3 ORDER BY id", &values)
 }
 

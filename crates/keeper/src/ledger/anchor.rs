@@ -13,7 +13,7 @@ use log::proof::Head;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const SLOT_LEN: usize = 8192;
 const SLOTS: usize = 2;
@@ -53,6 +53,10 @@ impl Held {
 impl Anchor {
     pub(super) fn new(path: PathBuf) -> Self {
         Self { path }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The head it holds, if there is one.

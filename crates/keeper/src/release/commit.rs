@@ -75,7 +75,7 @@ fn run(engine: &Engine, tx: &mut dyn Transaction, batch: &[&Decided]) -> Result<
     let told = kept.iter().zip(&logged).filter(|(_, logged)| logged.is_some());
     let mut blobs: Vec<&Blob> = told.map(|((_, decided), _)| &decided.blob).collect();
     blobs.extend(also().map(|(_, (_, blob))| blob));
-    engine.keep(tx, ticket, &blobs)?;
+    engine.keep_all(tx, ticket, &blobs)?;
     for ((at, decided), logged) in kept.into_iter().zip(logged) {
         let done = match (decided.released, logged) {
             (true, Some(logged)) => Fate::Released(logged),

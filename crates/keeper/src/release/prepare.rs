@@ -14,7 +14,7 @@ use crate::keys::sealed;
 use crate::keys::state::Above;
 use crate::rows::PolicySet;
 use crate::session::{Asked, Session};
-use crate::{removal, show};
+use crate::{removal, show, subject};
 use api::terms::{Action, DecisionId, EntryId, KeyId, Reference, ReleaseId};
 use api::wire::Release;
 use log::entry::Kind;
@@ -78,7 +78,7 @@ pub(crate) fn prepare(
     if verdict.answer.allowed && found.is_apart(command.action) {
         let besides = decide(Action::ArchiveRead)?;
         if besides.answer.allowed {
-            archive = Some((archive_event(&known, &besides), besides.blob()));
+            archive = Some((archive_event(&known, &besides), besides.blob(&known.personal)?));
         } else {
             verdict = besides;
         }
@@ -117,8 +117,8 @@ pub(crate) fn prepare(
     let event = event(engine, command, &known, &verdict, released.then_some(release), shut.as_ref())?;
     let subjects: Vec<Subject> = known.epochs.keys().copied().collect();
     let also = archive.filter(|_| released);
-    let decided =
-        Decided { by: By::session(session, now), known, blob: verdict.blob(), event, also, verdict, released };
+    let blob = verdict.blob(&known.personal)?;
+    let decided = Decided { by: By::session(session, now), known, blob, event, also, verdict, released };
     Ok(Prepared { subjects, decided, about, release, action: command.action, shut, domain_key })
 }
 
@@ -231,6 +231,7 @@ fn read(engine: &Engine, tx: &mut dyn Transaction, session: &Session, reference:
     facts::coherent(&found)?;
     removal::refuse(&found)?;
     let actor = facts::actor(engine, tx, session.principal)?;
+    let personal = subject::acting(engine, tx, session.principal)?;
     let rules = engine.rules(tx)?;
     let guard = &engine.keys.guard;
     let (wrap, above) = Above::of_version(tx, guard, &found.version)?;
@@ -247,12 +248,10 @@ fn read(engine: &Engine, tx: &mut dyn Transaction, session: &Session, reference:
     if epochs.len() != distinct.len() {
         return Err(Error::Altered { table: "epoch", row: found.version.id.to_string() });
     }
-    let creator = match guard.find(tx, found.version.creator.as_bytes())? {
-        Some(row) => facts::name_of(engine, &row)?,
-        None => found.version.creator.to_string(),
-    };
+    let creator = facts::name_of(engine, tx, found.version.creator)?;
     let record = show::record_of(tx, &found.version)?;
     let aliases = show::aliases_of(engine, tx, found.version.id)?;
     let crypto = engine.crypto(tx)?;
-    Ok(Known { found, actor, rules, crypto, wrap, above, epochs, creator, record, aliases })
+    let made = show::made(engine, tx, &found.version)?;
+    Ok(Known { found, actor, personal, rules, crypto, wrap, above, epochs, creator, record, aliases, made })
 }

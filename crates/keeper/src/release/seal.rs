@@ -78,7 +78,7 @@ pub(crate) fn finish(engine: &Engine, asked: &Asked, prepared: &Prepared, logged
     Ok(Released {
         release: prepared.release,
         decision: prepared.decided.verdict.id,
-        version: crate::show::item(engine, &known.found, known.creator.clone(), known.aliases.clone())?,
+        version: crate::show::item(&known.found, (known.creator.clone(), known.aliases.clone()), known.made.clone()),
         record: known.record.clone(),
         envelope,
         expires,

@@ -264,15 +264,29 @@ fn drafts() -> impl Strategy<Value = Draft> {
 }
 
 fn principals() -> impl Strategy<Value = Principal> {
-    let who = (id(PrincipalId::from_bytes), texts(), texts());
-    let fields = (who, select(PrincipalKind::ALL), select(Class::ALL), any::<bool>(), times());
-    fields.prop_map(|((id, name_index, name), kind, clearance, suspended, created)| Principal {
+    let erased = (times(), id(PrincipalId::from_bytes), prop::option::of(times()));
+    let erased = prop::option::of(erased.prop_map(|(at, by, finished)| Erased { at, by, finished }));
+    let who = id(PrincipalId::from_bytes);
+    let fields = (who, select(PrincipalKind::ALL), select(Class::ALL), any::<bool>(), times(), erased);
+    fields.prop_map(|(id, kind, clearance, suspended, created, erased)| Principal {
         id,
-        name_index,
-        name: SealedText(name),
         kind,
         clearance,
         suspended,
+        created,
+        erased,
+    })
+}
+
+fn subjects() -> impl Strategy<Value = Subject> {
+    let fields = (id(PrincipalId::from_bytes), [texts(), texts(), texts()], any::<[u32; 2]>(), times());
+    fields.prop_map(|(id, [name_index, name, key], [version, under], created)| Subject {
+        id,
+        name_index,
+        name: SealedText(name),
+        key: SealedText(key),
+        version,
+        under,
         created,
     })
 }
@@ -507,6 +521,7 @@ rows_read_as_they_were_written! {
     a_draft_reads_as_it_was_written: drafts();
     a_run_reads_as_it_was_written: runs();
     a_principal_reads_as_it_was_written: principals();
+    a_subject_reads_as_it_was_written: subjects();
     a_grant_reads_as_it_was_written: grants();
     a_key_reads_as_it_was_written: keys();
     a_wrap_reads_as_it_was_written: wraps();

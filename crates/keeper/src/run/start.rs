@@ -226,7 +226,7 @@ impl Call<'_> {
         };
         let change = engine.keys.guard.insert(tx, &row, ticket)?;
         for decided in decided {
-            engine.keep(tx, ticket, &[&decided.verdict.blob()])?;
+            engine.keep(tx, ticket, &decided.verdict)?;
         }
         let mut events = vec![self.event(&row, decided)?.changing(vec![change])];
         // Each decision has an entry that commits to what it rests on.

@@ -9,14 +9,14 @@ use crate::datastore::{Datastore, Transaction};
 use crate::engine::{Engine, Rules};
 use crate::epochs;
 use crate::error::{Error, Result};
-use crate::field::Place;
 use crate::journal::{By, Event};
 use crate::kept;
 use crate::keys::{Domains, VaultKeys, vault as vault_keys};
 use crate::release::Queue;
 use crate::roots::{KeyfileRoot, PassphraseRoot, RecoveryRoot, RootProvider, Roots, TokenRoot, Wrapper};
-use crate::rows::{Change, Grant, PolicySet, Principal, Root, RootState, Setting, Table};
+use crate::rows::{Change, Grant, PolicySet, Principal, Root, RootState, Setting, Subject};
 use crate::session::Nonces;
+use crate::subject;
 use crate::suites::{self, Suites};
 use crate::system::{self, SystemClock};
 use api::terms::{Class, GrantId, KeyId, PrincipalId, PrincipalKind, Timestamp};
@@ -91,9 +91,10 @@ pub(crate) fn init(options: &InitOptions, store: Option<Datastore>) -> Result<Va
         read_only: OnceLock::new(),
         keys,
     };
-    let owner = owner_row(&engine, options, now)?;
+    let owner = owner_row(engine.owner, now);
+    let subject = subject::drawn(&engine.keys.fields, engine.vault, engine.owner, &options.owner, now)?;
     let crypto = options.crypto.as_deref().unwrap_or_default();
-    let first = First { owner: &owner, roots: &roots, rows: &rows, set: &set, crypto, now };
+    let first = First { owner: &owner, subject: &subject, roots: &roots, rows: &rows, set: &set, crypto, now };
     engine.store.write(|tx| first.write(&engine, tx))?;
     engine.integrate()?;
     file.write(&options.dir)?;
@@ -177,23 +178,21 @@ pub(crate) fn make_recovery(
     Ok((Root { public: Some(root.public()), ..row }, root))
 }
 
-fn owner_row(engine: &Engine, options: &InitOptions, now: Timestamp) -> Result<Principal> {
-    let fields = &engine.keys.fields;
-    let place = Place::once(Principal::NAME, "name", engine.owner.as_bytes());
-    Ok(Principal {
-        id: engine.owner,
-        name_index: fields.blind_index(None, Principal::NAME, "name", options.owner.as_str()),
-        name: fields.seal(place, options.owner.as_str())?,
+fn owner_row(id: PrincipalId, now: Timestamp) -> Principal {
+    Principal {
+        id,
         kind: PrincipalKind::User,
         clearance: Class::Restricted,
         suspended: false,
         created: now,
-    })
+        erased: None,
+    }
 }
 
 /// The first transaction.
 struct First<'a> {
     owner: &'a Principal,
+    subject: &'a Subject,
     roots: &'a [Root],
     rows: &'a [(crate::rows::Key, Vec<crate::rows::Wrap>)],
     set: &'a Set,
@@ -217,6 +216,7 @@ impl First<'_> {
             }
         }
         changes.push(guard.insert(tx, self.owner, ticket)?);
+        changes.push(guard.insert(tx, self.subject, ticket)?);
         let grant = Grant {
             id: GrantId::from_bytes(system::random()?),
             principal: self.owner.id,

@@ -321,7 +321,7 @@ impl Asked<'_> {
             let stands = answers.entry(likeness.clone()).or_insert_with(|| standing(&self.rules, &query));
             // Other roots are another vault: here nobody does what asks for them.
             if stands.may && !stands.conditions.contains(&Advice::Root) {
-                holders.push((facts::name_of(self.engine, &actor.row)?, actor, likeness));
+                holders.push((facts::name_of(self.engine, tx, actor.row.id)?, actor, likeness));
             }
         }
         holders.sort_by(|(one, ..), (other, ..)| one.cmp(other));

@@ -18,7 +18,7 @@ use api::terms::{
     Action, ArtifactId, Class, DecisionId, EntryId, Environment, KeyId, Kind, ReleaseId, Suite, Timestamp, VersionId,
     WorkspaceId,
 };
-use api::wire::{Begin, Begun, Command, Released, RunOutput};
+use api::wire::{Begin, Begun, Command, MadeBy, Released, RunOutput};
 use log::entry::Kind as Entry;
 use seal::record::VersionRecord;
 use seal::secret::VersionKey;
@@ -159,6 +159,7 @@ struct Previous {
     record: Vec<u8>,
     prints: Vec<u8>,
     creator_and_aliases: (String, Vec<String>),
+    made: Option<MadeBy>,
     lease_secs: u64,
 }
 
@@ -351,7 +352,7 @@ impl Call<'_> {
             renews: None,
         };
         guard.insert(tx, &draft, ticket)?;
-        engine.keep(tx, ticket, &[&verdict.blob()])?;
+        engine.keep(tx, ticket, verdict)?;
         let event = Event {
             id: Some(self.ids.intent),
             decision: Some(verdict.logged()),
@@ -381,7 +382,7 @@ impl Call<'_> {
         verdict: &Verdict,
         ticket: i64,
     ) -> Result<Logged> {
-        self.engine.keep(tx, ticket, &[&verdict.blob()])?;
+        self.engine.keep(tx, ticket, verdict)?;
         let event = Event {
             id: Some(self.ids.intent),
             decision: Some(verdict.logged()),
@@ -490,7 +491,7 @@ impl Call<'_> {
         let query = facts::query(engine, self.session, actor, Action::Read, found.resource(), &circumstances);
         let decision = DecisionId::from_bytes(crate::system::random()?);
         let verdict = judge(rules, decision, &query);
-        engine.keep(tx, ticket, &[&verdict.blob()])?;
+        engine.keep(tx, ticket, &verdict)?;
         let about = |event: Event| {
             event
                 .on("workspace", found.workspace.id)
@@ -511,9 +512,20 @@ impl Call<'_> {
         let prints = prints::of(tx, found.version.id)?;
         let item = show::described(engine, tx, found.clone())?;
         let lease_secs = rules.class_rules(found.version.class).lease_secs;
-        let creator_and_aliases = (item.creator, item.aliases);
+        let (creator_and_aliases, made) = ((item.creator, item.aliases), item.made);
         let release = self.ids.release;
-        Ok(Some(Previous { found, key, decision, release, logged, record, prints, creator_and_aliases, lease_secs }))
+        Ok(Some(Previous {
+            found,
+            key,
+            decision,
+            release,
+            logged,
+            record,
+            prints,
+            creator_and_aliases,
+            made,
+            lease_secs,
+        }))
     }
 
     /// Seals one envelope for both versions, after the commit.
@@ -540,11 +552,10 @@ impl Call<'_> {
         let print_key = prints::key_for(self.engine, self.version, &list)?;
         let previous_prints = previous.as_ref().map(|previous| previous.prints.clone()).unwrap_or_default();
         let previous = previous.map(|previous| {
-            let (creator, aliases) = previous.creator_and_aliases;
             Ok::<_, Error>(Released {
                 release: previous.release,
                 decision: previous.decision,
-                version: show::item(self.engine, &previous.found, creator, aliases)?,
+                version: show::item(&previous.found, previous.creator_and_aliases, previous.made),
                 record: previous.record,
                 envelope: Vec::new(),
                 expires,

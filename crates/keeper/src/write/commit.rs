@@ -15,7 +15,7 @@ use crate::journal::{By, Event, Logged};
 use crate::keys::state;
 use crate::rows::{Alias, Artifact, Change, Draft, Edge, Made, Table, Version, Workspace};
 use crate::session::Session;
-use crate::{prints, retention, show, suites};
+use crate::{prints, retention, show, subject, suites};
 use api::terms::{Action, Class, DecisionId, EntryId, Environment, KeyState, Timestamp, VersionId};
 use api::wire::{Commit, Committed, LineageKind, Provenance};
 use log::entry::Kind;
@@ -150,7 +150,8 @@ impl Call<'_> {
         let guard = &engine.keys.guard;
         let ticket = tx.ticket()?;
         engine.watch.mark(tx)?;
-        let version = self.version(&draft, artifact.latest + 1, checked, from)?;
+        let made = self.made(tx, &draft)?;
+        let version = self.version(&draft, artifact.latest + 1, checked, (from, made));
         let first = artifact.latest == 0;
         let artifact = Artifact {
             latest: version.number,
@@ -180,7 +181,7 @@ impl Call<'_> {
             show::count(tx, "artifacts")?;
         }
         for verdict in verdicts {
-            engine.keep(tx, ticket, &[&verdict.blob()])?;
+            engine.keep(tx, ticket, verdict)?;
         }
         let event = self.event(&version, &draft, verdicts, changes);
         let mut events = vec![left.into_iter().fold(event, |event, id| event.on(alias::LEFT, id))];
@@ -215,16 +216,23 @@ impl Call<'_> {
     }
 
     /// How it was made, with the command sealed.
-    fn made(&self, draft: &Draft) -> Result<Option<Made>> {
+    fn made(&self, tx: &mut dyn Transaction, draft: &Draft) -> Result<Option<Made>> {
         let (Some(run), Some(made)) = (draft.run, &self.command.made) else { return Ok(None) };
         let Provenance { command, code, environment, parts } = made.clone();
-        let command = self.engine.keys.fields.seal(Made::place(&draft.version), &command)?;
+        let personal = subject::acting(self.engine, tx, self.session.principal)?;
+        let command = personal.seal(Made::place(&draft.version), &command)?;
         Ok(Some(Made { run, command, code, environment, parts }))
     }
 
-    fn version(&self, draft: &Draft, number: u64, checked: &Checked, from: Vec<VersionId>) -> Result<Version> {
+    fn version(
+        &self,
+        draft: &Draft,
+        number: u64,
+        checked: &Checked,
+        (from, made): (Vec<VersionId>, Option<Made>),
+    ) -> Version {
         let command = self.command;
-        Ok(Version {
+        Version {
             id: draft.version,
             artifact: draft.artifact,
             workspace: draft.workspace,
@@ -243,11 +251,11 @@ impl Call<'_> {
             creator: self.session.principal,
             tags: command.tags.clone(),
             from,
-            made: self.made(draft)?,
+            made,
             removed: None,
             reencrypted: None,
             archived: None,
-        })
+        }
     }
 
     fn event(&self, version: &Version, draft: &Draft, verdicts: &[Verdict], changes: Vec<Change>) -> Event {

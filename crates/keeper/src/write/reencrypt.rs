@@ -144,7 +144,7 @@ impl Call<'_> {
             }
         };
         objects::register(tx, guard, self.version, &self.command.objects, until)?;
-        engine.keep(tx, ticket, &[&verdict.blob()])?;
+        engine.keep(tx, ticket, &verdict)?;
         let mut event = self.event(&found, &draft, &verdict, resumed)?;
         if let Some(under) = under {
             event = event.on("under", under).changing(changes);

@@ -155,7 +155,7 @@ impl Call<'_> {
         guard.remove::<Draft>(tx, draft.version.as_bytes())?;
         let (garbage, shared) = self.let_go(tx, &found.artifact, old)?;
         epochs::bump(tx, found.artifact.id.as_bytes())?;
-        engine.keep(tx, ticket, &[&verdict.blob()])?;
+        engine.keep(tx, ticket, verdict)?;
         let event =
             Event { id: Some(self.entry), decision: Some(verdict.logged()), ..Event::new(Kind::State, reencrypt::ACT) };
         let event = event

@@ -13,6 +13,7 @@ mod depots;
 mod destroy;
 mod drift;
 mod engines;
+mod erase;
 mod escrow;
 mod forged;
 mod incidents;

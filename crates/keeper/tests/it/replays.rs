@@ -186,15 +186,24 @@ fn an_altered_or_removed_input_of_a_decision_is_named() {
              CAST(replace(CAST(substr(bytes, 21) AS TEXT), '{from}', '{to}') AS BLOB) AS BLOB) WHERE {at}"
         )
     };
+    // What is sealed is flipped where it stands: in the head of it, and in the text.
+    let flipped = |at: usize, ticket: i64| {
+        let db = rusqlite::Connection::open(world.dir().join("keeper.db")).unwrap();
+        let select = "SELECT bytes FROM cas WHERE ticket = ?1";
+        let mut bytes: Vec<u8> = db.query_row(select, [ticket], |row| row.get(0)).unwrap();
+        bytes[at] ^= 1;
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("UPDATE cas SET bytes = X'{hex}' WHERE ticket = {ticket}")
+    };
     let (record, record_of_ben) = (format!("ticket = {ticket}"), format!("ticket = {other}"));
     let own = "ticket = 0 AND CAST(bytes AS TEXT) LIKE '%not today%'";
     let roles = "ticket = 0 AND CAST(bytes AS TEXT) LIKE '%reader-read%'";
     let lists = "ticket = 0 AND CAST(bytes AS TEXT) LIKE '{%own.cedar%'";
     // The damage, what it is called, and whether the entry of `ann` shows it.
     let attacks = [
-        (replace("\"clearance\":2", "\"clearance\":3", &record), "not what the entry commits to", true),
-        (replace("\"own\":true", "\"own\":false", &record), "not what the entry commits to", true),
-        (replace("\"clearance\":1", "\"clearance\":2", &record_of_ben), "not what the entry commits to", false),
+        (flipped(3, ticket), "not what the entry commits to", true),
+        (flipped(200, ticket), "not what the entry commits to", true),
+        (flipped(200, other), "not what the entry commits to", false),
         (format!("UPDATE cas SET bytes = zeroblob(3) WHERE {record}"), "not what the entry commits to", true),
         (
             format!("UPDATE cas SET bytes = (SELECT bytes FROM cas WHERE {record_of_ben}) WHERE {record}"),

@@ -1,6 +1,7 @@
 //! Runs: what a session may do in the name of one, and what nobody may.
 
-use crate::decisions::{principal, staff};
+use crate::decisions::{entries, principal, staff};
+use crate::erase::{erase, suspend};
 use crate::world::{Client, Put, World, code};
 use api::terms::{Action, Class, Code, Environment, Mode, Reference, RunId, VersionId};
 use api::wire::{
@@ -157,6 +158,31 @@ fn a_version_made_in_a_run_comes_from_its_inputs_and_is_no_lower_than_they_are()
     assert!(verified.ok, "{:?}", verified.failures);
     let Answer::DecisionsReplayed(replayed) = aud.call(Command::DecisionsReplay).unwrap() else { panic!() };
     assert!(replayed.ok, "{:?}", replayed.failures);
+}
+
+#[test]
+fn a_command_goes_with_whoever_ran_it_and_what_they_run_ends_with_them() {
+    let world = lab();
+    let keeper = world.open();
+    let (owner, wanda) = (Client::new(&keeper, &world, None), Client::new(&keeper, &world, Some("wanda")));
+    let done = start(&wanda, over(&["lab/int"], &["lab/out"])).unwrap();
+    make(&wanda, Some(done.run), &Put::new("lab/out").class(Class::Internal), true).unwrap();
+    stop(&wanda, done.run).unwrap();
+    let under_way = start(&wanda, RunStart { unattended_secs: Some(7200), ..over(&["lab/int"], &[]) }).unwrap();
+    let aud = Client::new(&keeper, &world, Some("aud"));
+    suspend(&owner, "wanda");
+    let erased = erase(&owner, "wanda").unwrap();
+    assert_eq!((erased.runs, erased.grants), (1, 1));
+    let made = owner.show("lab/out").unwrap().made.unwrap();
+    assert_eq!((made.run, made.provenance.command.as_str()), (done.run, "(erased)"));
+    let started = entries(&aud, "run.start").pop().unwrap();
+    assert_eq!(started.disclosed["command"], serde_json::json!({ "erased": true }));
+    let input = &under_way.inputs[0];
+    let refused = release(&wanda, under_way.run, Action::Read, (&input.reference, input.id)).unwrap_err();
+    assert!(refused.code == Code::Conflict && refused.why.contains("it ended at"), "{refused}");
+    assert!(renew(&wanda, under_way.run).is_err());
+    let Answer::StateVerified(verified) = aud.call(Command::StateVerify).unwrap() else { panic!() };
+    assert!(verified.ok, "{:?}", verified.failures);
 }
 
 #[test]

@@ -176,7 +176,7 @@ one_of! {
         KeyWrong::Unfinished, KeyWrong::Values, KeyWrong::Aside,
     ];
     Freshness [Freshness::Proven, Freshness::Unproven];
-    Outcome [Outcome::Same, Outcome::Differs, Outcome::Missing, Outcome::OtherEngine];
+    Outcome [Outcome::Same, Outcome::Differs, Outcome::Missing, Outcome::OtherEngine, Outcome::Erased];
     JobBy [JobBy::Keeper, JobBy::Client];
     Keeping [
         Keeping::NoRule, Keeping::Young, Keeping::Last, Keeping::Above, Keeping::Held, Keeping::Aliased, Keeping::Due, Keeping::Removed,
@@ -233,7 +233,7 @@ structs! {
     BackupRoot { id kind }
     RestoreItem { backup made at log_size fork }
     Restores { count forks latest }
-    DecisionsReplayed { ok same other_engine failures }
+    DecisionsReplayed { ok same other_engine erased failures }
     Commit { version record plaintext_commitment bytes files tags alias from made prints depot }
     Committed { version receipt }
     ReencryptBegin { reference objects request reason confirm }
@@ -341,7 +341,9 @@ structs! {
     DecisionChange { case before after }
     PolicyShown { hash sources }
     PrincipalAdd { name kind clearance grants revoke suspended change }
-    PrincipalItem { id name kind clearance suspended grants }
+    PrincipalItem { id name kind clearance suspended erased grants }
+    PrincipalErase { name reason }
+    PrincipalErased { id grants runs values backup finished receipt }
     Printed { envelope print_key items }
     PrintedVersion { version sealed }
     Prints { request }
@@ -462,6 +464,7 @@ each! { Command:
     KeyPlan { after },
     WrapsMend,
     PrincipalAdd[PrincipalAdd],
+    PrincipalErase[PrincipalErase],
     PrincipalList,
     PolicyShow,
     PolicyCheck[PolicyCheck],
@@ -536,6 +539,7 @@ each! { Answer:
     RootRemoved[RootRemoved],
     RootChanged[RootChanged],
     Principal[PrincipalItem],
+    PrincipalErased[PrincipalErased],
     Principals { items },
     Policy[PolicyShown],
     PolicyChecked[PolicyChecked],

@@ -460,6 +460,15 @@ pub(super) fn principal_exists(hint: &Hint) {
     run(&sandbox, &format!("{said} --clearance public")).exits(0);
 }
 
+pub(super) fn erasing_somebody_active(hint: &Hint) {
+    let sandbox = Sandbox::rehearsal();
+    sandbox.run(["principal", "add", "alice"]).exits(0);
+    let erase = ["principal", "erase", "alice", "--reason", "asked", "--yes"];
+    let said = hint.of(&sandbox.run(erase).exits(8));
+    run(&sandbox, &said).exits(0);
+    sandbox.run(erase).exits(0);
+}
+
 pub(super) fn flipped_byte(hint: &Hint) {
     let sandbox = solo();
     let object = sandbox.objects().remove(0);

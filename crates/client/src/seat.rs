@@ -195,7 +195,7 @@ impl Seat {
         run: Option<RunId>,
         shared_with: &[String],
     ) -> Result<Grant, Problem> {
-        let mut release = Release {
+        let release = Release {
             reference: item.reference.clone(),
             action,
             request: Vec::new(),
@@ -204,7 +204,15 @@ impl Seat {
             run,
             shared_with: shared_with.to_vec(),
         };
-        let (request, one_time) = self.sign(item.suite, action, &[item.id], &Command::Release(release.clone()))?;
+        match self.released_as(item.suite, item.id, release.clone()) {
+            // Sealed anew since it was shown: under the suite that it has now, once.
+            Err(Problem { suite: Some(suite), .. }) if suite != item.suite => self.released_as(suite, item.id, release),
+            other => other,
+        }
+    }
+
+    fn released_as(&self, suite: Suite, version: VersionId, mut release: Release) -> Result<Grant, Problem> {
+        let (request, one_time) = self.sign(suite, release.action, &[version], &Command::Release(release.clone()))?;
         release.request = request.encode();
         let answer = self.call(Command::Release(release))?;
         let Answer::Released(released) = answer else { return Err(unexpected(&answer)) };

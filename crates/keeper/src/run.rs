@@ -16,6 +16,7 @@ use crate::keys::state;
 use crate::removal;
 use crate::rows::{PolicySet, Run};
 use crate::session::Session;
+use crate::suites;
 use api::terms::{Action, Class, DecisionId, Reference, RunId, Selector, Timestamp, VersionId};
 use api::wire::{RunEnd, RunOutcome, RunRenewed};
 use log::entry::Kind;
@@ -139,6 +140,7 @@ impl Renewal<'_> {
             }
             removal::refuse(found)?;
             state::refuse_shut(engine, tx, &found.version, &found.named(), state::Towards::Open)?;
+            suites::refuse_unread_version(engine, tx, found, self.now)?;
         }
         Ok((run, judged))
     }

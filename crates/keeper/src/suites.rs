@@ -9,6 +9,7 @@ use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::epochs;
 use crate::error::{Error, Result};
+use crate::facts::Found;
 use crate::hash;
 use crate::journal::Logged;
 use crate::rows::{Domain, Guard, PolicySet, Setting};
@@ -167,6 +168,19 @@ pub(crate) fn refuse_unread(
     }
     let since = table.since(at, |time| !table.reads(class, environment, suite, time));
     Err(Error::SuiteShut { class, suite, since, mend: mend() })
+}
+
+/// The same for a version, under the table in force.
+pub(crate) fn refuse_unread_version(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    found: &Found,
+    at: Timestamp,
+) -> Result<()> {
+    let version = &found.version;
+    let mend = || format!("strongroom key reencrypt {}", found.named());
+    let table = engine.crypto(tx)?;
+    refuse_unread(&table, (version.class, version.environment), version.suite, at, mend)
 }
 
 /// The table in force, as text.

@@ -20,7 +20,7 @@ pub fn reencrypt(context: &Context, args: &ReencryptArgs) -> Result<u8, Failure>
         context.with(|client| {
             // Once: what was done is not among those of a second look.
             let named = match (&all, &args.all_of) {
-                (None, Some(key)) => every(client, key)?,
+                (None, Some(key)) => every(context, client, key)?,
                 (known, _) => known.clone().unwrap_or_default(),
             };
             all = Some(named.clone());
@@ -42,10 +42,17 @@ pub fn reencrypt(context: &Context, args: &ReencryptArgs) -> Result<u8, Failure>
     ended
 }
 
-/// The versions whose keys a domain key wrapped.
-fn every(client: &Client, key: &str) -> Result<Vec<Reference>, Failure> {
+/// The versions whose keys a domain key wrapped; those in the archive are told of.
+fn every(context: &Context, client: &Client, key: &str) -> Result<Vec<Reference>, Failure> {
     let key = client.key(key)?;
-    client.wrapped_by(&key)?.iter().map(|text| whole(text)).collect()
+    let (named, archived) = client.wrapped_by(&key)?;
+    if archived > 0 {
+        context.output.warn(&format!(
+            "left alone in the archive: {archived} versions; strongroom key unarchive --all-of {} --reason REASON brings them back",
+            key.id
+        ));
+    }
+    named.iter().map(|text| whole(text)).collect()
 }
 
 /// `--dry-run`: the first that would be refused, or the last that would not.

@@ -199,3 +199,26 @@ fn what_is_archived_opens_with_every_root_and_restricted_data_asks_as_before() {
     assert_eq!(other.run(stated).exits(0).stdout, b"secret");
     sound(&other);
 }
+
+#[test]
+fn the_playbook_of_a_compromised_domain_key_ends_when_what_is_archived_was_brought_back() {
+    let sandbox = Sandbox::solo();
+    filled(&sandbox, &[]);
+    archive(&sandbox, &["lab/old@v1"]);
+    let listed = told(&sandbox, &["key", "ls"]);
+    let domain = |key: &&Value| key["purpose"] == "domain" && key["class"] == "internal";
+    let key = listed["keys"].as_array().unwrap().iter().find(domain).unwrap()["id"].as_str().unwrap();
+    let incident = told(&sandbox, &["key", "compromise", key, "--reason", "found on a server"]);
+    let incident = incident["incident"]["id"].as_str().unwrap();
+    let exposed = || told(&sandbox, &["incident", "show", incident])["incident"]["exposed"].as_u64().unwrap();
+    sandbox.run(["key", "rotate", "--workspace", "lab"]).exits(0);
+    let anew = sandbox.run(["key", "reencrypt", "--all-of", key]).exits(0);
+    let bring_back = format!("strongroom key unarchive --all-of {key}");
+    assert!(anew.stderr.contains("1 versions") && anew.stderr.contains(&bring_back), "{}", anew.stderr);
+    assert_eq!(exposed(), 1, "what is in the archive is still of the key that left");
+    sandbox.run(["key", "unarchive", "--all-of", key, "--reason", "to be sealed anew"]).exits(0);
+    sandbox.run(["key", "reencrypt", "--all-of", key]).exits(0);
+    assert_eq!(exposed(), 0);
+    assert_eq!(sandbox.run(["cat", "lab/old@v1"]).exits(0).stdout, b"content 0");
+    sound(&sandbox);
+}

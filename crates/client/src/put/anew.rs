@@ -101,12 +101,13 @@ impl Client {
         watch: &dyn Watch,
     ) -> Result<Option<ReencryptReport>, Problem> {
         let item = self.seat().show(reference)?;
-        let busy = || {
-            let why =
-                format!("another command seals {} anew, or `drafts` in the vault cannot be written", item.reference);
+        let drafts = self.dir.join("drafts");
+        let journal =
+            Journal::anew(&drafts, &item.id).map_err(|error| fault::io("cannot write in", &drafts, &error))?;
+        let mut journal = journal.ok_or_else(|| {
+            let why = format!("another command seals {} anew", item.reference);
             Problem::new(Code::Conflict, "cannot re-encrypt", why).with_try("run the command again in a moment")
-        };
-        let mut journal = Journal::anew(&self.dir.join("drafts"), &item.id).ok_or_else(busy)?;
+        })?;
         // Somebody else may have ended it before this one had the draft.
         let item = self.seat().show(reference)?;
         if is == Some(item.suite) {
@@ -393,11 +394,12 @@ impl NewPack {
 }
 
 impl Client {
-    /// The versions whose keys a domain key wrapped that is out of use, by reference: those of its domain that were not sealed anew since.
+    /// The versions whose keys a domain key wrapped that is out of use, by reference: those of its domain that were not sealed anew since;
+    /// and how many of them are in the archive, which are brought back before.
     ///
     /// # Errors
     /// `bad-request` for another key; `conflict` for one in use, because what is sealed anew would lie under it again.
-    pub fn wrapped_by(&self, key: &KeyItem) -> Result<Vec<String>, Problem> {
+    pub fn wrapped_by(&self, key: &KeyItem) -> Result<(Vec<String>, u64), Problem> {
         let what = "cannot re-encrypt";
         let (Some(workspace), Some(environment), Some(class)) = (&key.workspace, key.environment, key.class) else {
             return Err(Problem::new(Code::BadRequest, what, format!("{} is no domain key", key.id)));
@@ -407,17 +409,20 @@ impl Client {
             let hint = format!("strongroom key rotate --workspace {workspace}");
             return Err(Problem::new(Code::Conflict, what, why).with_try(hint));
         }
-        let mut named = Vec::new();
+        let (mut named, mut archived) = (Vec::new(), 0);
         self.each_version(&mut |item| {
             let of = item.reference.split_once('/').is_some_and(|(name, _)| name == workspace);
             let since = item.reencrypted.is_none_or(|at| at <= key.since);
             // Under an archive key are, or were, those that are deactivated: what is sealed anew is not.
             let since = since && (key.purpose != "archive" || item.key_state != KeyState::Active);
             if of && (item.environment, item.class) == (environment, class) && item.removed.is_none() && since {
-                named.push(item.reference.clone());
+                match item.archived {
+                    Some(_) => archived += 1,
+                    None => named.push(item.reference.clone()),
+                }
             }
             Ok(())
         })?;
-        Ok(named)
+        Ok((named, archived))
     }
 }

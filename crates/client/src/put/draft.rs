@@ -80,20 +80,20 @@ impl Journal {
     pub(super) fn of(drafts: &Path, target: &str, source: &Path) -> Option<Self> {
         use std::os::unix::ffi::OsStrExt as _;
         let source = std::fs::canonicalize(source).ok()?;
-        Self::named(drafts, &[target.as_bytes(), b"\0", source.as_os_str().as_bytes()].concat())
+        Self::named(drafts, &[target.as_bytes(), b"\0", source.as_os_str().as_bytes()].concat()).ok().flatten()
     }
 
-    /// The journal of a version that is sealed anew.
-    pub(super) fn anew(drafts: &Path, version: &VersionId) -> Option<Self> {
+    /// The journal of a version that is sealed anew, unless somebody else has it.
+    pub(super) fn anew(drafts: &Path, version: &VersionId) -> std::io::Result<Option<Self>> {
         Self::named(drafts, &[b"anew\0".as_slice(), version.as_bytes()].concat())
     }
 
-    fn named(drafts: &Path, what: &[u8]) -> Option<Self> {
+    fn named(drafts: &Path, what: &[u8]) -> std::io::Result<Option<Self>> {
         let name = digest_of(what);
-        let folder = drafts.join(hex::encode(name.first_chunk::<16>()?));
-        std::fs::create_dir_all(drafts).ok()?;
+        let folder = drafts.join(hex::encode(name.get(..16).unwrap_or_default()));
+        std::fs::create_dir_all(drafts)?;
         let lock = Lock::take(folder.with_extension("lock"))?;
-        Some(Self { folder, records: 0, closed: false, _lock: Arc::new(lock) })
+        Ok(lock.map(|lock| Self { folder, records: 0, closed: false, _lock: Arc::new(lock) }))
     }
 
     /// The version that was being written.
@@ -196,9 +196,9 @@ impl Journal {
 
 impl Lock {
     /// Locks a file of this name, unless somebody else has it.
-    fn take(path: PathBuf) -> Option<Self> {
-        let file = File::create(&path).ok()?;
-        Self::of(path, file)
+    fn take(path: PathBuf) -> std::io::Result<Option<Self>> {
+        let file = File::create(&path)?;
+        Ok(Self::of(path, file))
     }
 
     fn of(path: PathBuf, file: File) -> Option<Self> {

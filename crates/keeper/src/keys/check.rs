@@ -1,7 +1,7 @@
 //! `key check`: what the vault's table, the class table and the cryptoperiods do not allow of what is there, now or at a time to come,
 //! each with the command that mends it. It changes nothing.
 
-use super::domains::wraps_of;
+use super::domains::{kept, place_of, wraps_of};
 use super::list::wraps_under;
 use super::named::{self, Named};
 use crate::acts::{Wanted, look};
@@ -9,7 +9,7 @@ use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::facts;
-use crate::rows::{Domain, Guard, Key, NamedVersion, Purpose, Root, Version, Workspace};
+use crate::rows::{Guard, NamedVersion, Root, Version};
 use crate::session::Session;
 use crate::suites::{stretch_of, worded_cost};
 use crate::vault::file::VaultFile;
@@ -128,11 +128,11 @@ impl Scan<'_> {
     }
 
     /// A suite that is not written, and one that is not opened.
-    fn suite(&mut self, what: &What<'_>, (class, environment): Place, suite: Suite, writes: bool) {
+    fn suite(&mut self, what: &What<'_>, (class, environment): Place, suite: Suite) {
         let unread = |_: &Crypto, _| format!("it is of suite `{suite}`, which is not opened there");
         let shut = |table: &Crypto, time| !table.reads(class, environment, suite, time);
         let is_shut = self.told((KeyWrong::Unread, what), unread, shut);
-        if writes && !is_shut {
+        if !is_shut {
             let why = |table: &Crypto, time| {
                 let written = table.writes(class, environment, time);
                 format!("it is of suite `{suite}`, and `{written}` is written there")
@@ -166,10 +166,10 @@ impl Scan<'_> {
     fn domains(&mut self, tx: &mut dyn Transaction) -> Result<()> {
         let guard = &self.engine.keys.guard;
         let roots = counting(tx, guard)?;
-        let keys = kept_keys(tx, guard)?;
+        let keys = kept(tx, guard)?;
         for key in keys.iter().filter(|key| key.ending.is_none()) {
             let Some(domain) = key.domain else { continue };
-            let of = placed_key(tx, guard, key.purpose, &domain)?;
+            let of = place_of(tx, guard, &domain, key.purpose)?;
             let resumed = format!("strongroom key resume {} --reason REASON; then {MIGRATE}", key.id);
             let mend = if key.state == KeyState::Suspended { resumed.as_str() } else { MIGRATE };
             let what = What { key: key.id, of: &of, mend };
@@ -220,10 +220,14 @@ impl Scan<'_> {
     }
 
     fn due(&mut self, what: &What<'_>, due: Option<Timestamp>) {
-        if let Some(due) = due.filter(|due| *due <= self.at) {
+        if let Some(due) = due.filter(|due| *due <= self.until) {
             let (key, of, mend) = (what.key, what.of.to_owned(), what.mend.to_owned());
-            let why = "its cryptoperiod is over".to_owned();
-            self.items.push(KeyFinding { wrong: KeyWrong::Overdue, key, of, why, since: Some(due), mend });
+            let (list, why) = if due <= self.at {
+                (&mut self.items, "its cryptoperiod is over")
+            } else {
+                (&mut self.coming, "its cryptoperiod ends: it is followed by another before that")
+            };
+            list.push(KeyFinding { wrong: KeyWrong::Overdue, key, of, why: why.to_owned(), since: Some(due), mend });
         }
     }
 
@@ -240,7 +244,7 @@ impl Scan<'_> {
                 }
                 if newest && version.state.protects() {
                     let what = What { key: version.key, of: &of, mend: MIGRATE };
-                    self.suite(&what, place, version.suite, true);
+                    self.suite(&what, place, version.suite);
                     self.due(&what, version.due);
                 } else {
                     self.outgoing(&of, place, &version);
@@ -288,7 +292,7 @@ impl Scan<'_> {
                     None => anew,
                 };
                 let what = What { key: version.key, of, mend: &mend };
-                self.suite(&what, (version.class, version.environment), version.suite, true);
+                self.suite(&what, (version.class, version.environment), version.suite);
             }
         }
     }
@@ -309,12 +313,6 @@ pub(super) fn counting(tx: &mut dyn Transaction, guard: &Guard) -> Result<Vec<Ro
     Ok(rows.into_iter().filter(|root| root.state.counts()).collect())
 }
 
-/// The domain keys and archive keys that are not destroyed.
-pub(super) fn kept_keys(tx: &mut dyn Transaction, guard: &Guard) -> Result<Vec<Key>> {
-    let values = [Purpose::Domain.word().into(), Purpose::Archive.word().into(), KeyState::Destroyed.word().into()];
-    guard.select(tx, "WHERE purpose IN ($1, $2) AND state <> $3 ORDER BY id", &values)
-}
-
 /// A page of versions in order of id.
 pub(super) fn page_after(engine: &Engine, tx: &mut dyn Transaction, after: VersionId) -> Result<Vec<Version>> {
     engine.keys.guard.select(tx, "WHERE id > $1 ORDER BY id LIMIT $2", &[after.as_bytes().into(), PAGE.into()])
@@ -327,18 +325,6 @@ fn is_below(is: Stretch, new: Stretch) -> bool {
         (Stretch::Pbkdf2(is), Stretch::Pbkdf2(new)) => is.iterations < new.iterations,
         _ => false,
     }
-}
-
-/// `workspace/environment/class`.
-pub(super) fn placed(tx: &mut dyn Transaction, guard: &Guard, domain: &Domain) -> Result<String> {
-    let workspace: Workspace = guard.expect(tx, domain.workspace.as_bytes())?;
-    Ok(format!("{}/{}/{}", workspace.name, domain.environment, domain.class))
-}
-
-/// The same, and whether it is of the archive there.
-fn placed_key(tx: &mut dyn Transaction, guard: &Guard, purpose: Purpose, domain: &Domain) -> Result<String> {
-    let place = placed(tx, guard, domain)?;
-    Ok(if purpose == Purpose::Archive { format!("{place}, archive") } else { place })
 }
 
 /// What is said of a key that stands still.

@@ -440,6 +440,12 @@ pub(crate) fn newest(
     Ok(keys.pop())
 }
 
+/// The domain keys and archive keys that are not destroyed.
+pub(crate) fn kept(tx: &mut dyn Transaction, guard: &Guard) -> Result<Vec<Key>> {
+    let values = [Purpose::Domain.word().into(), Purpose::Archive.word().into(), KeyState::Destroyed.word().into()];
+    guard.select(tx, "WHERE purpose IN ($1, $2) AND state <> $3 ORDER BY id", &values)
+}
+
 /// A domain, or its archive, in words.
 pub(crate) fn place_of(tx: &mut dyn Transaction, guard: &Guard, domain: &Domain, purpose: Purpose) -> Result<String> {
     let workspace: Workspace = guard.expect(tx, domain.workspace.as_bytes())?;

@@ -14,6 +14,7 @@ use crate::journal::Event;
 use crate::rows::{Key, NamedVersion, Purpose, Root};
 use api::terms::{KeyId, KeyState, Suite, Timestamp};
 use log::entry::Kind;
+use std::collections::BTreeSet;
 
 /// How a key that seals is out of policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,16 +96,21 @@ pub(crate) fn refuse_named(engine: &Engine, tx: &mut dyn Transaction, named: &Na
     }
 }
 
+/// The most keys that one act makes another follow: each domain of a workspace, and its archive.
+const MAX_FOLLOWED: usize = 32;
+
 /// Does something, and where a key is in the way that is out of policy, makes the next one and does it again. A domain's key may stand
-/// in the way first, and a named one after it.
+/// in the way first, and a named one after it; what is moved in a workspace may meet one in each of its domains.
 pub(crate) fn mended<T>(engine: &Engine, run: impl Fn() -> Result<T>) -> Result<T> {
-    for _ in 0..2 {
+    let mut followed = BTreeSet::new();
+    loop {
         match run() {
-            Err(Error::OutOfPolicy { key }) => follow(engine, key)?,
+            Err(Error::OutOfPolicy { key }) if followed.len() < MAX_FOLLOWED && followed.insert(key) => {
+                follow(engine, key)?;
+            }
             other => return other,
         }
     }
-    run()
 }
 
 /// Makes the next key after one that is out of policy, in a transaction of its own, unless somebody was faster.

@@ -1,8 +1,8 @@
 //! `key migrate`, the keeper's part: what there is to do, and wraps of domain keys brought into line. Domain keys and named keys are
 //! followed by `key rotate`, versions sealed anew by whoever may. Each step is whole by itself; what is left is found again by looking.
 
-use super::check::{self, counting, placed};
-use super::domains::wraps_of;
+use super::check::{self, counting};
+use super::domains::{kept, place_of, wraps_of};
 use super::drift;
 use super::list::wraps_under;
 use super::named;
@@ -20,7 +20,7 @@ use api::terms::{Action, KeyId, KeyState, Timestamp, VersionId};
 use api::wire::{KeyPlanned, NamedDrift, VersionDrift, WrapsMended};
 
 /// The act, in the log.
-const ACT: &str = "key.unwrap";
+const ACT: &str = "wrap.remove";
 /// Domain keys whose wraps are removed in one transaction: their changes fit one entry.
 const BATCH: i64 = 32;
 
@@ -92,17 +92,17 @@ fn keys(engine: &Engine, tx: &mut dyn Transaction, now: Timestamp) -> Result<Key
     let guard = &engine.keys.guard;
     let mut planned = KeyPlanned::default();
     let roots = counting(tx, guard)?;
-    let keys = check::kept_keys(tx, guard)?;
+    let keys = kept(tx, guard)?;
     for key in keys.iter().filter(|key| key.ending.is_none()) {
         let Some(domain) = key.domain else { continue };
         planned.wraps += unfit(engine, tx, key, &domain, &roots)?.len() as u64;
         match key.state {
             KeyState::Active if drift::of_domain(engine, tx, key, now)?.is_some() => {
-                planned.domains.push(placed(tx, guard, &domain)?);
+                planned.domains.push(place_of(tx, guard, &domain, key.purpose)?);
             }
             KeyState::Suspended if drift::of_domain(engine, tx, key, now)?.is_some() => {
                 let mend = format!("strongroom key resume {} --reason REASON", key.id);
-                let of = placed(tx, guard, &domain)?;
+                let of = place_of(tx, guard, &domain, key.purpose)?;
                 planned.left.push(check::aside(key.id, of, "it is suspended, and left alone".to_owned(), mend));
             }
             KeyState::Deactivated | KeyState::Compromised => planned.rewraps += wraps_under(tx, key)?,

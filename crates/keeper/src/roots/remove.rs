@@ -8,10 +8,10 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::jobs::Slice;
 use crate::journal::Logged;
-use crate::keys::domains::wraps_of;
-use crate::rows::{Key, Purpose, Root, RootState};
+use crate::keys::domains::{kept, wraps_of};
+use crate::rows::{Root, RootState};
 use crate::session::Session;
-use api::terms::{Action, KeyId, KeyState};
+use api::terms::{Action, KeyId};
 use api::wire::{RootOutcome, RootRemove, RootRemoved};
 
 const ACT: &str = "root.remove";
@@ -81,7 +81,7 @@ fn written(tx: &mut dyn Transaction, act: &Act<'_>, id: KeyId, others: &[KeyId])
     Ok((row, logged.first().copied().ok_or(Error::Internal("an entry was lost"))?))
 }
 
-/// A domain key that this root wraps and none of the others may open, although they wrap it.
+/// A domain key or archive key that this root wraps and none of the others may open, although they wrap it.
 fn shut<'a>(
     tx: &mut dyn Transaction,
     act: &Act<'_>,
@@ -92,9 +92,7 @@ fn shut<'a>(
     if !engine.crypto(tx)?.speaks_of_roots() {
         return Ok(None);
     }
-    let values = [Purpose::Domain.word().into(), KeyState::Destroyed.word().into()];
-    let keys: Vec<Key> = guard.select(tx, "WHERE purpose = $1 AND state <> $2 ORDER BY id", &values)?;
-    for key in keys {
+    for key in kept(tx, guard)? {
         let wraps = wraps_of(tx, guard, key.id)?;
         let mut may = others.clone().filter(|root| engine.suites.may_open(key.domain.as_ref(), root.term()));
         let is_left = may.any(|root| wraps.iter().any(|wrap| wrap.under == root.id));

@@ -4,10 +4,10 @@ use super::weak;
 use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::keys::domains::wraps_of;
-use crate::rows::{Domain, Key, Purpose, Root, Wrap};
+use crate::keys::domains::{kept, wraps_of};
+use crate::rows::{Domain, Root, Wrap};
 use crate::vault::file::{RootEntry, VaultFile};
-use api::terms::{Class, Environment, KeyState, Timestamp};
+use api::terms::{Class, Environment, Timestamp};
 use policy::Crypto;
 use std::collections::BTreeMap;
 
@@ -17,8 +17,7 @@ pub(super) fn told(engine: &Engine, tx: &mut dyn Transaction, table: &Crypto, no
     let file = VaultFile::read_of(engine)?;
     let rows: Vec<Root> = guard.select(tx, "ORDER BY id", &[])?;
     let roots: Vec<Root> = rows.into_iter().filter(|root| root.state.counts()).collect();
-    let values = [Purpose::Domain.word().into(), KeyState::Destroyed.word().into()];
-    let keys: Vec<Key> = guard.select(tx, "WHERE purpose = $1 AND state <> $2 ORDER BY id", &values)?;
+    let keys = kept(tx, guard)?;
     let mut placed: Vec<(Domain, bool, Vec<Wrap>)> = Vec::with_capacity(keys.len());
     for key in keys {
         let Some(domain) = key.domain else { continue };

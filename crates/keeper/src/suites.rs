@@ -1,7 +1,7 @@
 //! Which suites are written and read, and which roots wrap and open, at each time: the baseline's table, or the organisation's in its
 //! place. Dates are compared with the time that the keeper has reached, which never goes back by itself.
 
-mod lockout;
+pub(crate) mod lockout;
 
 use crate::acts::{Act, Wanted, act, look};
 use crate::clock::Watch;
@@ -88,8 +88,8 @@ impl Suites {
         }
         let table = Arc::new(parsed(&text)?);
         self.watch.heed(table.dates());
-        self.replaced.fetch_add(1, Ordering::AcqRel);
         *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = (text, Arc::clone(&table));
+        self.replaced.fetch_add(1, Ordering::AcqRel);
         Ok(table)
     }
 }
@@ -198,7 +198,7 @@ pub(crate) fn looked_at(engine: &Engine, session: &Session, text: &str) -> Resul
     let table = fitting(engine, text)?;
     look(engine, session, &Wanted::vault(Action::ManagePolicy, "policy.suites"))?;
     let now = engine.now()?;
-    let warnings = engine.store.read(|tx| lockout::told(engine, tx, &table, now))?;
+    let warnings = engine.store.read(|tx| lockout::told(engine, tx, (&table, now), None))?;
     Ok(SuitesShown { table: worded(text), own: !text.is_empty(), warnings, receipt: None })
 }
 
@@ -219,7 +219,7 @@ pub(crate) fn apply(engine: &Engine, session: &Session, text: &str, may_lock_out
     let wanted = Wanted::vault(Action::ManagePolicy, "policy.suites");
     // Whatever was decided under the table before is decided again: it is policy.
     let (logged, warnings) = act(engine, session, &wanted, &[PolicySet::row_id()], |tx, act| {
-        let warnings = lockout::told(engine, tx, &table, act.now)?;
+        let warnings = lockout::told(engine, tx, (&table, act.now), None)?;
         if !warnings.is_empty() && !may_lock_out {
             return Err(Error::LocksOut(warnings));
         }

@@ -316,8 +316,10 @@ impl Shared {
             }
             // Whatever goes wrong is that connection's end, and no one else's.
             let _ = self.attend(&stream);
-            drop((stream, connection));
+            drop(stream);
+            // Counted for as long as it waits, for a tree that cannot be reached as well.
             self.settle_soon();
+            drop(connection);
             if self.acceptors.fetch_add(1, Ordering::AcqRel) >= ACCEPTORS {
                 self.acceptors.fetch_sub(1, Ordering::AcqRel);
                 return;

@@ -176,9 +176,11 @@ impl Domains {
         // Another process may have put another table in force.
         self.roots.suites.of(tx, guard)?;
         let wraps = wraps_of(tx, guard, id)?;
+        // Of before: what changes while a root is asked shuts it.
+        let stamp = self.roots.suites.stamp();
         match self.secret(&key, &wraps)? {
-            Secret::Domain(opened) => Ok(self.remember(id, domain.class, OpenedKey::Domain(opened))),
-            Secret::Archive(opened) => Ok(self.remember(id, domain.class, OpenedKey::Archive(opened))),
+            Secret::Domain(opened) => Ok(self.remember(id, (domain.class, stamp), OpenedKey::Domain(opened))),
+            Secret::Archive(opened) => Ok(self.remember(id, (domain.class, stamp), OpenedKey::Archive(opened))),
             _ => Err(Error::Wrap { key: id.to_string() }),
         }
     }
@@ -220,9 +222,9 @@ impl Domains {
     }
 
     /// Keeps it for as long as clients may keep what it opens: the lease of its class.
-    fn remember(&self, id: KeyId, class: Class, key: OpenedKey) -> Arc<OpenedKey> {
+    fn remember(&self, id: KeyId, (class, stamp): (Class, Stamp), key: OpenedKey) -> Arc<OpenedKey> {
         let lease = policy::class_rules(class).map_or(0, |rules| rules.lease_secs);
-        let (until, stamp) = (system::uptime_secs().saturating_add(lease), self.roots.suites.stamp());
+        let until = system::uptime_secs().saturating_add(lease);
         let opened = Opened { key: Arc::new(key), until, stamp };
         let key = Arc::clone(&opened.key);
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);

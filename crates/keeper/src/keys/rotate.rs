@@ -85,7 +85,7 @@ pub(crate) fn rotate(engine: &Engine, session: &Session, command: &KeyRotate) ->
 
 /// Whether any rotation is unfinished.
 pub(crate) fn is_unfinished(engine: &Engine) -> Result<bool> {
-    Ok(engine.store.read(next_behind)?.is_some())
+    Ok(engine.store.read(|tx| next_behind(tx, &BTreeSet::new()))?.is_some())
 }
 
 /// As much of unfinished rotations as the time allows; how many keys were wrapped again.
@@ -340,13 +340,19 @@ fn soonest(engine: &Engine, tx: &mut dyn Transaction, until: i64, limit: i64) ->
     engine.keys.guard.select(tx, tail, &[KeyState::Active.word().into(), until.into(), limit.into()])
 }
 
-/// Wraps again until nothing is left or the time is over; how many keys were.
+/// Wraps again until nothing is left or the time is over; how many keys were. A key that cannot be opened keeps no other one from it.
 fn rewrap_all(engine: &Engine, by: &By, slice: &Slice) -> Result<u64> {
     let mut done = 0;
-    let mut spent = BTreeSet::new();
-    while let Some(old) = engine.store.read(next_behind)? {
+    let (mut spent, mut stuck, mut failed) = (BTreeSet::new(), BTreeSet::new(), None);
+    while let Some(old) = engine.store.read(|tx| next_behind(tx, &stuck))? {
         spent.insert(old);
-        done += engine.store.write(|tx| rewrap_batch(engine, tx, by, old))?;
+        match engine.store.write(|tx| rewrap_batch(engine, tx, by, old)) {
+            Ok(wrapped) => done += wrapped,
+            Err(error) => {
+                stuck.insert(old);
+                failed.get_or_insert(error);
+            }
+        }
         if slice.is_over() {
             break;
         }
@@ -357,24 +363,27 @@ fn rewrap_all(engine: &Engine, by: &By, slice: &Slice) -> Result<u64> {
             engine.domains.forget(key);
         }
     }
-    Ok(done)
+    failed.map_or(Ok(done), Err)
 }
 
-/// A domain key that writes no more and still wraps something, and whose domain has a key to wrap it under: not while that is suspended.
-fn next_behind(tx: &mut dyn Transaction) -> Result<Option<KeyId>> {
+/// A domain key that writes no more and still wraps something, and whose domain has a key to wrap it under: not while that is suspended;
+/// none of these.
+fn next_behind(tx: &mut dyn Transaction, stuck: &BTreeSet<KeyId>) -> Result<Option<KeyId>> {
     let sql = "SELECT k.id FROM crypto_key k WHERE k.purpose IN ($1, $5) AND k.state IN ($2, $4) AND k.ends IS NULL \
                AND EXISTS (SELECT 1 FROM wrap w WHERE w.under = k.id) \
                AND EXISTS (SELECT 1 FROM crypto_key n WHERE n.purpose = k.purpose AND n.workspace = k.workspace \
-               AND n.environment = k.environment AND n.class = k.class AND n.state = $3) ORDER BY k.id LIMIT 1";
+               AND n.environment = k.environment AND n.class = k.class AND n.state = $3) ORDER BY k.id LIMIT $6";
     let values = [
         Purpose::Domain.word().into(),
         KeyState::Deactivated.word().into(),
         KeyState::Active.word().into(),
         KeyState::Compromised.word().into(),
         Purpose::Archive.word().into(),
+        i64::try_from(stuck.len() + 1).unwrap_or(i64::MAX).into(),
     ];
-    let row = tx.query(sql, &values)?.optional()?;
-    Ok(row.map(|row| row.array(0)).transpose()?.map(KeyId::from_bytes))
+    let rows = tx.query(sql, &values)?;
+    let mut found = rows.iter().map(|row| row.array(0).map(KeyId::from_bytes));
+    Ok(found.find(|id| id.as_ref().map_or(true, |id| !stuck.contains(id))).transpose()?)
 }
 
 /// One batch: unwrapped, checked against fingerprints, wrapped under the active key, logged.

@@ -11,6 +11,7 @@ use crate::journal::Logged;
 use crate::keys::domains::{kept, wraps_of};
 use crate::rows::{Root, RootState};
 use crate::session::Session;
+use crate::suites::lockout;
 use api::terms::{Action, KeyId};
 use api::wire::{RootOutcome, RootRemove, RootRemoved};
 
@@ -73,6 +74,13 @@ fn written(tx: &mut dyn Transaction, act: &Act<'_>, id: KeyId, others: &[KeyId])
     }
     if let Some(key) = shut(tx, act, id, rows.iter().filter(|row| opens(row)))? {
         let why = format!("no other root that wraps key {key} may open it by the vault's table");
+        return Err(Error::Conflict { what: "the root", why, hint: Some("strongroom key check".to_owned()) });
+    }
+    // Nor what the table's dates shut later.
+    let table = act.engine.crypto(tx)?;
+    let before = lockout::told(act.engine, tx, (&table, act.now), None)?;
+    let after = lockout::told(act.engine, tx, (&table, act.now), Some(id))?;
+    if let Some(why) = after.into_iter().find(|told| !before.contains(told)) {
         return Err(Error::Conflict { what: "the root", why, hint: Some("strongroom key check".to_owned()) });
     }
     let change = guard.update(tx, &Root { state: RootState::Retired, ..row.clone() }, act.ticket)?;

@@ -7,16 +7,21 @@ use crate::error::Result;
 use crate::keys::domains::{kept, wraps_of};
 use crate::rows::{Domain, Root, Wrap};
 use crate::vault::file::{RootEntry, VaultFile};
-use api::terms::{Class, Environment, Timestamp};
+use api::terms::{Class, Environment, KeyId, Timestamp};
 use policy::Crypto;
 use std::collections::BTreeMap;
 
-/// What it would shut, in words: once for each class and environment, at the first time at which it does.
-pub(super) fn told(engine: &Engine, tx: &mut dyn Transaction, table: &Crypto, now: Timestamp) -> Result<Vec<String>> {
+/// What it would shut, in words, with one root gone or none: once for each class and environment, at the first time at which it does.
+pub(crate) fn told(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    (table, now): (&Crypto, Timestamp),
+    leaving: Option<KeyId>,
+) -> Result<Vec<String>> {
     let guard = &engine.keys.guard;
     let file = VaultFile::read_of(engine)?;
     let rows: Vec<Root> = guard.select(tx, "ORDER BY id", &[])?;
-    let roots: Vec<Root> = rows.into_iter().filter(|root| root.state.counts()).collect();
+    let roots: Vec<Root> = rows.into_iter().filter(|root| root.state.counts() && Some(root.id) != leaving).collect();
     let keys = kept(tx, guard)?;
     let mut placed: Vec<(Domain, bool, Vec<Wrap>)> = Vec::with_capacity(keys.len());
     for key in keys {

@@ -155,8 +155,10 @@ fn check_borrowed(
     if removal::is_destroyed(&version) && lost()? {
         return Err(taken_away("the version whose files it takes over was destroyed meanwhile"));
     }
-    if version.archived.is_some() && archived_alone(engine, tx, draft, packs)? {
-        return Err(taken_away("the version whose files it takes over was archived meanwhile"));
+    // Of one that is gone, only archived versions may be left that name them.
+    let in_use = version.archived.is_none() && version.removed.is_none();
+    if !in_use && archived_alone(engine, tx, draft, packs)? {
+        return Err(taken_away("the version whose files it takes over was archived or removed meanwhile"));
     }
     if version.artifact != draft.artifact
         || version.class == Class::Restricted

@@ -308,6 +308,32 @@ fn nothing_new_is_made_of_what_is_archived() {
 }
 
 #[test]
+fn packs_of_a_version_that_is_gone_are_not_taken_over_from_archived_ones() {
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    client.put(&Put::new("lab/net").class(Class::Internal)).unwrap();
+    let (first, pack) = (client.show("lab/net@v1").unwrap().id, pack_of(&client, "lab/net@v1"));
+    let next = |before| Put {
+        previous: Some(before),
+        packs: vec![pack.clone()],
+        ..Put::new("lab/net").class(Class::Internal)
+    };
+    let second = next(first);
+    client.put(&second).unwrap();
+    let remove =
+        Remove { reference: "lab/net@v1".into(), all: false, reason: Some("r".into()), confirm: None, dry: false };
+    client.call(Command::Remove(remove)).unwrap();
+    // Whoever wrote them is gone, and what is left in use names them.
+    let third = next(second.version);
+    let (begun, _) = client.begin(&third).unwrap();
+    archive(&client, &["lab/net@v2"]).unwrap();
+    assert_eq!(code(client.commit(&third, &begun)), Code::Conflict);
+    unarchive(&client, &["lab/net@v2"]).unwrap();
+    client.commit(&third, &begun).unwrap();
+}
+
+#[test]
 fn archive_keys_rotate_with_their_domain_and_on_their_own() {
     let world = World::new(Mode::Solo);
     let keeper = world.open();

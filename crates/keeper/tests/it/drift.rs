@@ -4,8 +4,8 @@ use crate::decisions::{entries, principal, staff};
 use crate::world::{Client, Put, World, code};
 use api::terms::{Action, Class, Code, Environment, Mode, Suite, Timestamp};
 use api::wire::{
-    Answer, Command, Decrypt, Encrypt, KeyCheck, KeyChecked, KeyItem, KeyMove, KeyPlanned, KeyRotate, KeyRotated,
-    KeyWrong, NamedKeyMake, Plain, Problem, RootRemove, SuitesShown, WrapsMended,
+    Answer, Command, Decrypt, Encrypt, KeyArchive, KeyCheck, KeyChecked, KeyDestroy, KeyItem, KeyMove, KeyPlanned,
+    KeyRotate, KeyRotated, KeyWrong, NamedKeyMake, Plain, Problem, RootRemove, SuitesShown, WrapsMended,
 };
 use keeper::Keeper;
 use keeper::vault::{OpenOptions, RootAdd, RootChoice, RootMeans, RootUnlock};
@@ -347,6 +347,51 @@ fn the_only_root_that_may_open_a_key_is_not_removed() {
     apply(&client, "", false).unwrap();
     remove().unwrap();
     client.release(Action::Read, "lab/old").unwrap();
+}
+
+#[test]
+fn archive_keys_count_where_a_table_or_a_root_that_goes_would_shut_them() {
+    let world = World::new(Mode::Solo);
+    let (keeper, _) = two_roots(&world);
+    let client = Client::new(&keeper, &world, None);
+    let version = client.show("lab/old").unwrap().id;
+    let ask = KeyArchive { versions: vec![version], reason: "out of use".into() };
+    client.call(Command::KeyArchive(ask)).unwrap();
+    // The domain's own key goes; what is left of the place is in the archive.
+    let keys = domains(&client);
+    client.call(Command::KeyDestroy(KeyDestroy { key: keys[0].id, reason: "r".into(), confirm: None })).unwrap();
+    world.clock.advance(31 * DAY);
+    client.call(Command::JobsRun { name: Some("shred".into()) }).unwrap();
+    client.release(Action::Read, "lab/old").unwrap();
+    let lines = format!("{SUITES}\nwrap = [\"hsm\"]\nopen = [\"hsm\"]");
+    let refused = apply(&client, &confidential(&lines), false).unwrap_err();
+    assert!(refused.why.contains("nothing that is confidential"), "{refused:?}");
+    let lines = format!("{SUITES}\nwrap = [\"keyfile\", \"hsm\"]\nopen = [\"keyfile\", \"hsm\"]");
+    apply(&client, &confidential(&lines), false).unwrap();
+    let Answer::Roots(list) = client.call(Command::RootList).unwrap() else { panic!() };
+    let keyfile = list.roots.iter().find(|root| root.kind == "keyfile").unwrap().id;
+    let refused = client.call(Command::RootRemove(RootRemove { root: keyfile, after: None }));
+    assert_eq!(code(refused), Code::Conflict);
+    client.release(Action::Read, "lab/old").unwrap();
+}
+
+#[test]
+fn a_root_is_not_removed_that_a_date_to_come_leaves_alone() {
+    let world = World::new(Mode::Solo);
+    let (keeper, _) = two_roots(&world);
+    let client = Client::new(&keeper, &world, None);
+    let until = after(&world, 20);
+    let line = "[passphrase.default]\nmemory_kib = 65536\npasses = 3\nlanes = 4";
+    let dated = format!(
+        "[passphrase.default]\nmemory_kib = 65536\npasses = 4\nlanes = 4\n\n[passphrase.read.default]\n\
+         memory_kib = 65536\npasses = 4\nfrom = \"{until}\""
+    );
+    apply(&client, &BASELINE.replacen(line, &dated, 1), false).unwrap();
+    let Answer::Roots(list) = client.call(Command::RootList).unwrap() else { panic!() };
+    let keyfile = list.roots.iter().find(|root| root.kind == "keyfile").unwrap().id;
+    let refused = client.call(Command::RootRemove(RootRemove { root: keyfile, after: None })).unwrap_err();
+    assert_eq!(refused.code, Code::Conflict);
+    assert!(refused.why.contains("no root opens the vault") && refused.why.contains(&until.to_string()), "{refused:?}");
 }
 
 #[test]

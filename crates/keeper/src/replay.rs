@@ -15,7 +15,7 @@ use api::wire::{DecisionsReplayed, Outcome, Replayed};
 use log::entry::{Decision, Effect, Entry, Kind};
 use log::tree::Hash;
 use policy::{Answer, Digest, Record, Set};
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -27,14 +27,14 @@ const MAX_PEOPLE: usize = 1024;
 /// Makes every decision in the log again.
 pub(crate) fn all(engine: &Engine, session: &Session) -> Result<DecisionsReplayed> {
     look(engine, session, &Wanted::vault(Action::Audit, "audit.replay"))?;
-    let replays = Replays::new(engine)?;
+    let replays = Replays::new(engine);
     let mut told = DecisionsReplayed { ok: true, same: 0, other_engine: 0, erased: 0, failures: Vec::new() };
     let (mut from, mut more) = (Some(0), 0_u64);
     while let Some(index) = from {
         let page = engine.ledger.walk(index)?;
         for found in &page.items {
             let entry = parsed(&found.body)?;
-            let Some(Replayed { outcome, why }) = engine.store.read(|tx| replays.replay(tx, &entry))? else { continue };
+            let Some(Replayed { outcome, why }) = replays.replay(&entry)? else { continue };
             match outcome {
                 Outcome::Same => told.same += 1,
                 Outcome::OtherEngine => told.other_engine += 1,
@@ -60,7 +60,7 @@ pub(crate) fn answered(engine: &Engine, entry: &Entry) -> Result<Option<(Answer,
     if decision.engine != policy::ENGINE || digest(decision.schema) != Set::schema() {
         return Ok(None);
     }
-    let replays = Replays::new(engine)?;
+    let replays = Replays::new(engine);
     engine.store.read(|tx| {
         let Ok(record) = replays.record(tx, entry, decision)? else { return Ok(None) };
         let answer = replays.answer(tx, Ok(record.clone()), decision)?;
@@ -70,9 +70,7 @@ pub(crate) fn answered(engine: &Engine, entry: &Entry) -> Result<Option<(Answer,
 
 /// Makes the decision of one entry again; none if it has none.
 pub(crate) fn one(engine: &Engine, body: &[u8]) -> Result<Option<Replayed>> {
-    let entry = parsed(body)?;
-    let replays = Replays::new(engine)?;
-    engine.store.read(|tx| replays.replay(tx, &entry))
+    Replays::new(engine).replay(&parsed(body)?)
 }
 
 /// An entry of the log.
@@ -87,39 +85,43 @@ type Opener = Kept<Option<Arc<Personal>>>;
 /// What decisions in a row mostly share: the set they were made by, the keys of who asked; and who was erased since.
 struct Replays<'a> {
     engine: &'a Engine,
-    /// The tickets of erasures that are in the log: rows are not believed.
-    erased: BTreeMap<PrincipalId, u64>,
+    /// The tickets of erasures that are in the log: rows are not believed. Read where a row tells of one.
+    erased: OnceCell<BTreeMap<PrincipalId, u64>>,
     last: RefCell<Option<(Digest, Kept<Arc<Set>>)>>,
     people: RefCell<HashMap<PrincipalId, Opener>>,
 }
 
 impl<'a> Replays<'a> {
-    fn new(engine: &'a Engine) -> Result<Self> {
-        let erased = erase::in_log(engine)?;
-        Ok(Self { engine, erased, last: RefCell::default(), people: RefCell::default() })
+    fn new(engine: &'a Engine) -> Self {
+        Self { engine, erased: OnceCell::new(), last: RefCell::default(), people: RefCell::default() }
     }
 
-    fn replay(&self, tx: &mut dyn Transaction, entry: &Entry) -> Result<Option<Replayed>> {
+    fn replay(&self, entry: &Entry) -> Result<Option<Replayed>> {
         let Some(decision) = &entry.decision else { return Ok(None) };
-        let record = self.record(tx, entry, decision)?;
-        let again = if decision.engine == policy::ENGINE && digest(decision.schema) == Set::schema() {
-            self.again(tx, record, decision)?
-        } else {
-            // Not made again, but what it rests on must be there.
-            match record.and(kept::sources(tx, digest(decision.policy_set))?) {
-                Ok(_) => {
-                    let why = format!("`{}` with schema {} decided", decision.engine, decision.schema);
-                    return Ok(Some(Replayed { outcome: Outcome::OtherEngine, why: Some(why) }));
-                }
-                Err(lost) => Err(lost),
-            }
-        };
-        Ok(Some(match again {
-            Ok(again) if again == *decision => Replayed { outcome: Outcome::Same, why: None },
-            Ok(again) => differs(format!("decided again it is {}, recorded is {}", said(&again), said(decision))),
-            Err(Lost::Erased) => self.erased(entry),
+        let replayed = self.engine.store.read(|tx| self.made(tx, entry, decision))?;
+        Ok(Some(match replayed {
+            Ok(replayed) => replayed,
+            // After the transaction: the log opens its own.
+            Err(Lost::Erased) => self.erased(entry)?,
             Err(Lost::Missing(why)) => Replayed { outcome: Outcome::Missing, why: Some(why) },
             Err(Lost::Altered(why)) => differs(why),
+        }))
+    }
+
+    fn made(&self, tx: &mut dyn Transaction, entry: &Entry, decision: &Decision) -> Result<Kept<Replayed>> {
+        let record = self.record(tx, entry, decision)?;
+        if decision.engine != policy::ENGINE || digest(decision.schema) != Set::schema() {
+            // Not made again, but what it rests on must be there.
+            let why = format!("`{}` with schema {} decided", decision.engine, decision.schema);
+            let sources = kept::sources(tx, digest(decision.policy_set))?;
+            return Ok(record.and(sources).map(|_| Replayed { outcome: Outcome::OtherEngine, why: Some(why) }));
+        }
+        Ok(self.again(tx, record, decision)?.map(|again| {
+            if again == *decision {
+                Replayed { outcome: Outcome::Same, why: None }
+            } else {
+                differs(format!("decided again it is {}, recorded is {}", said(&again), said(decision)))
+            }
         }))
     }
 
@@ -152,15 +154,27 @@ impl<'a> Replays<'a> {
     }
 
     /// Whether the log says that whoever asked was erased, after they did. A refusal may have been under way: it let nobody in.
-    fn erased(&self, entry: &Entry) -> Replayed {
+    fn erased(&self, entry: &Entry) -> Result<Replayed> {
         let id = PrincipalId::from_bytes(entry.principal.0);
-        match self.erased.get(&id) {
-            Some(ticket) if entry.ticket <= *ticket || entry.kind == Kind::Denial => {
+        Ok(match self.erased_at(&id)? {
+            Some(ticket) if entry.ticket <= ticket || entry.kind == Kind::Denial => {
                 Replayed { outcome: Outcome::Erased, why: Some(format!("{id} was erased since")) }
             }
             Some(_) => differs(format!("{id} was erased before")),
             None => differs(format!("{id} is told of as erased, and the log has no entry of it")),
-        }
+        })
+    }
+
+    /// The ticket of somebody's erasure, if the log has it.
+    fn erased_at(&self, id: &PrincipalId) -> Result<Option<u64>> {
+        let erased = match self.erased.get() {
+            Some(known) => known,
+            None => {
+                let read = erase::in_log(self.engine)?;
+                self.erased.get_or_init(|| read)
+            }
+        };
+        Ok(erased.get(id).copied())
     }
 
     /// The decision as it would be logged if it were made now, under the same id.
@@ -242,11 +256,7 @@ mod tests {
             .map(|found| parsed(&found.body).unwrap())
             .find(|entry| entry.decision.is_some())
             .unwrap();
-        let outcome = |entry: &Entry| {
-            let replays = Replays::new(&engine).unwrap();
-            let replayed = engine.store.read(|tx| replays.replay(tx, entry)).unwrap();
-            replayed.unwrap().outcome
-        };
+        let outcome = |entry: &Entry| Replays::new(&engine).replay(entry).unwrap().unwrap().outcome;
         assert_eq!(outcome(&entry), Outcome::Same);
         entry.decision.as_mut().unwrap().engine = "cedar-policy 9".into();
         assert_eq!(outcome(&entry), Outcome::OtherEngine);

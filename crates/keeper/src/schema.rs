@@ -55,7 +55,7 @@ pub(crate) const ENGINE: Migration = Migration {
         "CREATE INDEX crypto_key_ends ON crypto_key (ends)",
         state!("wrap", "wrapped BYTEA NOT NULL, under BYTEA NOT NULL, version BYTEA, "),
         "CREATE INDEX wrap_wrapped ON wrap (wrapped)",
-        "CREATE INDEX wrap_under ON wrap (under)",
+        "CREATE INDEX wrap_under ON wrap (under, id)",
         "CREATE INDEX wrap_version ON wrap (version)",
         // One for each key.
         state!("incident", "exposed BYTEA NOT NULL UNIQUE, state TEXT NOT NULL, "),
@@ -90,6 +90,7 @@ pub(crate) const ENGINE: Migration = Migration {
         // Of which entry, and about whom: under whose key it is sealed.
         "CREATE TABLE sidecar (owner BYTEA NOT NULL, field TEXT NOT NULL, subject BYTEA NOT NULL, sealed BYTEA NOT NULL, \
          PRIMARY KEY (owner, field))",
+        "CREATE INDEX sidecar_subject ON sidecar (subject)",
         // When a job ran last, under a MAC; that it waits is in what it works on.
         "CREATE TABLE job (name TEXT PRIMARY KEY, last BIGINT NOT NULL, mac BYTEA NOT NULL)",
         // Wraps that were ever made under a domain key, under a MAC.

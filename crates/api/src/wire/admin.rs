@@ -536,6 +536,9 @@ pub struct PrincipalErased {
     pub backup: Option<Timestamp>,
     /// The database has forgotten the bytes too; else a job sees to it.
     pub finished: bool,
+    /// What kept it from being finished, if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfinished: Option<String>,
     /// Where the log says so.
     pub receipt: Receipt,
 }

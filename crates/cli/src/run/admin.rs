@@ -415,7 +415,7 @@ pub fn principal(context: &Context, command: PrincipalCommand) -> Result<u8, Fai
 }
 
 fn erased_text(name: &Name, done: &PrincipalErased) -> String {
-    let PrincipalErased { id, grants, runs, values, backup, finished, .. } = done;
+    let PrincipalErased { id, grants, runs, values, backup, unfinished, .. } = done;
     let mut out = format!(
         "{name} is erased: from now on there is only {id}\n  roles {grants}, runs {runs}, values in the log {values}; the log \
          stays verifiable, decisions of theirs are no longer replayable\n"
@@ -423,8 +423,8 @@ fn erased_text(name: &Name, done: &PrincipalErased) -> String {
     if let Some(backup) = backup {
         out.push_str(&format!("  backups up to {backup} still hold them, for whoever has a root: destroy those\n"));
     }
-    if !finished {
-        out.push_str("  somebody reads the database: `strongroom jobs run erase` has it forget the bytes\n");
+    if let Some(why) = unfinished {
+        out.push_str(&format!("  not finished: {why}; `strongroom jobs run erase` goes on with it\n"));
     }
     out
 }

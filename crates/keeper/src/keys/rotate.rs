@@ -412,7 +412,7 @@ fn rewrap_batch(engine: &Engine, tx: &mut dyn Transaction, by: &By, old: KeyId) 
     let mut changes = Vec::with_capacity(wraps.len());
     for wrap in &wraps {
         let again = engine.domains.wrap_again(wrap, &domain, &from, (&new_key, &to))?;
-        changes.push(guard.update(tx, &again, ticket)?);
+        changes.push(guard.replace(tx, wrap, &again, ticket)?);
     }
     // Counted, and no reason to renew the key at once: what moves is fewer than what it may wrap.
     uses::count(tx, guard, new_key.id, wraps.len() as u64)?;

@@ -25,8 +25,10 @@ use std::collections::{BTreeMap, BTreeSet};
 const ERASE: &str = "principal.erase";
 /// The longest reason, in bytes.
 const MAX_REASON_LEN: usize = 1024;
-/// The most grants, and the most runs under way, that end with somebody: their changes fit one entry.
-const MAX_ENDED: usize = 256;
+/// The act of the entries with the runs that the first one has no room for.
+const ERASE_RUNS: &str = "principal.erase-runs";
+/// The most runs in one entry, beside as many grants: it stays below its length.
+const MAX_RUNS: usize = 256;
 /// Rows and entries read at a time.
 const PAGE: i64 = 1000;
 const ENTRIES: u32 = 10_000;
@@ -48,19 +50,26 @@ pub(crate) fn erase(engine: &Engine, session: &Session, command: &PrincipalErase
         let row: Principal = engine.keys.guard.expect(tx, id.as_bytes())?;
         // They may have become active meanwhile, or somebody was faster.
         refuse(engine, session, command, &row)?;
+        // Nor is a hold that came meanwhile passed over.
+        refuse_held(engine, tx, id)?;
         let backup = history::last(tx, &engine.keys.guard)?;
         let by = act.by.principal;
         let ended = end(engine, tx, row, by, (act.now, act.ticket))?;
-        let event = ended.told(act.event(ERASE)).with("backup", told_of(backup)).hiding("reason", &command.reason)?;
-        let logged = engine.log(tx, act.ticket, &act.by, &[event])?;
+        let event = act.event(ERASE).with("backup", told_of(backup)).hiding("reason", &command.reason)?;
+        let logged = engine.log(tx, act.ticket, &act.by, &ended.told(event))?;
         let logged: Logged = *logged.first().ok_or(Error::Internal("an entry was lost"))?;
         Ok((ended, backup, logged))
     })?;
     engine.facts.forget_all();
-    let finished = go_on(engine, &Slice::whole()).is_ok() && !is_unfinished(engine)?;
-    let Ended { grants, runs, values, .. } = ended;
-    let receipt = engine.settled(&logged)?;
-    Ok(PrincipalErased { id, grants, runs, values, backup, finished, receipt })
+    // The erasure stands, whatever keeps the rest from being done.
+    let unfinished = match go_on(engine, &Slice::whole()).and_then(|_| is_unfinished(engine)) {
+        Ok(false) => None,
+        Ok(true) => Some("somebody reads the database".to_owned()),
+        Err(error) => Some(error.to_string()),
+    };
+    let (grants, runs, values) = (ended.grants, ended.runs.len() as u64, ended.values);
+    let (finished, receipt) = (unfinished.is_none(), engine.settled(&logged)?);
+    Ok(PrincipalErased { id, grants, runs, values, backup, finished, unfinished, receipt })
 }
 
 fn check(command: &PrincipalErase) -> Result<()> {
@@ -145,20 +154,29 @@ fn made_held(engine: &Engine, tx: &mut dyn Transaction, artifact: &Artifact, id:
 struct Ended {
     id: PrincipalId,
     grants: u64,
-    runs: u64,
     values: u64,
+    /// Rows of runs.
+    runs: Vec<Change>,
+    /// All others.
     changes: Vec<Change>,
 }
 
 impl Ended {
-    /// The entry: an id, and counts.
-    fn told(&self, event: Event) -> Event {
-        event
+    /// The entries: an id, and counts. There may be more runs than one of them holds.
+    fn told(&self, first: Event) -> Vec<Event> {
+        let mut parts = self.runs.chunks(MAX_RUNS);
+        let first = first
             .on("principal", self.id)
             .with("grants", self.grants)
-            .with("runs", self.runs)
+            .with("runs", self.runs.len())
             .with("values", self.values)
             .changing(self.changes.clone())
+            .changing(parts.next().unwrap_or_default().to_vec());
+        let more = |runs: &[Change]| {
+            let event = Event::new(Kind::State, ERASE_RUNS).on("principal", self.id);
+            event.with("runs", runs.len()).changing(runs.to_vec())
+        };
+        std::iter::once(first).chain(parts.map(more)).collect()
     }
 }
 
@@ -176,24 +194,40 @@ fn end(
     let subject: Subject = guard.expect(tx, id.as_bytes())?;
     let mut changes = vec![guard.remove::<Subject>(tx, &subject.id())?];
     let grants = facts::actor(engine, tx, id)?.grants;
-    let mut runs: Vec<Run> = guard.select(tx, "WHERE principal = $1 ORDER BY id", &[id.as_bytes().into()])?;
-    runs.retain(|run| run.ended.is_none() && run.until > at);
-    if runs.len() > MAX_ENDED || grants.len() > MAX_ENDED {
-        return Err(Error::conflict("the erasure", format!("more than {MAX_ENDED} runs are under way: wait for them")));
-    }
     for grant in &grants {
         changes.push(guard.remove::<Grant>(tx, &grant.id())?);
     }
-    for run in &runs {
-        changes.push(guard.update(tx, &Run { ended: Some(at), ..run.clone() }, ticket)?);
-    }
+    let runs = end_runs(engine, tx, id, (at, ticket))?;
     let values = tx.query("DELETE FROM sidecar WHERE subject = $1", &[id.as_bytes().into()])?.changed();
     let erased = Some(Erased { at, by, finished: None });
     let gone = Principal { clearance: Class::Public, suspended: true, erased, ..row };
     changes.push(guard.update(tx, &gone, ticket)?);
     epochs::bump(tx, id.as_bytes())?;
     epochs::conclude(tx, id.as_bytes())?;
-    Ok(Ended { id, grants: grants.len() as u64, runs: runs.len() as u64, values, changes })
+    Ok(Ended { id, grants: grants.len() as u64, values, runs, changes })
+}
+
+/// Ends what they have under way.
+fn end_runs(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    id: PrincipalId,
+    (at, ticket): (Timestamp, i64),
+) -> Result<Vec<Change>> {
+    let guard = &engine.keys.guard;
+    let mut changes = Vec::new();
+    let mut after: Vec<u8> = Vec::new();
+    loop {
+        let values = [id.as_bytes().into(), (&after).into(), PAGE.into()];
+        let page: Vec<Run> = guard.select(tx, "WHERE principal = $1 AND id > $2 ORDER BY id LIMIT $3", &values)?;
+        for run in page.iter().filter(|run| run.ended.is_none() && run.until > at) {
+            changes.push(guard.update(tx, &Run { ended: Some(at), ..run.clone() }, ticket)?);
+        }
+        match page.last() {
+            Some(last) => after = last.id.as_bytes().to_vec(),
+            None => return Ok(changes),
+        }
+    }
 }
 
 /// How far it reaches: backups from before hold the key still, for whoever has a root that wrapped the keys above.
@@ -213,8 +247,8 @@ pub(crate) fn again(
         let Some(row) = row.filter(|row| row.erased.is_none() && row.id != engine.owner) else { continue };
         let by = by_system(engine, at);
         let ended = end(engine, tx, row, by.principal, (at, ticket))?;
-        let event = ended.told(Event::new(Kind::State, ERASE)).with("why", "restored");
-        engine.log(tx, ticket, &by, &[event])?;
+        let event = Event::new(Kind::State, ERASE).with("why", "restored");
+        engine.log(tx, ticket, &by, &ended.told(event))?;
     }
     Ok(())
 }

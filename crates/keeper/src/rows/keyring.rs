@@ -151,6 +151,7 @@ pub(crate) struct Wrap {
 
 impl Table for Wrap {
     const NAME: &'static str = "wrap";
+    const WIPED: bool = true;
     const INDEX: &'static [&'static str] = &["wrapped", "under", "version"];
     fn id(&self) -> RowId {
         *self.id.as_bytes()

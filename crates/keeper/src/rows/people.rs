@@ -64,6 +64,7 @@ pub(crate) struct Subject {
 
 impl Table for Subject {
     const NAME: &'static str = "subject";
+    const WIPED: bool = true;
     const INDEX: &'static [&'static str] = &["name_index"];
     fn id(&self) -> RowId {
         *self.id.as_bytes()

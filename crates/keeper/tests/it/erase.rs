@@ -1,6 +1,7 @@
 //! Erasing a person: nothing personal is left, the log verifies, and no erasure is faked, hidden, or undone unseen.
 
 use crate::decisions::{entries, principal, staff};
+use crate::runs::{over, start};
 use crate::world::{Client, Put, World, code, name};
 use api::terms::{Action, Class, Code, DecisionId, Mode, PrincipalId, Timestamp};
 use api::wire::{
@@ -102,6 +103,29 @@ fn stands(folder: &Path, needle: &str) -> bool {
     })
 }
 
+/// What lies sealed of somebody: the key, the name and what finds it, and what the sidecar of the log holds.
+fn sealed(world: &World, id: PrincipalId) -> Vec<String> {
+    let db = rusqlite::Connection::open(world.dir().join("keeper.db")).unwrap();
+    let body: Vec<u8> =
+        db.query_row("SELECT body FROM subject WHERE id = ?1", [id.as_bytes()], |row| row.get(0)).unwrap();
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    let kept = ["key", "name", "name_index"].map(|field| body[field].as_str().unwrap().to_owned());
+    let mut rows = db.prepare("SELECT sealed FROM sidecar WHERE subject = ?1").unwrap();
+    let rows = rows.query_map([id.as_bytes()], |row| row.get(0)).unwrap();
+    let rows = rows.map(|sealed| String::from_utf8(sealed.unwrap()).unwrap());
+    let kept: Vec<String> = kept.into_iter().chain(rows).collect();
+    assert!(kept.iter().all(|text| text.len() >= 64 && stands(&world.dir(), text)), "{kept:?}");
+    kept
+}
+
+/// Runs the job; how many people it saw to, and why it failed.
+fn go_on(owner: &Client<'_>) -> (u64, Option<String>) {
+    match owner.call(Command::JobsRun { name: Some("erase".into()) }).unwrap() {
+        Answer::JobsRan(mut ran) => ran.items.pop().map(|item| (item.done, item.failed)).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
 fn who_is_erased_is_an_id(world: &World) {
     let id = lived(world);
     let keeper = world.open();
@@ -200,24 +224,13 @@ fn who_is_erased_is_an_id_in_a_database_on_a_server_too() {
 fn no_byte_is_left_of_a_person_who_was_erased() {
     let world = staff(World::new(Mode::Rehearsal));
     let id = lived(&world);
-    let (mut kept, sidecar): (Vec<String>, Vec<Vec<u8>>) = {
-        let db = rusqlite::Connection::open(world.dir().join("keeper.db")).unwrap();
-        let body: Vec<u8> =
-            db.query_row("SELECT body FROM subject WHERE id = ?1", [id.as_bytes()], |row| row.get(0)).unwrap();
-        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        let kept = ["key", "name", "name_index"].map(|field| body[field].as_str().unwrap().to_owned());
-        let mut rows = db.prepare("SELECT sealed FROM sidecar WHERE subject = ?1").unwrap();
-        let rows = rows.query_map([id.as_bytes()], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-        (kept.to_vec(), rows)
-    };
-    assert_eq!(sidecar.len(), 2);
-    kept.extend(sidecar.into_iter().map(|sealed| String::from_utf8(sealed).unwrap()));
-    assert!(kept.iter().all(|text| text.len() >= 64 && stands(&world.dir(), text)));
+    let kept = sealed(&world, id);
+    assert_eq!(kept.len(), 5, "and in the sidecar the name and the reason");
     let keeper = world.open();
     let owner = Client::new(&keeper, &world, None);
     suspend(&owner, "rick");
     erase(&owner, "rick").unwrap();
-    for text in kept.iter().map(String::as_str).chain(["rick", REASON]) {
+    for text in &kept {
         assert!(!stands(world.tmp.path(), text), "{text}");
     }
     drop(owner);
@@ -480,13 +493,99 @@ fn a_backup_from_before_brings_nobody_back_where_the_anchor_is() {
     let keeper = open(&world, &dir, &world.anchor());
     assert_eq!(keeper.session(Some(&name("rick")), [0; 32]).unwrap_err().code, Code::NotFound);
     let (owner, aud) = (Client::new(&keeper, &world, None), Client::new(&keeper, &world, Some("aud")));
-    owner.call(Command::JobsRun { name: Some("erase".into()) }).unwrap();
+    assert_eq!(go_on(&owner), (1, None));
     let again = entries(&aud, "principal.erase").pop().unwrap().entry;
     assert_eq!((&again["detail"]["why"], &again["auth"]["method"]), (&"restored".into(), &"system".into()));
     assert_eq!(entries(&aud, "principal.erased").len(), 1);
     let told = replayed(&aud);
     assert!(told.ok && told.erased > 0, "{told:?}");
     assert_eq!(state_failures(&aud), [""; 0]);
+}
+
+#[test]
+fn a_list_that_cannot_be_written_is_told_and_written_later() {
+    let world = staff(World::new(Mode::Rehearsal));
+    let id = lived(&world);
+    let keeper = world.open();
+    let owner = Client::new(&keeper, &world, None);
+    suspend(&owner, "rick");
+    let list = world.anchor().with_file_name("anchor.erased");
+    // In the way of the file that becomes the list.
+    let in_the_way = list.with_file_name("anchor.erased.partial");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let done = erase(&owner, "rick").unwrap();
+    let why = done.unfinished.unwrap();
+    assert!(!done.finished && why.contains("cannot be written") && why.contains("anchor.erased"), "{why}");
+    let (seen_to, failed) = go_on(&owner);
+    assert_eq!((seen_to, failed), (0, Some(why)));
+    std::fs::remove_dir(&in_the_way).unwrap();
+    assert_eq!(go_on(&owner), (1, None));
+    assert!(std::fs::read_to_string(&list).unwrap().contains(&id.to_string()));
+    let aud = Client::new(&keeper, &world, Some("aud"));
+    assert_eq!((entries(&aud, "principal.erase").len(), entries(&aud, "principal.erased").len()), (1, 1));
+}
+
+#[test]
+fn a_list_that_does_not_hold_is_not_written_over() {
+    let world = staff(World::new(Mode::Rehearsal));
+    let id = lived(&world);
+    let keeper = world.open();
+    let owner = Client::new(&keeper, &world, None);
+    let list = world.anchor().with_file_name("anchor.erased");
+    suspend(&owner, "alice");
+    let first = erase(&owner, "alice").unwrap();
+    assert!(first.finished && first.unfinished.is_none());
+    let kept = std::fs::read_to_string(&list).unwrap();
+    let forged = kept.replace(&first.id.to_string(), &PrincipalId::from_bytes([7; 16]).to_string());
+    std::fs::write(&list, &forged).unwrap();
+    suspend(&owner, "rick");
+    let done = erase(&owner, "rick").unwrap();
+    let why = done.unfinished.unwrap();
+    assert!(!done.finished && why.contains("anchor.erased") && why.contains("is not a list of the erased"), "{why}");
+    assert_eq!(go_on(&owner).1, Some(why));
+    assert_eq!(std::fs::read_to_string(&list).unwrap(), forged, "what shows it stays");
+    // Nor is one of which nobody knows how it ends.
+    std::fs::File::options().write(true).open(&list).unwrap().set_len((64 << 20) + 1).unwrap();
+    assert!(go_on(&owner).1.is_some_and(|why| why.contains("is longer than any list")));
+    assert_eq!(std::fs::metadata(&list).unwrap().len(), (64 << 20) + 1);
+    std::fs::write(&list, &kept).unwrap();
+    assert_eq!(go_on(&owner), (1, None));
+    let now = std::fs::read_to_string(&list).unwrap();
+    assert!([first.id, id].iter().all(|id| now.contains(&id.to_string())), "{now}");
+}
+
+#[test]
+fn more_runs_than_an_entry_holds_end_with_whoever_is_erased_and_in_a_backup_from_before() {
+    let world = staff(World::new(Mode::Rehearsal));
+    let file = world.tmp.path().join("backup");
+    let keeper = world.open();
+    let (owner, wanda) = (Client::new(&keeper, &world, None), Client::new(&keeper, &world, Some("wanda")));
+    let custodian = Client::new(&keeper, &world, Some("cus"));
+    for _ in 0..300 {
+        start(&wanda, over(&["lab/net"], &[])).unwrap();
+    }
+    custodian.call(Command::BackupCreate(BackupCreate { file: file.to_str().unwrap().into() })).unwrap();
+    suspend(&owner, "wanda");
+    let done = erase(&owner, "wanda").unwrap();
+    assert_eq!((done.runs, done.finished), (300, true));
+    let ended = |aud: &Client<'_>| {
+        let (first, more) = (entries(aud, "principal.erase"), entries(aud, "principal.erase-runs"));
+        assert_eq!((first.len(), more.len()), (1, 1));
+        assert_eq!(first[0].entry["ticket"], more[0].entry["ticket"], "in one transaction");
+        let runs = [&first[0], &more[0]].map(|item| item.entry["detail"]["runs"].as_str().unwrap().to_owned());
+        assert_eq!(runs, ["300", "44"]);
+        assert_eq!(state_failures(aud), [""; 0]);
+    };
+    let aud = Client::new(&keeper, &world, Some("aud"));
+    ended(&aud);
+    drop((owner, wanda, custodian, aud));
+    keeper.close().unwrap();
+
+    let dir = world.tmp.path().join("new");
+    restore(&world, &file, &dir, &world.anchor(), Fork::Accepted).unwrap();
+    let keeper = open(&world, &dir, &world.anchor());
+    assert_eq!(keeper.session(Some(&name("wanda")), [0; 32]).unwrap_err().code, Code::NotFound);
+    ended(&Client::new(&keeper, &world, Some("aud")));
 }
 
 /// A database whose writes fail after so many, and whose bytes are not forgotten then either.
@@ -519,10 +618,12 @@ impl Driver for Dying {
 #[test]
 fn an_erasure_that_broke_off_goes_on() {
     let world = staff(World::new(Mode::Rehearsal));
-    lived(&world);
+    let id = lived(&world);
     let keeper = world.open();
     suspend(&Client::new(&keeper, &world, None), "rick");
     keeper.close().unwrap();
+    let kept = sealed(&world, id);
+    assert_eq!(kept.len(), 6);
     let (mut deaths, mut halves) = (0, 0);
     loop {
         let inner = Sqlite::open(&world.dir().join("keeper.db"), &Options::default()).unwrap();
@@ -538,7 +639,10 @@ fn an_erasure_that_broke_off_goes_on() {
         match done {
             Ok(done) if done.finished => break,
             // It stands: what is left is the job's.
-            Ok(_) => halves += 1,
+            Ok(done) => {
+                assert!(done.unfinished.is_some_and(|why| why.contains("the test")));
+                halves += 1;
+            }
             Err(problem) if problem.code == Code::NotFound => halves += 1,
             Err(problem) => {
                 assert_eq!(problem.code, Code::Unavailable, "{problem}");
@@ -549,10 +653,7 @@ fn an_erasure_that_broke_off_goes_on() {
             }
         }
         assert_eq!(state_failures(&Client::new(&keeper, &world, Some("aud"))), [""; 0]);
-        match owner.call(Command::JobsRun { name: Some("erase".into()) }).unwrap() {
-            Answer::JobsRan(ran) => assert_eq!((ran.items[0].done, &ran.items[0].failed), (1, &None), "{ran:?}"),
-            other => panic!("{other:?}"),
-        }
+        assert_eq!(go_on(&owner), (1, None));
         break;
     }
     assert!(deaths >= 2 && halves > 0, "{deaths} {halves}");
@@ -560,7 +661,9 @@ fn an_erasure_that_broke_off_goes_on() {
     let aud = Client::new(&keeper, &world, Some("aud"));
     assert_eq!((entries(&aud, "principal.erase").len(), entries(&aud, "principal.erased").len()), (1, 1));
     assert_eq!(state_failures(&aud), [""; 0]);
-    assert!(!stands(&world.dir(), REASON));
+    for text in &kept {
+        assert!(!stands(world.tmp.path(), text), "{text}");
+    }
 }
 
 #[test]
@@ -569,7 +672,9 @@ fn whoever_is_erased_while_at_work_leaves_nothing_behind_the_erasure() {
     let keeper = world.open();
     let (owner, rick) = (Client::new(&keeper, &world, None), Client::new(&keeper, &world, Some("rick")));
     let id = rick.session.principal();
-    rick.release(Action::Read, "lab/net").unwrap();
+    rick.release_with(Action::Read, "lab/net", Some(REASON), None).unwrap();
+    let kept = sealed(&world, id);
+    assert_eq!(kept.len(), 5);
     let last = std::thread::scope(|scope| {
         let worker = scope.spawn(|| {
             // Bounded: a suspension ends it, and so does the erasure.
@@ -591,5 +696,10 @@ fn whoever_is_erased_while_at_work_leaves_nothing_behind_the_erasure() {
     let all = entries(&aud, "release");
     assert!(all.iter().filter(decided).all(|item| item.entry["ticket"].as_i64().unwrap() < erased));
     assert_eq!(state_failures(&aud), [""; 0]);
-    assert!(!stands(&world.dir(), REASON));
+    // Whoever read meanwhile may have kept the bytes there.
+    assert_eq!(go_on(&owner).1, None);
+    assert_eq!(entries(&aud, "principal.erased").len(), 1);
+    for text in &kept {
+        assert!(!stands(world.tmp.path(), text), "{text}");
+    }
 }

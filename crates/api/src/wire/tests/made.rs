@@ -343,7 +343,7 @@ structs! {
     PrincipalAdd { name kind clearance grants revoke suspended change }
     PrincipalItem { id name kind clearance suspended erased grants }
     PrincipalErase { name reason }
-    PrincipalErased { id grants runs values backup finished receipt }
+    PrincipalErased { id grants runs values backup finished unfinished receipt }
     Printed { envelope print_key items }
     PrintedVersion { version sealed }
     Prints { request }

@@ -48,7 +48,7 @@ fn every(context: &Context, client: &Client, key: &str) -> Result<Vec<Reference>
     let (named, archived) = client.wrapped_by(&key)?;
     if archived > 0 {
         context.output.warn(&format!(
-            "left alone in the archive: {archived} versions; strongroom key unarchive --all-of {} --reason REASON brings them back",
+            "left alone: {archived} versions in the archive; they are brought back by strongroom key unarchive --all-of {} --reason REASON",
             key.id
         ));
     }

@@ -214,7 +214,7 @@ fn the_playbook_of_a_compromised_domain_key_ends_when_what_is_archived_was_broug
     sandbox.run(["key", "rotate", "--workspace", "lab"]).exits(0);
     let anew = sandbox.run(["key", "reencrypt", "--all-of", key]).exits(0);
     let bring_back = format!("strongroom key unarchive --all-of {key}");
-    assert!(anew.stderr.contains("1 versions") && anew.stderr.contains(&bring_back), "{}", anew.stderr);
+    assert!(anew.stderr.contains("left alone: 1 versions") && anew.stderr.contains(&bring_back), "{}", anew.stderr);
     assert_eq!(exposed(), 1, "what is in the archive is still of the key that left");
     sandbox.run(["key", "unarchive", "--all-of", key, "--reason", "to be sealed anew"]).exits(0);
     sandbox.run(["key", "reencrypt", "--all-of", key]).exits(0);

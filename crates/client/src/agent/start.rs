@@ -221,7 +221,11 @@ pub fn run(input: impl Read, output: impl Write, stop: Arc<AtomicBool>) -> Resul
             return Ok(());
         }
         match place.claim() {
-            Ok(Some(held)) => return serve_in(&held, serving, |unlocked| say(Outcome::Unlocked(unlocked.clone()))),
+            // Never given back by hand: it is free when the memory of this process is gone, and `lock` waits for that.
+            Ok(Some(held)) => {
+                let held = std::mem::ManuallyDrop::new(held);
+                return serve_in(&held, serving, |unlocked| say(Outcome::Unlocked(unlocked.clone())));
+            }
             // One lives. It opened the same vault, and this process proved that the root still opens: it stays on.
             Ok(None) => match extend(&place, folder.clone(), secs) {
                 Ok(Some(unlocked)) => {

@@ -14,7 +14,7 @@ use crate::jobs::{Slice, by_system};
 use crate::journal::{Event, Logged};
 use crate::ledger::Filter;
 use crate::replay;
-use crate::rows::{Artifact, Change, Erased, Grant, Principal, Run, Subject, Table, Version, Workspace};
+use crate::rows::{Artifact, Change, Erased, Grant, PolicySet, Principal, Run, Subject, Table, Version, Workspace};
 use crate::session::Session;
 use api::terms::{Action, Class, PrincipalId, Timestamp};
 use api::wire::{PrincipalErase, PrincipalErased};
@@ -272,7 +272,6 @@ pub(crate) fn go_on(engine: &Engine, slice: &Slice) -> Result<u64> {
             Err(datastore::Error::Busy) => return Ok(done),
             other => other?,
         }
-        told::write(engine)?;
         let now = engine.now()?;
         done += u64::from(engine.store.write(|tx| finish(engine, tx, row.id, now))?);
         if slice.is_over() {
@@ -283,10 +282,12 @@ pub(crate) fn go_on(engine: &Engine, slice: &Slice) -> Result<u64> {
 }
 
 fn finish(engine: &Engine, tx: &mut dyn Transaction, id: PrincipalId, now: Timestamp) -> Result<bool> {
-    epochs::seize(tx, &[*id.as_bytes()])?;
+    // Of the vault as well: the list beside the anchor is written by one at a time.
+    epochs::seize(tx, &[*id.as_bytes(), PolicySet::row_id()])?;
     let row: Principal = engine.keys.guard.expect(tx, id.as_bytes())?;
     // Somebody may have been faster.
-    let Some(erased) = row.erased.filter(|erased| erased.finished.is_none()) else { return Ok(false) };
+    let Some(erased) = row.erased.clone().filter(|erased| erased.finished.is_none()) else { return Ok(false) };
+    told::write(engine, tx)?;
     let ticket = tx.ticket()?;
     engine.watch.mark(tx)?;
     let row = Principal { erased: Some(Erased { finished: Some(now), ..erased }), ..row };

@@ -43,14 +43,15 @@ pub(crate) fn read(engine: &Engine, anchor: &Path) -> Result<BTreeSet<PrincipalI
     Ok(list.erased)
 }
 
-/// Writes it: whoever it named, and whoever the vault says was erased.
+/// Writes it: whoever it named, and whoever the vault says was erased. In a transaction that no other keeper has at the same time, so that
+/// nobody's id is lost between reading and writing.
 ///
 /// # Errors
 /// As [`read`]: one that does not hold stays as it is, because it shows that somebody was at it, and a restore refuses it.
-pub(super) fn write(engine: &Engine) -> Result<()> {
+pub(super) fn write(engine: &Engine, tx: &mut dyn Transaction) -> Result<()> {
     let anchor = engine.ledger.anchor_path();
     let mut erased = read(engine, anchor)?;
-    erased.extend(engine.store.read(|tx| rows(engine, tx))?);
+    erased.extend(rows(engine, tx)?);
     let mac = hex::encode(engine.keys.guard.tag(TABLE, engine.vault.as_bytes(), &body(&erased)));
     let text = serde_json::to_vec(&List { erased, mac }).map_err(|_| Error::Internal("a list is not JSON"))?;
     Ok(write_beside(&beside(anchor), &text)?)

@@ -271,7 +271,7 @@ fn custodians_destroy_and_spare_and_nobody_who_works_with_the_data() {
     assert_eq!(code(destroy(&cathy, KeyId::from_bytes([9; 16]))), Code::NotFound);
 }
 
-/// A database whose writes fail after so many.
+/// A database whose writes fail after so many, and which forgets nothing then.
 pub struct Dying {
     pub inner: Sqlite,
     pub left: AtomicI64,
@@ -291,6 +291,9 @@ impl Driver for Dying {
         self.inner.alter(body)
     }
     fn scrub(&self) -> datastore::Result<()> {
+        if self.left.load(Ordering::SeqCst) <= 0 {
+            return Err(datastore::Error::Unavailable("the test".into()));
+        }
         self.inner.scrub()
     }
 }

@@ -1,6 +1,7 @@
 //! The vault's table over time: what its dates open, close and ask for, what of it is out of policy, and that no clock brings it back.
 
 use crate::decisions::{entries, principal, staff};
+use crate::destroy::{domain_keys, state_holds};
 use crate::world::{Client, Put, World, code};
 use api::terms::{Action, Class, Code, Environment, Mode, Suite, Timestamp};
 use api::wire::{
@@ -82,18 +83,6 @@ fn rotate(client: &Client<'_>) -> Result<KeyRotated, Problem> {
     }
 }
 
-fn domains(client: &Client<'_>) -> Vec<KeyItem> {
-    match client.call(Command::KeyList).unwrap() {
-        Answer::Keys(list) => list.keys.into_iter().filter(|key| key.purpose == "domain").collect(),
-        other => panic!("{other:?}"),
-    }
-}
-
-fn holds(client: &Client<'_>) {
-    let Answer::StateVerified(state) = client.call(Command::StateVerify).unwrap() else { panic!() };
-    assert!(state.ok, "{state:?}");
-}
-
 fn after(world: &World, days: u64) -> Timestamp {
     Timestamp::from_millis(world.clock.millis() + days * DAY)
 }
@@ -122,10 +111,10 @@ fn a_date_changes_what_is_written_and_then_what_is_opened() {
         let second = Put::new("lab/net");
         let refused = client.begin(&second).unwrap_err();
         assert_eq!((refused.code, refused.suite), (Code::Conflict, Some(Suite::Nist)));
-        assert_eq!(domains(&client).len(), 1);
+        assert_eq!(domain_keys(&client).len(), 1);
         assert_eq!(client.under(NIST).put(&second).unwrap().version.suite, Suite::Nist);
         // The domain's key was followed on the way, and nobody was kept waiting.
-        let keys = domains(&client);
+        let keys = domain_keys(&client);
         let states: Vec<&str> = keys.iter().map(|key| key.state.as_str()).collect();
         assert_eq!(states, ["deactivated", "active"]);
         client.under(DEFAULT).release(Action::Read, "lab/net@v1").unwrap();
@@ -140,7 +129,7 @@ fn a_date_changes_what_is_written_and_then_what_is_opened() {
         client.under(NIST).release(Action::Read, "lab/net@v2").unwrap();
         // To be sealed anew it is opened still.
         client.under(DEFAULT).release(Action::Reencrypt, "lab/net@v1").unwrap();
-        holds(&client);
+        state_holds(&client);
     }
 }
 
@@ -200,7 +189,7 @@ fn values_are_sealed_in_the_suite_of_the_day_and_old_ones_only_renewed() {
     world.clock.set(from.as_millis());
     assert_eq!(wrong(&check(&client)), [KeyWrong::Suite, KeyWrong::Suite], "domain and named key");
     assert_eq!(encrypt().version, 2, "the next version seals");
-    assert_eq!(domains(&client).last().unwrap().version, 2, "under a domain key that may be written with");
+    assert_eq!(domain_keys(&client).last().unwrap().version, 2, "under a domain key that may be written with");
     client.call(Command::Decrypt(asked(&old.token))).unwrap();
 
     world.clock.set(until.as_millis());
@@ -211,7 +200,7 @@ fn values_are_sealed_in_the_suite_of_the_day_and_old_ones_only_renewed() {
     client.call(Command::Decrypt(asked(&renewed.token))).unwrap();
     let left: Vec<String> = plan(&client).left.into_iter().map(|left| left.of).collect();
     assert_eq!(left, ["app/db v1"], "what only people know of");
-    holds(&client);
+    state_holds(&client);
 }
 
 /// A vault with a key file and a passphrase, given both.
@@ -245,7 +234,7 @@ fn a_root_that_may_only_open_wraps_nothing_new_and_then_opens_nothing() {
     assert_eq!(wrong(&check(&client)), [KeyWrong::Root]);
     // What is written now is not under the key file.
     client.put(&Put::new("lab/new")).unwrap();
-    let keys = domains(&client);
+    let keys = domain_keys(&client);
     assert_eq!(keys.iter().map(|key| key.state.as_str()).collect::<Vec<_>>(), ["deactivated", "active"]);
     let under = |key: &KeyItem| {
         let sql = "SELECT COUNT(*) FROM wrap WHERE wrapped = ?1";
@@ -264,7 +253,7 @@ fn a_root_that_may_only_open_wraps_nothing_new_and_then_opens_nothing() {
     // Nothing but the time of keys comes.
     let coming = check_at(&client, None, 90 * DAY).coming;
     assert!(!coming.is_empty() && coming.iter().all(|finding| finding.wrong == KeyWrong::Overdue), "{coming:?}");
-    holds(&client);
+    state_holds(&client);
     drop(client);
     keeper.close().unwrap();
 
@@ -328,7 +317,7 @@ fn a_key_under_a_root_that_may_not_open_any_more_says_since_when() {
     keeper.add_root(&client.session, &RootAdd { choice, priority: None, follows: None }).unwrap();
     apply(&client, "", true).unwrap();
     client.release(Action::Read, "lab/old").unwrap();
-    holds(&client);
+    state_holds(&client);
 }
 
 #[test]
@@ -361,7 +350,7 @@ fn archive_keys_count_where_a_table_or_a_root_that_goes_would_shut_them() {
     let ask = KeyArchive { versions: vec![version], reason: "out of use".into() };
     client.call(Command::KeyArchive(ask)).unwrap();
     // The domain's own key goes; what is left of the place is in the archive.
-    let keys = domains(&client);
+    let keys = domain_keys(&client);
     client.call(Command::KeyDestroy(KeyDestroy { key: keys[0].id, reason: "r".into(), confirm: None })).unwrap();
     world.clock.advance(31 * DAY);
     client.call(Command::JobsRun { name: Some("shred".into()) }).unwrap();
@@ -466,7 +455,7 @@ fn what_is_out_of_policy_is_rotated_and_nothing_else() {
     client.put(&Put::new("web/net")).unwrap();
     assert_eq!(rotate(&client).unwrap().keys.len(), 0, "everything is in policy");
     apply(&client, &confidential("write = \"nist\"\nread = [\"default\", \"nist\"]"), false).unwrap();
-    let suspended = domains(&client).into_iter().find(|key| key.workspace.as_deref() == Some("web")).unwrap();
+    let suspended = domain_keys(&client).into_iter().find(|key| key.workspace.as_deref() == Some("web")).unwrap();
     let moved = |to| {
         client.call(Command::KeyMove(KeyMove { key: suspended.id, to, reason: "r".into() })).unwrap();
     };
@@ -482,7 +471,7 @@ fn what_is_out_of_policy_is_rotated_and_nothing_else() {
     assert_eq!(rotate(&client).unwrap().keys.len(), 1);
     let planned = plan(&client);
     assert_eq!((planned.domains.len(), planned.rewraps, planned.versions.len()), (0, 0, 2));
-    holds(&client);
+    state_holds(&client);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Erasing a person: nothing personal is left, the log verifies, and no erasure is faked, hidden, or undone unseen.
 
 use crate::decisions::{entries, principal, staff};
+use crate::destroy::Dying;
 use crate::runs::{over, start};
 use crate::world::{Client, Put, World, code, name};
 use api::terms::{Action, Class, Code, DecisionId, Mode, PrincipalId, Timestamp};
@@ -10,8 +11,8 @@ use api::wire::{
 };
 use keeper::Keeper;
 use keeper::backup::{self, Fork, Opening, RestoreOptions};
+use keeper::datastore::Datastore;
 use keeper::datastore::sqlite::{Options, Sqlite};
-use keeper::datastore::{self, Alteration, Datastore, Driver, Transaction};
 use keeper::vault::{OpenOptions, RootMeans, RootUnlock};
 use std::path::Path;
 use std::sync::Arc;
@@ -586,33 +587,6 @@ fn more_runs_than_an_entry_holds_end_with_whoever_is_erased_and_in_a_backup_from
     let keeper = open(&world, &dir, &world.anchor());
     assert_eq!(keeper.session(Some(&name("wanda")), [0; 32]).unwrap_err().code, Code::NotFound);
     ended(&Client::new(&keeper, &world, Some("aud")));
-}
-
-/// A database whose writes fail after so many, and whose bytes are not forgotten then either.
-struct Dying {
-    inner: Sqlite,
-    left: AtomicI64,
-}
-
-impl Driver for Dying {
-    fn read(&self, body: &mut dyn FnMut(&mut dyn Transaction) -> datastore::Outcome) -> datastore::Result<()> {
-        self.inner.read(body)
-    }
-    fn write(&self, body: &mut dyn FnMut(&mut dyn Transaction) -> datastore::Outcome) -> datastore::Result<()> {
-        if self.left.fetch_sub(1, Ordering::SeqCst) <= 0 {
-            return Err(datastore::Error::Unavailable("the test".into()));
-        }
-        self.inner.write(body)
-    }
-    fn alter(&self, body: &mut dyn FnMut(&mut dyn Alteration) -> datastore::Outcome) -> datastore::Result<()> {
-        self.inner.alter(body)
-    }
-    fn scrub(&self) -> datastore::Result<()> {
-        if self.left.load(Ordering::SeqCst) <= 0 {
-            return Err(datastore::Error::Unavailable("the test".into()));
-        }
-        self.inner.scrub()
-    }
 }
 
 #[test]

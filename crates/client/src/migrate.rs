@@ -4,11 +4,12 @@
 use crate::Client;
 use crate::seat::{Why, unexpected};
 use crate::watch::{Watch, check};
-use api::terms::Code;
+use api::terms::{Class, Code};
 use api::wire::{
     Answer, Command, KeyCheck, KeyChecked, KeyFinding, KeyPlanned, KeyRotate, NamedDrift, Problem, VersionDrift,
     WrapsMended,
 };
+use std::collections::BTreeSet;
 
 /// What is said when somebody stops it.
 const DOING: &str = "key migrate";
@@ -34,6 +35,8 @@ pub struct MigratePlan {
     pub bytes: u64,
     /// The first 1,000 of them.
     pub first: Vec<VersionDrift>,
+    /// Restricted artifacts among them, which whoever agrees to the plan confirms by that. At most 1,000: others wait for another plan.
+    pub restricted: BTreeSet<String>,
     /// What is left for people. At most 1,000.
     pub left: Vec<KeyFinding>,
 }
@@ -110,6 +113,11 @@ impl Client {
         loop {
             plan.versions += page.versions.len() as u64;
             plan.bytes += page.versions.iter().map(|version| version.bytes).sum::<u64>();
+            for version in page.versions.iter().filter(|version| version.class == Class::Restricted) {
+                if plan.restricted.len() < MAX_TOLD {
+                    plan.restricted.insert(version.path.clone());
+                }
+            }
             let room = MAX_TOLD.saturating_sub(plan.first.len());
             plan.first.extend(page.versions.into_iter().take(room));
             add(&mut plan.left, page.left);
@@ -118,11 +126,12 @@ impl Client {
         }
     }
 
-    /// Brings everything back, or goes on with that. A version that cannot be sealed anew keeps none of the others from it.
+    /// Brings everything back, or goes on with that. A version that cannot be sealed anew keeps none of the others from it. Restricted
+    /// artifacts are sealed anew if the plan that was agreed to names them.
     ///
     /// # Errors
     /// `denied`; `interrupted`; `disk-full`: what was done stays, and the same command goes on.
-    pub fn migrate(&self, why: &Why, watch: &dyn Watch) -> Result<MigrateReport, Problem> {
+    pub fn migrate(&self, agreed: &MigratePlan, why: &Why, watch: &dyn Watch) -> Result<MigrateReport, Problem> {
         let mut report = MigrateReport::default();
         watch.note("1 of 4: domain keys");
         self.follow_domains(&mut report, watch)?;
@@ -145,7 +154,7 @@ impl Client {
         report.wraps_removed = mended.removed;
         report.wraps_kept = mended.kept;
         watch.note("4 of 4: versions");
-        self.seal_all(&mut report, why, watch)?;
+        self.seal_all(&mut report, (agreed, why), watch)?;
         Ok(report)
     }
 
@@ -177,12 +186,12 @@ impl Client {
     }
 
     /// Versions, a page at a time; what is left is looked for again.
-    fn seal_all(&self, report: &mut MigrateReport, why: &Why, watch: &dyn Watch) -> Result<(), Problem> {
+    fn seal_all(&self, report: &mut MigrateReport, of: (&MigratePlan, &Why), watch: &dyn Watch) -> Result<(), Problem> {
         let mut page = self.planned(None)?;
         loop {
             for version in &page.versions {
                 check(watch, DOING)?;
-                self.seal_one(version, report, why, watch)?;
+                self.seal_one(version, report, of, watch)?;
             }
             add(&mut report.left, page.left);
             let Some(next) = page.next else { return Ok(()) };
@@ -194,11 +203,10 @@ impl Client {
         &self,
         version: &VersionDrift,
         report: &mut MigrateReport,
-        why: &Why,
+        (agreed, why): (&MigratePlan, &Why),
         watch: &dyn Watch,
     ) -> Result<(), Problem> {
-        // What is confirmed is the plan, which names it.
-        let why = Why { confirm: Some(version.path.clone()), ..why.clone() };
+        let why = Why { confirm: agreed.restricted.get(&version.path).cloned(), ..why.clone() };
         match self.reencrypt_unless(&version.reference, Some(version.written), &why, watch) {
             // Somebody else came first.
             Ok(None) => {}

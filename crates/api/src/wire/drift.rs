@@ -1,6 +1,6 @@
 //! What is out of policy, and the way back (`docs/decisions/0115-crypto-policy-with-dates.md`).
 
-use crate::terms::{KeyId, Name, Suite, Timestamp, VersionId};
+use crate::terms::{Class, KeyId, Name, Suite, Timestamp, VersionId};
 
 /// What is out of policy, now or at a time to come.
 #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
@@ -109,6 +109,8 @@ pub struct VersionDrift {
     pub path: String,
     /// Its identity.
     pub id: VersionId,
+    /// Its class.
+    pub class: Class,
     /// Its suite.
     pub suite: Suite,
     /// The one that is written there.

@@ -28,7 +28,7 @@ pub fn migrate(context: &Context, args: &MigrateArgs) -> Result<u8, Failure> {
     let why = Why { reason: args.reason.clone(), confirm: None };
     context.with(|client| {
         let terminal = context.terminal();
-        let done = client.migrate(&why, &terminal);
+        let done = client.migrate(&plan, &why, &terminal);
         terminal.clear();
         let done = done?;
         context.output.result("key-migrate", &done, || done_text(&done))?;
@@ -69,6 +69,10 @@ fn plan_text(plan: &MigratePlan) -> String {
     text += &format!("2. named keys followed by others: {}\n", counted(&plan.named));
     text += &format!("3. wraps removed of roots that may not wrap: {} or more\n", plan.wraps);
     text += &format!("4. versions sealed anew: {}, {}\n", plan.versions, bytes_shown(plan.bytes));
+    if !plan.restricted.is_empty() {
+        let named: Vec<String> = plan.restricted.iter().map(|path| printable(path)).collect();
+        text += &format!("   of these restricted artifacts among others: {}\n", named.join(", "));
+    }
     text + &left_text(&plan.left)
 }
 

@@ -196,6 +196,10 @@ fn what_fails_is_named_and_keeps_nothing_else_from_it() {
     let table = testkit::suites::table("nist").unwrap().replacen("suite = \"nist\"", "suite = \"default\"", 1);
     sandbox.write("own.toml", table);
     told(&sandbox, &["--yes", "policy", "suites", "own.toml"]);
+    // What agreeing to the plan confirms is named by it.
+    assert_eq!(told(&sandbox, &["key", "migrate", "--plan"])["restricted"], json!(["lab/secret"]));
+    let plan = sandbox.run(["key", "migrate", "--plan"]).exits(0).text();
+    assert!(plan.contains("restricted artifacts among others: lab/secret\n"), "{plan}");
     let done: Value = sandbox.run(["--format", "json", "--yes", "key", "migrate"]).exits(1).json();
     let failed = done["failed"].as_array().unwrap();
     assert!(failed.len() == 1 && failed[0]["reference"] == "lab/secret@v1", "{done}");

@@ -76,7 +76,7 @@ fn one(
     match state::refuse_shut(engine, tx, version, &reference, Towards::Move) {
         Ok(()) => {
             let (path, id, suite, bytes) = (found.path(), version.id, version.suite, version.bytes);
-            planned.versions.push(VersionDrift { reference, path, id, suite, written, bytes });
+            planned.versions.push(VersionDrift { reference, path, id, class: version.class, suite, written, bytes });
         }
         Err(shut @ (Error::KeyShut { .. } | Error::KeyEnding { .. })) => {
             let mend = "strongroom key states".to_owned();

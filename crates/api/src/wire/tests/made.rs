@@ -299,7 +299,7 @@ structs! {
     KeyFinding { wrong key of why since mend }
     KeyPlanned { domains named rewraps wraps versions next left }
     NamedDrift { workspace name }
-    VersionDrift { reference path id suite written bytes }
+    VersionDrift { reference path id class suite written bytes }
     WrapsMended { made removed kept }
     KeyRotate { workspace environment class name no_wait out_of_policy }
     KeyRotated { keys rewrapped remaining suspended receipts }

@@ -286,7 +286,7 @@ fn finish(engine: &Engine, tx: &mut dyn Transaction, id: PrincipalId, now: Times
     epochs::seize(tx, &[*id.as_bytes(), PolicySet::row_id()])?;
     let row: Principal = engine.keys.guard.expect(tx, id.as_bytes())?;
     // Somebody may have been faster.
-    let Some(erased) = row.erased.clone().filter(|erased| erased.finished.is_none()) else { return Ok(false) };
+    let Some(erased) = row.erased.filter(|erased| erased.finished.is_none()) else { return Ok(false) };
     told::write(engine, tx)?;
     let ticket = tx.ticket()?;
     engine.watch.mark(tx)?;

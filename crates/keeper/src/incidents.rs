@@ -181,8 +181,12 @@ fn find_out(engine: &Engine, incident: &Incident, by: &By) -> Result<Incident> {
     if marked.is_none_or(|index| index >= radius.head.size) {
         return Err(Error::Log { code: Code::Busy, why: "the marking is not in the tree yet".to_owned() });
     }
-    let (digest, _) = evidence::write(engine, &subject, &radius, &mut |_| Ok(()))?;
-    let packs = packs::of(engine, &radius.keys)?;
+    let (evidence, packs) = std::thread::scope(|scope| {
+        let packs = scope.spawn(|| packs::of(engine, &radius.keys));
+        (evidence::write(engine, &subject, &radius, &mut |_| Ok(())), packs.join())
+    });
+    let packs = packs.map_err(|_| Error::Internal("a thread that counts packs ended early"))??;
+    let (digest, _) = evidence?;
     let (keys, people) = (parts::keys(&radius), parts::people(&radius)?);
     let told = Told {
         at: by.at,

@@ -29,7 +29,7 @@ pub(crate) use reread::reread;
 pub(crate) use rules::{PolicySet, PolicySource, Setting};
 pub(crate) use run::{Made, Run};
 
-use crate::datastore::{Row, Transaction, Value};
+use crate::datastore::{Row, Rows, Transaction, Value};
 use crate::error::{Error, Result};
 use crate::hash;
 use crate::kept;
@@ -124,24 +124,16 @@ impl Guard {
     }
 
     /// The same for a row that was read in this transaction: only index columns that change are written, and only their indexes.
-    pub(crate) fn replace<T: Table>(&self, tx: &mut dyn Transaction, old: &T, row: &T, ticket: i64) -> Result<Change> {
-        let sealed = self.sealed(row, ticket)?;
-        let (before, after) = (old.index(), row.index());
-        let changed: Vec<(&str, Value<'_>)> = T::INDEX
-            .iter()
-            .zip(before.iter().zip(after))
-            .filter(|(_, (was, is))| *was != is)
-            .map(|(name, (_, is))| (*name, is))
-            .collect();
-        let sets: String =
-            changed.iter().enumerate().map(|(at, (name, _))| format!(", {name} = ${}", at + 6)).collect();
-        let sql = format!("UPDATE {} SET body = $2, salt = $3, ticket = $4, mac = $5{sets} WHERE id = $1", T::NAME);
-        let values: Vec<Value<'_>> = sealed.own().into_iter().chain(changed.into_iter().map(|(_, is)| is)).collect();
-        if tx.query(&sql, &values)?.changed() != 1 {
-            return Err(Error::Altered { table: T::NAME, row: hex::encode(sealed.id) });
-        }
-        sealed.keep::<T>(tx)?;
-        Ok(sealed.change::<T>())
+    pub(crate) fn replace<T: Table>(&self, tx: &mut dyn Transaction, old: &T, row: T, ticket: i64) -> Result<Change> {
+        self.ready(old, row, ticket)?.put(tx)
+    }
+
+    /// Makes ready what [`Self::replace`] writes, on whatever thread.
+    pub(crate) fn ready<T: Table>(&self, old: &T, row: T, ticket: i64) -> Result<Ready<T>> {
+        let sealed = self.sealed(&row, ticket)?;
+        let changed = old.index().iter().zip(row.index()).map(|(was, is)| *was != is).collect();
+        let change = sealed.change::<T>();
+        Ok(Ready { row, sealed, changed, change })
     }
 
     /// Removes a row.
@@ -173,8 +165,13 @@ impl Guard {
         tail: &str,
         values: &[Value<'_>],
     ) -> Result<Vec<T>> {
+        self.raw::<T>(tx, tail, values)?.iter().map(|row| self.hydrated(row)).collect()
+    }
+
+    /// The same as they stand in the table, unchecked: for [`Self::hydrated`].
+    pub(crate) fn raw<T: Table>(&self, tx: &mut dyn Transaction, tail: &str, values: &[Value<'_>]) -> Result<Rows> {
         let sql = format!("SELECT id, body, salt, ticket, mac{} FROM {} {tail}", columns::<T>(""), T::NAME);
-        tx.query(&sql, values)?.iter().map(|row| self.hydrated(row)).collect()
+        Ok(tx.query(&sql, values)?)
     }
 
     /// The MAC of a row that has another form than state rows have: a registered object, a remembered command, the clock's mark.
@@ -192,7 +189,7 @@ impl Guard {
     }
 
     /// A row as it stands in the table, checked.
-    fn hydrated<T: Table>(&self, row: &Row) -> Result<T> {
+    pub(crate) fn hydrated<T: Table>(&self, row: &Row) -> Result<T> {
         let (id, body, salt) = (row.bytes(0)?, row.bytes(1)?, row.bytes(2)?);
         let altered = || Error::Altered { table: T::NAME, row: hex::encode(id) };
         let tag = row.bytes(4)?;
@@ -268,6 +265,38 @@ impl SealedRow {
 
     fn change<T: Table>(&self) -> Change {
         Change { table: T::NAME, id: self.id, commitment: Some(commitment(T::NAME, &self.id, &self.salt, &self.body)) }
+    }
+}
+
+/// A row that is to take the place of another, with its MAC and its commitment.
+pub(crate) struct Ready<T> {
+    row: T,
+    sealed: SealedRow,
+    /// Which of its index columns differ.
+    changed: Vec<bool>,
+    change: Change,
+}
+
+impl<T: Table> Ready<T> {
+    /// Writes it.
+    pub(crate) fn put(self, tx: &mut dyn Transaction) -> Result<Change> {
+        let Self { row, sealed, changed, change } = self;
+        let columns: Vec<(&str, Value<'_>)> = T::INDEX
+            .iter()
+            .copied()
+            .zip(row.index())
+            .zip(changed)
+            .filter_map(|(of, differs)| differs.then_some(of))
+            .collect();
+        let sets: String =
+            columns.iter().enumerate().map(|(at, (name, _))| format!(", {name} = ${}", at + 6)).collect();
+        let sql = format!("UPDATE {} SET body = $2, salt = $3, ticket = $4, mac = $5{sets} WHERE id = $1", T::NAME);
+        let values: Vec<Value<'_>> = sealed.own().into_iter().chain(columns.into_iter().map(|(_, is)| is)).collect();
+        if tx.query(&sql, &values)?.changed() != 1 {
+            return Err(Error::Altered { table: T::NAME, row: hex::encode(sealed.id) });
+        }
+        sealed.keep::<T>(tx)?;
+        Ok(change)
     }
 }
 

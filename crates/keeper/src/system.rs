@@ -21,6 +21,14 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
     seal::entropy::array().map_err(|_| Error::Random)
 }
 
+/// A uniform random id, but for its first 48 bits: the time in milliseconds, as in a UUID of version 7 (RFC 9562, 5.7). Rows of such ids
+/// are found in the order in which they lie in their table.
+pub(crate) fn ordered_id() -> Result<[u8; 16]> {
+    let mut id: [u8; 16] = random()?;
+    id.iter_mut().zip(now().as_millis().to_be_bytes().iter().skip(2)).for_each(|(to, from)| *to = *from);
+    Ok(id)
+}
+
 /// A source of time. Tests put their own in.
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// Now.

@@ -1,6 +1,7 @@
 //! RFC 8785 (JCS) for the JSON that stands in the log and in rows: strings, integers, booleans, null, arrays, objects; no fractions.
 
 use serde_json::Value;
+use std::cmp::Ordering;
 
 use crate::Fault;
 
@@ -87,7 +88,7 @@ fn write(out: &mut Vec<u8>, value: &Value, depth: usize) -> Result<(), JcsError>
             let depth = deeper(depth)?;
             let mut sorted: Vec<_> = members.iter().collect();
             // RFC 8785 section 3.2.3: by UTF-16 code units.
-            sorted.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+            sorted.sort_by(|(a, _), (b, _)| by_utf_16(a, b));
             out.push(b'{');
             for (n, (name, member)) in sorted.into_iter().enumerate() {
                 if n > 0 {
@@ -101,6 +102,11 @@ fn write(out: &mut Vec<u8>, value: &Value, depth: usize) -> Result<(), JcsError>
         }
     }
     Ok(())
+}
+
+/// Of ASCII the order of its bytes is that one.
+fn by_utf_16(a: &str, b: &str) -> Ordering {
+    if a.is_ascii() && b.is_ascii() { a.cmp(b) } else { a.encode_utf16().cmp(b.encode_utf16()) }
 }
 
 fn deeper(depth: usize) -> Result<usize, JcsError> {

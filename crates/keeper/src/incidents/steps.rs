@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::keys::domains::newest;
 use crate::keys::list::wraps_under;
 use crate::rows::{Incident, IncidentAbout, Key};
-use api::terms::{KeyState, PlaybookStep};
+use api::terms::{KeyId, KeyState, PlaybookStep};
 
 /// Keys looked for in one query.
 const PAGE: usize = 512;
@@ -58,12 +58,15 @@ pub(super) fn standing(engine: &Engine, tx: &mut dyn Transaction, incident: &Inc
 
 /// How many of these keys anything wraps: one that was destroyed, or whose version was sealed anew under another, has no wrap.
 fn wrapped(tx: &mut dyn Transaction, keys: &[Listed]) -> Result<u64> {
+    // In the order of the index.
+    let mut keys: Vec<KeyId> = keys.iter().map(|listed| listed.key).collect();
+    keys.sort_unstable();
     let mut count = 0;
     for page in keys.chunks(PAGE) {
         let size = if page.len() == PAGE { PAGE } else { page.len().next_power_of_two() };
         // The last one again fills the page.
         let padding = page.last().into_iter().cycle().take(size.saturating_sub(page.len()));
-        let values: Vec<Value<'_>> = page.iter().chain(padding).map(|listed| listed.key.as_bytes().into()).collect();
+        let values: Vec<Value<'_>> = page.iter().chain(padding).map(|key| key.as_bytes().into()).collect();
         let marks = (1..=values.len()).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
         let sql = format!("SELECT CAST(COUNT(DISTINCT wrapped) AS BIGINT) FROM wrap WHERE wrapped IN ({marks})");
         let found = tx.query(&sql, &values)?.one()?.integer(0)?;

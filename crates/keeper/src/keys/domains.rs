@@ -292,7 +292,7 @@ impl Domains {
         let context = self.slot_context(slot, under.id, under.version);
         let sealed = wrap::wrap(with, &context, key).map_err(|_| Error::Internal("a key could not be wrapped"))?;
         Ok(Wrap {
-            id: KeyId::from_bytes(system::random()?),
+            id: KeyId::from_bytes(system::ordered_id()?),
             kind: slot.kind,
             key: slot.key,
             suite: slot.suite,

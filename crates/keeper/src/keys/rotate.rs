@@ -10,7 +10,7 @@ use super::list::{item, wraps_under};
 use super::named::{self, Named};
 use super::uses::{self, Bound};
 use crate::acts::{Act, Wanted, act};
-use crate::datastore::Transaction;
+use crate::datastore::{Row, Transaction};
 use crate::engine::Engine;
 use crate::epochs;
 use crate::error::{Error, Result};
@@ -32,6 +32,8 @@ type New = (Vec<Key>, Vec<NamedVersion>);
 
 /// Version keys wrapped again in one transaction: their changes fit one entry.
 const BATCH: i64 = 256;
+/// Threads that wrap them, at most.
+const MAX_THREADS: usize = 8;
 /// How long before its time is over a key is renewed: a tenth of the shortest cryptoperiod of the baseline.
 pub(crate) const AHEAD_MILLIS: u64 = 3 * 86_400_000;
 /// The most keys that are looked through for one.
@@ -403,17 +405,19 @@ fn rewrap_batch(engine: &Engine, tx: &mut dyn Transaction, by: &By, old: KeyId) 
     }
     epochs::hold(tx, &[*new_key.id.as_bytes()])?;
     let (from, to) = (engine.domains.open(tx, guard, old)?, engine.domains.open(tx, guard, new_key.id)?);
-    let wraps: Vec<Wrap> =
-        guard.select(tx, "WHERE under = $1 ORDER BY id LIMIT $2", &[old.as_bytes().into(), BATCH.into()])?;
+    let wraps =
+        guard.raw::<Wrap>(tx, "WHERE under = $1 ORDER BY id LIMIT $2", &[old.as_bytes().into(), BATCH.into()])?;
+    let wraps: Vec<&Row> = wraps.iter().collect();
     if wraps.is_empty() {
         return Ok(0);
     }
     let ticket = tx.ticket()?;
-    let mut changes = Vec::with_capacity(wraps.len());
-    for wrap in &wraps {
-        let again = engine.domains.wrap_again(wrap, &domain, &from, (&new_key, &to))?;
-        changes.push(guard.replace(tx, wrap, &again, ticket)?);
-    }
+    let again = spread(&wraps, |row| {
+        let wrap: Wrap = guard.hydrated(row)?;
+        let again = engine.domains.wrap_again(&wrap, &domain, &from, (&new_key, &to))?;
+        guard.ready(&wrap, again, ticket)
+    })?;
+    let changes = again.into_iter().map(|ready| ready.put(tx)).collect::<Result<Vec<_>>>()?;
     // Counted, and no reason to renew the key at once: what moves is fewer than what it may wrap.
     uses::count(tx, guard, new_key.id, wraps.len() as u64)?;
     let event = Event::new(Kind::State, "key.rewrap")
@@ -423,4 +427,20 @@ fn rewrap_batch(engine: &Engine, tx: &mut dyn Transaction, by: &By, old: KeyId) 
         .changing(changes);
     engine.log(tx, ticket, by, &[event])?;
     Ok(wraps.len() as u64)
+}
+
+/// Does the same to each, in their order, on as many threads as there are processors.
+fn spread<T: Sync, R: Send>(all: &[T], each: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MAX_THREADS);
+    let mut parts = all.chunks(all.len().div_ceil(threads).max(1));
+    let own = parts.next().unwrap_or_default();
+    let some = |part: &[T]| part.iter().map(&each).collect::<Result<Vec<R>>>();
+    std::thread::scope(|scope| {
+        let others: Vec<_> = parts.map(|part| scope.spawn(move || some(part))).collect();
+        let mut done = some(own)?;
+        for other in others {
+            done.extend(other.join().map_err(|_| Error::Internal("a thread ended"))??);
+        }
+        Ok(done)
+    })
 }

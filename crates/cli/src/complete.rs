@@ -303,6 +303,7 @@ mod tests {
             "patience",
             "priority",
             "purpose",
+            "rate",
             "reason",
             "region",
             "sample",

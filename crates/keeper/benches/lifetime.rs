@@ -38,6 +38,8 @@ fn main() {
                     }
                     let name = format!("lab/a-{artifact}");
                     for version in 0..VERSIONS {
+                        // A principal has 524,288 requests in ten minutes.
+                        world.clock.advance(4);
                         client.put(&Put::new(&name).class(Class::Internal)).unwrap();
                         if version % 10 == 0 {
                             client.release(Action::Read, &name).unwrap();

@@ -160,17 +160,37 @@ static JOBS: [Job; 15] = [
 /// A stretch of time that jobs may take.
 pub(crate) struct Slice {
     ends: Option<Instant>,
+    /// How much is done in a second at most, from when on.
+    pace: Option<(u32, Instant)>,
 }
 
 impl Slice {
     /// So long.
     pub(crate) fn within(limit: Duration) -> Self {
-        Self { ends: Instant::now().checked_add(limit) }
+        Self { ends: Instant::now().checked_add(limit), pace: None }
     }
 
     /// As long as it takes.
     pub(crate) const fn whole() -> Self {
-        Self { ends: None }
+        Self { ends: None, pace: None }
+    }
+
+    /// As long as it takes when no more than this is done in a second, so that others find room between.
+    pub(crate) fn paced(per_second: u32) -> Self {
+        Self { ends: None, pace: Some((per_second, Instant::now())) }
+    }
+
+    /// How much of so much is done at once.
+    pub(crate) fn portion(&self, most: i64) -> i64 {
+        self.pace.map_or(most, |(per_second, _)| most.min(per_second.into()).max(1))
+    }
+
+    /// Waits while more is done than its pace allows.
+    pub(crate) fn keep_pace(&self, done: u64) {
+        if let Some((per_second, began)) = self.pace {
+            let due = Duration::from_secs(done).checked_div(per_second).unwrap_or_default();
+            std::thread::sleep(due.saturating_sub(began.elapsed()));
+        }
     }
 
     /// Whether somebody asked for the work itself.

@@ -434,6 +434,9 @@ pub struct KeyRotate {
     /// Only those that are out of policy, or whose time is over.
     #[serde(default)]
     pub out_of_policy: bool,
+    /// Wrap at most so many keys again in a second, from 1; as many as can be if none.
+    #[serde(default)]
+    pub per_second: Option<u32>,
 }
 
 /// Rotation, so far.

@@ -112,6 +112,9 @@ pub enum KeyCommand {
         /// Return when the new version writes; later commands go on wrapping
         #[arg(long)]
         no_wait: bool,
+        /// Wrap at most N keys again in a second, so that others find the vault at their service
+        #[arg(long, value_name = "N", conflicts_with_all = ["no_wait", "name"], value_parser = clap::value_parser!(u32).range(1..))]
+        rate: Option<u32>,
     },
     /// Set a key aside: nothing is sealed or opened with it until it is resumed
     Suspend(KeyMoveArgs),

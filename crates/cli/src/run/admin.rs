@@ -224,10 +224,11 @@ pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
             context.output.result("keys", &keys, || keys_text(&keys.keys))?;
             Ok(0)
         }
-        KeyCommand::Rotate { workspace, environment, class, name, no_wait } => {
+        KeyCommand::Rotate { workspace, environment, class, name, no_wait, rate } => {
             let workspace = workspace.as_deref().map(unlock::name).transpose()?;
             let name = name.as_deref().map(unlock::name).transpose()?;
-            let which = KeyRotate { workspace, environment, class, name, no_wait, out_of_policy: false };
+            let which =
+                KeyRotate { workspace, environment, class, name, no_wait, per_second: rate, ..KeyRotate::default() };
             if context.global.dry_run {
                 let all = client.keys()?.keys;
                 let keys: Vec<KeyItem> = all.iter().filter(|key| rotates(key, &all, &which)).cloned().collect();

@@ -41,6 +41,9 @@ const MAX_RENEWED: i64 = 1_000;
 
 /// Rotates the domain keys that match, or goes on with a rotation of them that did not finish.
 pub(crate) fn rotate(engine: &Engine, session: &Session, command: &KeyRotate) -> Result<KeyRotated> {
+    if command.per_second == Some(0) {
+        return Err(Error::bad("the rotation", "a pace is at least one key in a second"));
+    }
     let (wanted, scope) = wanted(engine, command)?;
     if let Some(name) = &command.name {
         let meant = (command.workspace.as_ref(), name, command.out_of_policy);
@@ -69,7 +72,7 @@ pub(crate) fn rotate(engine: &Engine, session: &Session, command: &KeyRotate) ->
     let by = By::session(session, engine.now()?);
     let mut rewrapped = 0;
     if !command.no_wait {
-        rewrapped = rewrap_all(engine, &by, &Slice::whole())?;
+        rewrapped = rewrap_all(engine, &by, &command.per_second.map_or_else(Slice::whole, Slice::paced))?;
     }
     let receipts = logged.iter().map(|logged| engine.settled(logged)).collect::<Result<_>>()?;
     engine.store.read(|tx| {
@@ -348,7 +351,7 @@ fn rewrap_all(engine: &Engine, by: &By, slice: &Slice) -> Result<u64> {
     let (mut spent, mut stuck, mut failed) = (BTreeSet::new(), BTreeSet::new(), None);
     while let Some(old) = engine.store.read(|tx| next_behind(tx, &stuck))? {
         spent.insert(old);
-        match engine.store.write(|tx| rewrap_batch(engine, tx, by, old)) {
+        match engine.store.write(|tx| rewrap_batch(engine, tx, by, (old, slice.portion(BATCH)))) {
             Ok(wrapped) => done += wrapped,
             Err(error) => {
                 stuck.insert(old);
@@ -358,6 +361,7 @@ fn rewrap_all(engine: &Engine, by: &By, slice: &Slice) -> Result<u64> {
         if slice.is_over() {
             break;
         }
+        slice.keep_pace(done);
     }
     for key in spent {
         let row: Key = engine.store.read(|tx| engine.keys.guard.expect(tx, key.as_bytes()))?;
@@ -389,7 +393,7 @@ fn next_behind(tx: &mut dyn Transaction, stuck: &BTreeSet<KeyId>) -> Result<Opti
 }
 
 /// One batch: unwrapped, checked against fingerprints, wrapped under the active key, logged.
-fn rewrap_batch(engine: &Engine, tx: &mut dyn Transaction, by: &By, old: KeyId) -> Result<u64> {
+fn rewrap_batch(engine: &Engine, tx: &mut dyn Transaction, by: &By, (old, most): (KeyId, i64)) -> Result<u64> {
     let guard = &engine.keys.guard;
     epochs::hold(tx, &[*old.as_bytes()])?;
     let old_key: Key = guard.expect(tx, old.as_bytes())?;
@@ -406,7 +410,7 @@ fn rewrap_batch(engine: &Engine, tx: &mut dyn Transaction, by: &By, old: KeyId) 
     epochs::hold(tx, &[*new_key.id.as_bytes()])?;
     let (from, to) = (engine.domains.open(tx, guard, old)?, engine.domains.open(tx, guard, new_key.id)?);
     let wraps =
-        guard.raw::<Wrap>(tx, "WHERE under = $1 ORDER BY id LIMIT $2", &[old.as_bytes().into(), BATCH.into()])?;
+        guard.raw::<Wrap>(tx, "WHERE under = $1 ORDER BY id LIMIT $2", &[old.as_bytes().into(), most.into()])?;
     let wraps: Vec<&Row> = wraps.iter().collect();
     if wraps.is_empty() {
         return Ok(0);

@@ -122,6 +122,27 @@ fn a_rotation_that_did_not_finish_goes_on_later() {
 }
 
 #[test]
+fn a_rotation_keeps_its_pace() {
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    for n in 0..6 {
+        client.put(&Put::new(&format!("lab/net-{n}"))).unwrap();
+    }
+    let paced = |per_second| Command::KeyRotate(KeyRotate { per_second: Some(per_second), ..KeyRotate::default() });
+    assert_eq!(client.call(paced(0)).unwrap_err().code, api::terms::Code::BadRequest);
+    let began = std::time::Instant::now();
+    match client.call(paced(4)).unwrap() {
+        Answer::Rotated(rotated) => assert_eq!((rotated.rewrapped, rotated.remaining), (6, 0)),
+        other => panic!("{other:?}"),
+    }
+    assert!(began.elapsed().as_millis() >= 1_500, "six at four in a second");
+    let sql = "SELECT COUNT(*) FROM entry WHERE CAST(body AS TEXT) LIKE '%key.rewrap%'";
+    let db = rusqlite::Connection::open(world.dir().join("keeper.db")).unwrap();
+    assert_eq!(db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap(), 2, "four, then two");
+}
+
+#[test]
 fn garbage_is_what_no_version_names_and_no_lease_holds() {
     suites::each(|| {
         let world = World::new(Mode::Solo);

@@ -301,7 +301,7 @@ structs! {
     NamedDrift { workspace name }
     VersionDrift { reference path id class suite written bytes }
     WrapsMended { made removed kept }
-    KeyRotate { workspace environment class name no_wait out_of_policy }
+    KeyRotate { workspace environment class name no_wait out_of_policy per_second }
     KeyRotated { keys rewrapped remaining suspended receipts }
     DecisionTold {
         decision entry log_index time principal act allowed policies reasons near_misses policy_set engine subject

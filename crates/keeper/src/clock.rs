@@ -48,6 +48,11 @@ impl Watch {
         Self { clock, guard, high: AtomicU64::new(millis), stored: AtomicU64::new(millis), dates: RwLock::default() }
     }
 
+    /// Seconds since some time, by a clock that nobody sets.
+    pub(crate) fn uptime_secs(&self) -> u64 {
+        self.clock.uptime_secs()
+    }
+
     /// Now.
     ///
     /// # Errors

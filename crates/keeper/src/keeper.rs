@@ -76,7 +76,10 @@ impl Keeper {
     /// # Errors
     /// Whatever the command's own rules refuse; the problem names what, why and what to try.
     pub fn call(&self, session: &Session, command: Command) -> std::result::Result<Answer, Problem> {
-        let answer = self.dispatch(session, command)?;
+        let answer = self.dispatch(session, command);
+        // A root that did not answer is told of at once, also where the vault stays open; what cannot be written is tried again later.
+        let _ = roots::tell(&self.engine);
+        let answer = answer?;
         // What was answered stands. Entries are safe; a log that may not be signed any more refuses the next command.
         let _ = self.engine.integrate_if_due();
         Ok(answer)
@@ -319,14 +322,21 @@ impl Keeper {
         self.engine.ledger.is_behind() || self.engine.appended.load(std::sync::atomic::Ordering::Relaxed) > 0
     }
 
+    /// Overwrites the keys whose time in memory is over; whether there were any.
+    pub fn forget_old(&self) -> bool {
+        let forgot = self.engine.domains.forget_old();
+        if forgot {
+            self.engine.facts.forget_all();
+        }
+        forgot
+    }
+
     /// Runs the jobs that are due, for so long: what a keeper that stays open does between commands.
     ///
     /// # Errors
     /// The first failure of a job, after the others ran.
     pub fn go_on(&self, within: std::time::Duration) -> std::result::Result<(), Problem> {
-        if self.engine.domains.forget_old() {
-            self.engine.facts.forget_all();
-        }
+        self.forget_old();
         if self.engine.read_only.get().is_some() {
             return Ok(());
         }

@@ -34,7 +34,7 @@ pub(crate) use remove::remove as removed;
 pub(crate) use retire::{forget, of_state, orphans, retire};
 pub(crate) use set::{Finding, Roots, Wrapped};
 pub(crate) use token::TokenRoot;
-pub(crate) use upkeep::{due, fell_behind, fill, see_to};
+pub(crate) use upkeep::{due, fell_behind, fill, see_to, tell};
 
 use crate::error::{Error, Result};
 use crate::keys::sealed;

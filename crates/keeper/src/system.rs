@@ -11,7 +11,7 @@ pub(crate) fn now() -> Timestamp {
 }
 
 /// Seconds since the machine started, those that it slept included: nobody sets this clock.
-pub(crate) fn uptime_secs() -> u64 {
+fn uptime_secs() -> u64 {
     let at = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     u64::try_from(at.tv_sec).unwrap_or(0)
 }
@@ -33,6 +33,10 @@ pub(crate) fn ordered_id() -> Result<[u8; 16]> {
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// Now.
     fn now(&self) -> Timestamp;
+    /// Seconds since some time, those that the machine slept included, by a clock that nobody sets.
+    fn uptime_secs(&self) -> u64 {
+        uptime_secs()
+    }
 }
 
 /// The operating system's clock.

@@ -297,8 +297,10 @@ fn keys_that_are_due_are_listed_with_what_happens_to_them() {
     let standing =
         |shift: &str| at_another_time(&sandbox, shift, &["--format", "json", "status"]).exits(0).json()["keys"].clone();
     let keys = standing("+0d");
-    assert_eq!((&keys["overdue"], &keys["suspended"]), (&0.into(), &0.into()), "{keys}");
+    assert_eq!((&keys["overdue"], &keys["due_soon"], &keys["suspended"]), (&0.into(), &1.into(), &0.into()), "{keys}");
     assert_eq!(keys["next_due"], key["due"]);
+    let told = at_another_time(&sandbox, "+1d", &["status"]).exits(0).stdout;
+    assert!(String::from_utf8(told).unwrap().contains("1 due within 30 days"));
     sandbox.run(["key", "suspend", &id, "--reason", "a laptop was lost"]).exits(0);
     let text = at_another_time(&sandbox, "+28d", &["key", "ls", "--due"]).exits(0).stdout;
     assert!(String::from_utf8(text).unwrap().contains("suspended: nothing renews it"));
@@ -435,10 +437,11 @@ fn a_suspended_key_is_told_and_resumed() {
     }
     assert!(!sandbox.path().join("out").exists());
     let states = String::from_utf8(sandbox.run(["key", "states"]).exits(0).stdout).unwrap();
-    assert!(
-        states.lines().any(|line| line.starts_with("suspended") && line.contains("active, deactivated")),
-        "{states}"
-    );
+    let told = |state: &str, then: &str| states.lines().any(|line| line.starts_with(state) && line.ends_with(then));
+    for state in api::terms::KeyState::ALL {
+        let then: Vec<String> = state.follows().map(|next| next.to_string()).collect();
+        assert!(told(&state.to_string(), &format!("  {}", if then.is_empty() { "-".into() } else { then.join(", ") })));
+    }
     json(&["key", "resume", item["key"].as_str().unwrap(), "--reason", "found again"], 0);
     sandbox.run(["cat", "lab/secret"]).exits(0);
     // A domain key, by the beginning of its id.

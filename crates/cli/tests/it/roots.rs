@@ -172,6 +172,10 @@ fn a_token_that_is_pulled_out_does_not_stop_the_vault() {
     token.run(&["put", "f", "lab/new", "--class", "public"]).exits(0);
     let first = token.roots().remove(0);
     assert_eq!((&first["kind"], &first["state"], &first["lacks"]), (&"pkcs11".into(), &"behind".into(), &1.into()));
+    // It is told while the vault stays open.
+    assert!(first["failing"]["why"].is_string(), "{first}");
+    let told = token.json(&["audit", "query", "--act", "root.failing"]);
+    assert_eq!(told["items"].as_array().map(Vec::len), Some(1), "{told}");
     token.run(&["lock"]).exits(0);
     token.run(&["cat", "lab/new"]).exits(0);
     std::fs::rename(token.sandbox.at("away"), token.sandbox.at("tokens")).unwrap();

@@ -208,6 +208,9 @@ impl Shared {
             let (state, _) = self.changed.wait_timeout(self.state(), tick).unwrap_or_else(PoisonError::into_inner);
             let idle = state.running == 0 && state.over.is_none();
             drop(state);
+            if let Ok(keeper) = self.keeper() {
+                keeper.forget_old();
+            }
             ticks += 1;
             if !idle {
                 continue;

@@ -1,6 +1,7 @@
 //! Domain keys and archive keys, and the keys of versions and of small values that they wrap.
 
 use super::{check_fingerprint, fingerprint};
+use crate::clock::Watch;
 use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -22,6 +23,7 @@ const MAX_OPEN: usize = 1024;
 pub(crate) struct Domains {
     vault: VaultId,
     pub(crate) roots: Roots,
+    watch: Arc<Watch>,
     open: RwLock<HashMap<KeyId, Opened>>,
 }
 
@@ -45,7 +47,7 @@ impl<'a> From<&'a OpenedKey> for WrappingKey<'a> {
 #[derive(Debug)]
 struct Opened {
     key: Arc<OpenedKey>,
-    /// When it is forgotten, by [`system::uptime_secs`].
+    /// When it is forgotten, by [`Watch::uptime_secs`].
     until: u64,
     /// Under which table, and between which of its dates, it was opened.
     stamp: Stamp,
@@ -78,8 +80,8 @@ impl From<&Version> for Belongs {
 
 impl Domains {
     /// Over the roots of an opened vault.
-    pub(crate) fn new(vault: VaultId, roots: Roots) -> Self {
-        Self { vault, roots, open: RwLock::new(HashMap::new()) }
+    pub(crate) fn new(vault: VaultId, roots: Roots, watch: Arc<Watch>) -> Self {
+        Self { vault, roots, watch, open: RwLock::new(HashMap::new()) }
     }
 
     /// The key under which a domain writes, or its archive: if it has one. After one that is spent, the next one is made when something
@@ -217,14 +219,14 @@ impl Domains {
     pub(crate) fn remembered(&self, id: KeyId) -> Option<Arc<OpenedKey>> {
         let stamp = self.roots.suites.stamp();
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        let stands = |opened: &&Opened| system::uptime_secs() < opened.until && opened.stamp == stamp;
+        let stands = |opened: &&Opened| self.watch.uptime_secs() < opened.until && opened.stamp == stamp;
         open.get(&id).filter(stands).map(|opened| Arc::clone(&opened.key))
     }
 
     /// Keeps it for as long as clients may keep what it opens: the lease of its class.
     fn remember(&self, id: KeyId, (class, stamp): (Class, Stamp), key: OpenedKey) -> Arc<OpenedKey> {
         let lease = policy::class_rules(class).map_or(0, |rules| rules.lease_secs);
-        let until = system::uptime_secs().saturating_add(lease);
+        let until = self.watch.uptime_secs().saturating_add(lease);
         let opened = Opened { key: Arc::new(key), until, stamp };
         let key = Arc::clone(&opened.key);
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
@@ -237,7 +239,7 @@ impl Domains {
 
     /// Forgets the keys whose time in memory is over; whether there were any.
     pub(crate) fn forget_old(&self) -> bool {
-        let now = system::uptime_secs();
+        let now = self.watch.uptime_secs();
         if self.open.read().unwrap_or_else(PoisonError::into_inner).values().all(|opened| now < opened.until) {
             return false;
         }

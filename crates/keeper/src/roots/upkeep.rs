@@ -31,7 +31,7 @@ pub(crate) fn due(engine: &Engine, now: Timestamp) -> Result<Option<Timestamp>> 
 
 /// Does it; how many wraps were made or removed.
 pub(crate) fn see_to(engine: &Engine, slice: &Slice) -> Result<u64> {
-    write_down(engine)?;
+    tell(engine)?;
     let mut done = retire(engine, slice)?;
     let mut outcome = Ok(());
     for (row, member) in behind(engine, slice.is_whole())? {
@@ -46,7 +46,7 @@ pub(crate) fn see_to(engine: &Engine, slice: &Slice) -> Result<u64> {
         }
     }
     // Opening one may have told something.
-    write_down(engine)?;
+    tell(engine)?;
     outcome.map(|()| done)
 }
 
@@ -158,13 +158,13 @@ pub(crate) fn settled(joining: &Joining<'_>, new: &New) -> Result<bool> {
 }
 
 /// Writes what was found out about roots into their rows and the log: once when one begins to fail, once when it answers again.
-fn write_down(engine: &Engine) -> Result<()> {
-    let findings = engine.domains.roots.findings();
-    if findings.is_empty() {
+pub(crate) fn tell(engine: &Engine) -> Result<()> {
+    if !engine.domains.roots.has_findings() || engine.read_only.get().is_some() {
         return Ok(());
     }
-    let now = engine.now()?;
-    let written = engine.store.write(|tx| tell(engine, tx, &findings, now));
+    let findings = engine.domains.roots.findings();
+    let now = engine.now();
+    let written = now.and_then(|now| engine.store.write(|tx| write_down(engine, tx, &findings, now)));
     if written.is_err() {
         for (root, finding) in findings {
             engine.domains.roots.note(root, finding);
@@ -173,7 +173,12 @@ fn write_down(engine: &Engine) -> Result<()> {
     written
 }
 
-fn tell(engine: &Engine, tx: &mut dyn Transaction, findings: &BTreeMap<KeyId, Finding>, now: Timestamp) -> Result<()> {
+fn write_down(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    findings: &BTreeMap<KeyId, Finding>,
+    now: Timestamp,
+) -> Result<()> {
     let guard = &engine.keys.guard;
     let mut news = Vec::new();
     for (id, finding) in findings {

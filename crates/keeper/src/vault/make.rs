@@ -63,7 +63,7 @@ pub(crate) fn init(options: &InitOptions, store: Option<Datastore>) -> Result<Va
     let suites = Suites::new(options.crypto.clone().unwrap_or_default(), crypto, Arc::clone(&watch));
     let suites = Arc::new(suites);
     let all = Roots::new(options.dir.clone(), &file, &roots, (&root, &[]), Arc::clone(&suites))?;
-    let domains = Domains::new(options.vault, all);
+    let domains = Domains::new(options.vault, all, Arc::clone(&watch));
     let set = Arc::new(Set::baseline().map_err(|error| Error::Policy(error.to_string()))?);
     let store = open::store(&options.dir, store)?;
     let signers = open::signers(options.vault, &keys)?;

@@ -118,7 +118,7 @@ pub(crate) fn opened(options: &OpenOptions, file: &VaultFile, root: &Arc<dyn Roo
         owner: loaded.owner,
         info,
         store,
-        domains: Domains::new(file.vault, roots),
+        domains: Domains::new(file.vault, roots, Arc::clone(&watch)),
         opened_by: (root.id(), root.kind()),
         watch,
         nonces: Nonces::default(),

@@ -32,5 +32,6 @@ mod upkeep;
 mod values;
 mod vault;
 mod versions;
+mod walks;
 mod who;
 mod world;

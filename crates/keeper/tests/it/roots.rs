@@ -125,6 +125,31 @@ fn one_that_does_not_answer_is_told_once_and_gets_what_it_missed() {
 }
 
 #[test]
+fn a_key_is_opened_anew_when_the_time_of_its_class_in_memory_is_over() {
+    for class in [Class::Public, Class::Internal, Class::Confidential, Class::Restricted] {
+        let world = World::new(Mode::Solo);
+        let keeper = world.open();
+        let client = Client::new(&keeper, &world, None);
+        client.put(&Put::new("lab/net").class(class)).unwrap();
+        let release = || client.release_with(Action::Read, "lab/net@v1", Some("a test"), Some("lab/net"));
+        release().unwrap();
+        let lease = policy::class_rules(class).unwrap().lease_secs;
+        assert!(lease > 1 && !keeper.forget_old());
+        // What roots wrap opens no more: only what is in memory does.
+        assert!(world.tamper("UPDATE wrap SET mac = zeroblob(32) WHERE under IN (SELECT id FROM root)") > 0);
+        world.clock.advance((lease - 1) * 1_000);
+        release().unwrap();
+        assert!(!keeper.forget_old());
+        world.clock.advance(1_000);
+        assert_eq!(release().unwrap_err().code, Code::BadSignature, "{class}");
+        assert!(
+            keeper.forget_old() && !keeper.forget_old(),
+            "{class}: nobody uses it, and it is overwritten all the same"
+        );
+    }
+}
+
+#[test]
 fn what_one_root_does_not_open_another_does() {
     let world = World::new(Mode::Solo);
     let keeper = world.open();

@@ -42,6 +42,9 @@ impl Clock for TestClock {
     fn now(&self) -> api::terms::Timestamp {
         api::terms::Timestamp::from_millis(self.millis())
     }
+    fn uptime_secs(&self) -> u64 {
+        self.millis() / 1_000
+    }
 }
 
 /// A vault on disk.

@@ -359,6 +359,19 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
+    /// What stands below the help of commands is broken by hand, and again by whoever prints it.
+    #[test]
+    fn no_line_below_a_help_is_broken_twice() {
+        fn look(command: &clap::Command) {
+            let below = [command.get_after_help(), command.get_after_long_help()].into_iter().flatten();
+            for line in below.flat_map(|text| text.to_string().lines().map(str::to_owned).collect::<Vec<_>>()) {
+                assert!(line.chars().count() <= 100, "{}: {line}", command.get_name());
+            }
+            command.get_subcommands().for_each(look);
+        }
+        look(&command());
+    }
+
     /// Every flag as `command --flag`, with its variable.
     fn flags(command: &clap::Command, words: &str, out: &mut Vec<(String, Option<String>)>) {
         for arg in command.get_arguments() {

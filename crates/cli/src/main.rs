@@ -140,6 +140,11 @@ fn why(error: &clap::Error) -> String {
             Some(valid) => format!("{first}; it is one of {valid}"),
             None => first.to_owned(),
         },
+        // One other argument stands in the line already, several below it.
+        ErrorKind::ArgumentConflict => match listed(ContextKind::PriorArg) {
+            Some(others) if first.ends_with(':') => format!("{first} {others}"),
+            _ => first.to_owned(),
+        },
         _ => first.to_owned(),
     }
 }
@@ -161,7 +166,9 @@ fn hint(error: &clap::Error, words: &str) -> Option<String> {
         return suggest::for_word(&word).map(str::to_owned).or_else(|| near.map(|near| format!("strongroom {near}")));
     }
     if let Some(flag) = text(ContextKind::SuggestedArg) {
-        return Some(flag);
+        // What is like nothing here is not called what is least unlike it, in the usage either.
+        let is_meant = text(ContextKind::InvalidArg).is_none_or(|given| run::near::is_near(&given, &flag));
+        return is_meant.then_some(flag);
     }
     match error.get(ContextKind::Usage) {
         Some(ContextValue::StyledStr(usage)) => {

@@ -21,7 +21,7 @@ mod keeping;
 mod lineage;
 mod man;
 mod migrate;
-mod near;
+pub mod near;
 mod policy;
 mod recover;
 mod recovery;

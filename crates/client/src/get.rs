@@ -16,6 +16,7 @@ use crate::watch::{Watch, check};
 use crate::{Client, fault};
 use api::terms::{Action, Code, Reference, ReleaseId};
 use api::wire::Problem;
+#[cfg(feature = "share")]
 pub(crate) use feed::below;
 use feed::{BLOCK_LEN, Feed, Sink};
 use out::{Making, Medium, OutFile};

@@ -4,7 +4,7 @@ use crate::Client;
 use crate::connection::embedded::Embedded;
 use crate::depots::Place;
 use crate::seat::{Seat, SessionKey};
-use api::terms::{Code, Mode, Name, VaultId};
+use api::terms::{Code, KeyId, Mode, Name, VaultId};
 use api::wire::{Problem, VaultInfo};
 use keeper::vault::RootChoice;
 use keeper::{Keeper, Session};
@@ -184,11 +184,12 @@ fn move_depot(place: &Place, root: Root, dir: &Path, anchor: PathBuf) -> Result<
     seat.close()
 }
 
-/// Gives a vault new roots with its recovery code; those that were there open nothing any more, the code neither.
+/// Gives a vault new roots with its recovery code; those that were there open nothing any more, the code neither. One stays if it alone
+/// wraps a key that the code does not open: which.
 ///
 /// # Errors
 /// `root-refused` for a code that has a slip, is of another vault, or was used; `conflict` if a key file is in the way; as [`open`].
-pub fn recover(options: Recover) -> Result<(), Problem> {
+pub fn recover(options: Recover) -> Result<Vec<KeyId>, Problem> {
     for parent in
         [Some(options.anchor.as_path()), keyfile(&options.root)].into_iter().flatten().filter_map(Path::parent)
     {

@@ -198,7 +198,8 @@ pub(crate) fn shown(engine: &Engine, session: &Session, key: KeyId, number: u32)
     .map_err(|error| if matches!(error, Error::NotFound(_)) { not_found() } else { error })?;
     let (asked, parts) = engine.store.read(|tx| Ok::<_, Error>((part(engine, tx, key, number)?, parts(tx, key)?)))?;
     let Some(Kept { body: text, entry, .. }) = asked else {
-        return Err(Error::conflict("the certificate", "the key was not destroyed, or its destruction goes on"));
+        let why = "the key was not destroyed, or its destruction goes on".to_owned();
+        return Err(Error::Conflict { what: "the certificate", why, hint: Some("strongroom key ls".to_owned()) });
     };
     let Some(entry) = entry else { return Ok(Certificate { parts, text, entry: None, proof: None }) };
     engine.integrate()?;

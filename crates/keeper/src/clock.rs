@@ -26,6 +26,9 @@ pub(crate) const TOLERATED_AHEAD_MILLIS: u64 = 100 * 86_400_000;
 /// How far time may pass the stored mark before the mark is written again.
 const MARK_EVERY_MILLIS: u64 = 10_000;
 
+/// How long before a date that counts the stored mark is looked at: another keeper may have passed it already.
+const NEAR_MILLIS: u64 = 3_600_000;
+
 /// The mark's table, and the id under which its MAC stands.
 const TABLE: &str = "clock";
 const MARK: &[u8] = b"high";
@@ -86,6 +89,20 @@ impl Watch {
     fn is_passed(&self, before: u64, after: u64) -> bool {
         let dates = self.dates.read().unwrap_or_else(PoisonError::into_inner);
         dates.iter().any(|date| before < date.as_millis() && date.as_millis() <= after)
+    }
+
+    /// Whether something changes soon.
+    pub(crate) fn is_near_date(&self) -> bool {
+        let now = self.reached().as_millis();
+        self.is_passed(now, now.saturating_add(NEAR_MILLIS))
+    }
+
+    /// Takes up the time that another keeper of the vault has written down: a date that has passed for one has passed for all.
+    pub(crate) fn catch_up(&self, tx: &mut dyn Transaction) -> Result<()> {
+        let mark = stored_mark(tx, &self.guard)?.as_millis();
+        self.high.fetch_max(mark, Ordering::AcqRel);
+        self.stored.fetch_max(mark, Ordering::AcqRel);
+        Ok(())
     }
 
     /// Writes the mark if it has moved enough, or past a date that counts; call it in write transactions.

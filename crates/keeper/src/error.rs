@@ -55,8 +55,12 @@ pub(crate) enum Error {
     NoRoot { class: Class, environment: Environment },
     #[error("the recovery code is refused: {0}")]
     RecoveryRefused(String),
+    #[error("the shares are refused: {0}")]
+    SharesRefused(String),
     #[error("`{}` exists already", .0.display())]
     FileExists(PathBuf),
+    #[error("there is no `{}`", .0.display())]
+    NoFile(PathBuf),
     #[error("{what} `{}`: {why}", .path.display())]
     Io { what: &'static str, path: PathBuf, why: std::io::ErrorKind },
     #[error("the operating system gives no randomness")]
@@ -186,8 +190,11 @@ impl From<Error> for Problem {
             }
             Error::RecoveryRefused(_) => Self::new(Code::RootRefused, "the vault stays locked", why)
                 .with_try("compare the code with what was written down, and name its vault with --vault"),
+            Error::SharesRefused(_) => Self::new(Code::RootRefused, "the vault stays locked", why)
+                .with_try("give as many shares of the vault's newest escrow as it takes, each once: --share FILE"),
             Error::FileExists(_) => Self::new(Code::Conflict, "a file is in the way", why)
                 .with_try("choose another path; nothing is overwritten"),
+            Error::NoFile(_) => Self::new(Code::NotFound, "no such file", why),
             Error::Io { why: kind, .. } => of_io(kind, why),
             Error::Random => Self::new(Code::Unavailable, "no randomness", why),
             Error::BadRequest { what, why } => Self::new(Code::BadRequest, refused_what(what), why),

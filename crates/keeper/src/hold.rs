@@ -18,8 +18,10 @@ use log::entry::Kind;
 
 /// The most holds of an artifact.
 const MAX_HOLDS: usize = 64;
-/// The most artifacts of a workspace that are looked through.
-const MAX_ARTIFACTS: i64 = 100_000;
+/// Artifacts of a workspace that are looked at in one go.
+const PAGE: i64 = 200;
+/// The most holds of a workspace that are listed.
+const MAX_LISTED: usize = 10_000;
 
 /// Puts versions under a hold.
 pub(crate) fn set(engine: &Engine, session: &Session, command: &HoldSet) -> Result<HoldMoved> {
@@ -40,14 +42,20 @@ pub(crate) fn list(engine: &Engine, session: &Session, place: &str) -> Result<Ve
     if let Ok(name) = place.parse::<Name>() {
         return Seen::workspace(&name).guarded(engine, session, |tx, actor| {
             let workspace = show::listable_workspace(engine, tx, session, actor, &name)?;
-            let values = [workspace.id.as_bytes().into(), MAX_ARTIFACTS.into()];
-            let tail = "WHERE workspace = $1 AND latest > 0 ORDER BY name LIMIT $2";
-            let artifacts: Vec<Artifact> = engine.keys.guard.select(tx, tail, &values)?;
-            let mut items = Vec::new();
-            for artifact in &artifacts {
-                items.extend(items_of(engine, tx, &workspace, artifact)?);
+            let (mut items, mut after) = (Vec::new(), String::new());
+            loop {
+                let values = [workspace.id.as_bytes().into(), after.as_str().into(), PAGE.into()];
+                let tail = "WHERE workspace = $1 AND latest > 0 AND name > $2 ORDER BY name LIMIT $3";
+                let artifacts: Vec<Artifact> = engine.keys.guard.select(tx, tail, &values)?;
+                let Some(last) = artifacts.last() else { return Ok(items) };
+                after = last.name.to_string();
+                for artifact in &artifacts {
+                    items.extend(items_of(engine, tx, &workspace, artifact)?);
+                }
+                if items.len() > MAX_LISTED {
+                    return Err(Error::bad("the list", "it holds more than 10,000: name an artifact"));
+                }
             }
-            Ok(items)
         });
     }
     let reference = Reference { selector: Selector::Latest, ..show::parsed(place)? };

@@ -88,7 +88,7 @@ impl Keeper {
     fn dispatch(&self, session: &Session, command: Command) -> Result<Answer> {
         let engine = &self.engine;
         if !matches!(command, Command::ClockAccept) {
-            engine.now()?;
+            engine.keep_time()?;
         }
         // What shows the policies or moves them to this program's baseline goes with any, and so does the clock, without which
         // nothing could move them.

@@ -8,16 +8,17 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::jobs::Slice;
 use crate::journal::{By, Event};
+use crate::keys::domains::wraps_of;
 use crate::roots::{self, Joining, New, RootProvider, forget, lacking, orphans, retire};
-use crate::rows::{Root, RootState};
+use crate::rows::{Key, Root, RootState};
 use crate::vault::file::VaultFile;
 use crate::vault::{OpenOptions, RecoverOptions, Recovering, RootKind, make, open};
 use api::terms::KeyId;
 use log::entry::{AuthMethod, Kind};
 use std::sync::Arc;
 
-/// Opens a vault by its recovery code and gives it new roots.
-pub(crate) fn recover(options: &RecoverOptions) -> Result<()> {
+/// Opens a vault by its recovery code and gives it new roots; which of those that were there stay, for what they alone open.
+pub(crate) fn recover(options: &RecoverOptions) -> Result<Vec<KeyId>> {
     let file = VaultFile::read(&options.dir)?;
     let root = match &options.with {
         Recovering::Code(code) => open::unlock_recovery(&file, &roots::recovery::parse(code)?)?,
@@ -38,6 +39,7 @@ pub(crate) fn recover(options: &RecoverOptions) -> Result<()> {
     let now = engine.now()?;
     let mut new: Vec<New> = Vec::new();
     let crypto = engine.store.read(|tx| engine.suites.of(tx, &engine.keys.guard))?;
+    roots::useful(&crypto, options.root.kind(), now)?;
     let primary: Arc<dyn RootProvider> = Arc::from(make::make_root(&options.root, (&crypto, now), &mut both)?);
     new.push(New::opening(Root::joining(primary.id(), primary.kind(), now), primary));
     if let Some(recovery) = &options.recovery {
@@ -59,20 +61,29 @@ pub(crate) fn recover(options: &RecoverOptions) -> Result<()> {
         Ok(())
     })?;
     drop(amended);
-    while let Some(key) = recovery.switch()? {
+    let mut stay: Vec<KeyId> = Vec::new();
+    while let Some(key) = recovery.switch(&stay)? {
         let mut wrapped = 0;
         for new in &new {
             wrapped += joining.wrap_all(new)?.0;
         }
-        if wrapped == 0 {
-            let why = format!("key {key} would be under no root: a {} may not wrap it", options.root.kind());
-            return Err(Error::conflict("the recovery", why));
+        if wrapped > 0 {
+            continue;
         }
+        let holding = recovery.holding(key, &stay)?;
+        if holding.is_empty() {
+            let why = format!("key {key} would be under no root: a {} may not wrap it", options.root.kind());
+            return Err(Error::Conflict { what: "the recovery", why, hint: Some(OTHER_ROOT.to_owned()) });
+        }
+        stay.extend(holding);
     }
     // From here on the new roots count. What is left is a job's as well.
     retire(&engine, &Slice::whole())?;
-    engine.integrate()
+    engine.integrate()?;
+    Ok(stay)
 }
+
+const OTHER_ROOT: &str = "choose the other kind of root: --root passphrase, or --root keyfile";
 
 /// Whether a recovery takes the place of a root: of what a person has or knows. A token, a cloud's key, an escrow stay.
 const fn is_replaced(kind: RootKind) -> bool {
@@ -98,8 +109,30 @@ impl Recovery<'_> {
         })
     }
 
-    /// Makes the new roots count and the old ones not, unless a key is in the way that would be under none: which.
-    fn switch(&self) -> Result<Option<KeyId>> {
+    /// The roots of before that wrap a key which what brought the vault back does not open: it is not lost with them while they are
+    /// somewhere. None if it does open it.
+    fn holding(&self, key: KeyId, stay: &[KeyId]) -> Result<Vec<KeyId>> {
+        let guard = &self.engine.keys.guard;
+        self.engine.store.read(|tx| {
+            let key: Key = guard.expect(tx, key.as_bytes())?;
+            let wraps = wraps_of(tx, guard, key.id)?;
+            if self.engine.domains.secret(&key, &wraps).is_ok() {
+                return Ok(Vec::new());
+            }
+            let rows: Vec<Root> = guard.select(tx, "ORDER BY id", &[])?;
+            let holds = |row: &&Root| {
+                row.state.counts()
+                    && is_replaced(row.kind)
+                    && !stay.contains(&row.id)
+                    && wraps.iter().any(|wrap| wrap.under == row.id)
+            };
+            Ok(rows.iter().filter(holds).map(|row| row.id).collect())
+        })
+    }
+
+    /// Makes the new roots count and the old ones not, but for those that stay, unless a key is in the way that would be under none
+    /// that may open it: which.
+    fn switch(&self, stay: &[KeyId]) -> Result<Option<KeyId>> {
         let guard = &self.engine.keys.guard;
         self.engine.store.write(|tx| {
             let ticket = tx.ticket()?;
@@ -108,7 +141,8 @@ impl Recovery<'_> {
             if !old.iter().any(|row| row.id == self.engine.opened_by.0) {
                 return Err(Error::conflict("the recovery", "somebody else recovered the vault meanwhile"));
             }
-            let old: Vec<Root> = old.into_iter().filter(|row| is_replaced(row.kind)).collect();
+            let leaves = |row: &Root| is_replaced(row.kind) && !stay.contains(&row.id);
+            let (old, others): (Vec<Root>, Vec<Root>) = old.into_iter().partition(leaves);
             let leaving: Vec<KeyId> = old.iter().map(|row| row.id).collect();
             let mut lacks = Vec::with_capacity(self.new.len());
             for new in self.new {
@@ -122,6 +156,10 @@ impl Recovery<'_> {
             if let Some(key) = orphans(tx, guard, &leaving, 1)?.first() {
                 return Ok(Some(key.id));
             }
+            let others: Vec<&Root> = others.iter().chain(self.new.iter().map(|new| &new.row)).collect();
+            if let Some(key) = roots::shut(self.engine, tx, &leaving, &others)? {
+                return Ok(Some(key));
+            }
             let mut changes = Vec::new();
             for row in old {
                 changes.push(guard.update(tx, &Root { state: RootState::Retired, ..row }, ticket)?);
@@ -132,6 +170,9 @@ impl Recovery<'_> {
                 event = event.on(if row.public.is_some() { "recovery" } else { "root" }, row.id);
                 let state = if lacks { RootState::Behind } else { RootState::Active };
                 changes.push(guard.update(tx, &Root { state, ..row.clone() }, ticket)?);
+            }
+            for (at, id) in stay.iter().enumerate() {
+                event = event.on(&format!("stays.{at}"), id);
             }
             self.engine.log(tx, ticket, &self.by, &[event.changing(changes)])?;
             Ok(None)

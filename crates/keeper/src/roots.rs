@@ -30,7 +30,7 @@ pub(crate) use keyfile::{KeyfileRoot, make_private_folder};
 pub(crate) use list::{all as items, list as listed};
 pub(crate) use passphrase::PassphraseRoot;
 pub(crate) use recovery::{RecoveryRoot, RecoveryWrapper};
-pub(crate) use remove::remove as removed;
+pub(crate) use remove::{remove as removed, shut};
 pub(crate) use retire::{forget, of_state, orphans, retire};
 pub(crate) use set::{Finding, Roots, Wrapped};
 pub(crate) use token::TokenRoot;

@@ -88,6 +88,7 @@ impl Suites {
         }
         let table = Arc::new(parsed(&text)?);
         self.watch.heed(table.dates());
+        self.watch.catch_up(tx)?;
         *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = (text, Arc::clone(&table));
         self.replaced.fetch_add(1, Ordering::AcqRel);
         Ok(table)

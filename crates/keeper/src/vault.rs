@@ -407,12 +407,13 @@ impl std::fmt::Debug for RootUnlock {
     }
 }
 
-/// Gives a vault new roots with its recovery code: those that were there open nothing any more, the code neither.
+/// Gives a vault new roots with its recovery code: those that were there open nothing any more, the code neither. One stays if it alone
+/// wraps a key that the code does not open: which.
 ///
 /// # Errors
 /// `root-refused` for a code with a slip, of another vault, or used already; `conflict` if a key file is in the way; whatever keeps a
 /// vault from being opened.
-pub fn recover(options: &RecoverOptions) -> Result<(), Problem> {
+pub fn recover(options: &RecoverOptions) -> Result<Vec<KeyId>, Problem> {
     Ok(crate::recover::recover(options)?)
 }
 

@@ -126,19 +126,21 @@ pub enum KeyCommand {
     Certificate(KeyCertificateArgs),
     /// Seal versions anew, under other keys and in other packs: for a key that somebody else may have
     #[command(
-        after_help = "Wrapping a key again does not help when the key itself left: whoever has it opens what lies in the depot. This makes
-another key and other packs from the old ones, in the memory of this process. The version keeps its number, its files
-and its names; readers have the old one until the new one was read back and found to be the same, file by file. Then
-the old key is destroyed, and `gc` deletes the old packs. What was copied before stays open to who has the old key.
-After a kill the same command goes on."
+        after_help = "Wrapping a key again does not help when the key itself left: whoever has it opens what lies in
+the depot. This makes another key and other packs from the old ones, in the memory of this
+process. The version keeps its number, its files and its names; readers have the old one until
+the new one was read back and found to be the same, file by file. Then the old key is destroyed,
+and `gc` deletes the old packs. What was copied before stays open to who has the old key. After a
+kill the same command goes on."
     )]
     Reencrypt(ReencryptArgs),
     /// Move the keys of versions to the archive: they are opened under the right archive-read then
     #[command(
-        after_help = "What nobody works with any more is kept apart: the version key is wrapped under the archive key of its domain instead of the
-domain key, and opening the version takes the right archive-read besides read or export. Names, tags, lineage and the
-list of its files are told as before. Nothing new takes over its packs; what other versions share of them opens by
-those versions. After a kill the same command goes on. --workspace leaves alone what an alias names."
+        after_help = "What nobody works with any more is kept apart: the version key is wrapped under the archive key
+of its domain instead of the domain key, and opening the version takes the right archive-read
+besides read or export. Names, tags, lineage and the list of its files are told as before.
+Nothing new takes over its packs; what other versions share of them opens by those versions.
+After a kill the same command goes on. --workspace leaves alone what an alias names."
     )]
     Archive(KeyArchiveArgs),
     /// Take archived keys back into use: their versions open under read again
@@ -153,12 +155,11 @@ those versions. After a kill the same command goes on. --workspace leaves alone 
         within: Duration,
     },
     /// Bring everything back into the vault's policy, or go on with that; reading and writing go on meanwhile
-    #[command(
-        after_help = "Domain keys and named keys that are out of policy are followed by others and everything is wrapped again; roots that
-may wrap and did not do, and wraps of those that may not go; versions of a suite that is not written any more are sealed
-anew, one after another, each read back before it takes the place of the old one. After a kill the same command goes on.
-What only people can do is told at the end."
-    )]
+    #[command(after_help = "Domain keys and named keys that are out of policy are followed by others and everything is
+wrapped again; roots that may wrap and did not do, and wraps of those that may not go; versions
+of a suite that is not written any more are sealed anew, one after another, each read back before
+it takes the place of the old one. After a kill the same command goes on. What only people can do
+is told at the end.")]
     Migrate(MigrateArgs),
     /// Mark a key as compromised: nothing is released under it from now on; tells what it ever touched, and what is to be done
     Compromise(KeyMoveArgs),
@@ -323,7 +324,8 @@ pub struct PrincipalAddArgs {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Its key goes, and with it its name, its reasons and commands in the log, and the records of its
-decisions. Entries stay and verify; they name an id. Backups from before are not in the vault's hand."
+decisions. Entries stay and verify; they name an id. Backups from before are not in the vault's
+hand."
 )]
 pub struct PrincipalEraseArgs {
     /// Its name

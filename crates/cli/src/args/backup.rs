@@ -45,10 +45,10 @@ pub struct OpensArgs {
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 The folder is --vault, else .strongroom here. Opened by a root, the vault has the roots that it had.
-With --share or --code-file it gets a new root besides, and what a person had before opens it no more.
-A log is never rolled back: if the anchor on this machine knows of entries that the backup has not,
-nothing is restored. --accept-fork gives them up; that is logged, and status and verify show it for
-ever. The anchor of then is kept beside the new one.")]
+With --share or --code-file it gets a new root besides, and what a person had before opens it no
+more. A log is never rolled back: if the anchor on this machine knows of entries that the backup has
+not, nothing is restored. --accept-fork gives them up; that is logged, and status and verify show it
+for ever. The anchor of then is kept beside the new one.")]
 pub struct BackupRestoreArgs {
     /// The backup
     #[arg(value_name = "FILE")]

@@ -48,8 +48,8 @@ pub struct BucketArgs {
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 The place is tried first: an object is written, read back and deleted. How to sign in to a bucket is
-never kept in the vault: every command that reads or writes it looks at the file of --credentials, or
-at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.")]
+never kept in the vault: every command that reads or writes it looks at the file of --credentials,
+or at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.")]
 pub struct DepotAddArgs {
     /// A folder, or s3://BUCKET/PREFIX
     #[arg(value_name = "DIR|URL", value_hint = clap::ValueHint::DirPath)]

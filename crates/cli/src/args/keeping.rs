@@ -6,9 +6,10 @@ use clap::{Args, Subcommand};
 /// `rm`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "What is removed is not opened any more. `undelete` restores it until its key is destroyed: after 7 days,
-or 30 for confidential and restricted data, by the next command or `jobs run`. `gc` then frees the space.
-In a team, restricted data is removed when a steward and an owner agree, whom this release cannot ask."
+    after_help = "What is removed is not opened any more. `undelete` restores it until its key is destroyed: after
+7 days, or 30 for confidential and restricted data, by the next command or `jobs run`. `gc` then
+frees the space. In a team, restricted data is removed when a steward and an owner agree, whom
+this release cannot ask."
 )]
 pub struct RmArgs {
     /// The version, by number; with --all-versions the artifact
@@ -37,9 +38,9 @@ pub struct RemovalArgs {
 pub enum RetentionCommand {
     /// Keep the newest versions, or the young ones, of an artifact; the others are removed
     #[command(
-        after_help = "A version stays if either bound keeps it, if an alias points to it, under a legal hold, or if its class is
-above the artifact's when the rule was set. What is removed can be restored like what `rm` removes. The job
-`retention` applies the rule, at the end of commands or by `jobs run`."
+        after_help = "A version stays if either bound keeps it, if an alias points to it, under a legal hold, or if its
+class is above the artifact's when the rule was set. What is removed can be restored like what
+`rm` removes. The job `retention` applies the rule, at the end of commands or by `jobs run`."
     )]
     Set {
         /// The artifact

@@ -19,10 +19,11 @@ pub enum RootCommand {
     },
     /// Put a new root of the same kind in the place of one, which opens nothing any more once the new one opens everything
     #[command(
-        after_help = "The new one is added first, wraps everything that the old one wraps, and opens it once; then the old one is removed. After
-a kill the same command goes on. A key file goes beside the old one unless --path says where; a passphrase is asked for twice,
-or read from --new-passphrase-file; a token makes another key, in the same token unless --token names one; a key of AWS KMS is
-named with --key. Copies of the vault from before still open with the old root."
+        after_help = "The new one is added first, wraps everything that the old one wraps, and opens it once; then the
+old one is removed. After a kill the same command goes on. A key file goes beside the old one
+unless --path says where; a passphrase is asked for twice, or read from --new-passphrase-file; a
+token makes another key, in the same token unless --token names one; a key of AWS KMS is named
+with --key. Copies of the vault from before still open with the old root."
     )]
     Rotate(RotateArgs),
     /// Change in which order a root is asked

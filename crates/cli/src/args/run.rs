@@ -10,8 +10,8 @@ use std::str::FromStr;
 #[derive(Debug, Args)]
 #[command(
     after_help = "The command finds an input at $STRONGROOM_INPUT_NAME, a file or a folder of files, and leaves an
-output in the folder $STRONGROOM_OUTPUT_NAME. They lie in memory, and so do TMPDIR and the caches of
-common tools. The command's exit code is the exit code; outputs are sealed if it is 0."
+output in the folder $STRONGROOM_OUTPUT_NAME. They lie in memory, and so do TMPDIR and the caches
+of common tools. The command's exit code is the exit code; outputs are sealed if it is 0."
 )]
 pub struct RunArgs {
     /// Open this version, or a path in it, for the command; may be repeated

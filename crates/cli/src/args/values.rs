@@ -7,8 +7,8 @@ use std::path::PathBuf;
 /// `encrypt`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Prints one line of text, which names the key and never holds it. At most 64 KiB; `put` takes what is longer.
-Whoever decrypts gives the same --context. A key is made by `key create`."
+    after_help = "Prints one line of text, which names the key and never holds it. At most 64 KiB; `put` takes what
+is longer. Whoever decrypts gives the same --context. A key is made by `key create`."
 )]
 pub struct EncryptArgs {
     /// The value, or - for standard input; with --renew what `encrypt` printed

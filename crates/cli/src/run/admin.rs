@@ -388,8 +388,9 @@ pub fn principal(context: &Context, command: PrincipalCommand) -> Result<u8, Fai
             context.with(|client| {
                 if context.global.dry_run {
                     let item = client.principal(&name)?;
-                    let shown = json!({"id": item.id, "name": item.name});
-                    context.output.result("principal-erased", &shown, || format!("would erase {name}\n"))?;
+                    let shown = json!({"id": item.id, "name": item.name, "suspended": item.suspended});
+                    let first = if item.suspended { "" } else { ", once suspended: it is active, and refused" };
+                    context.output.result("principal-erased", &shown, || format!("would erase {name}{first}\n"))?;
                     return Ok(0);
                 }
                 context.confirmed(&format!("Erase {name} for ever?"))?;

@@ -12,7 +12,7 @@ use std::ffi::OsStr;
 
 pub fn archive(context: &Context, client: &Client, args: &KeyArchiveArgs) -> Result<u8, Failure> {
     let meant = match &args.workspace {
-        None => Archivable { versions: named(client, &args.references)?, left: 0 },
+        None => named(client, ArchiveWay::In, &args.references)?,
         Some(workspace) => {
             let workspace = unlock::name(workspace)?;
             let before = match (args.before, args.older_than) {
@@ -23,42 +23,68 @@ pub fn archive(context: &Context, client: &Client, args: &KeyArchiveArgs) -> Res
                 }
                 (None, None) => return Err(Failure::usage("how old?", "say --before TIME or --older-than TIME")),
             };
-            client.archivable(&workspace, before)?
+            let Archivable { versions, left } = client.archivable(&workspace, before)?;
+            Meant { left, ..Meant::all(versions) }
         }
     };
     moved(context, client, ArchiveWay::In, &meant, &args.reason)
 }
 
 pub fn unarchive(context: &Context, client: &Client, args: &KeyUnarchiveArgs) -> Result<u8, Failure> {
-    let versions = match &args.all_of {
-        None => named(client, &args.references)?,
-        Some(key) => client.archived_of(&client.key(key)?)?,
+    let meant = match &args.all_of {
+        None => named(client, ArchiveWay::Out, &args.references)?,
+        Some(key) => Meant::all(client.archived_of(&client.key(key)?)?),
     };
-    moved(context, client, ArchiveWay::Out, &Archivable { versions, left: 0 }, &args.reason)
+    moved(context, client, ArchiveWay::Out, &meant, &args.reason)
+}
+
+/// Versions that are to move.
+#[derive(Debug, Default)]
+struct Meant {
+    versions: Vec<VersionId>,
+    /// Those of them that are there already, as far as was looked.
+    already: Vec<VersionId>,
+    left: u64,
+}
+
+impl Meant {
+    fn all(versions: Vec<VersionId>) -> Self {
+        Self { versions, ..Self::default() }
+    }
 }
 
 /// The versions that references name.
-fn named(client: &Client, references: &[String]) -> Result<Vec<VersionId>, Failure> {
-    let id = |text: &String| {
+fn named(client: &Client, way: ArchiveWay, references: &[String]) -> Result<Meant, Failure> {
+    let mut meant = Meant::default();
+    for text in references {
         let named = reference(OsStr::new(text))?;
         if named.path.is_some() {
             return Err(Failure::usage("bad reference", "this is about whole versions: leave the path out"));
         }
         let found = client.show(&named.to_string());
-        Ok(found.map_err(|problem| near::told(client, &named, problem.into()))?.id)
-    };
-    references.iter().map(id).collect()
+        let found = found.map_err(|problem| near::told(client, &named, problem.into()))?;
+        meant.versions.push(found.id);
+        if found.archived.is_some() == (way == ArchiveWay::In) {
+            meant.already.push(found.id);
+        }
+    }
+    Ok(meant)
 }
 
-fn moved(context: &Context, client: &Client, way: ArchiveWay, meant: &Archivable, reason: &str) -> Result<u8, Failure> {
-    let Archivable { versions, left } = meant;
+fn moved(context: &Context, client: &Client, way: ArchiveWay, meant: &Meant, reason: &str) -> Result<u8, Failure> {
+    let Meant { versions, already, left } = meant;
     let verb = match way {
         ArchiveWay::In => "moved to the archive",
         ArchiveWay::Out => "taken back into use",
     };
     if context.global.dry_run {
-        let would = json!({"versions": versions, "left": left});
-        context.output.result("archived", &would, || format!("{} version keys would be {verb}\n", versions.len()))?;
+        let would: Vec<&VersionId> = versions.iter().filter(|id| !already.contains(id)).collect();
+        let told = json!({"versions": would, "already": already.len(), "left": left});
+        context.output.result("archived", &told, || {
+            let there =
+                if already.is_empty() { String::new() } else { format!("; {} are there already", already.len()) };
+            format!("{} version keys would be {verb}{there}\n", would.len())
+        })?;
         return Ok(0);
     }
     let done = client.archive_all(way, versions, reason)?;

@@ -96,8 +96,10 @@ fn checked(context: &Context, file: &Path, keys: &Path) -> Result<u8, Failure> {
     let keys = LogKeys::from_vkeys(ed25519, mldsa)
         .map_err(|error| Failure::usage("the log's keys are refused", error.to_string()))?;
     let text = read(file, MAX_LEN as u64)?;
-    let found = check(&text, &keys)
-        .map_err(|error| Problem::new(Code::BadSignature, "the certificate does not hold", error.to_string()))?;
+    let found = check(&text, &keys).map_err(|error| {
+        Problem::new(Code::BadSignature, "the certificate does not hold", error.to_string())
+            .with_try("ask for it again: strongroom key certificate ID -o FILE")
+    })?;
     let size = found.checkpoint.size;
     let shown = json!({"ok": true, "key": found.key, "time": found.time, "head": found.head, "size": size});
     context.output.result("certificate-checked", &shown, || {

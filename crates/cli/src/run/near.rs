@@ -113,6 +113,11 @@ pub fn among(word: &str, names: &[String]) -> Option<String> {
     nearest.or_else(|| names.iter().find(|name| word.len() > 2 && name.starts_with(word))).cloned()
 }
 
+/// Whether one may have been meant by the other.
+pub fn is_near(word: &str, name: &str) -> bool {
+    among(word, &[name.to_owned()]).is_some()
+}
+
 /// How many letters must be left out, put in, replaced or swapped with their neighbour.
 fn distance(one: &str, other: &str) -> usize {
     let one: Vec<char> = one.to_lowercase().chars().collect();

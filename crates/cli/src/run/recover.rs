@@ -69,13 +69,14 @@ pub fn new_root(
     };
     let recovery = recovery::prepared(recovery, dir)?;
     let made = vault::recover(vault::Recover { dir: dir.to_owned(), anchor, with, root, recovery: recovery.code });
-    recovery.shown.finish(made)?;
+    let stays = recovery.shown.finish(made)?;
     // It holds the root that was retired just now, and would end by itself within a second.
     if let Err(problem) = client::agent::lock(&unlock::place_of_agent(described.vault)) {
         output.warn(&problem.to_string());
     }
     if let Some(fields) = result.as_object_mut() {
         fields.insert("recovery".to_owned(), recovery.word.into());
+        fields.insert("stays".to_owned(), json!(stays));
     }
     output.result(command, &result, || {
         let opens = match &keyfile {
@@ -84,6 +85,12 @@ pub fn new_root(
         };
         format!("{opens}\n{replaced}\n")
     })?;
+    for root in &stays {
+        output.warn(&format!(
+            "root {root} of before still counts: it alone wraps keys that this could not open, and they wait for it; \
+             `strongroom root ls`"
+        ));
+    }
     Ok(0)
 }
 

@@ -14,7 +14,7 @@ pub(super) fn with_runtime(sandbox: Sandbox) -> Sandbox {
     sandbox
 }
 
-fn passphrase() -> Sandbox {
+pub(super) fn passphrase() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write_private("phrase", b"correct horse");
     let mut init = sandbox.command(["init", "--root", "passphrase", "--no-recovery"]);

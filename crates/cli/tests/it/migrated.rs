@@ -1,7 +1,7 @@
 //! `key check`, `key migrate`: what is out of policy is told, and brought back while everything goes on; killed or started twice, it ends
 //! the same.
 
-use super::sandbox::{Dice, Ended, Sandbox};
+use super::sandbox::{Dice, Ended, Sandbox, end};
 use super::stored::put;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -17,21 +17,25 @@ fn told(sandbox: &Sandbox, args: &[&str]) -> Value {
 /// Versions of two classes, one of which shares packs, a named key with a value, and content to compare with.
 fn filled() -> Sandbox {
     let sandbox = Sandbox::solo();
+    fill(&sandbox);
+    sandbox
+}
+
+fn fill(sandbox: &Sandbox) {
     let mut dice = Dice(11);
     sandbox.write("in/large", dice.bytes(3_000_001));
     sandbox.write("in/deep/empty", b"");
     (0..5).for_each(|n| drop(sandbox.write(&format!("in/small-{n}"), dice.bytes(300 + n))));
-    put(&sandbox, &["put", "in", "lab/data", "--class", "confidential"]);
+    put(sandbox, &["put", "in", "lab/data", "--class", "confidential"]);
     sandbox.write("in/small-5", b"more");
-    put(&sandbox, &["put", "in", "lab/data"]);
+    put(sandbox, &["put", "in", "lab/data"]);
     sandbox.write("other", b"other");
-    put(&sandbox, &["put", "other", "lab/other", "--class", "internal"]);
-    put(&sandbox, &["put", "other", "web/other", "--class", "confidential"]);
-    told(&sandbox, &["key", "create", "lab/db", "--class", "confidential"]);
+    put(sandbox, &["put", "other", "lab/other", "--class", "internal"]);
+    put(sandbox, &["put", "other", "web/other", "--class", "confidential"]);
+    told(sandbox, &["key", "create", "lab/db", "--class", "confidential"]);
     sandbox.write("secret", b"secret");
     let token = sandbox.run(["encrypt", "--key", "lab/db", "secret"]).exits(0).stdout;
     sandbox.write("token", token);
-    sandbox
 }
 
 /// The baseline, with other lines for the class confidential, put in force.
@@ -185,6 +189,42 @@ fn two_at_once_do_nothing_twice_while_others_read_and_write() {
     assert_eq!(acts.filter(|act| *act == "version.reencrypt").count(), 3, "each once: {entries}");
     same(&sandbox);
     sound(&sandbox);
+}
+
+#[test]
+fn an_unlocked_vault_goes_over_through_its_agent() {
+    let sandbox = super::agent::passphrase();
+    let with_phrase = |args: &[&str]| {
+        let mut command = sandbox.command(args);
+        command.env("STRONGROOM_PASSPHRASE_FILE", sandbox.at("phrase"));
+        end(command).exits(0)
+    };
+    with_phrase(&["root", "add", "keyfile", "--path", "second.key"]);
+    let agent = with_phrase(&["--format", "json", "unlock"]).json()["pid"].clone();
+    fill(&sandbox);
+    let dated = "write = \"nist\"\nread = [\"default\", \"nist\"]\nwrap = [\"passphrase\", \"hsm\"]\nopen = [\"passphrase\", \"hsm\", \"keyfile\"]";
+    confidential(&sandbox, dated);
+    let wrong = checked(&sandbox, 1).to_string();
+    assert!(wrong.contains("\"suite\"") && wrong.contains("\"root\""), "{wrong}");
+    // Whoever asks the agent may be killed, and two may ask it at once.
+    let (mut child, stderr) = start(&sandbox);
+    assert!(stderr.lines().any(|line| line.unwrap().contains("sealed anew")));
+    let _ = child.kill();
+    let _ = child.wait();
+    same(&sandbox);
+    for (mut child, stderr) in [start(&sandbox), start(&sandbox)] {
+        let said: Vec<String> = stderr.lines().map_while(Result::ok).collect();
+        assert!(child.wait().unwrap().success(), "{said:?}");
+    }
+    assert_eq!(checked(&sandbox, 0)["items"], json!([]));
+    same(&sandbox);
+    sound(&sandbox);
+    assert_eq!(told(&sandbox, &["status"])["unlocked"]["pid"], agent, "one agent did it all");
+    // Nothing of the class is under the key file any more, which is all that is at hand without the agent.
+    told(&sandbox, &["lock"]);
+    sandbox.run(["cat", "web/other"]).exits(4);
+    assert_eq!(sandbox.run(["cat", "lab/other"]).exits(0).stdout, b"other");
+    assert_eq!(with_phrase(&["cat", "web/other"]).stdout, b"other");
 }
 
 #[test]

@@ -37,6 +37,13 @@ fn what_is_missing_or_not_allowed_on_the_command_line_is_named() {
         (&["audit", "list"], "list", "strongroom audit tail"),
         (&["audit", "verfy"], "verfy", "strongroom audit verify"),
         (&["policies"], "policies", "strongroom policy show"),
+        (
+            &["key", "archive", "lab/a", "--workspace", "lab", "--older-than", "1d", "--reason", "r"],
+            "cannot be used with: --",
+            "strongroom key archive --reason <TEXT> <REF>...",
+        ),
+        (&["incident", "close", "ab", "--reason", "r"], "'--reason'", "strongroom incident close --help"),
+        (&["ls", "--formt", "json"], "'--formt'", "--format"),
         (&["unseal"], "unseal", "strongroom get REF DEST"),
         (&["revoke"], "revoke", "strongroom principal add NAME --change --revoke WORKSPACE"),
     ] {
@@ -118,4 +125,60 @@ fn a_tail_names_no_page_that_it_cannot_turn_to() {
     let text = String::from_utf8(end(command).exits(0).stdout).unwrap();
     let after = text.lines().find_map(|line| line.strip_prefix("more: --after ")).unwrap();
     sandbox.run(["audit", "query", "--after", after]).exits(0);
+}
+
+#[test]
+fn what_is_refused_about_keys_and_backups_is_told_with_its_own_way_on() {
+    let sandbox = stored();
+    for args in [&["key", "certificate", "lab/tree"][..], &["key", "destroy", "lab/tree", "--cancel", "--reason", "r"]]
+    {
+        assert_eq!(told(&sandbox, 8, args).1, "strongroom key ls", "{args:?}");
+    }
+    sandbox.run(["audit", "export", "log"]).exits(0);
+    let check = ["key", "certificate", "--check", "tree/sub/f", "--log-keys", "log/vkeys"];
+    assert!(told(&sandbox, 7, &check).1.contains("strongroom key certificate ID -o FILE"));
+    for args in [&["backup", "verify", "nowhere"][..], &["backup", "restore", "nowhere", "--vault", "new"]] {
+        let (why, hint) = told(&sandbox, 3, args);
+        assert!(why.contains("there is no `nowhere`") && hint == "check the name or the path", "{why} {hint}");
+    }
+    std::fs::create_dir(sandbox.at("copy")).unwrap();
+    sandbox.run(["depot", "add", "copy"]).exits(0);
+    assert_eq!(told(&sandbox, 8, &["depot", "add", "copy"]).1, "strongroom depot ls");
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_refused_or_is_so_already() {
+    let sandbox = stored();
+    let json =
+        |args: &[&str]| -> Value { sandbox.run(["--format", "json", "--dry-run"].iter().chain(args)).exits(0).json() };
+    let archive = ["key", "archive", "lab/tree@v1", "--reason", "over"];
+    let would = json(&archive);
+    assert!(would["versions"].as_array().unwrap().len() == 1 && would["already"] == 0, "{would}");
+    sandbox.run(archive).exits(0);
+    let would = json(&archive);
+    assert!(would["versions"].as_array().unwrap().is_empty() && would["already"] == 1, "{would}");
+    let text = sandbox.run(["--dry-run"].iter().chain(&archive)).exits(0).text();
+    assert!(text.contains("0 version keys") && text.contains("1 are there already"), "{text}");
+    sandbox.run(["principal", "add", "ann"]).exits(0);
+    let erase = ["principal", "erase", "ann", "--reason", "request 17"];
+    assert_eq!(json(&erase)["suspended"], false);
+    assert!(sandbox.run(["--dry-run"].iter().chain(&erase)).exits(0).text().contains("once suspended"));
+    sandbox.run(["principal", "add", "ann", "--change", "--suspended"]).exits(0);
+    assert_eq!(json(&erase)["suspended"], true);
+}
+
+#[test]
+fn shares_that_are_too_few_are_told_as_shares() {
+    let sandbox = stored();
+    sandbox.run(["escrow", "create", "--shares", "3", "--threshold", "2", "--into", "."]).exits(0);
+    let listed = std::fs::read_dir(sandbox.path()).unwrap().map(|entry| entry.unwrap().path());
+    let mut shares: Vec<String> = listed.map(|path| path.to_str().unwrap().to_owned()).collect();
+    shares.retain(|path| path.contains("-share-"));
+    for given in [vec![&shares[0]], vec![&shares[0], &shares[0]]] {
+        let given = given.iter().flat_map(|path| ["--share", path.as_str()]);
+        let args: Vec<&str> = ["escrow", "rehearse"].into_iter().chain(given).collect();
+        let (why, hint) = told(&sandbox, 4, &args);
+        assert!(why.contains("the shares are refused") && hint.contains("each once: --share FILE"), "{why} {hint}");
+    }
+    sandbox.run(["escrow", "rehearse", "--share", &shares[0], "--share", &shares[1]]).exits(0);
 }

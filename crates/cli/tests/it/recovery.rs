@@ -198,6 +198,31 @@ fn a_code_in_a_file_counts_as_a_key_file_and_one_on_paper_as_a_passphrase() {
 }
 
 #[test]
+fn what_the_code_does_not_open_stays_under_the_root_that_does() {
+    let sandbox = with_code("passphrase");
+    let with = |phrase: &str, args: &[&str]| {
+        let mut command = sandbox.command(args);
+        command.env("STRONGROOM_PASSPHRASE_FILE", sandbox.at(phrase));
+        end(command)
+    };
+    // In prod confidential data is not under a code that lies in a file.
+    with("phrase", &["put", "f", "lab/a", "--class", "confidential", "--env", "prod"]).exits(0);
+    with("phrase", &["put", "f", "lab/b", "--class", "internal"]).exits(0);
+    sandbox.write_private("new", b"another passphrase");
+    let recover = ["--format", "json", "recover", "--code-file", "code", "--recovery-file", "code2"];
+    let told = with("new", &recover).exits(0);
+    let stays = told.json()["stays"].as_array().unwrap().clone();
+    assert!(stays.len() == 1 && told.stderr.contains("still counts"), "{}", told.stderr);
+    assert_eq!(with("new", &["cat", "lab/b"]).exits(0).stdout, b"hello");
+    with("new", &["cat", "lab/a"]).exits(4);
+    let old = stays[0].as_str().unwrap();
+    with("new", &["--yes", "root", "remove", old]).exits(8);
+    // It was remembered.
+    assert_eq!(with("phrase", &["cat", "lab/a"]).exits(0).stdout, b"hello");
+    with("new", &["recover", "--code-file", "code", "--no-recovery"]).exits(4);
+}
+
+#[test]
 fn an_agent_does_not_survive_the_recovery_of_its_vault() {
     let sandbox = with_code("keyfile");
     std::fs::create_dir(sandbox.at("run")).unwrap();

@@ -93,6 +93,7 @@ const HINTS: &[(&str, How)] = &[
     ("add a root that may wrap it: `strongroom root add --help`", Cannot("takes a token, and an escrow that was there before")),
     ("another destination, or --force to replace `{}`", Followed(acts::destination_exists)),
     ("another name for -o; nothing is overwritten", Followed(acts::proof_exists)),
+    ("ask for it again: strongroom key certificate ID -o FILE", By("what_is_refused_about_keys_and_backups_is_told_with_its_own_way_on")),
     ("ask whoever manages principals to look at `{explaining}`", Followed(acts::suspended)),
     ("ask whoever writes the policies to run `strongroom policy lint`", By("a_policy_that_errs_is_named_to_whoever_it_refuses")),
     ("check the folder or device that is named, then run the command again", Followed(acts::not_a_folder)),
@@ -104,6 +105,7 @@ const HINTS: &[(&str, How)] = &[
     ("choose another path; nothing is overwritten", Followed(acts::recovery_file_exists)),
     ("compare the code with what was written down, and name its vault with --vault", Followed(acts::foreign_code)),
     ("encrypt it (cryptsetup with a random key), use zram, or swapoff", Cannot(MACHINE)),
+    ("give as many shares of the vault's newest escrow as it takes, each once: --share FILE", By("shares_that_are_too_few_are_told_as_shares")),
     ("give each --context as it was given when the value was sealed", By("each_refusal_says_what_to_do")),
     (
         "give it later dates or add a root first; or, if that is what you want: --accept-lockout",

@@ -93,8 +93,10 @@ impl Client {
     /// # Errors
     /// `conflict`.
     pub fn depot_fits(&self, place: &Place) -> Result<(), Problem> {
-        let refused =
-            |why: String| Err(Problem::new(Code::Conflict, format!("`{}` cannot be a depot", place.text()), why));
+        let refused = |why: String| {
+            let problem = Problem::new(Code::Conflict, format!("`{}` cannot be a depot", place.text()), why);
+            Err(problem.with_try("strongroom depot ls"))
+        };
         let vault = Place::Folder(self.dir.clone());
         if place.overlaps(&vault) {
             return refused(format!("it lies in the vault {}, or the vault in it", vault.text()));

@@ -50,7 +50,7 @@ impl Sealed {
     /// Reads the header, and whether the file is as long as a backup can be.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let io = |error: std::io::Error| match error.kind() {
-            ErrorKind::NotFound => Error::NotFound(path.display().to_string()),
+            ErrorKind::NotFound => Error::NoFile(path.to_owned()),
             _ => Error::io("the backup cannot be read", path, &error),
         };
         let file = File::open(path).map_err(io)?;

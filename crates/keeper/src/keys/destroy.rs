@@ -245,7 +245,10 @@ fn removed(tx: &mut dyn Transaction, act: &Act<'_>, version: &Version, reason: &
 fn spared(tx: &mut dyn Transaction, act: &Act<'_>, target: &Target, reason: &str) -> Result<Logged> {
     let (engine, guard) = (act.engine, &act.engine.keys.guard);
     let too_late = || Error::conflict("the key", "it is destroyed already");
-    let not_at_all = || Error::conflict("the key", "it is not to be destroyed");
+    let not_at_all = || {
+        let why = "it is not to be destroyed".to_owned();
+        Error::Conflict { what: "the key", why, hint: Some("strongroom key ls".to_owned()) }
+    };
     let event = match target {
         Target::Domain { key, domain, .. } => {
             let key: Key = guard.expect(tx, key.as_bytes())?;

@@ -1,7 +1,7 @@
 //! Escrow: a root that only wraps, whose seed is in several hands (`spec/keys.md#escrow`). Made, rehearsed; [`crate::recover`] brings
 //! its shares back together when everything else is gone.
 
-use super::add::{Plan, Waiting, room};
+use super::add::{Plan, Waiting, room, useful};
 use super::drill::opened_all;
 use super::list::item;
 use super::{RecoveryRoot, RootProvider};
@@ -34,6 +34,9 @@ pub(crate) fn create(
     hand_out: &mut dyn FnMut(KeyId, &Shares) -> std::result::Result<(), Problem>,
 ) -> std::result::Result<EscrowMade, Problem> {
     look(engine, session, &Wanted::vault(Action::ManageKeys, "escrow.create"))?;
+    // Before shares are handed out that bring nothing back, and one that does is replaced.
+    let crypto = engine.store.read(|tx| engine.crypto(tx))?;
+    useful(&crypto, RootKind::Escrow, engine.now()?)?;
     let old: Vec<Root> = rows(engine)?.into_iter().filter(|row| row.kind == RootKind::Escrow).collect();
     let before: u16 = engine.store.read::<_, Error>(|tx| {
         let setting: Option<Setting> = engine.keys.guard.find(tx, &Setting::id_of(GENERATIONS))?;
@@ -145,7 +148,7 @@ fn rehearsed(tx: &mut dyn Transaction, act: &Act<'_>, id: KeyId, numbers: &[u8])
 pub(crate) fn unlock(file: &VaultFile, texts: &Shares) -> Result<RecoveryRoot> {
     let suite = crate::keys::sealed(file.suite);
     let shares = parsed(texts)?;
-    let mut refused = Error::RecoveryRefused("this vault has no escrow".into());
+    let mut refused = Error::SharesRefused("this vault has no escrow".into());
     for entry in file.roots.iter().filter(|entry| entry.kind == RootKind::Escrow) {
         let params = entry.params.as_ref().and_then(|params| hex::decode(params).ok()).unwrap_or_default();
         let form = |_| Error::VaultFile("its parameters of the escrow are not of their form");
@@ -187,6 +190,6 @@ fn failed(error: seal::escrow::Error) -> Error {
         Escrow::Bounds => Error::bad("the escrow", error.to_string()),
         Escrow::Entropy(_) => Error::Random,
         Escrow::Cipher => Error::Internal("the shares could not be computed"),
-        other => Error::RecoveryRefused(other.to_string()),
+        other => Error::SharesRefused(other.to_string()),
     }
 }

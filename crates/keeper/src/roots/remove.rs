@@ -72,7 +72,8 @@ fn written(tx: &mut dyn Transaction, act: &Act<'_>, id: KeyId, others: &[KeyId])
         let why = format!("nothing else that opens wraps key {}", key.id);
         return Err(Error::Conflict { what: "the root", why, hint: Some("strongroom root ls".to_owned()) });
     }
-    if let Some(key) = shut(tx, act, id, rows.iter().filter(|row| opens(row)))? {
+    let others: Vec<&Root> = rows.iter().filter(|row| opens(row)).collect();
+    if let Some(key) = shut(act.engine, tx, &[id], &others)? {
         let why = format!("no other root that wraps key {key} may open it by the vault's table");
         return Err(Error::Conflict { what: "the root", why, hint: Some("strongroom key check".to_owned()) });
     }
@@ -89,22 +90,22 @@ fn written(tx: &mut dyn Transaction, act: &Act<'_>, id: KeyId, others: &[KeyId])
     Ok((row, logged.first().copied().ok_or(Error::Internal("an entry was lost"))?))
 }
 
-/// A domain key or archive key that this root wraps and none of the others may open, although they wrap it.
-fn shut<'a>(
+/// A domain key or archive key that these roots wrap and none of the others may open, although they wrap it.
+pub(crate) fn shut(
+    engine: &Engine,
     tx: &mut dyn Transaction,
-    act: &Act<'_>,
-    leaving: KeyId,
-    others: impl Iterator<Item = &'a Root> + Clone,
+    leaving: &[KeyId],
+    others: &[&Root],
 ) -> Result<Option<KeyId>> {
-    let (engine, guard) = (act.engine, &act.engine.keys.guard);
+    let guard = &engine.keys.guard;
     if !engine.crypto(tx)?.speaks_of_roots() {
         return Ok(None);
     }
     for key in kept(tx, guard)? {
         let wraps = wraps_of(tx, guard, key.id)?;
-        let mut may = others.clone().filter(|root| engine.suites.may_open(key.domain.as_ref(), root.term()));
+        let mut may = others.iter().filter(|root| engine.suites.may_open(key.domain.as_ref(), root.term()));
         let is_left = may.any(|root| wraps.iter().any(|wrap| wrap.under == root.id));
-        if !is_left && wraps.iter().any(|wrap| wrap.under == leaving) {
+        if !is_left && wraps.iter().any(|wrap| leaving.contains(&wrap.under)) {
             return Ok(Some(key.id));
         }
     }

@@ -33,11 +33,11 @@ fn told(answer: Result<Answer, Problem>) -> Result<KeyArchived, Problem> {
     }
 }
 
-fn archive(client: &Client<'_>, references: &[&str]) -> Result<KeyArchived, Problem> {
+pub fn archive(client: &Client<'_>, references: &[&str]) -> Result<KeyArchived, Problem> {
     told(client.call(Command::KeyArchive(asked(client, references))))
 }
 
-fn unarchive(client: &Client<'_>, references: &[&str]) -> Result<KeyArchived, Problem> {
+pub fn unarchive(client: &Client<'_>, references: &[&str]) -> Result<KeyArchived, Problem> {
     told(client.call(Command::KeyUnarchive(asked(client, references))))
 }
 
@@ -78,9 +78,13 @@ fn who_can(client: &Client<'_>, action: Action, reference: &str) -> Vec<String> 
     }
 }
 
-/// A rehearsal vault whose `lab/net` has two versions, with a steward besides the staff.
+/// A rehearsal vault whose `lab/old` has two versions, with a steward besides the staff.
 fn lab() -> World {
-    let world = staff(World::new(Mode::Rehearsal));
+    filled(World::new(Mode::Rehearsal))
+}
+
+pub fn filled(world: World) -> World {
+    let world = staff(world);
     let keeper = world.open();
     let owner = Client::new(&keeper, &world, None);
     owner.call(Command::PrincipalAdd(principal("stella", Class::Confidential, &[("lab", "steward")]))).unwrap();
@@ -95,64 +99,65 @@ fn lab() -> World {
 
 #[test]
 fn what_is_archived_is_opened_under_that_right_only_and_told_of_as_before() {
-    let world = lab();
-    let keeper = world.open();
-    let [wanda, rick, stella, cus, mallory, owner] =
-        ["wanda", "rick", "stella", "cus", "mallory", "olivia"].map(|who| Client::new(&keeper, &world, Some(who)));
-    rick.release(Action::Read, "lab/old@v1").unwrap();
-    for client in [&wanda, &rick, &stella] {
-        assert_eq!(code(archive(client, &["lab/old@v1"])), Code::Denied);
-    }
-    let known = asked(&cus, &["lab/old@v1"]);
-    assert_eq!(code(told(mallory.call(Command::KeyArchive(known)))), Code::NotFound);
-    assert!(keys(&cus, "archive").is_empty(), "none is made before it is used");
-
-    let done = archive(&cus, &["lab/old@v1"]).unwrap();
-    assert_eq!((done.moved, done.already, done.receipts.len()), (vec!["lab/old@v1".to_owned()], 0, 1));
-    let again = archive(&cus, &["lab/old@v1"]).unwrap();
-    assert_eq!((again.moved.len(), again.already, again.receipts.len()), (0, 1, 0));
-    let made = keys(&cus, "archive");
-    assert_eq!((made.len(), made[0].wraps, made[0].class, made[0].uses), (1, 1, Some(Class::Internal), Some(1)));
-    assert_eq!(status(&cus).keys.archived, 1);
-
-    for client in [&rick, &wanda] {
-        for action in [Action::Read, Action::Export] {
-            let refused = client.release(action, "lab/old@v1").unwrap_err();
-            assert_eq!(refused.code, Code::Denied);
-            assert!(refused.what.contains("archive-read"), "{refused:?}");
-            assert!(refused.try_.unwrap().contains("--grant lab=steward"));
-            assert!(!explain(client, action, "lab/old@v1").allowed);
+    for world in World::both(Mode::Rehearsal).map(filled) {
+        let keeper = world.open();
+        let [wanda, rick, stella, cus, mallory, owner] =
+            ["wanda", "rick", "stella", "cus", "mallory", "olivia"].map(|who| Client::new(&keeper, &world, Some(who)));
+        rick.release(Action::Read, "lab/old@v1").unwrap();
+        for client in [&wanda, &rick, &stella] {
+            assert_eq!(code(archive(client, &["lab/old@v1"])), Code::Denied);
         }
-        client.release(Action::Read, "lab/old@v2").unwrap();
-        // Names are no content.
-        client.release(Action::List, "lab/old@v1").unwrap();
-        assert!(explain(client, Action::List, "lab/old@v1").allowed);
-    }
-    let item = rick.show("lab/old@v1").unwrap();
-    assert!(item.archived.is_some() && item.key_state == KeyState::Deactivated);
-    assert!(explain(&stella, Action::Read, "lab/old@v1").allowed);
-    assert_eq!(code(cus.release(Action::Read, "lab/old@v1")), Code::Denied);
-    for action in [Action::Read, Action::Export] {
-        stella.release(action, "lab/old@v1").unwrap();
-        assert_eq!(who_can(&owner, action, "lab/old@v1"), ["stella"]);
-        assert!(who_can(&owner, action, "lab/old@v2").contains(&"rick".to_owned()));
-    }
-    assert_eq!(who_can(&owner, Action::ArchiveRead, "lab/old@v1"), ["stella"]);
-    // Both decisions are in the log, and are made again.
-    let aud = Client::new(&keeper, &world, Some("aud"));
-    assert_eq!(entries(&aud, "archive.read").len(), 2);
-    match aud.call(Command::DecisionsReplay).unwrap() {
-        Answer::DecisionsReplayed(replayed) => assert!(replayed.ok, "{replayed:?}"),
-        other => panic!("{other:?}"),
-    }
+        let known = asked(&cus, &["lab/old@v1"]);
+        assert_eq!(code(told(mallory.call(Command::KeyArchive(known)))), Code::NotFound);
+        assert!(keys(&cus, "archive").is_empty(), "none is made before it is used");
 
-    assert_eq!(code(unarchive(&stella, &["lab/old@v1"])), Code::Denied);
-    assert_eq!(unarchive(&cus, &["lab/old@v1", "lab/old@v2"]).unwrap().already, 1);
-    rick.release(Action::Read, "lab/old@v1").unwrap();
-    let item = rick.show("lab/old@v1").unwrap();
-    assert!(item.archived.is_none() && item.key_state == KeyState::Deactivated, "nothing leads back from there");
-    assert_eq!((status(&cus).keys.archived, keys(&cus, "archive")[0].wraps), (0, 0));
-    state_holds(&aud);
+        let done = archive(&cus, &["lab/old@v1"]).unwrap();
+        assert_eq!((done.moved, done.already, done.receipts.len()), (vec!["lab/old@v1".to_owned()], 0, 1));
+        let again = archive(&cus, &["lab/old@v1"]).unwrap();
+        assert_eq!((again.moved.len(), again.already, again.receipts.len()), (0, 1, 0));
+        let made = keys(&cus, "archive");
+        assert_eq!((made.len(), made[0].wraps, made[0].class, made[0].uses), (1, 1, Some(Class::Internal), Some(1)));
+        assert_eq!(status(&cus).keys.archived, 1);
+
+        for client in [&rick, &wanda] {
+            for action in [Action::Read, Action::Export] {
+                let refused = client.release(action, "lab/old@v1").unwrap_err();
+                assert_eq!(refused.code, Code::Denied);
+                assert!(refused.what.contains("archive-read"), "{refused:?}");
+                assert!(refused.try_.unwrap().contains("--grant lab=steward"));
+                assert!(!explain(client, action, "lab/old@v1").allowed);
+            }
+            client.release(Action::Read, "lab/old@v2").unwrap();
+            // Names are no content.
+            client.release(Action::List, "lab/old@v1").unwrap();
+            assert!(explain(client, Action::List, "lab/old@v1").allowed);
+        }
+        let item = rick.show("lab/old@v1").unwrap();
+        assert!(item.archived.is_some() && item.key_state == KeyState::Deactivated);
+        assert!(explain(&stella, Action::Read, "lab/old@v1").allowed);
+        assert_eq!(code(cus.release(Action::Read, "lab/old@v1")), Code::Denied);
+        for action in [Action::Read, Action::Export] {
+            stella.release(action, "lab/old@v1").unwrap();
+            assert_eq!(who_can(&owner, action, "lab/old@v1"), ["stella"]);
+            assert!(who_can(&owner, action, "lab/old@v2").contains(&"rick".to_owned()));
+        }
+        assert_eq!(who_can(&owner, Action::ArchiveRead, "lab/old@v1"), ["stella"]);
+        // Both decisions are in the log, and are made again.
+        let aud = Client::new(&keeper, &world, Some("aud"));
+        assert_eq!(entries(&aud, "archive.read").len(), 2);
+        match aud.call(Command::DecisionsReplay).unwrap() {
+            Answer::DecisionsReplayed(replayed) => assert!(replayed.ok, "{replayed:?}"),
+            other => panic!("{other:?}"),
+        }
+
+        assert_eq!(code(unarchive(&stella, &["lab/old@v1"])), Code::Denied);
+        assert_eq!(unarchive(&cus, &["lab/old@v1", "lab/old@v2"]).unwrap().already, 1);
+        rick.release(Action::Read, "lab/old@v1").unwrap();
+        let item = rick.show("lab/old@v1").unwrap();
+        assert!(item.archived.is_none() && item.key_state == KeyState::Deactivated, "nothing leads back from there");
+        assert_eq!((status(&cus).keys.archived, keys(&cus, "archive")[0].wraps), (0, 0));
+        state_holds(&aud);
+    }
 }
 
 /// Everything of a row.
@@ -251,23 +256,24 @@ fn the_wrap_of_the_archive_is_no_use_after_it_was_left() {
 
 #[test]
 fn a_run_that_began_before_is_not_renewed_without_the_right() {
-    let world = lab();
-    let keeper = world.open();
-    let [rick, stella, cus] = ["rick", "stella", "cus"].map(|who| Client::new(&keeper, &world, Some(who)));
-    let started = runs::start(&rick, runs::over(&["lab/old@v1"], &[])).unwrap();
-    let other = runs::start(&stella, runs::over(&["lab/old@v1"], &[])).unwrap();
-    let item = (started.inputs[0].reference.clone(), started.inputs[0].id);
-    runs::release(&rick, started.run, Action::Read, (&item.0, item.1)).unwrap();
-    archive(&cus, &["lab/old@v1"]).unwrap();
-    // Facts of the release before are in memory, and count no more.
-    assert_eq!(code(runs::release(&rick, started.run, Action::Read, (&item.0, item.1))), Code::Denied);
-    runs::release(&stella, other.run, Action::Read, (&item.0, item.1)).unwrap();
-    let refused = runs::renew(&rick, started.run).unwrap_err();
-    assert!(refused.code == Code::Denied && refused.what.contains("archive-read"), "{refused:?}");
-    assert!(runs::renew(&rick, started.run).is_err(), "it has ended");
-    runs::renew(&stella, other.run).unwrap();
-    assert_eq!(code(runs::start(&rick, runs::over(&["lab/old@v1"], &[]))), Code::Denied);
-    runs::start(&stella, runs::over(&["lab/old@v1", "lab/old@v2"], &[])).unwrap();
+    for world in World::both(Mode::Rehearsal).map(filled) {
+        let keeper = world.open();
+        let [rick, stella, cus] = ["rick", "stella", "cus"].map(|who| Client::new(&keeper, &world, Some(who)));
+        let started = runs::start(&rick, runs::over(&["lab/old@v1"], &[])).unwrap();
+        let other = runs::start(&stella, runs::over(&["lab/old@v1"], &[])).unwrap();
+        let item = (started.inputs[0].reference.clone(), started.inputs[0].id);
+        runs::release(&rick, started.run, Action::Read, (&item.0, item.1)).unwrap();
+        archive(&cus, &["lab/old@v1"]).unwrap();
+        // Facts of the release before are in memory, and count no more.
+        assert_eq!(code(runs::release(&rick, started.run, Action::Read, (&item.0, item.1))), Code::Denied);
+        runs::release(&stella, other.run, Action::Read, (&item.0, item.1)).unwrap();
+        let refused = runs::renew(&rick, started.run).unwrap_err();
+        assert!(refused.code == Code::Denied && refused.what.contains("archive-read"), "{refused:?}");
+        assert!(runs::renew(&rick, started.run).is_err(), "it has ended");
+        runs::renew(&stella, other.run).unwrap();
+        assert_eq!(code(runs::start(&rick, runs::over(&["lab/old@v1"], &[]))), Code::Denied);
+        runs::start(&stella, runs::over(&["lab/old@v1", "lab/old@v2"], &[])).unwrap();
+    }
 }
 
 /// The first pack of a version, as another one would name it.
@@ -278,33 +284,34 @@ fn pack_of(client: &Client<'_>, reference: &str) -> seal::record::Pack {
 
 #[test]
 fn nothing_new_is_made_of_what_is_archived() {
-    let world = lab();
-    let keeper = world.open();
-    let [wanda, stella, cus] = ["wanda", "stella", "cus"].map(|who| Client::new(&keeper, &world, Some(who)));
-    let (first, pack) = (wanda.show("lab/old@v2").unwrap().id, pack_of(&wanda, "lab/old@v2"));
-    let next =
-        || Put { previous: Some(first), packs: vec![pack.clone()], ..Put::new("lab/old").class(Class::Internal) };
-    // Begun before, with the keys of the version before in hand.
-    let early = next();
-    let (begun, _) = wanda.begin(&early).unwrap();
-    assert!(begun.previous.is_some());
-    assert!(archive(&cus, &["lab/old@v2"]).unwrap().shared_with.is_empty());
-    let refused = wanda.commit(&early, &begun).unwrap_err();
-    assert_eq!((refused.code, refused.what.as_str()), (Code::Conflict, "the new version was refused"));
-    // Whoever has the right is not handed it for this either.
-    for client in [&wanda, &stella] {
-        let put = next();
-        let (begun, _) = client.begin(&put).unwrap();
-        assert!(begun.previous.is_none());
-        assert_eq!(code(client.commit(&put, &begun)), Code::Conflict);
+    for world in World::both(Mode::Rehearsal).map(filled) {
+        let keeper = world.open();
+        let [wanda, stella, cus] = ["wanda", "stella", "cus"].map(|who| Client::new(&keeper, &world, Some(who)));
+        let (first, pack) = (wanda.show("lab/old@v2").unwrap().id, pack_of(&wanda, "lab/old@v2"));
+        let next =
+            || Put { previous: Some(first), packs: vec![pack.clone()], ..Put::new("lab/old").class(Class::Internal) };
+        // Begun before, with the keys of the version before in hand.
+        let early = next();
+        let (begun, _) = wanda.begin(&early).unwrap();
+        assert!(begun.previous.is_some());
+        assert!(archive(&cus, &["lab/old@v2"]).unwrap().shared_with.is_empty());
+        let refused = wanda.commit(&early, &begun).unwrap_err();
+        assert_eq!((refused.code, refused.what.as_str()), (Code::Conflict, "the new version was refused"));
+        // Whoever has the right is not handed it for this either.
+        for client in [&wanda, &stella] {
+            let put = next();
+            let (begun, _) = client.begin(&put).unwrap();
+            assert!(begun.previous.is_none());
+            assert_eq!(code(client.commit(&put, &begun)), Code::Conflict);
+        }
+        unarchive(&cus, &["lab/old@v2"]).unwrap();
+        let shared = next();
+        wanda.put(&shared).unwrap();
+        // What a version in use names too is taken over from that, and that is told.
+        assert_eq!(archive(&cus, &["lab/old@v2"]).unwrap().shared_with, ["lab/old@v3"]);
+        let put = Put { previous: Some(shared.version), ..next() };
+        wanda.put(&put).unwrap();
     }
-    unarchive(&cus, &["lab/old@v2"]).unwrap();
-    let shared = next();
-    wanda.put(&shared).unwrap();
-    // What a version in use names too is taken over from that, and that is told.
-    assert_eq!(archive(&cus, &["lab/old@v2"]).unwrap().shared_with, ["lab/old@v3"]);
-    let put = Put { previous: Some(shared.version), ..next() };
-    wanda.put(&put).unwrap();
 }
 
 #[test]
@@ -335,143 +342,150 @@ fn packs_of_a_version_that_is_gone_are_not_taken_over_from_archived_ones() {
 
 #[test]
 fn archive_keys_rotate_with_their_domain_and_on_their_own() {
-    let world = World::new(Mode::Solo);
-    let keeper = world.open();
-    let client = Client::new(&keeper, &world, None);
-    for reference in ["lab/net", "lab/net", "lab/net"] {
-        client.put(&Put::new(reference).class(Class::Internal)).unwrap();
-    }
-    archive(&client, &["lab/net@v1"]).unwrap();
-    assert_eq!(rotate(&client), 3);
-    let states = |purpose: &str| -> Vec<(u32, String, u64)> {
-        keys(&client, purpose).into_iter().map(|key| (key.version, key.state, key.wraps)).collect()
-    };
-    let rotated = |of: u64| vec![(1, "deactivated".to_owned(), 0), (2, "active".to_owned(), of)];
-    assert_eq!((states("domain"), states("archive")), (rotated(2), rotated(1)));
-    client.release(Action::Read, "lab/net@v1").unwrap();
+    for world in World::both(Mode::Solo) {
+        let keeper = world.open();
+        let client = Client::new(&keeper, &world, None);
+        for reference in ["lab/net", "lab/net", "lab/net"] {
+            client.put(&Put::new(reference).class(Class::Internal)).unwrap();
+        }
+        archive(&client, &["lab/net@v1"]).unwrap();
+        assert_eq!(rotate(&client), 3);
+        let states = |purpose: &str| -> Vec<(u32, String, u64)> {
+            keys(&client, purpose).into_iter().map(|key| (key.version, key.state, key.wraps)).collect()
+        };
+        let rotated = |of: u64| vec![(1, "deactivated".to_owned(), 0), (2, "active".to_owned(), of)];
+        assert_eq!((states("domain"), states("archive")), (rotated(2), rotated(1)));
+        client.release(Action::Read, "lab/net@v1").unwrap();
 
-    // One that is made later is due later, and is renewed then.
-    world.clock.advance(100 * DAY);
-    client.put(&Put::new("lab/pub").class(Class::Public)).unwrap();
-    archive(&client, &["lab/pub@v1"]).unwrap();
-    let due = |key: &KeyItem| key.due.unwrap().as_millis() - key.created.as_millis();
-    let archived = keys(&client, "archive");
-    assert_eq!(archived.iter().filter(|key| key.state == "active").map(due).max(), Some(365 * DAY));
-    world.clock.advance(78 * DAY);
-    assert!(status(&client).keys.due_soon >= 2);
-    ran(&client, "rotate");
-    ran(&client, "rewrap");
-    let internal = states("archive").into_iter().filter(|(version, ..)| *version == 3).collect::<Vec<_>>();
-    assert_eq!(internal, [(3, "active".to_owned(), 1)]);
-    client.release(Action::Read, "lab/net@v1").unwrap();
-    state_holds(&client);
+        // One that is made later is due later, and is renewed then.
+        world.clock.advance(100 * DAY);
+        client.put(&Put::new("lab/pub").class(Class::Public)).unwrap();
+        archive(&client, &["lab/pub@v1"]).unwrap();
+        let due = |key: &KeyItem| key.due.unwrap().as_millis() - key.created.as_millis();
+        let archived = keys(&client, "archive");
+        assert_eq!(archived.iter().filter(|key| key.state == "active").map(due).max(), Some(365 * DAY));
+        world.clock.advance(78 * DAY);
+        assert!(status(&client).keys.due_soon >= 2);
+        ran(&client, "rotate");
+        ran(&client, "rewrap");
+        let internal = states("archive").into_iter().filter(|(version, ..)| *version == 3).collect::<Vec<_>>();
+        assert_eq!(internal, [(3, "active".to_owned(), 1)]);
+        client.release(Action::Read, "lab/net@v1").unwrap();
+        state_holds(&client);
+    }
 }
 
 #[test]
 fn a_compromised_archive_key_is_an_incident_of_what_lies_under_it() {
-    let world = World::new(Mode::Solo);
-    let keeper = world.open();
-    let client = Client::new(&keeper, &world, None);
-    for _ in 0..3 {
-        client.put(&Put::new("lab/net").class(Class::Internal)).unwrap();
+    for world in World::both(Mode::Solo) {
+        let keeper = world.open();
+        let client = Client::new(&keeper, &world, None);
+        for _ in 0..3 {
+            client.put(&Put::new("lab/net").class(Class::Internal)).unwrap();
+        }
+        archive(&client, &["lab/net@v1", "lab/net@v2"]).unwrap();
+        unarchive(&client, &["lab/net@v2"]).unwrap();
+        let key = keys(&client, "archive")[0].id;
+        let command = KeyCompromise { key, reason: "found on a public server".into() };
+        let Answer::Incident(incident) = client.call(Command::KeyCompromise(command)).unwrap() else { panic!() };
+        // What left it again was under it too.
+        assert_eq!((incident.incident.of.as_str(), incident.incident.of_keys), ("lab/dev/internal/archive", Some(2)));
+        let seal =
+            incident.steps.iter().flat_map(|step| &step.commands).filter(|line| line.contains(" key unarchive "));
+        assert_eq!(seal.count(), 1);
+        assert_eq!(code(client.release(Action::Read, "lab/net@v1")), Code::Gone);
+        for reference in ["lab/net@v2", "lab/net@v3"] {
+            client.release(Action::Read, reference).unwrap();
+        }
+        // Nothing is put there until it has a successor; what lies there comes out.
+        assert_eq!(code(archive(&client, &["lab/net@v3"])), Code::Gone);
+        unarchive(&client, &["lab/net@v1"]).unwrap();
+        client.release(Action::Read, "lab/net@v1").unwrap();
+        rotate(&client);
+        archive(&client, &["lab/net@v3"]).unwrap();
+        client.release(Action::Read, "lab/net@v3").unwrap();
+        state_holds(&client);
     }
-    archive(&client, &["lab/net@v1", "lab/net@v2"]).unwrap();
-    unarchive(&client, &["lab/net@v2"]).unwrap();
-    let key = keys(&client, "archive")[0].id;
-    let command = KeyCompromise { key, reason: "found on a public server".into() };
-    let Answer::Incident(incident) = client.call(Command::KeyCompromise(command)).unwrap() else { panic!() };
-    // What left it again was under it too.
-    assert_eq!((incident.incident.of.as_str(), incident.incident.of_keys), ("lab/dev/internal/archive", Some(2)));
-    let seal = incident.steps.iter().flat_map(|step| &step.commands).filter(|line| line.contains(" key unarchive "));
-    assert_eq!(seal.count(), 1);
-    assert_eq!(code(client.release(Action::Read, "lab/net@v1")), Code::Gone);
-    for reference in ["lab/net@v2", "lab/net@v3"] {
-        client.release(Action::Read, reference).unwrap();
-    }
-    // Nothing is put there until it has a successor; what lies there comes out.
-    assert_eq!(code(archive(&client, &["lab/net@v3"])), Code::Gone);
-    unarchive(&client, &["lab/net@v1"]).unwrap();
-    client.release(Action::Read, "lab/net@v1").unwrap();
-    rotate(&client);
-    archive(&client, &["lab/net@v3"]).unwrap();
-    client.release(Action::Read, "lab/net@v3").unwrap();
-    state_holds(&client);
 }
 
 #[test]
 fn a_destroyed_archive_key_takes_what_lies_under_it_and_its_domains_key_does_not() {
-    let world = World::new(Mode::Solo);
-    let keeper = world.open();
-    let client = Client::new(&keeper, &world, None);
-    for _ in 0..2 {
-        client.put(&Put::new("lab/net").class(Class::Internal)).unwrap();
-        client.put(&Put::new("lab/kept").class(Class::Internal)).unwrap();
-    }
-    archive(&client, &["lab/net@v1", "lab/kept@v1"]).unwrap();
-    let hold = HoldSet { reference: "lab/kept@v1".into(), name: name("case"), reason: "a case".into() };
-    client.call(Command::HoldSet(hold)).unwrap();
-    let (domain, apart) = (keys(&client, "domain")[0].id, keys(&client, "archive")[0].id);
-    assert_eq!(code(destroy(&client, apart)), Code::Denied, "a legal hold");
-    unarchive(&client, &["lab/kept@v1"]).unwrap();
-    let done = destroy(&client, apart).unwrap();
-    assert_eq!((done.of.as_str(), done.versions), ("lab/dev/internal/archive", 1));
-    assert_eq!(code(client.release(Action::Read, "lab/net@v1")), Code::Gone);
-    assert_eq!(code(unarchive(&client, &["lab/net@v1"])), Code::Gone, "it is to go");
-    client.release(Action::Read, "lab/net@v2").unwrap();
-    // The next one is made for what comes later, and lives.
-    archive(&client, &["lab/net@v2"]).unwrap();
-    world.clock.advance(8 * DAY);
-    assert!(ran(&client, "shred") > 0);
-    assert!(client.show("lab/net@v1").unwrap().is_destroyed());
-    let text = written(&client, apart);
-    assert!(text.contains("kind archive") && text.contains("of lab/dev/internal/archive"), "{text}");
-    check(&text, &log_keys(&client, &world)).unwrap();
-    client.release(Action::Read, "lab/net@v2").unwrap();
+    for world in World::both(Mode::Solo) {
+        let keeper = world.open();
+        let client = Client::new(&keeper, &world, None);
+        for _ in 0..2 {
+            client.put(&Put::new("lab/net").class(Class::Internal)).unwrap();
+            client.put(&Put::new("lab/kept").class(Class::Internal)).unwrap();
+        }
+        archive(&client, &["lab/net@v1", "lab/kept@v1"]).unwrap();
+        let hold = HoldSet { reference: "lab/kept@v1".into(), name: name("case"), reason: "a case".into() };
+        client.call(Command::HoldSet(hold)).unwrap();
+        let (domain, apart) = (keys(&client, "domain")[0].id, keys(&client, "archive")[0].id);
+        assert_eq!(code(destroy(&client, apart)), Code::Denied, "a legal hold");
+        unarchive(&client, &["lab/kept@v1"]).unwrap();
+        let done = destroy(&client, apart).unwrap();
+        assert_eq!((done.of.as_str(), done.versions), ("lab/dev/internal/archive", 1));
+        assert_eq!(code(client.release(Action::Read, "lab/net@v1")), Code::Gone);
+        assert_eq!(code(unarchive(&client, &["lab/net@v1"])), Code::Gone, "it is to go");
+        client.release(Action::Read, "lab/net@v2").unwrap();
+        // The next one is made for what comes later, and lives.
+        archive(&client, &["lab/net@v2"]).unwrap();
+        world.clock.advance(8 * DAY);
+        assert!(ran(&client, "shred") > 0);
+        assert!(client.show("lab/net@v1").unwrap().is_destroyed());
+        let text = written(&client, apart);
+        assert!(text.contains("kind archive") && text.contains("of lab/dev/internal/archive"), "{text}");
+        check(&text, &log_keys(&client, &world)).unwrap();
+        client.release(Action::Read, "lab/net@v2").unwrap();
 
-    let lift = api::wire::HoldLift { reference: "lab/kept@v1".into(), name: name("case"), reason: "closed".into() };
-    client.call(Command::HoldLift(lift)).unwrap();
-    destroy(&client, domain).unwrap();
-    world.clock.advance(8 * DAY);
-    assert!(ran(&client, "shred") > 0);
-    assert_eq!(code(client.release(Action::Read, "lab/kept@v2")), Code::Gone);
-    client.release(Action::Read, "lab/net@v2").unwrap();
-    state_holds(&client);
+        let lift = api::wire::HoldLift { reference: "lab/kept@v1".into(), name: name("case"), reason: "closed".into() };
+        client.call(Command::HoldLift(lift)).unwrap();
+        destroy(&client, domain).unwrap();
+        world.clock.advance(8 * DAY);
+        assert!(ran(&client, "shred") > 0);
+        assert_eq!(code(client.release(Action::Read, "lab/kept@v2")), Code::Gone);
+        client.release(Action::Read, "lab/net@v2").unwrap();
+        state_holds(&client);
+    }
 }
 
 #[test]
 fn what_opens_nothing_or_is_gone_is_not_archived() {
-    let world = World::new(Mode::Solo);
-    let keeper = world.open();
-    let client = Client::new(&keeper, &world, None);
-    for _ in 0..3 {
-        client.put(&Put::new("lab/net").class(Class::Internal)).unwrap();
-    }
-    let suspend = |reference: &str| {
-        let key = client.show(reference).unwrap().key;
-        client.call(Command::KeyMove(KeyMove { key, to: KeyState::Suspended, reason: "looked into".into() })).unwrap();
-    };
-    suspend("lab/net@v1");
-    assert_eq!(code(archive(&client, &["lab/net@v1"])), Code::Gone, "it would come out deactivated, and open");
-    let remove =
-        Remove { reference: "lab/net@v2".into(), all: false, reason: Some("r".into()), confirm: None, dry: false };
-    client.call(Command::Remove(remove.clone())).unwrap();
-    assert_eq!(code(archive(&client, &["lab/net@v2"])), Code::Gone);
-    // What is archived is suspended and removed like anything else.
-    archive(&client, &["lab/net@v3"]).unwrap();
-    assert_eq!(code(client.release(Action::Reencrypt, "lab/net@v3")), Code::Conflict);
-    client.call(Command::Remove(Remove { reference: "lab/net@v3".into(), ..remove })).unwrap();
-    assert_eq!(code(client.release(Action::Read, "lab/net@v3")), Code::Gone);
-    world.clock.advance(8 * DAY);
-    ran(&client, "destroy");
-    assert!(client.show("lab/net@v3").unwrap().is_destroyed());
-    assert_eq!(keys(&client, "archive")[0].wraps, 0);
+    for world in World::both(Mode::Solo) {
+        let keeper = world.open();
+        let client = Client::new(&keeper, &world, None);
+        for _ in 0..3 {
+            client.put(&Put::new("lab/net").class(Class::Internal)).unwrap();
+        }
+        let suspend = |reference: &str| {
+            let key = client.show(reference).unwrap().key;
+            client
+                .call(Command::KeyMove(KeyMove { key, to: KeyState::Suspended, reason: "looked into".into() }))
+                .unwrap();
+        };
+        suspend("lab/net@v1");
+        assert_eq!(code(archive(&client, &["lab/net@v1"])), Code::Gone, "it would come out deactivated, and open");
+        let remove =
+            Remove { reference: "lab/net@v2".into(), all: false, reason: Some("r".into()), confirm: None, dry: false };
+        client.call(Command::Remove(remove.clone())).unwrap();
+        assert_eq!(code(archive(&client, &["lab/net@v2"])), Code::Gone);
+        // What is archived is suspended and removed like anything else.
+        archive(&client, &["lab/net@v3"]).unwrap();
+        assert_eq!(code(client.release(Action::Reencrypt, "lab/net@v3")), Code::Conflict);
+        client.call(Command::Remove(Remove { reference: "lab/net@v3".into(), ..remove })).unwrap();
+        assert_eq!(code(client.release(Action::Read, "lab/net@v3")), Code::Gone);
+        world.clock.advance(8 * DAY);
+        ran(&client, "destroy");
+        assert!(client.show("lab/net@v3").unwrap().is_destroyed());
+        assert_eq!(keys(&client, "archive")[0].wraps, 0);
 
-    let none = KeyArchive { versions: Vec::new(), reason: "r".into() };
-    assert_eq!(code(told(client.call(Command::KeyArchive(none)))), Code::BadRequest);
-    let blank = KeyArchive { reason: " ".into(), ..asked(&client, &["lab/net@v1"]) };
-    assert_eq!(code(told(client.call(Command::KeyArchive(blank)))), Code::BadRequest);
-    assert_eq!(code(archive(&client, &["lab/none@v1"])), Code::NotFound);
-    state_holds(&client);
+        let none = KeyArchive { versions: Vec::new(), reason: "r".into() };
+        assert_eq!(code(told(client.call(Command::KeyArchive(none)))), Code::BadRequest);
+        let blank = KeyArchive { reason: " ".into(), ..asked(&client, &["lab/net@v1"]) };
+        assert_eq!(code(told(client.call(Command::KeyArchive(blank)))), Code::BadRequest);
+        assert_eq!(code(archive(&client, &["lab/none@v1"])), Code::NotFound);
+        state_holds(&client);
+    }
 }
 
 #[test]

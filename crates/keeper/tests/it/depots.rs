@@ -45,7 +45,7 @@ fn due(client: &Client<'_>) -> bool {
 
 #[test]
 fn depots_come_and_go_by_acts_and_what_they_lack_is_counted() {
-    for world in [World::new(Mode::Solo), World::postgres(Mode::Solo)] {
+    for world in World::both(Mode::Solo) {
         come_and_go(&world);
     }
 }

@@ -18,21 +18,21 @@ const NIST: seal::Suite = seal::Suite::Nist;
 const DEFAULT: seal::Suite = seal::Suite::Default;
 
 /// The baseline with other lines for the class confidential.
-fn confidential(lines: &str) -> String {
+pub fn confidential(lines: &str) -> String {
     let class = "[class.confidential]\nwrite = \"default\"\nread = [\"default\", \"nist\"]";
     assert!(BASELINE.contains(class));
     BASELINE.replacen(class, &format!("[class.confidential]\n{lines}"), 1)
 }
 
 /// `nist` writes from one day on, and `default` is opened until another.
-fn goes_over(from: Timestamp, until: Timestamp) -> String {
+pub fn goes_over(from: Timestamp, until: Timestamp) -> String {
     confidential(&format!(
         "write = [\"default\", {{ suite = \"nist\", from = \"{from}\" }}]\n\
          read = [{{ suite = \"default\", until = \"{until}\" }}, \"nist\"]"
     ))
 }
 
-fn apply(client: &Client<'_>, table: &str, lockout: bool) -> Result<SuitesShown, Problem> {
+pub fn apply(client: &Client<'_>, table: &str, lockout: bool) -> Result<SuitesShown, Problem> {
     match client.call(Command::SuitesApply { table: table.to_owned(), lockout })? {
         Answer::Suites(shown) => Ok(shown),
         other => panic!("{other:?}"),
@@ -46,11 +46,11 @@ fn check_at(client: &Client<'_>, at: Option<Timestamp>, within: u64) -> KeyCheck
     }
 }
 
-fn check(client: &Client<'_>) -> KeyChecked {
+pub fn check(client: &Client<'_>) -> KeyChecked {
     check_at(client, None, 0)
 }
 
-fn wrong(checked: &KeyChecked) -> Vec<KeyWrong> {
+pub fn wrong(checked: &KeyChecked) -> Vec<KeyWrong> {
     checked.items.iter().map(|item| item.wrong).collect()
 }
 
@@ -76,20 +76,20 @@ fn mend(client: &Client<'_>) -> WrapsMended {
     }
 }
 
-fn rotate(client: &Client<'_>) -> Result<KeyRotated, Problem> {
+pub fn rotate(client: &Client<'_>) -> Result<KeyRotated, Problem> {
     match client.call(Command::KeyRotate(KeyRotate { out_of_policy: true, ..KeyRotate::default() }))? {
         Answer::Rotated(rotated) => Ok(rotated),
         other => panic!("{other:?}"),
     }
 }
 
-fn after(world: &World, days: u64) -> Timestamp {
+pub fn after(world: &World, days: u64) -> Timestamp {
     Timestamp::from_millis(world.clock.millis() + days * DAY)
 }
 
 #[test]
 fn a_date_changes_what_is_written_and_then_what_is_opened() {
-    for world in [World::new(Mode::Solo), World::postgres(Mode::Solo)] {
+    for world in World::both(Mode::Solo) {
         let keeper = world.open();
         let client = Client::new(&keeper, &world, None);
         let (from, until) = (after(&world, 20), after(&world, 40));
@@ -135,72 +135,74 @@ fn a_date_changes_what_is_written_and_then_what_is_opened() {
 
 #[test]
 fn a_clock_that_is_set_back_opens_nothing_again() {
-    let world = World::new(Mode::Solo);
-    let (from, until) = (after(&world, 1), after(&world, 2));
-    {
+    for world in World::both(Mode::Solo) {
+        let (from, until) = (after(&world, 1), after(&world, 2));
+        {
+            let keeper = world.open();
+            let client = Client::new(&keeper, &world, None);
+            client.put(&Put::new("lab/net")).unwrap();
+            apply(&client, &goes_over(from, until), false).unwrap();
+            // A second before: the mark in the database is not far behind.
+            world.clock.set(until.as_millis() - 1_000);
+            client.release(Action::Read, "lab/net").unwrap();
+            world.clock.set(until.as_millis());
+            assert_eq!(code(client.release(Action::Read, "lab/net")), Code::Gone);
+            world.clock.set(until.as_millis() - 60_000);
+            assert_eq!(code(client.release(Action::Read, "lab/net")), Code::Gone, "in this process");
+        }
         let keeper = world.open();
         let client = Client::new(&keeper, &world, None);
-        client.put(&Put::new("lab/net")).unwrap();
-        apply(&client, &goes_over(from, until), false).unwrap();
-        // A second before: the mark in the database is not far behind.
-        world.clock.set(until.as_millis() - 1_000);
-        client.release(Action::Read, "lab/net").unwrap();
-        world.clock.set(until.as_millis());
-        assert_eq!(code(client.release(Action::Read, "lab/net")), Code::Gone);
-        world.clock.set(until.as_millis() - 60_000);
-        assert_eq!(code(client.release(Action::Read, "lab/net")), Code::Gone, "in this process");
+        assert_eq!(code(client.release(Action::Read, "lab/net")), Code::Gone, "and in the next one");
+        drop(client);
+        keeper.close().unwrap();
+        world.clock.set(until.as_millis() - DAY);
+        assert_eq!(Keeper::open(&world.options()).unwrap_err().code, Code::ClockBack);
     }
-    let keeper = world.open();
-    let client = Client::new(&keeper, &world, None);
-    assert_eq!(code(client.release(Action::Read, "lab/net")), Code::Gone, "and in the next one");
-    drop(client);
-    keeper.close().unwrap();
-    world.clock.set(until.as_millis() - DAY);
-    assert_eq!(Keeper::open(&world.options()).unwrap_err().code, Code::ClockBack);
 }
 
 #[test]
 fn values_are_sealed_in_the_suite_of_the_day_and_old_ones_only_renewed() {
-    let world = World::new(Mode::Solo);
-    let keeper = world.open();
-    let client = Client::new(&keeper, &world, None);
-    let (from, until) = (after(&world, 20), after(&world, 40));
-    apply(&client, &goes_over(from, until), false).unwrap();
-    let (workspace, name) = ("app".parse().unwrap(), "db".parse().unwrap());
-    let made = NamedKeyMake { workspace, name, environment: Environment::Dev, class: Some(Class::Confidential) };
-    client.call(Command::NamedKeyMake(made)).unwrap();
-    let encrypt = || {
+    for world in World::both(Mode::Solo) {
+        let keeper = world.open();
+        let client = Client::new(&keeper, &world, None);
+        let (from, until) = (after(&world, 20), after(&world, 40));
+        apply(&client, &goes_over(from, until), false).unwrap();
         let (workspace, name) = ("app".parse().unwrap(), "db".parse().unwrap());
-        let (context, value) = (BTreeMap::new(), Plain::new(b"secret".to_vec()));
-        match client.call(Command::Encrypt(Encrypt { workspace, name, context, value, reason: None })).unwrap() {
-            Answer::Encrypted(done) => *done,
-            other => panic!("{other:?}"),
-        }
-    };
-    let asked = |token: &str| Decrypt {
-        token: token.to_owned(),
-        context: BTreeMap::new(),
-        reason: None,
-        confirm: None,
-        to_disk: false,
-    };
-    let old = encrypt();
-    assert_eq!(old.version, 1);
-    world.clock.set(from.as_millis());
-    assert_eq!(wrong(&check(&client)), [KeyWrong::Suite, KeyWrong::Suite], "domain and named key");
-    assert_eq!(encrypt().version, 2, "the next version seals");
-    assert_eq!(domain_keys(&client).last().unwrap().version, 2, "under a domain key that may be written with");
-    client.call(Command::Decrypt(asked(&old.token))).unwrap();
+        let made = NamedKeyMake { workspace, name, environment: Environment::Dev, class: Some(Class::Confidential) };
+        client.call(Command::NamedKeyMake(made)).unwrap();
+        let encrypt = || {
+            let (workspace, name) = ("app".parse().unwrap(), "db".parse().unwrap());
+            let (context, value) = (BTreeMap::new(), Plain::new(b"secret".to_vec()));
+            match client.call(Command::Encrypt(Encrypt { workspace, name, context, value, reason: None })).unwrap() {
+                Answer::Encrypted(done) => *done,
+                other => panic!("{other:?}"),
+            }
+        };
+        let asked = |token: &str| Decrypt {
+            token: token.to_owned(),
+            context: BTreeMap::new(),
+            reason: None,
+            confirm: None,
+            to_disk: false,
+        };
+        let old = encrypt();
+        assert_eq!(old.version, 1);
+        world.clock.set(from.as_millis());
+        assert_eq!(wrong(&check(&client)), [KeyWrong::Suite, KeyWrong::Suite], "domain and named key");
+        assert_eq!(encrypt().version, 2, "the next version seals");
+        assert_eq!(domain_keys(&client).last().unwrap().version, 2, "under a domain key that may be written with");
+        client.call(Command::Decrypt(asked(&old.token))).unwrap();
 
-    world.clock.set(until.as_millis());
-    let refused = client.call(Command::Decrypt(asked(&old.token))).unwrap_err();
-    assert_eq!((refused.code, refused.try_.as_deref()), (Code::Gone, Some("strongroom encrypt --renew")));
-    let Answer::Encrypted(renewed) = client.call(Command::Renew(asked(&old.token))).unwrap() else { panic!() };
-    assert_eq!((renewed.before, renewed.version), (Some(1), 2));
-    client.call(Command::Decrypt(asked(&renewed.token))).unwrap();
-    let left: Vec<String> = plan(&client).left.into_iter().map(|left| left.of).collect();
-    assert_eq!(left, ["app/db v1"], "what only people know of");
-    state_holds(&client);
+        world.clock.set(until.as_millis());
+        let refused = client.call(Command::Decrypt(asked(&old.token))).unwrap_err();
+        assert_eq!((refused.code, refused.try_.as_deref()), (Code::Gone, Some("strongroom encrypt --renew")));
+        let Answer::Encrypted(renewed) = client.call(Command::Renew(asked(&old.token))).unwrap() else { panic!() };
+        assert_eq!((renewed.before, renewed.version), (Some(1), 2));
+        client.call(Command::Decrypt(asked(&renewed.token))).unwrap();
+        let left: Vec<String> = plan(&client).left.into_iter().map(|left| left.of).collect();
+        assert_eq!(left, ["app/db v1"], "what only people know of");
+        state_holds(&client);
+    }
 }
 
 /// A vault with a key file and a passphrase, given both.
@@ -322,49 +324,51 @@ fn a_key_under_a_root_that_may_not_open_any_more_says_since_when() {
 
 #[test]
 fn the_only_root_that_may_open_a_key_is_not_removed() {
-    let world = World::new(Mode::Solo);
-    let (keeper, _) = two_roots(&world);
-    let client = Client::new(&keeper, &world, None);
-    let roots = || match client.call(Command::RootList).unwrap() {
-        Answer::Roots(list) => list.roots,
-        other => panic!("{other:?}"),
-    };
-    let keyfile = roots().into_iter().find(|root| root.kind == "keyfile").unwrap().id;
-    let lines = format!("{SUITES}\nwrap = [\"keyfile\", \"hsm\"]\nopen = [\"keyfile\", \"hsm\"]");
-    apply(&client, &confidential(&lines), false).unwrap();
-    let remove = || client.call(Command::RootRemove(RootRemove { root: keyfile, after: None }));
-    let refused = remove().unwrap_err();
-    assert_eq!((refused.code, refused.try_.as_deref()), (Code::Conflict, Some("strongroom key check")));
-    assert_eq!(roots().len(), 2, "the passphrase wraps the key, and may not open it");
-    apply(&client, "", false).unwrap();
-    remove().unwrap();
-    client.release(Action::Read, "lab/old").unwrap();
+    for world in World::both(Mode::Solo) {
+        let (keeper, _) = two_roots(&world);
+        let client = Client::new(&keeper, &world, None);
+        let roots = || match client.call(Command::RootList).unwrap() {
+            Answer::Roots(list) => list.roots,
+            other => panic!("{other:?}"),
+        };
+        let keyfile = roots().into_iter().find(|root| root.kind == "keyfile").unwrap().id;
+        let lines = format!("{SUITES}\nwrap = [\"keyfile\", \"hsm\"]\nopen = [\"keyfile\", \"hsm\"]");
+        apply(&client, &confidential(&lines), false).unwrap();
+        let remove = || client.call(Command::RootRemove(RootRemove { root: keyfile, after: None }));
+        let refused = remove().unwrap_err();
+        assert_eq!((refused.code, refused.try_.as_deref()), (Code::Conflict, Some("strongroom key check")));
+        assert_eq!(roots().len(), 2, "the passphrase wraps the key, and may not open it");
+        apply(&client, "", false).unwrap();
+        remove().unwrap();
+        client.release(Action::Read, "lab/old").unwrap();
+    }
 }
 
 #[test]
 fn archive_keys_count_where_a_table_or_a_root_that_goes_would_shut_them() {
-    let world = World::new(Mode::Solo);
-    let (keeper, _) = two_roots(&world);
-    let client = Client::new(&keeper, &world, None);
-    let version = client.show("lab/old").unwrap().id;
-    let ask = KeyArchive { versions: vec![version], reason: "out of use".into() };
-    client.call(Command::KeyArchive(ask)).unwrap();
-    // The domain's own key goes; what is left of the place is in the archive.
-    let keys = domain_keys(&client);
-    client.call(Command::KeyDestroy(KeyDestroy { key: keys[0].id, reason: "r".into(), confirm: None })).unwrap();
-    world.clock.advance(31 * DAY);
-    client.call(Command::JobsRun { name: Some("shred".into()) }).unwrap();
-    client.release(Action::Read, "lab/old").unwrap();
-    let lines = format!("{SUITES}\nwrap = [\"hsm\"]\nopen = [\"hsm\"]");
-    let refused = apply(&client, &confidential(&lines), false).unwrap_err();
-    assert!(refused.why.contains("nothing that is confidential"), "{refused:?}");
-    let lines = format!("{SUITES}\nwrap = [\"keyfile\", \"hsm\"]\nopen = [\"keyfile\", \"hsm\"]");
-    apply(&client, &confidential(&lines), false).unwrap();
-    let Answer::Roots(list) = client.call(Command::RootList).unwrap() else { panic!() };
-    let keyfile = list.roots.iter().find(|root| root.kind == "keyfile").unwrap().id;
-    let refused = client.call(Command::RootRemove(RootRemove { root: keyfile, after: None }));
-    assert_eq!(code(refused), Code::Conflict);
-    client.release(Action::Read, "lab/old").unwrap();
+    for world in World::both(Mode::Solo) {
+        let (keeper, _) = two_roots(&world);
+        let client = Client::new(&keeper, &world, None);
+        let version = client.show("lab/old").unwrap().id;
+        let ask = KeyArchive { versions: vec![version], reason: "out of use".into() };
+        client.call(Command::KeyArchive(ask)).unwrap();
+        // The domain's own key goes; what is left of the place is in the archive.
+        let keys = domain_keys(&client);
+        client.call(Command::KeyDestroy(KeyDestroy { key: keys[0].id, reason: "r".into(), confirm: None })).unwrap();
+        world.clock.advance(31 * DAY);
+        client.call(Command::JobsRun { name: Some("shred".into()) }).unwrap();
+        client.release(Action::Read, "lab/old").unwrap();
+        let lines = format!("{SUITES}\nwrap = [\"hsm\"]\nopen = [\"hsm\"]");
+        let refused = apply(&client, &confidential(&lines), false).unwrap_err();
+        assert!(refused.why.contains("nothing that is confidential"), "{refused:?}");
+        let lines = format!("{SUITES}\nwrap = [\"keyfile\", \"hsm\"]\nopen = [\"keyfile\", \"hsm\"]");
+        apply(&client, &confidential(&lines), false).unwrap();
+        let Answer::Roots(list) = client.call(Command::RootList).unwrap() else { panic!() };
+        let keyfile = list.roots.iter().find(|root| root.kind == "keyfile").unwrap().id;
+        let refused = client.call(Command::RootRemove(RootRemove { root: keyfile, after: None }));
+        assert_eq!(code(refused), Code::Conflict);
+        client.release(Action::Read, "lab/old").unwrap();
+    }
 }
 
 #[test]
@@ -447,31 +451,32 @@ fn a_passphrase_that_costs_too_little_opens_nothing_from_its_date_on() {
 
 #[test]
 fn what_is_out_of_policy_is_rotated_and_nothing_else() {
-    let world = World::new(Mode::Solo);
-    let keeper = world.open();
-    let client = Client::new(&keeper, &world, None);
-    client.put(&Put::new("lab/net")).unwrap();
-    client.put(&Put::new("lab/open").class(Class::Internal)).unwrap();
-    client.put(&Put::new("web/net")).unwrap();
-    assert_eq!(rotate(&client).unwrap().keys.len(), 0, "everything is in policy");
-    apply(&client, &confidential("write = \"nist\"\nread = [\"default\", \"nist\"]"), false).unwrap();
-    let suspended = domain_keys(&client).into_iter().find(|key| key.workspace.as_deref() == Some("web")).unwrap();
-    let moved = |to| {
-        client.call(Command::KeyMove(KeyMove { key: suspended.id, to, reason: "r".into() })).unwrap();
-    };
-    moved(api::terms::KeyState::Suspended);
-    let planned = plan(&client);
-    assert_eq!(planned.domains, ["lab/dev/confidential"]);
-    assert_eq!(planned.versions.iter().map(|v| v.reference.as_str()).collect::<Vec<_>>(), ["lab/net@v1"]);
-    assert_eq!(planned.left.len(), 2, "a key that is set aside, and the version under it: {planned:?}");
-    let done = rotate(&client).unwrap();
-    assert_eq!((done.keys.len(), done.rewrapped), (1, 1));
-    assert_eq!(rotate(&client).unwrap().keys.len(), 0, "once is enough");
-    moved(api::terms::KeyState::Active);
-    assert_eq!(rotate(&client).unwrap().keys.len(), 1);
-    let planned = plan(&client);
-    assert_eq!((planned.domains.len(), planned.rewraps, planned.versions.len()), (0, 0, 2));
-    state_holds(&client);
+    for world in World::both(Mode::Solo) {
+        let keeper = world.open();
+        let client = Client::new(&keeper, &world, None);
+        client.put(&Put::new("lab/net")).unwrap();
+        client.put(&Put::new("lab/open").class(Class::Internal)).unwrap();
+        client.put(&Put::new("web/net")).unwrap();
+        assert_eq!(rotate(&client).unwrap().keys.len(), 0, "everything is in policy");
+        apply(&client, &confidential("write = \"nist\"\nread = [\"default\", \"nist\"]"), false).unwrap();
+        let suspended = domain_keys(&client).into_iter().find(|key| key.workspace.as_deref() == Some("web")).unwrap();
+        let moved = |to| {
+            client.call(Command::KeyMove(KeyMove { key: suspended.id, to, reason: "r".into() })).unwrap();
+        };
+        moved(api::terms::KeyState::Suspended);
+        let planned = plan(&client);
+        assert_eq!(planned.domains, ["lab/dev/confidential"]);
+        assert_eq!(planned.versions.iter().map(|v| v.reference.as_str()).collect::<Vec<_>>(), ["lab/net@v1"]);
+        assert_eq!(planned.left.len(), 2, "a key that is set aside, and the version under it: {planned:?}");
+        let done = rotate(&client).unwrap();
+        assert_eq!((done.keys.len(), done.rewrapped), (1, 1));
+        assert_eq!(rotate(&client).unwrap().keys.len(), 0, "once is enough");
+        moved(api::terms::KeyState::Active);
+        assert_eq!(rotate(&client).unwrap().keys.len(), 1);
+        let planned = plan(&client);
+        assert_eq!((planned.domains.len(), planned.rewraps, planned.versions.len()), (0, 0, 2));
+        state_holds(&client);
+    }
 }
 
 #[test]

@@ -243,53 +243,55 @@ fn no_byte_is_left_of_a_person_who_was_erased() {
 
 #[test]
 fn nobody_is_erased_who_is_active_held_or_the_owner_and_nobody_erases_themselves() {
-    let world = staff(World::new(Mode::Rehearsal));
-    lived(&world);
-    let keeper = world.open();
-    let (owner, wanda) = (Client::new(&keeper, &world, None), Client::new(&keeper, &world, Some("wanda")));
-    let why = |client: &Client<'_>, who: &str| {
-        let refused = erase(client, who).unwrap_err();
-        (refused.code, refused.why)
-    };
-    assert_eq!(code(erase(&wanda, "rick")), Code::Denied);
-    assert_eq!(code(erase(&owner, "nobody")), Code::NotFound);
-    let active = erase(&owner, "rick").unwrap_err();
-    assert_eq!(active.code, Code::Conflict);
-    assert_eq!(active.try_.as_deref(), Some("strongroom principal add rick --change --suspended"));
-    let (refused, text) = why(&owner, "olivia");
-    assert!(refused == Code::Conflict && text.contains("owns the vault"), "{text}");
-    owner.call(Command::PrincipalAdd(principal("second", Class::Restricted, &[("vault", "owner")]))).unwrap();
-    let second = Client::new(&keeper, &world, Some("second"));
-    let (refused, text) = why(&second, "second");
-    assert!(refused == Code::Conflict && text.contains("nobody erases themselves"), "{text}");
-    assert!(why(&second, "olivia").1.contains("owns the vault"));
+    for world in World::both(Mode::Rehearsal).map(staff) {
+        lived(&world);
+        let keeper = world.open();
+        let (owner, wanda) = (Client::new(&keeper, &world, None), Client::new(&keeper, &world, Some("wanda")));
+        let why = |client: &Client<'_>, who: &str| {
+            let refused = erase(client, who).unwrap_err();
+            (refused.code, refused.why)
+        };
+        assert_eq!(code(erase(&wanda, "rick")), Code::Denied);
+        assert_eq!(code(erase(&owner, "nobody")), Code::NotFound);
+        let active = erase(&owner, "rick").unwrap_err();
+        assert_eq!(active.code, Code::Conflict);
+        assert_eq!(active.try_.as_deref(), Some("strongroom principal add rick --change --suspended"));
+        let (refused, text) = why(&owner, "olivia");
+        assert!(refused == Code::Conflict && text.contains("owns the vault"), "{text}");
+        owner.call(Command::PrincipalAdd(principal("second", Class::Restricted, &[("vault", "owner")]))).unwrap();
+        let second = Client::new(&keeper, &world, Some("second"));
+        let (refused, text) = why(&second, "second");
+        assert!(refused == Code::Conflict && text.contains("nobody erases themselves"), "{text}");
+        assert!(why(&second, "olivia").1.contains("owns the vault"));
 
-    suspend(&owner, "rick");
-    for reason in ["", "  ", "Rick asked for it", "request of RICK"] {
-        let erase = PrincipalErase { name: name("rick"), reason: reason.into() };
-        assert_eq!(code(owner.call(Command::PrincipalErase(erase))), Code::BadRequest, "{reason}");
-    }
-    // What wanda made is held, as a whole or one version of it; what rick only read is not his.
-    let hold = |reference: &str| HoldSet { reference: reference.into(), name: name("case"), reason: "a case".into() };
-    let lift = HoldLift { reference: "lab/net".into(), name: name("case"), reason: "closed".into() };
-    suspend(&owner, "wanda");
-    for reference in ["lab/net", "lab/net@v1"] {
-        owner.call(Command::HoldSet(hold(reference))).unwrap();
-        let held = erase(&owner, "wanda").unwrap_err();
-        assert_eq!((held.code, held.try_.as_deref()), (Code::Conflict, Some("strongroom hold ls lab/net")));
-        let lift = HoldLift { reference: reference.into(), ..lift.clone() };
-        if reference == "lab/net@v1" {
-            erase(&second, "rick").unwrap();
+        suspend(&owner, "rick");
+        for reason in ["", "  ", "Rick asked for it", "request of RICK"] {
+            let erase = PrincipalErase { name: name("rick"), reason: reason.into() };
+            assert_eq!(code(owner.call(Command::PrincipalErase(erase))), Code::BadRequest, "{reason}");
         }
-        owner.call(Command::HoldLift(lift)).unwrap();
+        // What wanda made is held, as a whole or one version of it; what rick only read is not his.
+        let hold =
+            |reference: &str| HoldSet { reference: reference.into(), name: name("case"), reason: "a case".into() };
+        let lift = HoldLift { reference: "lab/net".into(), name: name("case"), reason: "closed".into() };
+        suspend(&owner, "wanda");
+        for reference in ["lab/net", "lab/net@v1"] {
+            owner.call(Command::HoldSet(hold(reference))).unwrap();
+            let held = erase(&owner, "wanda").unwrap_err();
+            assert_eq!((held.code, held.try_.as_deref()), (Code::Conflict, Some("strongroom hold ls lab/net")));
+            let lift = HoldLift { reference: reference.into(), ..lift.clone() };
+            if reference == "lab/net@v1" {
+                erase(&second, "rick").unwrap();
+            }
+            owner.call(Command::HoldLift(lift)).unwrap();
+        }
+        erase(&owner, "wanda").unwrap();
+        // Who made it is not known any more, and it stays.
+        assert!(owner.show("lab/net").unwrap().creator.ends_with(" (erased)"));
+        let aud = Client::new(&keeper, &world, Some("aud"));
+        assert_eq!(state_failures(&aud), [""; 0]);
+        let log = bodies(&entries(&aud, "principal.erase"));
+        assert!(!log.contains("rick") && !log.contains("request 17"), "{log}");
     }
-    erase(&owner, "wanda").unwrap();
-    // Who made it is not known any more, and it stays.
-    assert!(owner.show("lab/net").unwrap().creator.ends_with(" (erased)"));
-    let aud = Client::new(&keeper, &world, Some("aud"));
-    assert_eq!(state_failures(&aud), [""; 0]);
-    let log = bodies(&entries(&aud, "principal.erase"));
-    assert!(!log.contains("rick") && !log.contains("request 17"), "{log}");
 }
 
 #[test]
@@ -505,25 +507,26 @@ fn a_backup_from_before_brings_nobody_back_where_the_anchor_is() {
 
 #[test]
 fn a_list_that_cannot_be_written_is_told_and_written_later() {
-    let world = staff(World::new(Mode::Rehearsal));
-    let id = lived(&world);
-    let keeper = world.open();
-    let owner = Client::new(&keeper, &world, None);
-    suspend(&owner, "rick");
-    let list = world.anchor().with_file_name("anchor.erased");
-    // In the way of the file that becomes the list.
-    let in_the_way = list.with_file_name("anchor.erased.partial");
-    std::fs::create_dir(&in_the_way).unwrap();
-    let done = erase(&owner, "rick").unwrap();
-    let why = done.unfinished.unwrap();
-    assert!(!done.finished && why.contains("cannot be written") && why.contains("anchor.erased"), "{why}");
-    let (seen_to, failed) = go_on(&owner);
-    assert_eq!((seen_to, failed), (0, Some(why)));
-    std::fs::remove_dir(&in_the_way).unwrap();
-    assert_eq!(go_on(&owner), (1, None));
-    assert!(std::fs::read_to_string(&list).unwrap().contains(&id.to_string()));
-    let aud = Client::new(&keeper, &world, Some("aud"));
-    assert_eq!((entries(&aud, "principal.erase").len(), entries(&aud, "principal.erased").len()), (1, 1));
+    for world in World::both(Mode::Rehearsal).map(staff) {
+        let id = lived(&world);
+        let keeper = world.open();
+        let owner = Client::new(&keeper, &world, None);
+        suspend(&owner, "rick");
+        let list = world.anchor().with_file_name("anchor.erased");
+        // In the way of the file that becomes the list.
+        let in_the_way = list.with_file_name("anchor.erased.partial");
+        std::fs::create_dir(&in_the_way).unwrap();
+        let done = erase(&owner, "rick").unwrap();
+        let why = done.unfinished.unwrap();
+        assert!(!done.finished && why.contains("cannot be written") && why.contains("anchor.erased"), "{why}");
+        let (seen_to, failed) = go_on(&owner);
+        assert_eq!((seen_to, failed), (0, Some(why)));
+        std::fs::remove_dir(&in_the_way).unwrap();
+        assert_eq!(go_on(&owner), (1, None));
+        assert!(std::fs::read_to_string(&list).unwrap().contains(&id.to_string()));
+        let aud = Client::new(&keeper, &world, Some("aud"));
+        assert_eq!((entries(&aud, "principal.erase").len(), entries(&aud, "principal.erased").len()), (1, 1));
+    }
 }
 
 #[test]

@@ -1,11 +1,15 @@
 //! Escrow: shares bring everything back, those that are not enough nothing, and a wrong one is named.
 
 use crate::decisions::entries;
+use crate::destroy::{ran, state_holds};
+use crate::drift::{after, apply, check, confidential, wrong};
 use crate::world::{Client, Put, World, code};
-use api::terms::{Action, Class, Code, Mode};
-use api::wire::{Answer, Command, EscrowMade, Problem, RootItem};
+use api::terms::{Action, Class, Code, KeyId, Mode};
+use api::wire::{Answer, Command, EscrowMade, KeyWrong, Problem, RootItem};
 use keeper::Keeper;
-use keeper::vault::{self, EscrowWanted, OpenOptions, RecoverOptions, Recovering, RootChoice, RootUnlock, Shares};
+use keeper::vault::{
+    self, EscrowWanted, OpenOptions, RecoverOptions, Recovering, RootAdd, RootChoice, RootMeans, RootUnlock, Shares,
+};
 use std::path::Path;
 
 fn create(client: &Client<'_>, threshold: u8, shares: u8) -> (EscrowMade, Vec<String>) {
@@ -29,6 +33,11 @@ fn rehearse(client: &Client<'_>, texts: &[&String]) -> Result<u64, Problem> {
 
 /// Brings the vault in a folder back, with a new key file beside it.
 fn recover(world: &World, dir: &Path, texts: &[&String]) -> Result<OpenOptions, Problem> {
+    recovered(world, dir, texts).map(|(options, _)| options)
+}
+
+/// The same, with the roots of before that stay.
+fn recovered(world: &World, dir: &Path, texts: &[&String]) -> Result<(OpenOptions, Vec<KeyId>), Problem> {
     let key = dir.with_extension("key");
     let options = RecoverOptions {
         dir: dir.to_owned(),
@@ -39,11 +48,12 @@ fn recover(world: &World, dir: &Path, texts: &[&String]) -> Result<OpenOptions, 
         clock: world.clock.clone(),
         store: None,
     };
-    vault::recover(&options)?;
-    Ok(OpenOptions {
+    let stay = vault::recover(&options)?;
+    let options = OpenOptions {
         clock: world.clock.clone(),
         ..OpenOptions::new(dir.to_owned(), RootUnlock::Keyfile(key), world.anchor())
-    })
+    };
+    Ok((options, stay))
 }
 
 fn roots(client: &Client<'_>) -> Vec<RootItem> {
@@ -170,7 +180,6 @@ fn what_the_vault_keeps_of_an_escrow_is_held_to() {
 #[test]
 fn an_escrow_gets_what_was_locked_when_it_was_made() {
     use api::terms::Environment;
-    use keeper::vault::{RootAdd, RootMeans};
     let world = World::new(Mode::Solo);
     let phrase = || b"a passphrase with some length".to_vec();
     let keeper = world.open();
@@ -198,4 +207,125 @@ fn an_escrow_gets_what_was_locked_when_it_was_made() {
     let escrow = roots(&client).into_iter().find(|root| root.kind == "escrow").unwrap();
     assert_eq!((escrow.state.as_str(), escrow.lacks), ("active", 0));
     assert_eq!(rehearse(&client, &[&texts[0], &texts[1]]).unwrap(), 7);
+}
+
+const SUITES: &str = "write = \"default\"\nread = [\"default\", \"nist\"]";
+
+/// A table in which each class names the roots that wrap and open.
+fn everywhere(roots: &str) -> String {
+    let lines = policy::Crypto::BASELINE.lines().map(|line| match line.starts_with("read = ") {
+        true => format!("{line}\n{roots}\n"),
+        false => format!("{line}\n"),
+    });
+    lines.collect()
+}
+
+#[test]
+fn an_escrow_that_may_wrap_nothing_is_not_made_and_replaces_none() {
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    client.put(&Put::new("lab/net")).unwrap();
+    let (_, texts) = create(&client, 2, 3);
+    let table = everywhere("wrap = [\"keyfile\", \"hsm\"]\nopen = [\"keyfile\", \"hsm\", \"escrow\"]");
+    apply(&client, &table, false).unwrap();
+    let wanted = EscrowWanted { shares: 3, threshold: 2 };
+    let mut handed_out = false;
+    let refused = keeper.create_escrow(&client.session, &wanted, &mut |_, _| {
+        handed_out = true;
+        Ok(())
+    });
+    let refused = refused.unwrap_err();
+    assert!(refused.code == Code::Gone && refused.why.contains("escrow") && !handed_out, "{refused:?}");
+    assert_eq!(rehearse(&client, &[&texts[0], &texts[1]]).unwrap(), 6, "the one before brings back what it wraps");
+    assert_eq!(wrong(&check(&client)), [KeyWrong::Root]);
+}
+
+#[test]
+fn what_shares_do_not_open_stays_under_the_root_that_does() {
+    let world = World::new(Mode::Solo);
+    let phrase = || RootUnlock::Passphrase(b"a passphrase with some length".to_vec().into());
+    {
+        let keeper = world.open();
+        let client = Client::new(&keeper, &world, None);
+        let choice = RootChoice::Passphrase { bytes: b"a passphrase with some length".to_vec().into() };
+        keeper.add_root(&client.session, &RootAdd { choice, priority: None, follows: None }).unwrap();
+        // Confidential keys are for the passphrase alone: neither a key file nor an escrow wraps them.
+        apply(&client, &confidential(&format!("{SUITES}\nwrap = [\"passphrase\", \"hsm\"]")), false).unwrap();
+        client.put(&Put::new("lab/secret").class(Class::Confidential)).unwrap();
+        client.put(&Put::new("lab/open").class(Class::Internal)).unwrap();
+        drop(client);
+        keeper.close().unwrap();
+    }
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    let (made, texts) = create(&client, 2, 2);
+    assert_eq!((made.wrapped, made.locked), (1, 0), "internal alone");
+    let passphrase = roots(&client).into_iter().find(|root| root.kind == "passphrase").unwrap().id;
+    drop(client);
+    keeper.close().unwrap();
+
+    let (options, stay) = recovered(&world, &world.dir(), &[&texts[0], &texts[1]]).unwrap();
+    assert_eq!(stay, [passphrase]);
+    let keeper = Keeper::open(&options).unwrap();
+    let client = Client::new(&keeper, &world, None);
+    client.release(Action::Read, "lab/open").unwrap();
+    assert_eq!(code(client.release(Action::Read, "lab/secret")), Code::RootRefused);
+    let kinds: Vec<String> = roots(&client).into_iter().map(|root| root.kind).collect();
+    assert_eq!(kinds, ["keyfile", "passphrase", "escrow"], "the key file of before is gone");
+    let done = entries(&client, "vault.recover").pop().unwrap().entry;
+    assert_eq!(done["subject"]["stays.0"], passphrase.to_string(), "{done}");
+    drop(client);
+    keeper.close().unwrap();
+    let means = RootMeans { root: None, unlock: phrase() };
+    let roots = options.roots.iter().cloned().chain([std::sync::Arc::new(means)]).collect();
+    let keeper = Keeper::open(&OpenOptions { roots, ..options }).unwrap();
+    let client = Client::new(&keeper, &world, None);
+    client.release(Action::Read, "lab/secret").unwrap();
+    state_holds(&client);
+}
+
+#[test]
+fn an_escrow_whose_date_is_over_wraps_nothing_new_and_then_brings_nothing_back() {
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    let (wraps, opens) = (after(&world, 20), after(&world, 40));
+    let until = |time| format!("[\"keyfile\", \"hsm\", {{ root = \"escrow\", until = \"{time}\" }}]");
+    let lines = format!("{SUITES}\nwrap = {}\nopen = {}", until(wraps), until(opens));
+    apply(&client, &confidential(&lines), false).unwrap();
+    let (_, texts) = create(&client, 2, 2);
+    client.put(&Put::new("lab/old").class(Class::Confidential)).unwrap();
+    client.put(&Put::new("lab/open").class(Class::Internal)).unwrap();
+    assert_eq!(rehearse(&client, &[&texts[0], &texts[1]]).unwrap(), 7);
+    world.clock.set(wraps.as_millis());
+    assert_eq!(wrong(&check(&client)), [KeyWrong::Root]);
+    client.put(&Put::new("lab/new").class(Class::Confidential)).unwrap();
+    assert_eq!(rehearse(&client, &[&texts[0], &texts[1]]).unwrap(), 7, "the next key is not under it");
+    let keyfile = roots(&client).into_iter().find(|root| root.kind == "keyfile").unwrap().id;
+    drop(client);
+    keeper.close().unwrap();
+
+    world.clock.set(opens.as_millis());
+    let (options, stay) = recovered(&world, &world.dir(), &[&texts[0], &texts[1]]).unwrap();
+    assert_eq!(stay, [keyfile], "both confidential keys are under it alone, by the table or by their wraps");
+    let keeper = Keeper::open(&options).unwrap();
+    let client = Client::new(&keeper, &world, None);
+    client.release(Action::Read, "lab/open").unwrap();
+    for reference in ["lab/old", "lab/new"] {
+        assert_eq!(code(client.release(Action::Read, reference)), Code::RootRefused, "{reference}");
+    }
+    drop(client);
+    keeper.close().unwrap();
+    // It turns up again: the new root gets what it missed, and the old one may go.
+    let means = RootMeans { root: None, unlock: RootUnlock::Keyfile(world.keyfile()) };
+    let both = options.roots.iter().cloned().chain([std::sync::Arc::new(means)]).collect();
+    let keeper = Keeper::open(&OpenOptions { roots: both, ..options }).unwrap();
+    let client = Client::new(&keeper, &world, None);
+    client.release(Action::Read, "lab/old").unwrap();
+    assert!(ran(&client, "roots") >= 2);
+    let remove = api::wire::RootRemove { root: keyfile, after: None };
+    client.call(Command::RootRemove(remove)).unwrap();
+    client.release(Action::Read, "lab/new").unwrap();
+    state_holds(&client);
 }

@@ -575,3 +575,18 @@ fn no_key_of_a_removed_version_leaves_for_a_scan_either() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn holds_are_listed_of_more_artifacts_than_are_looked_at_in_one_go() {
+    let (world, keeper, _) = world(1);
+    let client = Client::new(&keeper, &world, None);
+    for number in 0..205 {
+        client.put(&Put::new(&format!("lab/a{number:03}")).class(Class::Internal)).unwrap();
+    }
+    let held = ["lab/a000", "lab/a199", "lab/a200", "lab/a204"];
+    for reference in held {
+        hold(&client, reference, "case").unwrap();
+    }
+    let of: Vec<String> = holds(&client, "lab").into_iter().map(|item| item.of).collect();
+    assert_eq!(of, held);
+}

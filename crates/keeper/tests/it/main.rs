@@ -17,6 +17,7 @@ mod erase;
 mod escrow;
 mod forged;
 mod incidents;
+mod keepers;
 mod keeping;
 mod keys;
 mod killed;

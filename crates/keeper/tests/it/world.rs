@@ -27,6 +27,9 @@ use testkit::suites;
 pub struct TestClock(AtomicU64);
 
 impl TestClock {
+    pub fn at(millis: u64) -> Arc<Self> {
+        Arc::new(Self(AtomicU64::new(millis)))
+    }
     pub fn set(&self, millis: u64) {
         self.0.store(millis, Ordering::SeqCst);
     }
@@ -70,11 +73,16 @@ impl World {
         Self::with(mode, None, Some((server.database(Collation::Bytes).unwrap(), server)))
     }
 
+    /// One on each engine.
+    pub fn both(mode: Mode) -> [Self; 2] {
+        [Self::new(mode), Self::postgres(mode)]
+    }
+
     fn with(mode: Mode, passphrase: Option<&[u8]>, server: Option<(String, Arc<Postgres>)>) -> Self {
         let tmp = tempfile::tempdir().unwrap();
         let vault = vault::draw_id().unwrap();
         // Some time after `init`, because the mark in the database is the system's.
-        let clock = Arc::new(TestClock(AtomicU64::new(SystemClock.now().as_millis() + 3_600_000)));
+        let clock = TestClock::at(SystemClock.now().as_millis() + 3_600_000);
         let root = match passphrase {
             None => RootChoice::Keyfile { path: tmp.path().join("keys/root.key") },
             Some(bytes) => RootChoice::Passphrase { bytes: bytes.to_vec().into() },
@@ -123,6 +131,12 @@ impl World {
 
     pub fn open(&self) -> Keeper {
         Keeper::open(&self.options()).unwrap()
+    }
+
+    /// Another keeper of it, with a clock of its own.
+    pub fn open_by(&self, clock: &Arc<TestClock>) -> Keeper {
+        let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
+        Keeper::open(&OpenOptions { clock, ..self.options() }).unwrap()
     }
 
     /// Runs SQL behind the keeper's back.

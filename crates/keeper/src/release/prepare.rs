@@ -44,10 +44,12 @@ pub(crate) fn prepare(
     asked: &Asked,
 ) -> Result<Prepared> {
     let now = engine.now()?;
-    // Facts in memory that name another version than the request are old, or the request is: read them again.
-    let remembered = engine.facts.find(session.principal, reference);
-    let remembered =
-        remembered.filter(|known| asked.versions == [known.found.version.id] && known.refuse_unread(now).is_ok());
+    // Facts in memory that name another version than the request, or another suite of it, are old, or the request is: read them again.
+    let fits = |known: &Arc<Known>| {
+        let is_it = asked.versions == [known.found.version.id] && admitted(known, asked).is_ok();
+        is_it && known.refuse_unread(now).is_ok()
+    };
+    let remembered = engine.facts.find(session.principal, reference).filter(fits);
     let from_memory = remembered.is_some();
     let known = match remembered {
         Some(known) => known,

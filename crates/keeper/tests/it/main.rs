@@ -16,6 +16,7 @@ mod engines;
 mod erase;
 mod escrow;
 mod forged;
+mod held;
 mod incidents;
 mod keeping;
 mod keys;

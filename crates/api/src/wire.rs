@@ -21,8 +21,8 @@ mod version;
 
 pub use admin::{
     BaselineApply, Certificate, EscrowMade, EscrowRehearsed, GrantSpec, KeyArchive, KeyArchived, KeyDestroy,
-    KeyDestroying, KeyItem, KeyList, KeyMove, KeyMoved, KeyRotate, KeyRotated, KeySpare, KeysStand, PolicyApplied,
-    PolicyApply, PolicyCheck, PolicyShown, PrincipalAdd, PrincipalErase, PrincipalErased, PrincipalItem, Revocation,
+    KeyDestroying, KeyItem, KeyList, KeyMove, KeyMoved, KeyRotate, KeyRotated, KeySpare, KeysAway, KeysStand,
+    PolicyApplied, PolicyApply, PolicyCheck, PolicyShown, PrincipalAdd, PrincipalErase, PrincipalErased, PrincipalItem, Revocation,
     RootAdded, RootChanged, RootDrilled, RootDrills, RootFailing, RootItem, RootList, RootOutcome, RootRemove,
     RootRemoved, RootSet, Status, SuitesShown, VaultInfo,
 };

@@ -82,6 +82,9 @@ pub(crate) enum Error {
     /// A passphrase that costs a guesser less than the table lets be opened.
     #[error("a guess at the passphrase of root {root} costs {costs}, which is not opened{}", since_worded(*.since))]
     RootWeak { root: KeyId, costs: String, since: Option<Timestamp> },
+    /// The same of one that is open: it opens what it wrapped, and wraps nothing new.
+    #[error("root {root} wraps nothing new: a guess at its passphrase costs {costs}, which is not opened{}", since_worded(*.since))]
+    RootOutdated { root: KeyId, costs: String, since: Option<Timestamp> },
     /// No class lets such a root wrap its keys.
     #[error("a {root} root may wrap the keys of no class{}", since_worded(*.since))]
     RootUseless { root: RootKind, since: Option<Timestamp> },
@@ -228,6 +231,8 @@ impl From<Error> for Problem {
             Error::KeyShut { state, .. } => {
                 Self::new(Code::Gone, format!("the key is {state}"), why).with_try("strongroom key states")
             }
+            Error::RootOutdated { root, .. } => Self::new(Code::Gone, "the passphrase is out of policy", why)
+                .with_try(format!("strongroom root rotate {root}")),
             Error::KeyEnding { key, .. } => Self::new(Code::Gone, "the key is to be destroyed", why)
                 .with_try(format!("strongroom key destroy {key} --cancel --reason REASON, as custodian")),
             Error::Value { .. } => Self::new(Code::Integrity, "the value stays sealed", why)

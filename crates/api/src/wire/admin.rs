@@ -319,6 +319,19 @@ pub struct KeysStand {
     pub archived: u64,
     /// When the first one's time is over.
     pub next_due: Option<Timestamp>,
+    /// What the next date brings that leaves a domain without a root at hand.
+    pub away: Option<KeysAway>,
+}
+
+/// Domains whose next key nobody at hand may wrap from a date of the table on: what seals there stops then.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct KeysAway {
+    /// From when on; one that is past, if it is so already.
+    pub from: Timestamp,
+    /// How many there are.
+    pub domains: u64,
+    /// The first 8 of them, `workspace/environment/class`.
+    pub of: Vec<String>,
 }
 
 /// Move a key to another state.

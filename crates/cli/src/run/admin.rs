@@ -82,6 +82,12 @@ pub fn status(context: &Context, args: &StatusArgs) -> Result<u8, Failure> {
                     stand.active.saturating_sub(over), stand.active,
                 ),
             });
+            if let Some(away) = &stand.away {
+                out.push_str(&format!(
+                    "away         from {} no root at hand wraps the next key of {} domains, {} among them: strongroom key check --at {}\n",
+                    away.from, away.domains, printable(&away.of.join(", ")), away.from.max(status.now),
+                ));
+            }
             if stand.archived > 0 {
                 out.push_str(&format!("archived     {} version keys, opened under archive-read\n", stand.archived));
             }

@@ -267,7 +267,8 @@ structs! {
         uses_max ends renewed
     }
     KeyList { keys now }
-    KeysStand { active due_soon overdue suspended archived next_due }
+    KeysAway { from domains of }
+    KeysStand { active due_soon overdue suspended archived next_due away }
     Certificate { parts text entry proof }
     KeyArchive { versions reason }
     KeyArchived { moved already shared_with receipts }

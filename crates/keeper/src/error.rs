@@ -137,6 +137,25 @@ impl Error {
         Self::Conflict { what, why: why.into(), hint: None }
     }
 
+    /// Whether it is about one key and what opens it, and says nothing of another key. What was altered says something of all.
+    pub(crate) const fn is_of_one_key(&self) -> bool {
+        matches!(
+            self,
+            Self::KeyShut { .. }
+                | Self::KeyEnding { .. }
+                | Self::OutOfPolicy { .. }
+                | Self::NoRoot { .. }
+                | Self::RootAway { .. }
+                | Self::RootRefused(_)
+                | Self::RootSays { .. }
+                | Self::RootShut { .. }
+                | Self::RootWeak { .. }
+                | Self::RootOutdated { .. }
+                | Self::Conflict { .. }
+                | Self::Io { .. }
+        )
+    }
+
     pub(crate) fn io(what: &'static str, path: &std::path::Path, error: &std::io::Error) -> Self {
         Self::Io { what, path: path.to_owned(), why: error.kind() }
     }
@@ -212,6 +231,8 @@ impl From<Error> for Problem {
                 .with_try("strongroom policy suites FILE, with a later date; then strongroom key migrate"),
             Error::RootWeak { .. } => Self::new(Code::Gone, "the passphrase is out of policy", why)
                 .with_try("open the vault with another root, or strongroom recover; then strongroom key check"),
+            Error::RootOutdated { root, .. } => Self::new(Code::Gone, "the passphrase is out of policy", why)
+                .with_try(format!("strongroom root rotate {root}")),
             Error::RootUseless { .. } => {
                 Self::new(Code::Gone, "the root is out of policy", why).with_try("strongroom policy suites")
             }
@@ -231,8 +252,6 @@ impl From<Error> for Problem {
             Error::KeyShut { state, .. } => {
                 Self::new(Code::Gone, format!("the key is {state}"), why).with_try("strongroom key states")
             }
-            Error::RootOutdated { root, .. } => Self::new(Code::Gone, "the passphrase is out of policy", why)
-                .with_try(format!("strongroom root rotate {root}")),
             Error::KeyEnding { key, .. } => Self::new(Code::Gone, "the key is to be destroyed", why)
                 .with_try(format!("strongroom key destroy {key} --cancel --reason REASON, as custodian")),
             Error::Value { .. } => Self::new(Code::Integrity, "the value stays sealed", why)

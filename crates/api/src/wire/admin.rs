@@ -459,9 +459,20 @@ pub struct KeyRotated {
     /// Version keys still under an older version.
     pub remaining: u64,
     /// Domains that were meant and left alone, because their key is suspended.
-    pub suspended: u64,
+    pub suspended: Vec<String>,
+    /// Domains whose next key could not be made, or where something could not be wrapped again; others were not kept from it.
+    pub failed: Vec<KeyUnmade>,
     /// Where the log says so.
     pub receipts: Vec<Receipt>,
+}
+
+/// A domain whose key was not rotated, or not to its end.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct KeyUnmade {
+    /// `workspace/environment/class`, for its archive with `/archive`; of a named key `workspace/name`.
+    pub of: String,
+    /// Why.
+    pub problem: super::Problem,
 }
 
 /// Add a principal, or change what is named of one: nothing else of it changes.

@@ -27,6 +27,7 @@ mod prints;
 mod replays;
 mod rights;
 mod roots;
+mod rotated;
 mod runs;
 mod suites;
 mod upkeep;

@@ -303,7 +303,8 @@ structs! {
     VersionDrift { reference path id class suite written bytes }
     WrapsMended { made removed kept }
     KeyRotate { workspace environment class name no_wait out_of_policy }
-    KeyRotated { keys rewrapped remaining suspended receipts }
+    KeyRotated { keys rewrapped remaining suspended failed receipts }
+    KeyUnmade { of problem }
     DecisionTold {
         decision entry log_index time principal act allowed policies reasons near_misses policy_set engine subject
         replayed facts

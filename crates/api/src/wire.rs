@@ -21,10 +21,10 @@ mod version;
 
 pub use admin::{
     BaselineApply, Certificate, EscrowMade, EscrowRehearsed, GrantSpec, KeyArchive, KeyArchived, KeyDestroy,
-    KeyDestroying, KeyItem, KeyList, KeyMove, KeyMoved, KeyRotate, KeyRotated, KeySpare, KeysStand, PolicyApplied,
-    PolicyApply, PolicyCheck, PolicyShown, PrincipalAdd, PrincipalErase, PrincipalErased, PrincipalItem, Revocation,
-    RootAdded, RootChanged, RootDrilled, RootDrills, RootFailing, RootItem, RootList, RootOutcome, RootRemove,
-    RootRemoved, RootSet, Status, SuitesShown, VaultInfo,
+    KeyDestroying, KeyItem, KeyList, KeyMove, KeyMoved, KeyRotate, KeyRotated, KeySpare, KeyUnmade, KeysAway,
+    KeysStand, PolicyApplied, PolicyApply, PolicyCheck, PolicyShown, PrincipalAdd, PrincipalErase, PrincipalErased,
+    PrincipalItem, Revocation, RootAdded, RootChanged, RootDrilled, RootDrills, RootFailing, RootItem, RootList,
+    RootOutcome, RootRemove, RootRemoved, RootSet, Status, SuitesShown, VaultInfo,
 };
 pub use alias::{AliasItem, AliasMove, AliasMoved, AliasPast, AliasRemove, AliasSet};
 pub use ask::{

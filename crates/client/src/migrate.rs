@@ -6,8 +6,8 @@ use crate::seat::{Why, unexpected};
 use crate::watch::{Watch, check};
 use api::terms::{Class, Code};
 use api::wire::{
-    Answer, Command, KeyCheck, KeyChecked, KeyFinding, KeyPlanned, KeyRotate, NamedDrift, Problem, VersionDrift,
-    WrapsMended,
+    Answer, Command, KeyCheck, KeyChecked, KeyFinding, KeyPlanned, KeyRotate, KeyUnmade, NamedDrift, Problem,
+    VersionDrift, WrapsMended,
 };
 use std::collections::BTreeSet;
 
@@ -64,6 +64,8 @@ pub struct MigrateReport {
     pub skipped: u64,
     /// Versions that were not, and why. At most 1,000.
     pub failed: Vec<MigrateFailure>,
+    /// Domain keys and named keys that were not followed, and why.
+    pub unmade: Vec<KeyUnmade>,
     /// What is left for people. At most 1,000.
     pub left: Vec<KeyFinding>,
 }
@@ -138,12 +140,14 @@ impl Client {
         watch.note("2 of 4: named keys");
         for NamedDrift { workspace, name } in self.planned(None)?.named {
             check(watch, DOING)?;
+            let of = format!("{workspace}/{name}");
             let (workspace, name) = (Some(workspace), Some(name));
             let done = self.rotate(KeyRotate { workspace, name, out_of_policy: true, ..KeyRotate::default() });
             match done {
                 Ok(done) => report.named += done.keys.len() as u64,
                 // Another one of these was faster, or a custodian has set it aside.
                 Err(problem) if matches!(problem.code, Code::Conflict | Code::Gone) => {}
+                Err(problem) if is_of_one_key(problem.code) => report.unmade.push(KeyUnmade { of, problem }),
                 Err(problem) => return Err(problem),
             }
         }
@@ -158,12 +162,15 @@ impl Client {
         Ok(report)
     }
 
-    /// Domain keys, until none is out of policy and nothing is left under those before them.
+    /// Domain keys, until none is out of policy and nothing is left under those before them, or no round changes that any more. One that
+    /// cannot be followed keeps no other one from it.
     fn follow_domains(&self, report: &mut MigrateReport, watch: &dyn Watch) -> Result<(), Problem> {
+        let mut before = None;
         for _ in 0..MAX_ROUNDS {
             check(watch, DOING)?;
             let planned = self.planned(None)?;
-            if planned.domains.is_empty() && planned.rewraps == 0 {
+            let left = (planned.domains, planned.rewraps);
+            if left == (Vec::new(), 0) || before.as_ref() == Some(&left) {
                 return Ok(());
             }
             match self.rotate(KeyRotate { out_of_policy: true, ..KeyRotate::default() }) {
@@ -172,15 +179,18 @@ impl Client {
                     report.domains += (done.keys.len() - named) as u64;
                     report.named += named as u64;
                     report.rewrapped += done.rewrapped;
-                    if planned.domains.is_empty() && done.rewrapped == 0 {
+                    // Another one of these was faster.
+                    let lost = |failed: &KeyUnmade| failed.problem.code != Code::Conflict;
+                    report.unmade = done.failed.into_iter().filter(lost).collect();
+                    if left.0.is_empty() && done.rewrapped == 0 {
                         // What is left lies under a key whose domain is set aside.
                         return Ok(());
                     }
                 }
-                // Another one of these was faster.
                 Err(problem) if problem.code == Code::Conflict => {}
                 Err(problem) => return Err(problem),
             }
+            before = Some(left);
         }
         Ok(())
     }
@@ -241,12 +251,14 @@ impl Client {
     }
 }
 
-/// Whether the others would fail in the same way.
+/// Whether the others would fail in the same way. A vault that was locked is told by the next page.
 const fn stops(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Interrupted | Code::DiskFull | Code::Unavailable | Code::RootRefused | Code::ClockBack | Code::ClockAhead
-    )
+    matches!(code, Code::Interrupted | Code::DiskFull | Code::Unavailable | Code::ClockBack | Code::ClockAhead)
+}
+
+/// Whether it may be of one key's roots alone.
+const fn is_of_one_key(code: Code) -> bool {
+    matches!(code, Code::RootRefused | Code::Unavailable | Code::Unsupported)
 }
 
 fn add(left: &mut Vec<KeyFinding>, more: Vec<KeyFinding>) {

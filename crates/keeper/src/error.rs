@@ -86,6 +86,9 @@ pub(crate) enum Error {
     /// A passphrase that costs a guesser less than the table lets be opened.
     #[error("a guess at the passphrase of root {root} costs {costs}, which is not opened{}", since_worded(*.since))]
     RootWeak { root: KeyId, costs: String, since: Option<Timestamp> },
+    /// The same of one that is open: it opens what it wrapped, and wraps nothing new.
+    #[error("root {root} wraps nothing new: a guess at its passphrase costs {costs}, which is not opened{}", since_worded(*.since))]
+    RootOutdated { root: KeyId, costs: String, since: Option<Timestamp> },
     /// No class lets such a root wrap its keys.
     #[error("a {root} root may wrap the keys of no class{}", since_worded(*.since))]
     RootUseless { root: RootKind, since: Option<Timestamp> },
@@ -136,6 +139,25 @@ impl Error {
 
     pub(crate) fn conflict(what: &'static str, why: impl Into<String>) -> Self {
         Self::Conflict { what, why: why.into(), hint: None }
+    }
+
+    /// Whether it is about one key and what opens it, and says nothing of another key. What was altered says something of all.
+    pub(crate) const fn is_of_one_key(&self) -> bool {
+        matches!(
+            self,
+            Self::KeyShut { .. }
+                | Self::KeyEnding { .. }
+                | Self::OutOfPolicy { .. }
+                | Self::NoRoot { .. }
+                | Self::RootAway { .. }
+                | Self::RootRefused(_)
+                | Self::RootSays { .. }
+                | Self::RootShut { .. }
+                | Self::RootWeak { .. }
+                | Self::RootOutdated { .. }
+                | Self::Conflict { .. }
+                | Self::Io { .. }
+        )
     }
 
     pub(crate) fn io(what: &'static str, path: &std::path::Path, error: &std::io::Error) -> Self {
@@ -216,6 +238,8 @@ impl From<Error> for Problem {
                 .with_try("strongroom policy suites FILE, with a later date; then strongroom key migrate"),
             Error::RootWeak { .. } => Self::new(Code::Gone, "the passphrase is out of policy", why)
                 .with_try("open the vault with another root, or strongroom recover; then strongroom key check"),
+            Error::RootOutdated { root, .. } => Self::new(Code::Gone, "the passphrase is out of policy", why)
+                .with_try(format!("strongroom root rotate {root}")),
             Error::RootUseless { .. } => {
                 Self::new(Code::Gone, "the root is out of policy", why).with_try("strongroom policy suites")
             }

@@ -1,5 +1,7 @@
 //! Legal holds: what is under one is neither removed nor destroyed, whatever a rule or a person says, until its owner lifts it.
 
+pub(crate) mod looked;
+
 use crate::datastore::Transaction;
 use crate::decide::{About, Verdict, judge};
 use crate::engine::Engine;
@@ -207,6 +209,9 @@ impl Call<'_> {
         verdict: &Verdict,
     ) -> Result<Logged> {
         let engine = self.engine;
+        // Whoever looked for holds and rests on that looks again.
+        epochs::seize(tx, &[looked::subject()])?;
+        epochs::bump(tx, &looked::subject())?;
         let ticket = tx.ticket()?;
         engine.watch.mark(tx)?;
         let mut becomes = artifact.clone();

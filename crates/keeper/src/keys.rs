@@ -11,6 +11,7 @@ pub(crate) mod named;
 pub(crate) mod rotate;
 pub(crate) mod shred;
 pub(crate) mod state;
+mod survive;
 pub(crate) mod uses;
 pub(crate) mod vault;
 

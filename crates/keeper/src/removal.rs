@@ -7,7 +7,7 @@
 mod destroy;
 
 pub(crate) use destroy::{
-    destroy, destroy_due, free, is_destroyed, living_objects, living_records, objects_of, release,
+    destroy, destroy_due, free, is_destroyed, living_objects, living_records, objects_of, record_of, release,
 };
 
 use crate::datastore::Transaction;
@@ -471,6 +471,38 @@ pub(crate) fn every(engine: &Engine, tx: &mut dyn Transaction, artifact: &Artifa
         return Ok(all);
     }
     Err(Error::Altered { table: Version::NAME, row: format!("of the artifact {}", artifact.id) })
+}
+
+/// Versions of an artifact below a number, newest first, so many: none is missing among them, as in [`every`].
+pub(crate) fn page_below(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    artifact: &Artifact,
+    (below, limit): (u64, u64),
+) -> Result<Vec<Version>> {
+    let limited = i64::try_from(limit).unwrap_or(i64::MAX);
+    let values = [artifact.id.as_bytes().into(), i64::try_from(below).unwrap_or(i64::MAX).into(), limited.into()];
+    let tail = "WHERE artifact = $1 AND number < $2 ORDER BY number DESC LIMIT $3";
+    let page: Vec<Version> = engine.keys.guard.select(tx, tail, &values)?;
+    let expected = (below.saturating_sub(limit).max(1)..below).rev();
+    if page.iter().map(|version| version.number).eq(expected) {
+        return Ok(page);
+    }
+    Err(Error::Altered { table: Version::NAME, row: format!("of the artifact {}", artifact.id) })
+}
+
+/// Writes an artifact some of whose versions are gone, with the number of the highest one that is there. It is looked for from the one that
+/// was, which is never below it.
+pub(crate) fn lowered(engine: &Engine, tx: &mut dyn Transaction, artifact: &Artifact, ticket: i64) -> Result<Change> {
+    let (mut below, mut limit) = (artifact.current.saturating_add(1), 4);
+    let mut current = 0;
+    while current == 0 && below > 1 {
+        let page = page_below(engine, tx, artifact, (below, limit))?;
+        current = page.iter().find(|version| version.removed.is_none()).map_or(0, |version| version.number);
+        below = page.last().map_or(0, |version| version.number);
+        limit = (limit * 4).min(1_024);
+    }
+    engine.keys.guard.update(tx, &Artifact { current, ..artifact.clone() }, ticket)
 }
 
 /// Writes an artifact whose versions changed, with the number of the highest one that is there.

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::roots;
 use crate::rows::{PolicySet, Purpose};
 use crate::session::Session;
+use crate::suites::hands;
 use crate::write::objects::MARKED;
 use crate::write::objects::millis;
 use crate::{depots, incidents, jobs};
@@ -45,7 +46,7 @@ pub(crate) fn status(engine: &Engine, session: &Session) -> Result<Status> {
             freshness,
             read_only: read_only.clone(),
             keys_due,
-            keys: keys_stand(tx, millis(now), keys_due)?,
+            keys: KeysStand { away: hands::away(engine, tx, now)?, ..keys_stand(tx, millis(now), keys_due)? },
             now,
             incidents: incidents.clone(),
             drafts: count(tx, "SELECT CAST(COUNT(*) AS BIGINT) FROM draft", &[])?,
@@ -79,6 +80,7 @@ fn keys_stand(tx: &mut dyn Transaction, now: i64, overdue: u64) -> Result<KeysSt
         overdue,
         suspended: of(tx, KeyState::Suspended, i64::MAX)?,
         archived: count(tx, ARCHIVED_COUNT, &[ARCHIVE.into()])?,
+        away: None,
         next_due: first.and_then(|first| u64::try_from(first).ok()).map(Timestamp::from_millis),
     })
 }

@@ -1,6 +1,7 @@
 //! Which suites are written and read, and which roots wrap and open, at each time: the baseline's table, or the organisation's in its
 //! place. Dates are compared with the time that the keeper has reached, which never goes back by itself.
 
+pub(crate) mod hands;
 pub(crate) mod lockout;
 
 use crate::acts::{Act, Wanted, act, look};

@@ -319,6 +319,19 @@ pub struct KeysStand {
     pub archived: u64,
     /// When the first one's time is over.
     pub next_due: Option<Timestamp>,
+    /// What the next date brings that leaves a domain without a root at hand.
+    pub away: Option<KeysAway>,
+}
+
+/// Domains whose next key nobody at hand may wrap from a date of the table on: what seals there stops then.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct KeysAway {
+    /// From when on; one that is past, if it is so already.
+    pub from: Timestamp,
+    /// How many there are.
+    pub domains: u64,
+    /// The first 8 of them, `workspace/environment/class`.
+    pub of: Vec<String>,
 }
 
 /// Move a key to another state.
@@ -449,9 +462,20 @@ pub struct KeyRotated {
     /// Version keys still under an older version.
     pub remaining: u64,
     /// Domains that were meant and left alone, because their key is suspended.
-    pub suspended: u64,
+    pub suspended: Vec<String>,
+    /// Domains whose next key could not be made, or where something could not be wrapped again; others were not kept from it.
+    pub failed: Vec<KeyUnmade>,
     /// Where the log says so.
     pub receipts: Vec<Receipt>,
+}
+
+/// A domain whose key was not rotated, or not to its end.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct KeyUnmade {
+    /// `workspace/environment/class`, for its archive with `/archive`; of a named key `workspace/name`.
+    pub of: String,
+    /// Why.
+    pub problem: super::Problem,
 }
 
 /// Add a principal, or change what is named of one: nothing else of it changes.

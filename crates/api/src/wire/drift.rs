@@ -23,6 +23,8 @@ pub enum KeyWrong {
     Root,
     /// No root that wraps it may open it.
     Locked,
+    /// No root at hand may wrap the next key, by a date.
+    Away,
     /// A passphrase that costs a guesser less than a new one would.
     Cost,
     /// A passphrase that costs a guesser less than is opened.
@@ -45,6 +47,7 @@ impl KeyWrong {
             Self::Unread => "unread",
             Self::Root => "root",
             Self::Locked => "locked",
+            Self::Away => "away",
             Self::Cost => "cost",
             Self::Weak => "weak",
             Self::Overdue => "overdue",

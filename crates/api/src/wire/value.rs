@@ -3,12 +3,46 @@
 use super::Receipt;
 use crate::terms::{Class, Environment, KeyId, Name, Suite, Timestamp};
 use std::collections::BTreeMap;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
-/// A value in the clear: hexadecimal in JSON, overwritten when it is dropped, and shown by its length alone.
-#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(transparent)]
-pub struct Plain(#[serde(with = "super::hex_bytes")] Vec<u8>);
+/// A value in the clear: hexadecimal in JSON, overwritten when it is dropped, as its digits are, and shown by its length alone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Plain(Vec<u8>);
+
+impl serde::Serialize for Plain {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut digits = Zeroizing::new(vec![0; self.0.len() * 2]);
+        hex::encode_to_slice(&self.0, &mut digits).map_err(<S::Error as serde::ser::Error>::custom)?;
+        s.serialize_str(std::str::from_utf8(&digits).map_err(<S::Error as serde::ser::Error>::custom)?)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Plain {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        d.deserialize_str(Digits)
+    }
+}
+
+/// Reads a value where it stands, without a copy of its digits that nobody overwrites.
+struct Digits;
+
+impl serde::de::Visitor<'_> for Digits {
+    type Value = Plain;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("hexadecimal digits")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, digits: &str) -> Result<Plain, E> {
+        let mut plain = Plain(vec![0; digits.len() / 2]);
+        hex::decode_to_slice(digits.as_bytes(), &mut plain.0).map_err(E::custom)?;
+        Ok(plain)
+    }
+
+    fn visit_string<E: serde::de::Error>(self, digits: String) -> Result<Plain, E> {
+        self.visit_str(&Zeroizing::new(digits))
+    }
+}
 
 impl Plain {
     /// Takes a value over.

@@ -1,6 +1,6 @@
 //! Commands on the vault, keys and principals.
 
-use super::{Context, backup, destroy, incident, near};
+use super::{Context, backup, destroy, incident, migrate, near};
 use crate::args::{GcArgs, KeyCommand, KeyMoveArgs, PrincipalAddArgs, PrincipalCommand, StatusArgs};
 use crate::output::{Failure, bytes_shown, printable, table};
 use crate::unlock;
@@ -82,6 +82,12 @@ pub fn status(context: &Context, args: &StatusArgs) -> Result<u8, Failure> {
                     stand.active.saturating_sub(over), stand.active,
                 ),
             });
+            if let Some(away) = &stand.away {
+                out.push_str(&format!(
+                    "away         from {} no root at hand wraps the next key of {} domains, {} among them: strongroom key check --at {}\n",
+                    away.from, away.domains, printable(&away.of.join(", ")), away.from.max(status.now),
+                ));
+            }
             if stand.archived > 0 {
                 out.push_str(&format!("archived     {} version keys, opened under archive-read\n", stand.archived));
             }
@@ -242,19 +248,20 @@ pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
                 } else {
                     String::new()
                 };
-                let shut = match done.suspended {
-                    0 => String::new(),
-                    some => format!("; {some} suspended ones were left alone (strongroom key ls)"),
+                let shut = match done.suspended.as_slice() {
+                    [] => String::new(),
+                    some => format!("; suspended ones were left alone: {} (strongroom key ls)", migrate::counted(some)),
                 };
                 let named = done.keys.iter().filter(|key| key.name.is_some()).count();
                 let values = if named > 0 { format!(", {named} named keys") } else { String::new() };
                 format!(
-                    "{} domain keys{values} rotated, {} keys wrapped again{left}; the depot was not touched{shut}\n",
+                    "{} domain keys{values} rotated, {} keys wrapped again{left}; the depot was not touched{shut}\n{}",
                     done.keys.len() - named,
-                    done.rewrapped
+                    done.rewrapped,
+                    migrate::unmade_text(&done.failed),
                 )
             })?;
-            Ok(0)
+            Ok(if done.failed.is_empty() { 0 } else { 1 })
         }
     })
 }

@@ -4,7 +4,7 @@ use super::Context;
 use crate::args::{Duration, MigrateArgs};
 use crate::output::{Failure, bytes_shown, printable, table};
 use api::terms::Timestamp;
-use api::wire::{KeyCheck, KeyChecked, KeyFinding};
+use api::wire::{KeyCheck, KeyChecked, KeyFinding, KeyUnmade};
 use client::{MigratePlan, MigrateReport, Why};
 
 pub fn check(context: &Context, at: Option<Timestamp>, within: Duration) -> Result<u8, Failure> {
@@ -32,7 +32,7 @@ pub fn migrate(context: &Context, args: &MigrateArgs) -> Result<u8, Failure> {
         terminal.clear();
         let done = done?;
         context.output.result("key-migrate", &done, || done_text(&done))?;
-        Ok(if done.failed.is_empty() { 0 } else { 1 })
+        Ok(if done.failed.is_empty() && done.unmade.is_empty() { 0 } else { 1 })
     })
 }
 
@@ -76,7 +76,7 @@ fn plan_text(plan: &MigratePlan) -> String {
     text + &left_text(&plan.left)
 }
 
-fn counted(names: &[String]) -> String {
+pub(super) fn counted(names: &[String]) -> String {
     match names {
         [] => "0".to_owned(),
         names => {
@@ -92,6 +92,7 @@ fn done_text(done: &MigrateReport) -> String {
         "{} domain keys and {} named keys followed by others, {} keys wrapped again\n",
         done.domains, done.named, done.rewrapped
     );
+    text += &unmade_text(&done.unmade);
     text += &format!("{} wraps made, {} removed\n", done.wraps_made, done.wraps_removed);
     if done.wraps_kept > 0 {
         let kept = done.wraps_kept;
@@ -106,6 +107,15 @@ fn done_text(done: &MigrateReport) -> String {
         text += &format!("not sealed anew: {}: {why}\n", printable(&failure.reference));
     }
     text + &left_text(&done.left)
+}
+
+/// Keys that were not rotated, each with why and what to do.
+pub(super) fn unmade_text(unmade: &[KeyUnmade]) -> String {
+    let line = |unmade: &KeyUnmade| {
+        let hint = unmade.problem.try_.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        format!("not rotated: {}: {}{hint}\n", printable(&unmade.of), printable(&unmade.problem.why))
+    };
+    unmade.iter().map(line).collect()
 }
 
 fn left_text(left: &[KeyFinding]) -> String {

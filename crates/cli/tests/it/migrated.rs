@@ -251,6 +251,66 @@ fn what_fails_is_named_and_keeps_nothing_else_from_it() {
 }
 
 #[test]
+fn a_domain_that_no_root_may_wrap_keeps_no_other_from_being_brought_back() {
+    let sandbox = filled();
+    let internal = "[class.internal]\nwrite = \"default\"\nread = [\"default\", \"nist\"]";
+    assert!(BASELINE.contains(internal));
+    let class = "[class.confidential]\nwrite = \"default\"\nread = [\"default\", \"nist\"]";
+    let shut = format!("{internal}\nwrap = [\"hsm\"]\nopen = [\"hsm\", \"keyfile\"]");
+    let table = BASELINE.replacen(class, &format!("[class.confidential]\n{NIST}"), 1).replacen(internal, &shut, 1);
+    sandbox.write("own.toml", table);
+    told(&sandbox, &["--yes", "policy", "suites", "own.toml", "--accept-lockout"]);
+    let migrate = || -> Value { sandbox.run(["--format", "json", "--yes", "key", "migrate"]).exits(1).json() };
+    let unmade = |done: &Value| {
+        let unmade = done["unmade"].as_array().unwrap();
+        assert!(unmade.len() == 1 && unmade[0]["of"] == "lab/dev/internal", "{done}");
+        assert_eq!(unmade[0]["problem"]["try"], "strongroom root add --help", "{done}");
+    };
+    let done = migrate();
+    unmade(&done);
+    assert_eq!((&done["domains"], &done["versions"], &done["failed"]), (&json!(2), &json!(3), &json!([])), "{done}");
+    let again = migrate();
+    unmade(&again);
+    assert_eq!((&again["domains"], &again["versions"], &again["rewrapped"]), (&json!(0), &json!(0), &json!(0)));
+    let text = sandbox.run(["--yes", "key", "migrate"]).exits(1).text();
+    assert!(text.contains("not rotated: lab/dev/internal: no root of the vault may wrap internal keys"), "{text}");
+
+    let rotated = sandbox.run(["--format", "json", "key", "rotate"]).exits(1).json();
+    assert_eq!(rotated["failed"][0]["of"], "lab/dev/internal");
+    assert_eq!(rotated["keys"].as_array().unwrap().len(), 3, "two domains and a named key: {rotated}");
+    let text = sandbox.run(["key", "rotate"]).exits(1).text();
+    assert!(text.starts_with("2 domain keys, 1 named keys rotated, "), "{text}");
+    assert!(
+        text.contains("\nnot rotated: lab/dev/internal: ") && text.contains("(strongroom root add --help)"),
+        "{text}"
+    );
+    // Of one alone it is the refusal.
+    sandbox.run(["key", "rotate", "--class", "internal"]).exits(1);
+    same(&sandbox);
+    sound(&sandbox);
+}
+
+#[test]
+fn a_date_that_leaves_no_root_at_hand_is_told_by_status_and_check() {
+    let sandbox = filled();
+    assert_eq!(told(&sandbox, &["status"])["keys"]["away"], Value::Null);
+    let class = "[class.confidential]\nwrite = \"default\"\nread = [\"default\", \"nist\"]";
+    let wrap = "wrap = [\"hsm\", { root = \"keyfile\", until = \"2200-01-01\" }]\nopen = [\"hsm\", \"keyfile\"]";
+    sandbox.write("own.toml", BASELINE.replacen(class, &format!("{class}\n{wrap}"), 1));
+    told(&sandbox, &["--yes", "policy", "suites", "own.toml", "--accept-lockout"]);
+    let away = told(&sandbox, &["status"])["keys"]["away"].clone();
+    assert_eq!(away["of"], json!(["lab/dev/confidential", "web/dev/confidential"]), "{away}");
+    // The first of January 2200.
+    assert_eq!((&away["from"], &away["domains"]), (&json!(7_258_118_400_000_u64), &json!(2)));
+    let text = sandbox.run(["status"]).exits(0).text();
+    let line = text.lines().find(|line| line.starts_with("away ")).unwrap();
+    let (_, command) = line.split_once(": strongroom ").unwrap();
+    let checked = sandbox.run(["--format", "json"].into_iter().chain(command.split(' '))).exits(1).json();
+    let wrong = checked["items"].as_array().unwrap().iter().filter(|item| item["wrong"] == "away").count();
+    assert_eq!(wrong, 2, "{checked}");
+}
+
+#[test]
 fn what_is_to_come_is_told_with_its_date() {
     let sandbox = filled();
     let lines = "write = [\"default\", { suite = \"nist\", from = \"2200-01-01\" }]\n\

@@ -160,6 +160,8 @@ fn memory_holds_no_key_and_no_plaintext_after_the_work() {
 fn memory_of_an_agent(ended_by: fn(&Sandbox, i32)) -> Vec<String> {
     let sandbox = with_runtime(Sandbox::solo());
     sandbox.write("in/canary.bin", canary_text(22).0);
+    let value = Dice(24).bytes(40);
+    sandbox.write("value", &value);
     let dump = sandbox.at("memory.dump");
     let mut unlock = sandbox.command(["unlock", "--for", "1h"]);
     unlock.env("MEMORY_DUMP", &dump);
@@ -175,15 +177,22 @@ fn memory_of_an_agent(ended_by: fn(&Sandbox, i32)) -> Vec<String> {
             &["key", "rotate"],
             &["verify", "--all", "--state"],
             &["cat", "lab/canary/canary.bin"],
+            &["key", "create", "lab/db", "--class", "internal"],
         ] {
             sandbox.run(args).exits(0);
         }
+        // A small value goes in and comes back.
+        sandbox.write("token", sandbox.run(["encrypt", "--key", "lab/db", "value"]).exits(0).stdout);
+        assert_eq!(sandbox.run(["decrypt", "token"]).exits(0).stdout, value);
         ended_by(sandbox, i32::try_from(pid).unwrap());
         let (_, report) = searched.join().expect("a search");
         assert_eq!(report["exit"], 0, "{report}");
     });
     let memory = std::fs::read(&dump).expect("a dump");
-    let mut found = found_in(&memory, &secrets_of(sandbox, "lab/canary"));
+    let mut needles = secrets_of(sandbox, "lab/canary");
+    needles.push(("value in digits".to_owned(), hex::encode(&value).into_bytes()));
+    needles.push(("value".to_owned(), value));
+    let mut found = found_in(&memory, &needles);
     found.sort();
     found.dedup();
     found

@@ -198,6 +198,7 @@ const HINTS: &[(&str, How)] = &[
     ("strongroom key destroy {key} --cancel --reason REASON, as custodian", By("a_key_that_is_to_go_is_shut_until_it_is_spared")),
     ("strongroom key destroy {path}@v{} --cancel --reason REASON", By("a_key_that_is_to_go_is_shut_until_it_is_spared")),
     ("strongroom key destroy {reference} --cancel --reason REASON, as custodian", By("a_key_that_is_to_go_is_shut_until_it_is_spared")),
+    ("strongroom root rotate {root}", By("an_open_passphrase_root_wraps_nothing_new_from_its_date_on")),
     ("strongroom key migrate", Cannot("a key that is out of policy is followed by the command itself, unless others win twice")),
     ("strongroom key rotate", By("keys_past_their_time_are_due_until_they_are_rotated")),
     ("strongroom key rotate --workspace {workspace}", By("every_version_of_a_domain_key_that_was_rotated_out")),

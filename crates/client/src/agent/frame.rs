@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
 
 /// The longest frame: a version record of 8 MiB in hexadecimal fits, and the longest list of keys.
 pub const MAX_FRAME_LEN: usize = 64 << 20;
@@ -75,10 +76,39 @@ impl Deadline {
     }
 }
 
+/// Bytes of a frame, which may hold a value: overwritten when they are dropped, also where they were before they grew.
+#[derive(Default)]
+struct Wiped(Zeroizing<Vec<u8>>);
+
+impl Wiped {
+    fn reserve(&mut self, more: usize) {
+        let len = self.0.len().saturating_add(more);
+        if len > self.0.capacity() {
+            let mut grown = Zeroizing::new(Vec::with_capacity(len.max(self.0.capacity().saturating_mul(2))));
+            grown.extend_from_slice(&self.0);
+            self.0 = grown;
+        }
+    }
+}
+
+impl Write for Wiped {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.reserve(bytes.len());
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// What is written, with its length in front.
-pub(super) fn encoded(value: &impl Serialize) -> Result<Vec<u8>, Failed> {
-    let mut bytes = vec![0; 4];
+pub(super) fn encoded(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, Failed> {
+    let mut bytes = Wiped::default();
+    bytes.write_all(&[0; 4])?;
     serde_json::to_writer(&mut bytes, value).map_err(|_| Failed::Malformed)?;
+    let Wiped(mut bytes) = bytes;
     let len = bytes.len() - 4;
     if len > MAX_FRAME_LEN {
         return Err(Failed::TooLong);
@@ -139,13 +169,15 @@ pub(super) fn receive<T: DeserializeOwned>(
     if len > MAX_FRAME_LEN {
         return Err(Failed::TooLong);
     }
-    let mut bytes = Vec::new();
-    while bytes.len() < len {
-        let had = bytes.len();
-        bytes.resize(len.min(had + PART_LEN), 0);
-        fill(stream, bytes.get_mut(had..).unwrap_or_default(), deadline)?;
+    let mut bytes = Wiped::default();
+    while bytes.0.len() < len {
+        let had = bytes.0.len();
+        let part = PART_LEN.min(len - had);
+        bytes.reserve(part);
+        bytes.0.resize(had + part, 0);
+        fill(stream, bytes.0.get_mut(had..).unwrap_or_default(), deadline)?;
     }
-    body(&bytes)
+    body(&bytes.0)
 }
 
 fn fill(mut stream: &UnixStream, mut out: &mut [u8], deadline: Deadline) -> Result<(), Failed> {

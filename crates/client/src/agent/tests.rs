@@ -383,10 +383,12 @@ fn who_says_too_much_nonsense_or_nothing_is_cut_off_and_nobody_else() {
 fn a_client_that_never_reads_is_cut_off_and_nobody_else() {
     let world = World::unlocked(Mode::Solo);
     let stuck = world.sat();
-    let asks: Vec<u8> =
-        std::iter::repeat_n(super::frame::encoded(&Ask::Call(Box::new(Command::PolicyShow))).unwrap(), 100_000)
-            .flatten()
-            .collect();
+    let asks: Vec<u8> = std::iter::repeat_n(
+        super::frame::encoded(&Ask::Call(Box::new(Command::PolicyShow))).unwrap().to_vec(),
+        100_000,
+    )
+    .flatten()
+    .collect();
     stuck.set_write_timeout(Some(LONG)).unwrap();
     // Its answers fill the socket; when one did not go within the time for a frame, the connection is closed.
     let written = (&stuck).write_all(&asks);

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::facts;
 use crate::rows::{Guard, NamedVersion, Root, Version};
 use crate::session::Session;
+use crate::suites::hands::Hands;
 use crate::suites::{stretch_of, worded_cost};
 use crate::vault::file::VaultFile;
 use crate::vault::{RootKind, open};
@@ -165,7 +166,7 @@ impl Scan<'_> {
     /// Domain keys: their suite, their time, their roots, and what lies under those that are out of use.
     fn domains(&mut self, tx: &mut dyn Transaction) -> Result<()> {
         let guard = &self.engine.keys.guard;
-        let roots = counting(tx, guard)?;
+        let (roots, hands) = (counting(tx, guard)?, Hands::of(self.engine, tx)?);
         let keys = kept(tx, guard)?;
         for key in keys.iter().filter(|key| key.ending.is_none()) {
             let Some(domain) = key.domain else { continue };
@@ -184,6 +185,9 @@ impl Scan<'_> {
                 self.told((KeyWrong::Suite, &what), why, drifted);
                 self.due(&what, key.due);
             }
+            if key.state.protects() {
+                self.hands(&what, place, &hands);
+            }
             self.roots(tx, &what, place, &roots)?;
             let spent = matches!(key.state, KeyState::Deactivated | KeyState::Compromised);
             let wraps = if spent { wraps_under(tx, key)? } else { 0 };
@@ -195,6 +199,14 @@ impl Scan<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A domain whose next key nobody at hand may wrap, from a date on.
+    fn hands(&mut self, what: &What<'_>, place: Place, hands: &Hands) {
+        let mend = "strongroom root ls: unlock with one that may wrap there; or strongroom root add --help";
+        let why = |_: &Crypto, _| "no root at hand may wrap its next key, and what seals there stops".to_owned();
+        let none = |table: &Crypto, time| hands.are_empty(table, place, time);
+        self.told((KeyWrong::Away, &What { mend, ..what.clone() }), why, none);
     }
 
     /// Roots that wrap a domain key and may not, and a key that none may open.

@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::epochs;
 use crate::error::{Error, Result};
 use crate::facts::{Found, Stated};
+use crate::hold::looked::{self, Looked, steady};
 use crate::journal::Logged;
 use crate::keys::list::wraps_under;
 use crate::removal;
@@ -30,17 +31,38 @@ const PAGE: i64 = 4096;
 pub(crate) fn destroy(engine: &Engine, session: &Session, command: &KeyDestroy) -> Result<KeyDestroying> {
     reasoned(&command.reason)?;
     let target = found(engine, command.key)?;
-    let (wanted, versions) = engine.store.read(|tx| wanted(engine, tx, &target))?;
-    let stated = Stated { reason: Some(&command.reason), confirm: command.confirm.as_deref() };
-    let done = act_stated(engine, session, &wanted, &stated, &target.seized(), |tx, act| match &target {
-        Target::Domain { key, domain, .. } => ended(tx, act, *key, domain, &command.reason),
-        Target::Version(version) => removed(tx, act, version, &command.reason),
-        Target::Named(..) | Target::Vault => Err(alone(&target)),
-    });
+    let (wanted, versions, done) = steady(|| decided(engine, session, command, &target))?;
     let (until, logged) = hidden(done, command.key)?;
     engine.domains.forget(command.key);
     let receipt = logged.map(|logged| engine.settled(&logged)).transpose()?;
     Ok(KeyDestroying { key: command.key, of: wanted.path, until: Some(until), versions, receipt })
+}
+
+/// Looks for holds, decides, and does it: what was decided, about how many versions, and what came of it.
+fn decided(
+    engine: &Engine,
+    session: &Session,
+    command: &KeyDestroy,
+    target: &Target,
+) -> Result<(Wanted, u64, Result<Done>)> {
+    let looked = match target {
+        Target::Domain { key, .. } => Some(Looked::at(engine, *key.as_bytes(), || is_held(engine, *key))?),
+        Target::Version(_) | Target::Named(..) | Target::Vault => None,
+    };
+    let (wanted, versions) = engine.store.read(|tx| wanted(engine, tx, target, looked.as_ref()))?;
+    let stated = Stated { reason: Some(&command.reason), confirm: command.confirm.as_deref() };
+    let seized = [target.seized(), looked.iter().map(|_| looked::subject()).collect()].concat();
+    let done = act_stated(engine, session, &wanted, &stated, &seized, |tx, act| {
+        if let Some(looked) = &looked {
+            looked.stands(tx)?;
+        }
+        match target {
+            Target::Domain { key, domain, .. } => ended(tx, act, *key, domain, &command.reason),
+            Target::Version(version) => removed(tx, act, version, &command.reason),
+            Target::Named(..) | Target::Vault => Err(alone(target)),
+        }
+    });
+    if matches!(done, Err(Error::Stale)) { Err(Error::Stale) } else { Ok((wanted, versions, done)) }
 }
 
 /// Cancels it.
@@ -90,7 +112,12 @@ fn hidden<T>(done: Result<T>, key: KeyId) -> Result<T> {
 
 /// What is decided on, and how many versions it is about: for a domain's key, something of its class in its place that has no other
 /// property, held if any version under it is.
-fn wanted(engine: &Engine, tx: &mut dyn Transaction, target: &Target) -> Result<(Wanted, u64)> {
+fn wanted(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    target: &Target,
+    looked: Option<&Looked<bool>>,
+) -> Result<(Wanted, u64)> {
     let (resource, versions) = match target {
         Target::Domain { key, domain, .. } => {
             let row: Key = engine.keys.guard.expect(tx, key.as_bytes())?;
@@ -102,7 +129,7 @@ fn wanted(engine: &Engine, tx: &mut dyn Transaction, target: &Target) -> Result<
                 kind: Kind::Other,
                 owner: Some(engine.owner),
                 quarantined: false,
-                held: is_held(engine, tx, *key)?,
+                held: looked.is_some_and(|looked| looked.found),
                 residency: Vec::new(),
             };
             (Resource::Artifact(facts), wraps_under(tx, &row)?)
@@ -121,31 +148,56 @@ fn site(engine: &Engine, tx: &mut dyn Transaction, version: &Version) -> Result<
     Ok(Found { workspace, artifact, version: version.clone() })
 }
 
-/// Whether any version whose key this one wraps is under a legal hold.
-pub(crate) fn is_held(engine: &Engine, tx: &mut dyn Transaction, key: KeyId) -> Result<bool> {
-    let guard = &engine.keys.guard;
-    let mut free: BTreeSet<ArtifactId> = BTreeSet::new();
-    let mut after: Vec<u8> = Vec::new();
+/// Whether any version whose key this one wraps is under a legal hold: in pages, each a transaction of its own, for [`Looked`].
+pub(crate) fn is_held(engine: &Engine, key: KeyId) -> Result<bool> {
+    let (mut free, mut after) = (BTreeSet::new(), Vec::new());
     loop {
-        let tail = "WHERE under = $1 AND id > $2 ORDER BY id LIMIT $3";
-        let page: Vec<Wrap> = guard.select(tx, tail, &[key.as_bytes().into(), (&after).into(), PAGE.into()])?;
-        for wrap in &page {
-            let (Some(id), Some(version)) = (wrap.artifact, wrap.version) else { continue };
-            if free.contains(&id) {
-                continue;
-            }
-            let artifact: Artifact = guard.expect(tx, id.as_bytes())?;
-            if artifact.holds.is_empty() {
-                free.insert(id);
-            } else if artifact.holds(version) {
-                return Ok(true);
-            }
+        let page = engine.store.read(|tx| page_of(engine, tx, (key, &after), &free))?;
+        if page.held {
+            return Ok(true);
         }
-        match page.last() {
-            Some(last) if page.len() as u64 == PAGE.unsigned_abs() => after = last.id.as_bytes().to_vec(),
-            _ => return Ok(false),
+        free.extend(page.free);
+        match page.next {
+            Some(last) => after = last.as_bytes().to_vec(),
+            None => return Ok(false),
         }
     }
+}
+
+/// What a page of wraps tells.
+#[derive(Debug, Default)]
+struct Page {
+    held: bool,
+    /// Artifacts without any hold.
+    free: BTreeSet<ArtifactId>,
+    next: Option<KeyId>,
+}
+
+fn page_of(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    (key, after): (KeyId, &[u8]),
+    free: &BTreeSet<ArtifactId>,
+) -> Result<Page> {
+    let guard = &engine.keys.guard;
+    let tail = "WHERE under = $1 AND id > $2 ORDER BY id LIMIT $3";
+    let wraps: Vec<Wrap> = guard.select(tx, tail, &[key.as_bytes().into(), after.into(), PAGE.into()])?;
+    let mut page = Page::default();
+    for wrap in &wraps {
+        let (Some(id), Some(version)) = (wrap.artifact, wrap.version) else { continue };
+        if free.contains(&id) || page.free.contains(&id) {
+            continue;
+        }
+        let artifact: Artifact = guard.expect(tx, id.as_bytes())?;
+        if artifact.holds.is_empty() {
+            page.free.insert(id);
+        } else if artifact.holds(version) {
+            return Ok(Page { held: true, ..page });
+        }
+    }
+    let is_full = wraps.len() as u64 == PAGE.unsigned_abs();
+    page.next = wraps.last().filter(|_| is_full).map(|wrap| wrap.id);
+    Ok(page)
 }
 
 /// When it ends, and the entry, if that was not set before.

@@ -153,6 +153,8 @@ impl Domains {
                     changes.push(guard.insert(tx, &wrap_under(&key, root.id, sealed)?, ticket)?);
                     opens |= root.is_at_hand();
                 }
+                // It may not, as one of a kind that is not admitted; it is not behind for that.
+                Err(error @ Error::RootOutdated { .. }) => refused = Some(error),
                 Err(error) => {
                     changes.extend(roots::fell_behind(tx, guard, root.id, ticket)?);
                     refused = Some(error);

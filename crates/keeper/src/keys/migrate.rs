@@ -149,7 +149,7 @@ pub(crate) fn mend_wraps(engine: &Engine, session: &Session) -> Result<WrapsMend
         .roots
         .members()
         .iter()
-        .filter(|member| !member.kind.only_wraps() && engine.domains.roots.opened(member).is_ok())
+        .filter(|member| !member.kind.only_wraps() && engine.domains.roots.lasting(member).is_ok())
         .map(|member| member.id)
         .collect();
     let mut mended = WrapsMended { made, removed: 0, kept: 0 };

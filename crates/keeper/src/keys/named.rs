@@ -172,11 +172,12 @@ pub(crate) fn all(engine: &Engine, tx: &mut dyn Transaction) -> Result<Vec<Named
     rows.into_iter().map(|row| Named::by_id(engine, tx, row.id)).collect()
 }
 
-/// The named keys of these domains whose newest version seals.
-pub(crate) fn in_domains(engine: &Engine, tx: &mut dyn Transaction, domains: &[Domain]) -> Result<Vec<Named>> {
-    let rows: Vec<NamedKey> = engine.keys.guard.select(tx, "ORDER BY id LIMIT $1", &[MAX_KEYS.into()])?;
+/// The named keys of a domain whose newest version seals.
+pub(crate) fn in_domain(engine: &Engine, tx: &mut dyn Transaction, domain: &Domain) -> Result<Vec<Named>> {
+    let values = [domain.workspace.as_bytes().into(), MAX_KEYS.into()];
+    let rows: Vec<NamedKey> = engine.keys.guard.select(tx, "WHERE workspace = $1 ORDER BY id LIMIT $2", &values)?;
     let mut found = Vec::new();
-    for row in rows.into_iter().filter(|row| domains.contains(&row.domain)) {
+    for row in rows.into_iter().filter(|row| row.domain == *domain) {
         let named = Named::by_id(engine, tx, row.id)?;
         found.extend(named.newest.state.protects().then_some(named));
     }

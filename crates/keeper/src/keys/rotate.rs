@@ -4,12 +4,12 @@
 //! A compromised key is followed by a new one as well, and what it wraps is moved like the rest. That ends its use here; whoever has it and
 //! an older copy of the database has the version keys all the same (`docs/incidents.md`).
 
-use super::domains::{NewDomainKey, newest};
+use super::domains::{NewDomainKey, newest, place_of};
 use super::drift;
 use super::list::{item, wraps_under};
 use super::named::{self, Named};
 use super::uses::{self, Bound};
-use crate::acts::{Act, Wanted, act};
+use crate::acts::{Act, Wanted, act, look};
 use crate::datastore::{Row, Transaction};
 use crate::engine::Engine;
 use crate::epochs;
@@ -22,13 +22,10 @@ use crate::rows::{Domain, Key, NamedVersion, Purpose, Table, Wrap};
 use crate::session::Session;
 use crate::write::objects::millis;
 use api::terms::{Action, KeyId, KeyState, Name, Timestamp, WorkspaceId};
-use api::wire::{KeyRotate, KeyRotated};
+use api::wire::{KeyItem, KeyRotate, KeyRotated, KeyUnmade, Receipt};
 use log::entry::Kind;
 use policy::Resource;
 use std::collections::BTreeSet;
-
-/// New versions of domain keys and of named keys.
-type New = (Vec<Key>, Vec<NamedVersion>);
 
 /// Version keys wrapped again in one transaction: their changes fit one entry.
 const BATCH: i64 = 256;
@@ -36,10 +33,11 @@ const BATCH: i64 = 256;
 const MAX_THREADS: usize = 8;
 /// How long before its time is over a key is renewed: a tenth of the shortest cryptoperiod of the baseline.
 pub(crate) const AHEAD_MILLIS: u64 = 3 * 86_400_000;
-/// The most keys that are looked through for one.
+/// The most keys that are looked through at a time.
 const MAX_RENEWED: i64 = 1_000;
 
-/// Rotates the domain keys that match, or goes on with a rotation of them that did not finish.
+/// Rotates the domain keys that match, each in a transaction of its own, and goes on with a rotation of them that did not finish. A domain
+/// whose next key cannot be made keeps no other one from it.
 pub(crate) fn rotate(engine: &Engine, session: &Session, command: &KeyRotate) -> Result<KeyRotated> {
     if command.per_second == Some(0) {
         return Err(Error::bad("the rotation", "a pace is at least one key in a second"));
@@ -49,43 +47,209 @@ pub(crate) fn rotate(engine: &Engine, session: &Session, command: &KeyRotate) ->
         let meant = (command.workspace.as_ref(), name, command.out_of_policy);
         return rotate_named(engine, session, meant, &wanted);
     }
+    // Also where nothing matches, whoever may not is told so.
+    look(engine, session, &wanted)?;
     let meant = |state| move |tx: &mut dyn Transaction| matching(engine, tx, command, scope, state);
     let matching = engine.store.read(meant(KeyState::Active))?;
-    let suspended = engine.store.read(meant(KeyState::Suspended))?.len() as u64;
+    let suspended = engine.store.read(meant(KeyState::Suspended))?;
     let lost = engine.store.read(|tx| {
         let compromised = meant(KeyState::Compromised)(tx)?;
         leading(engine, tx, compromised)
     })?;
     let unfinished = engine.store.read(|tx| behind(engine, tx, &matching))?;
-    let seized: Vec<[u8; 16]> = matching.iter().chain(&lost).map(|key| *key.id.as_bytes()).collect();
-    let resumes = !unfinished.is_empty();
-    let ((new, values), logged) = act(engine, session, &wanted, &seized, |tx, act| {
-        // Another rotation that did not finish keeps no domain waiting whose key is compromised.
-        let ((mut new, mut values), mut logged) = renewed(tx, act, &lost)?;
-        let ((more, others), entries) =
-            if resumes { resumed(engine, tx, act, &unfinished) } else { renewed(tx, act, &matching) }?;
-        new.extend(more);
-        values.extend(others);
-        logged.extend(entries);
-        Ok(((new, values), logged))
-    })?;
-    let by = By::session(session, engine.now()?);
-    let mut rewrapped = 0;
-    if !command.no_wait {
-        rewrapped = rewrap_all(engine, &by, &command.per_second.map_or_else(Slice::whole, Slice::paced))?;
+    let mut rotation = Rotation::new(engine, session, (command, scope), &wanted)?;
+    // Another rotation that did not finish keeps no domain waiting whose key is compromised.
+    rotation.follow_each(lost.iter())?;
+    let stuck = rotation.resume(&unfinished)?;
+    let made_then: BTreeSet<Timestamp> =
+        unfinished.iter().filter(|key| !stuck.contains(key)).map(|key| key.created).collect();
+    // The first key of a domain is of no rotation, whenever it was made.
+    let done = |key: &Key| unfinished.contains(key) || key.version > 1 && made_then.contains(&key.created);
+    // What is wrapped again last is made first: a kill leaves something unfinished while anything is.
+    rotation.follow_each(matching.iter().rev().filter(|key| !done(key)))?;
+    rotation.rewrap()?;
+    rotation.told(&suspended)
+}
+
+/// A rotation of some domains, so far.
+struct Rotation<'a> {
+    engine: &'a Engine,
+    session: &'a Session,
+    command: &'a KeyRotate,
+    scope: Option<WorkspaceId>,
+    wanted: &'a Wanted,
+    /// When it began, and when all of its keys were made: by that the next one knows them again.
+    began: Timestamp,
+    keys: Vec<Key>,
+    values: Vec<NamedVersion>,
+    logged: Vec<Logged>,
+    rewrapped: u64,
+    failed: Vec<KeyUnmade>,
+    /// Why something was not wrapped again.
+    refused: Option<Error>,
+    /// The first that failed, as it was.
+    first: Option<Error>,
+}
+
+impl<'a> Rotation<'a> {
+    fn new(
+        engine: &'a Engine,
+        session: &'a Session,
+        (command, scope): (&'a KeyRotate, Option<WorkspaceId>),
+        wanted: &'a Wanted,
+    ) -> Result<Self> {
+        let began = engine.now()?;
+        let (keys, values, logged, failed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (rewrapped, refused, first) = (0, None, None);
+        Ok(Self {
+            engine,
+            session,
+            command,
+            scope,
+            wanted,
+            began,
+            keys,
+            values,
+            logged,
+            rewrapped,
+            failed,
+            refused,
+            first,
+        })
     }
-    let receipts = logged.iter().map(|logged| engine.settled(logged)).collect::<Result<_>>()?;
-    engine.store.read(|tx| {
-        let mut keys = new.iter().map(|key| item(engine, tx, key)).collect::<Result<Vec<_>>>()?;
-        for version in &values {
-            keys.push(Named::by_id(engine, tx, version.named)?.item(tx, engine, version)?);
+
+    /// Makes the next key of each of these, as far as it can be made.
+    fn follow_each<'k>(&mut self, keys: impl Iterator<Item = &'k Key>) -> Result<()> {
+        for old in keys {
+            match self.follow(old) {
+                Ok((key, values, logged)) => {
+                    self.keys.push(key);
+                    self.values.extend(values);
+                    self.logged.extend(logged);
+                }
+                Err(error) if error.is_of_one_key() => self.failed(old, error)?,
+                Err(error) => return Err(error),
+            }
         }
-        let mut remaining = 0;
-        for key in spent(engine, tx)?.into_iter().filter(|key| key.ending.is_none()) {
-            remaining += wraps_under(tx, &key)?;
+        Ok(())
+    }
+
+    /// Makes the next version of a key, and of the named keys in its domain, in one transaction.
+    fn follow(&self, old: &Key) -> Result<(Key, Vec<NamedVersion>, Vec<Logged>)> {
+        let (engine, began) = (self.engine, self.began);
+        act(engine, self.session, self.wanted, &[*old.id.as_bytes()], |tx, act| {
+            let (key, event) = succeeded(engine, tx, (act.ticket, began), old, act.event("key.rotate"))?;
+            let (mut values, mut events) = (Vec::new(), vec![event]);
+            let named = match old.domain.filter(|_| old.purpose == Purpose::Domain) {
+                Some(domain) => named::in_domain(engine, tx, &domain)?,
+                None => Vec::new(),
+            };
+            for old in &named {
+                let made = named::succeed(engine, tx, (act.ticket, act.now), old, act.event("key.rotate"))?;
+                values.push(made.0);
+                events.push(made.1);
+            }
+            Ok((key, values, engine.log(tx, act.ticket, &act.by, &events)?))
+        })
+    }
+
+    fn failed(&mut self, key: &Key, error: Error) -> Result<()> {
+        let of = self.place(key)?;
+        self.first.get_or_insert(error.clone());
+        self.failed.push(KeyUnmade { of, problem: error.into() });
+        Ok(())
+    }
+
+    fn place(&self, key: &Key) -> Result<String> {
+        let Some(domain) = key.domain else { return Err(Error::Internal("a domain key without a domain")) };
+        self.engine.store.read(|tx| place_of(tx, &self.engine.keys.guard, &domain, key.purpose))
+    }
+
+    /// Goes on with what an unfinished rotation left: no further version is made on top of it. Those of these that it left still, because
+    /// something under them does not open.
+    fn resume(&mut self, unfinished: &[Key]) -> Result<Vec<Key>> {
+        if unfinished.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(KeyRotated { keys: Vec::clone(&keys), rewrapped, remaining, suspended, receipts: Vec::clone(&receipts) })
-    })
+        let engine = self.engine;
+        let seized: Vec<[u8; 16]> = unfinished.iter().map(|key| *key.id.as_bytes()).collect();
+        let logged = act(engine, self.session, self.wanted, &seized, |tx, act| {
+            let event = act.event("key.rotate").with("resumed", "yes").with("keys", unfinished.len());
+            engine.log(tx, act.ticket, &act.by, &[event])
+        })?;
+        self.keys.extend(unfinished.iter().cloned());
+        self.logged.extend(logged);
+        if self.command.no_wait {
+            return Ok(Vec::new());
+        }
+        self.rewrap()?;
+        engine.store.read(|tx| behind(engine, tx, unfinished))
+    }
+
+    /// Wraps again what lies under older versions, of these domains and of others, unless that is left to later commands.
+    fn rewrap(&mut self) -> Result<()> {
+        if self.command.no_wait {
+            return Ok(());
+        }
+        let engine = self.engine;
+        let before = engine.store.read(|tx| {
+            // Keys that were opened under another table are not used.
+            engine.crypto(tx)?;
+            remaining(engine, tx)
+        })?;
+        let slice = self.command.per_second.map_or_else(Slice::whole, Slice::paced);
+        match rewrap_all(engine, &By::session(self.session, engine.now()?), &slice) {
+            Ok(done) => self.rewrapped += done,
+            Err(error) if error.is_of_one_key() => {
+                self.rewrapped += before.saturating_sub(engine.store.read(|tx| remaining(engine, tx))?);
+                self.refused.get_or_insert(error);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// The answer. If nothing was done of what somebody asked for by hand, and one thing failed, that is all there is to say.
+    fn told(mut self, suspended: &[Key]) -> Result<KeyRotated> {
+        let engine = self.engine;
+        if let Some(error) = self.refused.take() {
+            let values =
+                [Purpose::Domain.word().into(), Purpose::Archive.word().into(), KeyState::Active.word().into()];
+            let tail = "WHERE purpose IN ($1, $2) AND state = $3 ORDER BY id";
+            let left = engine.store.read(|tx| {
+                let active: Vec<Key> = engine.keys.guard.select(tx, tail, &values)?;
+                behind(engine, tx, &active)
+            })?;
+            // Domains that the command is not about are those of others.
+            let (command, scope) = (self.command, self.scope);
+            for key in left.into_iter().filter(|key| means(command, scope, key)) {
+                self.failed(&key, error.clone())?;
+            }
+        }
+        let did_nothing = self.keys.is_empty() && self.rewrapped == 0 && !self.command.out_of_policy;
+        if let Some(error) = self.first.take().filter(|_| did_nothing && self.failed.len() == 1) {
+            return Err(error);
+        }
+        let suspended = suspended.iter().map(|key| self.place(key)).collect::<Result<Vec<_>>>()?;
+        let receipts = self.logged.iter().map(|logged| engine.settled(logged)).collect::<Result<Vec<_>>>()?;
+        let (keys, remaining) = engine.store.read(|tx| {
+            let mut keys = self.keys.iter().map(|key| item(engine, tx, key)).collect::<Result<Vec<_>>>()?;
+            for version in &self.values {
+                keys.push(Named::by_id(engine, tx, version.named)?.item(tx, engine, version)?);
+            }
+            Ok::<_, Error>((keys, remaining(engine, tx)?))
+        })?;
+        Ok(KeyRotated { keys, rewrapped: self.rewrapped, remaining, suspended, failed: self.failed, receipts })
+    }
+}
+
+/// Keys that lie under older versions and are to be moved.
+fn remaining(engine: &Engine, tx: &mut dyn Transaction) -> Result<u64> {
+    let mut remaining = 0;
+    for key in spent(engine, tx)?.into_iter().filter(|key| key.ending.is_none()) {
+        remaining += wraps_under(tx, &key)?;
+    }
+    Ok(remaining)
 }
 
 /// Whether any rotation is unfinished.
@@ -95,6 +259,7 @@ pub(crate) fn is_unfinished(engine: &Engine) -> Result<bool> {
 
 /// As much of unfinished rotations as the time allows; how many keys were wrapped again.
 pub(crate) fn go_on(engine: &Engine, slice: &Slice) -> Result<u64> {
+    engine.store.read(|tx| engine.crypto(tx))?;
     rewrap_all(engine, &by_system(engine, engine.now()?), slice)
 }
 
@@ -121,13 +286,7 @@ fn matching(
     let values = [Purpose::Domain.word().into(), Purpose::Archive.word().into(), state.word().into()];
     let tail = "WHERE purpose IN ($1, $2) AND state = $3 ORDER BY id";
     let mut keys: Vec<Key> = engine.keys.guard.select(tx, tail, &values)?;
-    keys.retain(|key| {
-        key.domain.is_some_and(|domain| {
-            workspace.is_none_or(|id| id == domain.workspace)
-                && command.environment.is_none_or(|env| env == domain.environment)
-                && command.class.is_none_or(|class| class == domain.class)
-        })
-    });
+    keys.retain(|key| means(command, workspace, key));
     if command.out_of_policy {
         let now = engine.now()?;
         let mut drifted = Vec::new();
@@ -139,6 +298,15 @@ fn matching(
         return Ok(drifted);
     }
     Ok(keys)
+}
+
+/// Whether a command is about the domain of a key, in this workspace or any.
+fn means(command: &KeyRotate, workspace: Option<WorkspaceId>, key: &Key) -> bool {
+    key.domain.is_some_and(|domain| {
+        workspace.is_none_or(|id| id == domain.workspace)
+            && command.environment.is_none_or(|env| env == domain.environment)
+            && command.class.is_none_or(|class| class == domain.class)
+    })
 }
 
 /// Those of these keys that are the newest of their domain.
@@ -175,33 +343,6 @@ fn behind(engine: &Engine, tx: &mut dyn Transaction, active: &[Key]) -> Result<V
     Ok(active.iter().filter(|key| sets.contains(&(key.purpose, key.domain))).cloned().collect())
 }
 
-/// An unfinished rotation is gone on with; no further version is made on top of it.
-fn resumed(engine: &Engine, tx: &mut dyn Transaction, act: &Act<'_>, unfinished: &[Key]) -> Result<(New, Vec<Logged>)> {
-    let ticket = act.ticket;
-    let event = act.event("key.rotate").with("resumed", "yes").with("keys", unfinished.len());
-    Ok(((unfinished.to_vec(), Vec::new()), engine.log(tx, ticket, &act.by, &[event])?))
-}
-
-/// Makes the next version of each key, and of the named keys in their domains.
-fn renewed(tx: &mut dyn Transaction, act: &Act<'_>, matching: &[Key]) -> Result<(New, Vec<Logged>)> {
-    let writing = matching.iter().filter(|key| key.purpose == Purpose::Domain);
-    let domains: Vec<Domain> = writing.filter_map(|key| key.domain).collect();
-    let named = named::in_domains(act.engine, tx, &domains)?;
-    let (mut new, mut events) = (Vec::with_capacity(matching.len()), Vec::with_capacity(matching.len()));
-    for old in matching {
-        let (key, event) = succeeded(act.engine, tx, (act.ticket, act.now), old, act.event("key.rotate"))?;
-        events.push(event);
-        new.push(key);
-    }
-    let mut values = Vec::with_capacity(named.len());
-    for old in &named {
-        let (version, event) = named::succeed(act.engine, tx, (act.ticket, act.now), old, act.event("key.rotate"))?;
-        events.push(event);
-        values.push(version);
-    }
-    Ok(((new, values), act.engine.log(tx, act.ticket, &act.by, &events)?))
-}
-
 /// Rotates one named key. Values that are sealed stay as they are.
 fn rotate_named(
     engine: &Engine,
@@ -225,13 +366,18 @@ fn rotate_named(
         named::rotated(tx, act, named).map(Some)
     };
     let Some((new, logged)) = drift::mended(engine, || act(engine, session, wanted, &seized, body))? else {
-        return Ok(KeyRotated { keys: Vec::new(), rewrapped: 0, remaining: 0, suspended: 0, receipts: Vec::new() });
+        return Ok(of_named(Vec::new(), Vec::new()));
     };
     let receipts = logged.iter().map(|logged| engine.settled(logged)).collect::<Result<Vec<_>>>()?;
     engine.store.read(|tx| {
         let item = Named::by_id(engine, tx, new.named)?.item(tx, engine, &new)?;
-        Ok(KeyRotated { keys: vec![item], rewrapped: 0, remaining: 0, suspended: 0, receipts: receipts.clone() })
+        Ok(of_named(vec![item], receipts.clone()))
     })
+}
+
+/// What is said of one named key.
+const fn of_named(keys: Vec<KeyItem>, receipts: Vec<Receipt>) -> KeyRotated {
+    KeyRotated { keys, rewrapped: 0, remaining: 0, suspended: Vec::new(), failed: Vec::new(), receipts }
 }
 
 /// Makes the next version of a domain's key, which writes from now on, and closes this one; with what the log is to say of it.
@@ -282,36 +428,47 @@ pub(crate) fn renewal(engine: &Engine, _: Timestamp) -> Result<Option<Timestamp>
     Ok(dues.min().map(|due| Timestamp::from_millis(due.as_millis().saturating_sub(AHEAD_MILLIS))))
 }
 
-/// Renews the domain keys whose time is nearly over, each in a transaction of its own; how many. Version keys follow by the job
-/// that goes on with any rotation.
+/// Renews the domain keys whose time is nearly over, each in a transaction of its own; how many. One that cannot be followed keeps no other
+/// one from it. Version keys follow by the job that goes on with any rotation.
 pub(crate) fn renew(engine: &Engine, slice: &Slice) -> Result<u64> {
-    let mut done = 0;
+    let (mut done, mut stuck, mut failed) = (0, BTreeSet::new(), None);
     loop {
         let now = engine.now()?;
         let until = millis(now.plus_millis(AHEAD_MILLIS));
-        let Some(first) = engine.store.read(|tx| soonest(engine, tx, until, 1))?.pop() else {
-            return Ok(done + renew_named(engine, until, slice)?);
+        let due = engine.store.read(|tx| soonest(engine, tx, until, MAX_RENEWED))?;
+        let Some(first) = due.iter().find(|key| !stuck.contains(&key.id)) else {
+            done += renew_named(engine, until, slice)?;
+            break;
         };
-        let renewed = engine.store.write(|tx| {
-            epochs::seize(tx, &[*first.id.as_bytes()])?;
-            // Another keeper may have been faster, or a custodian has suspended it.
-            let still = soonest(engine, tx, until, MAX_RENEWED)?.into_iter().find(|key| key.id == first.id);
-            let Some(old) = still else { return Ok(false) };
-            let ticket = tx.ticket()?;
-            engine.watch.mark(tx)?;
-            let uses = uses::of(tx, &engine.keys.guard, old.id)?;
-            let spent = Bound::of(&old).is_some_and(|bound| uses >= bound.early);
-            let why = if spent { "its uses are nearly over" } else { "its time is nearly over" };
-            let event = Event::new(Kind::State, "key.rotate").with("why", why).with("uses", uses);
-            let (_, event) = succeeded(engine, tx, (ticket, now), &old, event)?;
-            engine.log(tx, ticket, &by_system(engine, now), &[event])?;
-            Ok::<_, Error>(true)
-        })?;
-        done += u64::from(renewed);
+        match engine.store.write(|tx| renew_one(engine, tx, (first.id, until), now)) {
+            Ok(renewed) => done += u64::from(renewed),
+            Err(error) if error.is_of_one_key() => {
+                stuck.insert(first.id);
+                failed.get_or_insert(error);
+            }
+            Err(error) => return Err(error),
+        }
         if slice.is_over() {
-            return Ok(done);
+            break;
         }
     }
+    failed.map_or(Ok(done), Err)
+}
+
+fn renew_one(engine: &Engine, tx: &mut dyn Transaction, (id, until): (KeyId, i64), now: Timestamp) -> Result<bool> {
+    epochs::seize(tx, &[*id.as_bytes()])?;
+    // Another keeper may have been faster, or a custodian has suspended it.
+    let still = soonest(engine, tx, until, MAX_RENEWED)?.into_iter().find(|key| key.id == id);
+    let Some(old) = still else { return Ok(false) };
+    let ticket = tx.ticket()?;
+    engine.watch.mark(tx)?;
+    let uses = uses::of(tx, &engine.keys.guard, old.id)?;
+    let spent = Bound::of(&old).is_some_and(|bound| uses >= bound.early);
+    let why = if spent { "its uses are nearly over" } else { "its time is nearly over" };
+    let event = Event::new(Kind::State, "key.rotate").with("why", why).with("uses", uses);
+    let (_, event) = succeeded(engine, tx, (ticket, now), &old, event)?;
+    engine.log(tx, ticket, &by_system(engine, now), &[event])?;
+    Ok(true)
 }
 
 /// The same of named keys.
@@ -328,8 +485,8 @@ fn renew_named(engine: &Engine, until: i64, slice: &Slice) -> Result<u64> {
             Ok::<_, Error>(1)
         });
         done += match renewed {
-            // Its domain's key is set aside: the others do not wait for that.
-            Err(Error::KeyShut { .. } | Error::OutOfPolicy { .. }) => 0,
+            // Its domain's key is set aside, or does not open: the others do not wait for that.
+            Err(error) if error.is_of_one_key() => 0,
             renewed => renewed?,
         };
         if slice.is_over() {

@@ -4,11 +4,13 @@
 
 use super::destroy::is_held;
 use super::domains::{place_of, wraps_of};
+use super::survive::Survivors;
 use crate::certificate::{self, Gone, Lines};
 use crate::datastore::Transaction;
 use crate::engine::Engine;
-use crate::epochs;
+use crate::epochs::{self, Epochs};
 use crate::error::{Error, Result};
+use crate::hold::looked::{Looked, steady};
 use crate::jobs::{Slice, by_system};
 use crate::journal::Event;
 use crate::prints;
@@ -18,7 +20,7 @@ use crate::rows::{
 };
 use crate::write::give_up;
 use crate::write::objects::millis;
-use api::terms::{ArtifactId, EntryId, KeyId, KeyState, Timestamp};
+use api::terms::{ArtifactId, EntryId, KeyId, KeyState, ObjectId, Timestamp};
 use log::entry::Kind;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,20 +36,30 @@ pub(crate) fn due(engine: &Engine, _: Timestamp) -> Result<Option<Timestamp>> {
 
 /// Destroys what is due; how many keys and versions went.
 pub(crate) fn shred(engine: &Engine, slice: &Slice) -> Result<u64> {
-    let mut done = 0;
+    let (mut done, mut survivors) = (0, Survivors::default());
     loop {
         let now = engine.now()?;
         let Some(key) = engine.store.read(|tx| next(engine, tx, millis(now)))? else { return Ok(done) };
         let Some(ending) = &key.ending else { return Err(altered(key.id)) };
         if ending.shredded.is_none() {
-            done += u64::from(engine.store.write(|tx| end(engine, tx, key.id, now))?);
+            let ended = steady(|| {
+                let looked = Looked::at(engine, *key.id.as_bytes(), || is_held(engine, key.id))?;
+                engine.store.write(|tx| end(engine, tx, key.id, (now, &looked)))
+            });
+            match ended {
+                Ok(ended) => done += u64::from(ended),
+                // Holds move all the time: it is not the end of it, and the next run looks again.
+                Err(Error::Stale) => return Ok(done),
+                Err(error) => return Err(error),
+            }
             engine.domains.forget(key.id);
         } else {
-            match engine.store.write(|tx| tell(engine, tx, key.id, now))? {
+            match told(engine, &key, now, &mut survivors)? {
                 0 => {
                     // Before it is certified that they are gone.
                     engine.store.scrub()?;
                     engine.store.write(|tx| certify(engine, tx, key.id, now))?;
+                    survivors = Survivors::default();
                 }
                 some => done += some,
             }
@@ -76,19 +88,27 @@ fn held(engine: &Engine, tx: &mut dyn Transaction, id: KeyId) -> Result<(Key, Op
 }
 
 /// Destroys every wrap of the key, if it is still due; a legal hold that came meanwhile puts it off by a day.
-fn end(engine: &Engine, tx: &mut dyn Transaction, id: KeyId, now: Timestamp) -> Result<bool> {
+///
+/// # Errors
+/// [`Error::Stale`] if a hold moved since it was looked for.
+fn end(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    id: KeyId,
+    (now, looked): (Timestamp, &Looked<bool>),
+) -> Result<bool> {
     let guard = &engine.keys.guard;
+    looked.stands(tx)?;
     let (key, ending) = held(engine, tx, id)?;
     // Somebody may have spared it, or been faster.
     let Some(ending) = ending.filter(|ending| ending.until <= now && ending.shredded.is_none()) else {
         return Ok(false);
     };
     let domain = key.domain.ok_or_else(|| altered(id))?;
-    let is_held = is_held(engine, tx, id)?;
     let ticket = tx.ticket()?;
     engine.watch.mark(tx)?;
     let about = |act: &'static str| Event::new(Kind::State, act).on("key", id).on("workspace", domain.workspace);
-    if is_held {
+    if looked.found {
         let until = now.plus_millis(DAY_MILLIS);
         let row = Key { ending: Some(Ending { until, ..ending }), ..key.clone() };
         let change = guard.update(tx, &row, ticket)?;
@@ -118,17 +138,48 @@ fn end(engine: &Engine, tx: &mut dyn Transaction, id: KeyId, now: Timestamp) -> 
     Ok(true)
 }
 
-/// Tells of some versions as gone whose keys the key wrapped; how many wraps went.
-fn tell(engine: &Engine, tx: &mut dyn Transaction, id: KeyId, now: Timestamp) -> Result<u64> {
+/// Tells of some versions as gone whose keys the key wrapped; how many wraps went. What survives of their artifacts is looked for before.
+fn told(engine: &Engine, key: &Key, now: Timestamp, survivors: &mut Survivors) -> Result<u64> {
+    let outcome = steady(|| {
+        let artifacts = engine.store.read(|tx| Ok::<_, Error>(artifacts_of(&batch(engine, tx, key.id)?)))?;
+        survivors.look(engine, key, &artifacts)?;
+        let told = engine.store.write(|tx| tell(engine, tx, key.id, (now, &*survivors)));
+        if let Err(Error::Stale) = told {
+            survivors.forget(&artifacts);
+        }
+        told
+    });
+    let (wraps, after) = outcome?;
+    survivors.moved(&after);
+    Ok(wraps)
+}
+
+fn batch(engine: &Engine, tx: &mut dyn Transaction, id: KeyId) -> Result<Vec<Wrap>> {
+    engine.keys.guard.select(tx, "WHERE under = $1 ORDER BY id LIMIT $2", &[id.as_bytes().into(), BATCH.into()])
+}
+
+fn artifacts_of(wraps: &[Wrap]) -> BTreeSet<ArtifactId> {
+    wraps.iter().filter_map(|wrap| wrap.artifact).collect()
+}
+
+/// The same, in its transaction; with the epochs that it leaves.
+///
+/// # Errors
+/// [`Error::Stale`] if an artifact moved since.
+fn tell(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    id: KeyId,
+    (now, survivors): (Timestamp, &Survivors),
+) -> Result<(u64, Epochs)> {
     let guard = &engine.keys.guard;
-    let values = [id.as_bytes().into(), BATCH.into()];
-    let wraps: Vec<Wrap> = guard.select(tx, "WHERE under = $1 ORDER BY id LIMIT $2", &values)?;
-    if wraps.is_empty() {
-        return Ok(0);
-    }
-    let artifacts: BTreeSet<ArtifactId> = wraps.iter().filter_map(|wrap| wrap.artifact).collect();
+    let wraps = batch(engine, tx, id)?;
+    let Some(last) = wraps.last().map(|wrap| wrap.id) else { return Ok((0, Epochs::new())) };
+    let artifacts = artifacts_of(&wraps);
     let seized: Vec<[u8; 16]> = artifacts.iter().map(|id| *id.as_bytes()).collect();
-    epochs::seize(tx, &seized)?;
+    if !survivors.knows(&artifacts, &epochs::seize(tx, &seized)?) {
+        return Err(Error::Stale);
+    }
     let (key, ending) = held(engine, tx, id)?;
     let ending = ending.filter(|ending| ending.shredded.is_some()).ok_or_else(|| altered(id))?;
     let domain = key.domain.ok_or_else(|| altered(id))?;
@@ -191,11 +242,11 @@ fn tell(engine: &Engine, tx: &mut dyn Transaction, id: KeyId, now: Timestamp) ->
     }
     for (artifact, gone) in &gone {
         let artifact: Artifact = guard.expect(tx, artifact.as_bytes())?;
-        changes.push(removal::updated(engine, tx, &artifact, ticket)?);
+        changes.push(removal::lowered(engine, tx, &artifact, ticket)?);
         epochs::bump(tx, artifact.id.as_bytes())?;
-        let living = removal::living_objects(engine, tx, &artifact)?;
+        let living = |object: &ObjectId| survivors.needs(artifact.id, object, last);
         for (version, wrap) in gone {
-            let (freed, kept) = removal::free(tx, version, &living, now)?;
+            let (freed, kept) = removal::free(tx, version, living, now)?;
             let named = format!("{}/{}@v{}", workspace.name, artifact.name, version.number);
             let fingerprint = &wrap.fingerprint;
             Gone { version, named: &named, fingerprint, freed, kept: &kept }.tell(&mut lines);
@@ -214,7 +265,7 @@ fn tell(engine: &Engine, tx: &mut dyn Transaction, id: KeyId, now: Timestamp) ->
         .with("unfinished", unfinished)
         .changing(changes);
     engine.log(tx, ticket, &by, &[event])?;
-    Ok(wraps.len() as u64)
+    Ok((wraps.len() as u64, epochs::read(tx, &seized)?))
 }
 
 /// Writes the certificate.

@@ -10,6 +10,7 @@ use crate::engine::Engine;
 use crate::epochs;
 use crate::error::{Error, Result};
 use crate::facts;
+use crate::hold::looked::{self, Looked, steady};
 use crate::jobs::{Slice, by_system};
 use crate::journal::{Event, Logged};
 use crate::ledger::Filter;
@@ -43,22 +44,24 @@ pub(crate) fn erase(engine: &Engine, session: &Session, command: &PrincipalErase
         let row = facts::principal_named(engine, tx, &command.name)?;
         let row = row.ok_or_else(|| Error::NoPrincipal(command.name.clone()))?;
         refuse(engine, session, command, &row)?;
-        refuse_held(engine, tx, row.id)?;
         Ok::<_, Error>(row.id)
     })?;
-    let (ended, backup, logged) = act(engine, session, &wanted, &[*id.as_bytes()], |tx, act| {
-        let row: Principal = engine.keys.guard.expect(tx, id.as_bytes())?;
-        // They may have become active meanwhile, or somebody was faster.
-        refuse(engine, session, command, &row)?;
-        // Nor is a hold that came meanwhile passed over.
-        refuse_held(engine, tx, id)?;
-        let backup = history::last(tx, &engine.keys.guard)?;
-        let by = act.by.principal;
-        let ended = end(engine, tx, row, by, (act.now, act.ticket))?;
-        let event = act.event(ERASE).with("backup", told_of(backup)).hiding("reason", &command.reason)?;
-        let logged = engine.log(tx, act.ticket, &act.by, &ended.told(event))?;
-        let logged: Logged = *logged.first().ok_or(Error::Internal("an entry was lost"))?;
-        Ok((ended, backup, logged))
+    let (ended, backup, logged) = steady(|| {
+        let looked = Looked::at(engine, *id.as_bytes(), || refuse_held(engine, id))?;
+        act(engine, session, &wanted, &[*id.as_bytes(), looked::subject()], |tx, act| {
+            // Whoever is suspended makes nothing, and a hold that came meanwhile is not passed over.
+            looked.stands(tx)?;
+            let row: Principal = engine.keys.guard.expect(tx, id.as_bytes())?;
+            // They may have become active meanwhile, or somebody was faster.
+            refuse(engine, session, command, &row)?;
+            let backup = history::last(tx, &engine.keys.guard)?;
+            let by = act.by.principal;
+            let ended = end(engine, tx, row, by, (act.now, act.ticket))?;
+            let event = act.event(ERASE).with("backup", told_of(backup)).hiding("reason", &command.reason)?;
+            let logged = engine.log(tx, act.ticket, &act.by, &ended.told(event))?;
+            let logged: Logged = *logged.first().ok_or(Error::Internal("an entry was lost"))?;
+            Ok((ended, backup, logged))
+        })
     })?;
     engine.facts.forget_all();
     // The erasure stands, whatever keeps the rest from being done.
@@ -107,18 +110,20 @@ fn refuse(engine: &Engine, session: &Session, command: &PrincipalErase, row: &Pr
     Ok(())
 }
 
-/// Refuses while a legal hold keeps something that they made: who made it belongs to what is held.
-fn refuse_held(engine: &Engine, tx: &mut dyn Transaction, id: PrincipalId) -> Result<()> {
+/// Refuses while a legal hold keeps something that they made: who made it belongs to what is held. In pages, each a transaction of its
+/// own, for [`Looked`].
+fn refuse_held(engine: &Engine, id: PrincipalId) -> Result<()> {
     let guard = &engine.keys.guard;
     let mut after: Vec<u8> = Vec::new();
     loop {
-        let values = [(&after).into(), PAGE.into()];
-        let page: Vec<Artifact> = guard.select(tx, "WHERE id > $1 ORDER BY id LIMIT $2", &values)?;
+        let page: Vec<Artifact> = engine
+            .store
+            .read(|tx| guard.select(tx, "WHERE id > $1 ORDER BY id LIMIT $2", &[(&after).into(), PAGE.into()]))?;
         for artifact in page.iter().filter(|artifact| !artifact.holds.is_empty()) {
-            if artifact.creator != id && !made_held(engine, tx, artifact, id)? {
+            if artifact.creator != id && !made_held(engine, artifact, id)? {
                 continue;
             }
-            let workspace: Workspace = guard.expect(tx, artifact.workspace.as_bytes())?;
+            let workspace = engine.store.read(|tx| guard.expect::<Workspace>(tx, artifact.workspace.as_bytes()))?;
             let path = format!("{}/{}", workspace.name, artifact.name);
             return Err(Error::Conflict {
                 what: "the erasure",
@@ -134,12 +139,13 @@ fn refuse_held(engine: &Engine, tx: &mut dyn Transaction, id: PrincipalId) -> Re
 }
 
 /// Whether they made a version of the artifact that is held.
-fn made_held(engine: &Engine, tx: &mut dyn Transaction, artifact: &Artifact, id: PrincipalId) -> Result<bool> {
+fn made_held(engine: &Engine, artifact: &Artifact, id: PrincipalId) -> Result<bool> {
     let mut after: i64 = 0;
     loop {
-        let values = [artifact.id.as_bytes().into(), after.into(), PAGE.into()];
         let tail = "WHERE artifact = $1 AND number > $2 ORDER BY number LIMIT $3";
-        let page: Vec<Version> = engine.keys.guard.select(tx, tail, &values)?;
+        let page: Vec<Version> = engine.store.read(|tx| {
+            engine.keys.guard.select(tx, tail, &[artifact.id.as_bytes().into(), after.into(), PAGE.into()])
+        })?;
         if page.iter().any(|version| version.creator == id && artifact.holds(version.id)) {
             return Ok(true);
         }

@@ -101,7 +101,7 @@ fn end(engine: &Engine, tx: &mut dyn Transaction, id: VersionId, now: Timestamp)
     };
     changes.push(guard.update(tx, &ended, ticket)?);
     let living = living_objects(engine, tx, &artifact)?;
-    let (freed, kept) = free(tx, &ended, &living, now)?;
+    let (freed, kept) = free(tx, &ended, |object| living.get(object).copied(), now)?;
     epochs::bump(tx, artifact.id.as_bytes())?;
     let under = wraps.first().map(|wrap| wrap.under);
     let entry = EntryId::from_bytes(crate::system::random()?);
@@ -178,17 +178,17 @@ pub(crate) fn living_objects(
     Ok(needed)
 }
 
-/// Gives the objects of a version that is gone to the collection, but for those that living ones need: how many, and which not.
+/// Gives the objects of a version that is gone to the collection, but for those that a living one needs: how many, and which not.
 pub(crate) fn free(
     tx: &mut dyn Transaction,
     gone: &Version,
-    living: &BTreeMap<ObjectId, VersionId>,
+    living: impl Fn(&ObjectId) -> Option<VersionId>,
     now: Timestamp,
 ) -> Result<(usize, Vec<(ObjectId, VersionId)>)> {
     let (mut free, mut kept) = (Vec::new(), Vec::new());
     for object in objects_of(&record_of(tx, gone)?) {
-        match living.get(&object) {
-            Some(by) => kept.push((object, *by)),
+        match living(&object) {
+            Some(by) => kept.push((object, by)),
             None => free.push(object),
         }
     }
@@ -206,7 +206,8 @@ pub(crate) fn living_records(
     all.map(|version| record_of(tx, &version).map(|record| (version, record))).collect()
 }
 
-fn record_of(tx: &mut dyn Transaction, version: &Version) -> Result<VersionRecord> {
+/// The record of a version.
+pub(crate) fn record_of(tx: &mut dyn Transaction, version: &Version) -> Result<VersionRecord> {
     VersionRecord::decode(&show::record_of(tx, version)?)
         .map_err(|_| Error::Altered { table: "record", row: version.id.to_string() })
 }

@@ -28,7 +28,7 @@ pub(crate) fn remove(engine: &Engine, session: &Session, command: &RootRemove) -
         .roots
         .members()
         .iter()
-        .filter(|member| member.id != command.root && engine.domains.roots.opened(member).is_ok())
+        .filter(|member| member.id != command.root && engine.domains.roots.lasting(member).is_ok())
         .map(|member| member.id)
         .collect();
     let (row, logged) = act(engine, session, &wanted, &[], |tx, act| written(tx, act, command.root, &others))?;

@@ -230,6 +230,25 @@ impl Roots {
         Err(refused)
     }
 
+    /// The same, for what is to last: a root that is open, and would not be opened any more, wraps nothing new.
+    pub(crate) fn lasting(&self, member: &Member) -> Result<Arc<dyn RootProvider>> {
+        self.refuse_outdated(member)?;
+        self.opened(member)
+    }
+
+    /// Refuses a passphrase root that costs a guesser less than is opened by now, open or not. What it wrapped it goes on opening.
+    pub(crate) fn refuse_outdated(&self, member: &Member) -> Result<()> {
+        if member.kind != RootKind::Passphrase {
+            return Ok(());
+        }
+        let file = VaultFile::read(&self.dir)?;
+        let refused = file.entry(member.id).map_or(Ok(()), |entry| self.suites.refuse_weak(entry));
+        refused.map_err(|error| match error {
+            Error::RootWeak { root, costs, since } => Error::RootOutdated { root, costs, since },
+            other => other,
+        })
+    }
+
     fn opened_with(&self, member: &Member, means: &RootMeans) -> Result<Box<dyn RootProvider>> {
         let file = VaultFile::read(&self.dir)?;
         file.entry(member.id).map_or(Ok(()), |entry| self.suites.refuse_weak(entry))?;
@@ -241,6 +260,7 @@ impl Roots {
         if let Some(public) = &member.public {
             return public.wrap(context, secret);
         }
+        self.refuse_outdated(member)?;
         if let Some(why) = member.failed() {
             return Err(why);
         }

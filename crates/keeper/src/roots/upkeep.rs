@@ -119,7 +119,7 @@ fn new_of(engine: &Engine, row: Root, member: &Member) -> Option<New> {
     if let Some(public) = &member.public {
         return Some(New::wrapping(row, Arc::clone(public) as Arc<dyn Wrapper>));
     }
-    engine.domains.roots.opened(member).ok().map(|root| New::opening(row, root))
+    engine.domains.roots.lasting(member).ok().map(|root| New::opening(row, root))
 }
 
 /// Wraps what a root lacks, while the time lasts; it is behind no more if nothing is left.

@@ -9,6 +9,7 @@ use crate::datastore::{Datastore, Transaction};
 use crate::engine::{Engine, Rules};
 use crate::epochs;
 use crate::error::{Error, Result};
+use crate::hold::looked;
 use crate::journal::{By, Event};
 use crate::kept;
 use crate::keys::{Domains, VaultKeys, vault as vault_keys};
@@ -239,6 +240,7 @@ impl First<'_> {
         }
         epochs::create(tx, self.owner.id.as_bytes(), "principal")?;
         epochs::create(tx, &PolicySet::row_id(), "policy")?;
+        epochs::create(tx, &looked::subject(), "holds")?;
         let by = By { principal: self.owner.id, auth: AuthMethod::Asserted, at: self.now };
         let event = Event::new(Kind::Genesis, "vault.init")
             .with("mode", engine.mode)

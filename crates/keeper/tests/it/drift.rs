@@ -6,7 +6,7 @@ use crate::world::{Client, Put, World, code};
 use api::terms::{Action, Class, Code, Environment, Mode, Suite, Timestamp};
 use api::wire::{
     Answer, Command, Decrypt, Encrypt, KeyArchive, KeyCheck, KeyChecked, KeyDestroy, KeyItem, KeyMove, KeyPlanned,
-    KeyRotate, KeyRotated, KeyWrong, NamedKeyMake, Plain, Problem, RootRemove, SuitesShown, WrapsMended,
+    KeyRotate, KeyRotated, KeyWrong, KeysStand, NamedKeyMake, Plain, Problem, RootRemove, SuitesShown, WrapsMended,
 };
 use keeper::Keeper;
 use keeper::vault::{OpenOptions, RootAdd, RootChoice, RootMeans, RootUnlock};
@@ -221,7 +221,7 @@ fn two_roots(world: &World) -> (Keeper, OpenOptions) {
     (Keeper::open(&both).unwrap(), both)
 }
 
-const SUITES: &str = "write = \"default\"\nread = [\"default\", \"nist\"]";
+pub const SUITES: &str = "write = \"default\"\nread = [\"default\", \"nist\"]";
 
 #[test]
 fn a_root_that_may_only_open_wraps_nothing_new_and_then_opens_nothing() {
@@ -447,6 +447,99 @@ fn a_passphrase_that_costs_too_little_opens_nothing_from_its_date_on() {
     let client = Client::new(&keeper, &world, None);
     client.release(Action::Read, "lab/net").unwrap();
     assert_eq!(wrong(&check(&client)), [KeyWrong::Weak]);
+}
+
+#[test]
+fn an_open_passphrase_root_wraps_nothing_new_from_its_date_on() {
+    let world = World::with_root(Mode::Solo, Some(b"correct horse"));
+    let phrase = RootUnlock::Passphrase(b"correct horse".to_vec().into());
+    let clock = world.options().clock;
+    let keeper = Keeper::open(&OpenOptions { clock, ..OpenOptions::new(world.dir(), phrase, world.anchor()) }).unwrap();
+    let client = Client::new(&keeper, &world, None);
+    client.put(&Put::new("lab/net")).unwrap();
+    let until = after(&world, 20);
+    let line = "[passphrase.default]\nmemory_kib = 65536\npasses = 3\nlanes = 4";
+    let dated = format!(
+        "[[passphrase.default]]\nmemory_kib = 65536\npasses = 4\nlanes = 4\n\n\
+         [passphrase.read.default]\nmemory_kib = 65536\npasses = 4\nfrom = \"{until}\""
+    );
+    apply(&client, &BASELINE.replacen(line, &dated, 1), true).unwrap();
+    let soon = stand(&client).away.unwrap();
+    assert_eq!((soon.from, soon.domains, soon.of), (until, 1, vec!["lab/dev/confidential".to_owned()]));
+    client.put(&Put::new("lab/open").class(Class::Public)).unwrap();
+
+    world.clock.set(until.as_millis());
+    // What it wrapped it opens, and what needs no root goes on.
+    client.release(Action::Read, "lab/net").unwrap();
+    client.put(&Put::new("lab/net")).unwrap();
+    let new = || Put::new("lab/new").class(Class::Internal);
+    let refused = client.put(&new()).unwrap_err();
+    assert_eq!((refused.code, refused.what.as_str()), (Code::Gone, "the passphrase is out of policy"));
+    let hint = refused.try_.unwrap();
+    assert!(hint.starts_with("strongroom root rotate "), "{hint}");
+    assert!(refused.why.contains("3 passes") && refused.why.contains(&until.to_string()), "{}", refused.why);
+    let of = |class| Command::KeyRotate(KeyRotate { class: Some(class), ..KeyRotate::default() });
+    assert_eq!(code(client.call(of(Class::Confidential))), Code::Gone);
+    assert_eq!(wrong(&check(&client)), [KeyWrong::Weak, KeyWrong::Away, KeyWrong::Away]);
+    assert_eq!(stand(&client).away.map(|away| (away.from <= until, away.domains)), Some((true, 2)));
+    let weak = match client.call(Command::RootList).unwrap() {
+        Answer::Roots(list) => list.roots[0].clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((weak.state.as_str(), hint.ends_with(&weak.id.to_string())), ("active", true), "it is not behind");
+
+    // Another one comes in by what this one still opens, and everything goes on.
+    let choice = RootChoice::Passphrase { bytes: b"battery staple".to_vec().into() };
+    keeper.add_root(&client.session, &RootAdd { choice, priority: None, follows: Some(weak.id) }).unwrap();
+    client.put(&new()).unwrap();
+    client.call(of(Class::Confidential)).unwrap();
+    assert_eq!(wrong(&check(&client)), [KeyWrong::Weak]);
+    assert_eq!(stand(&client).away, None);
+    client.call(Command::RootRemove(RootRemove { root: weak.id, after: None })).unwrap();
+    assert_eq!(wrong(&check(&client)), []);
+    client.release(Action::Read, "lab/net@v1").unwrap();
+    state_holds(&client);
+}
+
+fn stand(client: &Client<'_>) -> KeysStand {
+    match client.call(Command::Status).unwrap() {
+        Answer::Status(status) => status.keys,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_date_that_leaves_nobody_at_hand_to_wrap_is_told_before_it_comes() {
+    let world = World::new(Mode::Solo);
+    let (keeper, _) = two_roots(&world);
+    let client = Client::new(&keeper, &world, None);
+    client.put(&Put::new("lab/open").class(Class::Internal)).unwrap();
+    let until = after(&world, 20);
+    let table = confidential(&format!(
+        "{SUITES}\nwrap = [\"passphrase\", {{ root = \"keyfile\", until = \"{until}\" }}]\nopen = [\"passphrase\", \"keyfile\"]"
+    ));
+    apply(&client, &table, false).unwrap();
+    let away = |client: &Client<'_>| {
+        let coming = check_at(client, None, 30 * DAY).coming;
+        coming.into_iter().filter(|item| item.wrong == KeyWrong::Away).collect::<Vec<_>>()
+    };
+    assert!(away(&client).is_empty() && stand(&client).away.is_none(), "the passphrase is here");
+    drop(client);
+    keeper.close().unwrap();
+
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    let told = away(&client);
+    assert!(told.len() == 1 && told[0].of == "lab/dev/confidential" && told[0].since == Some(until), "{told:?}");
+    assert!(check(&client).ok, "it is not yet so");
+    assert_eq!(stand(&client).away.map(|away| (away.from, away.domains)), Some((until, 1)));
+    let then = check_at(&client, Some(until), 0);
+    assert!(wrong(&then).contains(&KeyWrong::Away), "{then:?}");
+    world.clock.set(until.as_millis());
+    // And so it is: the key that writes is under a root that may not wrap, and the next one cannot be made here.
+    assert_eq!(code(client.put(&Put::new("lab/late"))), Code::RootRefused);
+    client.put(&Put::new("lab/open").class(Class::Internal)).unwrap();
+    assert_eq!(stand(&client).away.map(|away| away.domains), Some(1));
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn ran(client: &Client<'_>, job: &str) -> u64 {
     }
 }
 
-fn collected(client: &Client<'_>) -> Vec<ObjectId> {
+pub fn collected(client: &Client<'_>) -> Vec<ObjectId> {
     match client.call(Command::CollectMark { grace_secs: 0, dry: false }).unwrap() {
         Answer::Collect(mut plan) => {
             plan.objects.sort();

@@ -267,7 +267,8 @@ structs! {
         uses_max ends renewed
     }
     KeyList { keys now }
-    KeysStand { active due_soon overdue suspended archived next_due }
+    KeysAway { from domains of }
+    KeysStand { active due_soon overdue suspended archived next_due away }
     Certificate { parts text entry proof }
     KeyArchive { versions reason }
     KeyArchived { moved already shared_with receipts }
@@ -302,7 +303,8 @@ structs! {
     VersionDrift { reference path id class suite written bytes }
     WrapsMended { made removed kept }
     KeyRotate { workspace environment class name no_wait out_of_policy per_second }
-    KeyRotated { keys rewrapped remaining suspended receipts }
+    KeyRotated { keys rewrapped remaining suspended failed receipts }
+    KeyUnmade { of problem }
     DecisionTold {
         decision entry log_index time principal act allowed policies reasons near_misses policy_set engine subject
         replayed facts

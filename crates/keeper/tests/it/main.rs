@@ -28,6 +28,7 @@ mod rights;
 mod roots;
 mod runs;
 mod suites;
+mod twice;
 mod upkeep;
 mod values;
 mod vault;

@@ -341,6 +341,90 @@ fn a_vault_that_was_closed_for_a_year_renews_each_key_once_when_its_clock_is_acc
 }
 
 #[test]
+fn a_timer_reads_a_sample_and_drills_the_roots_when_a_month_is_over() {
+    let sandbox = filled();
+    sandbox.run(["root", "add", "keyfile", "--path", "stick.key"]).exits(0);
+    let json = |shift: &str, args: &[&str]| {
+        at_another_time(&sandbox, shift, &[&["--format", "json"], args].concat()).exits(0).json()
+    };
+    let ran = |shift: &str| {
+        let told = json(shift, &["jobs", "run"]);
+        let ran = told["items"].as_array().unwrap().iter();
+        let ran = ran.inspect(|job| assert!(job["failed"].is_null(), "{job}")).map(|job| job["name"].clone());
+        ["verify", "drill"].map(|name| ran.clone().any(|ran| ran == name))
+    };
+    let times = |status: &serde_json::Value| {
+        let drilled = status["roots"].as_array().unwrap().iter().map(|root| root["drilled"].as_u64());
+        (status["verified"].as_u64(), drilled.collect::<Vec<_>>())
+    };
+    assert_eq!(ran("+29d"), [false, false], "neither is due");
+    assert_eq!(times(&json("+29d", &["status"])), (None, vec![None, None]));
+    assert_eq!(ran("+31d"), [true, true]);
+    assert_eq!(ran("+31d"), [false, false], "they are done");
+    let status = json("+33d", &["status"]);
+    let now = status["now"].as_u64().unwrap();
+    let (verified, drilled) = times(&status);
+    for at in [vec![verified], drilled].concat() {
+        let hours = (now - at.expect("a time")) / 3_600_000;
+        assert!((47..=49).contains(&hours), "{hours} hours: {status}");
+    }
+    let text = String::from_utf8(at_another_time(&sandbox, "+33d", &["status"]).exits(0).stdout).unwrap();
+    assert!(text.lines().any(|line| line.starts_with("drilled      roots 2 days ago")), "{text}");
+    let day = api::terms::Timestamp::from_millis(verified.unwrap()).to_string();
+    assert!(text.lines().any(|line| line == format!("verified     {day} (all, or a sample)")), "{text}");
+    let drills = json("+33d", &["audit", "query", "--act", "root.drill"]);
+    assert!(!drills["items"].as_array().unwrap().is_empty(), "{drills}");
+    // A month later again; what is damaged is told, and counts as not verified.
+    assert_eq!(ran("+62d"), [true, true]);
+    let object = sandbox.objects().swap_remove(0);
+    std::fs::remove_file(object).unwrap();
+    let failed = at_another_time(&sandbox, "+93d", &["--format", "json", "jobs", "run"]).exits(1).json();
+    let failed = failed["items"].as_array().unwrap().iter().filter(|job| job["failed"].is_string());
+    assert_eq!(failed.map(|job| job["name"].clone()).collect::<Vec<_>>(), ["verify"]);
+    let days = (json("+93d", &["status"])["verified"].as_u64().unwrap() - verified.unwrap()) / 86_400_000;
+    assert!((30..=31).contains(&days), "{days}");
+}
+
+#[test]
+fn two_runs_of_all_jobs_at_once_do_each_once() {
+    let sandbox = filled();
+    sandbox.run(["root", "add", "keyfile", "--path", "stick.key"]).exits(0);
+    sandbox.run(["put", "f", "lab/secret", "--class", "restricted"]).exits(0);
+    sandbox.run(["put", "f", "lab/open", "--class", "public"]).exits(0);
+    let json = |shift: &str, args: &[&str]| {
+        at_another_time(&sandbox, shift, &[&["--format", "json"], args].concat()).exits(0).json()
+    };
+    let keys = json("+0d", &["key", "ls"]);
+    let open = keys["keys"].as_array().unwrap().iter().find(|key| key["class"] == "public").unwrap()["id"].clone();
+    let reason = ["--reason", "the contract ended", "--yes"];
+    sandbox.run([&["key", "destroy", open.as_str().unwrap()][..], &reason].concat()).exits(0);
+    sandbox.run([&["key", "destroy", "lab/a0@v1"][..], &reason].concat()).exits(0);
+    let runs = [(); 2].map(|()| {
+        let plain = sandbox.command(["jobs", "run"]);
+        let mut command = std::process::Command::new("faketime");
+        command.args(["-f", "+31d"]).arg(plain.get_program()).args(plain.get_args()).current_dir(sandbox.path());
+        command.env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    });
+    for run in runs {
+        let ended = run.wait_with_output().unwrap();
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()));
+    }
+    let jobs = json("+31d", &["jobs", "ls"]);
+    assert!(jobs["items"].as_array().unwrap().iter().all(|job| job["overdue"] == false), "{jobs}");
+    let logged = |act: &str| {
+        let log = json("+31d", &["audit", "query", "--act", act]);
+        log["items"].as_array().unwrap().len()
+    };
+    assert_eq!((logged("key.certify"), logged("version.destroy"), logged("key.rotate")), (1, 1, 1));
+    assert!((1..=4).contains(&logged("root.drill")), "each root once or twice");
+    at_another_time(&sandbox, "+31d", &["cat", "lab/open"]).exits(10);
+    at_another_time(&sandbox, "+31d", &["cat", "lab/a0@v1"]).exits(10);
+    at_another_time(&sandbox, "+31d", &["cat", "lab/a1"]).exits(0);
+    at_another_time(&sandbox, "+31d", &["verify", "--all", "--state"]).exits(0);
+}
+
+#[test]
 fn keys_past_their_time_are_due_until_they_are_rotated() {
     let sandbox = filled();
     sandbox.run(["put", "f", "lab/secret", "--class", "restricted"]).exits(0);
@@ -418,6 +502,43 @@ fn a_certificate_is_checked_where_there_is_no_vault() {
     assert!(check("altered", &keys, 7).stderr.contains("does not hold"));
     check(&text, &text, 2);
     sandbox.run(["key", "certificate", "--check", &text]).exits(2);
+}
+
+#[test]
+fn a_certificate_is_checked_by_the_exported_log_of_its_vault_where_there_is_none() {
+    let sandbox = Sandbox::solo();
+    sandbox.write("in/large", Dice(41).bytes(2_000_000));
+    for n in 0..2 {
+        sandbox.write("in/small", format!("version {n}"));
+        sandbox.run(["put", "in", "lab/net", "--class", "internal"]).exits(0);
+    }
+    let id = sandbox.run(["--format", "json", "show", "lab/net@v2"]).exits(0).json()["id"].clone();
+    sandbox.run(["key", "destroy", "lab/net@v1", "--reason", "a mistake", "--yes"]).exits(0);
+    for args in [&["jobs", "run"][..], &["key", "certificate", "lab/net@v1", "-o", "cert"], &["audit", "export", "out"]]
+    {
+        at_another_time(&sandbox, "+8d", args).exits(0);
+    }
+    let text = std::fs::read_to_string(sandbox.at("cert")).unwrap();
+    let lives: Vec<&str> = text.lines().filter(|line| line.starts_with("lives-on ")).collect();
+    assert!(!lives.is_empty() && lives.iter().all(|line| line.ends_with(id.as_str().unwrap())), "{text}");
+    // On a machine that has nothing of that vault but these two files.
+    let other = Sandbox::new();
+    other.write("vkeys", std::fs::read(sandbox.at("out/vkeys")).unwrap());
+    let check = |text: &str, keys: &str, code: i32| {
+        other.write("cert", text);
+        other.run(["key", "certificate", "--check", "cert", "--log-keys", keys]).exits(code).text()
+    };
+    let told = check(&text, "vkeys", 0);
+    assert!(told.contains("vouches for it") && told.contains("of lab/net@v1"), "{told}");
+    check(&text.replace(&format!("{}\n", lives[0]), ""), "vkeys", 7);
+    check(&text.replace("lab/net@v1", "lab/net@v9"), "vkeys", 7);
+    // Another vault's log vouches for nothing of it.
+    let stranger = Sandbox::solo();
+    stranger.run(["audit", "export", "out"]).exits(0);
+    other.write("others", std::fs::read(stranger.at("out/vkeys")).unwrap());
+    check(&text, "others", 7);
+    assert!(!other.vault().exists());
+    at_another_time(&sandbox, "+8d", &["get", "lab/net@v2", "back"]).exits(0);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use api::terms::{Action, Class, Environment, Suite};
 use client::opened::Opened;
 use client::vault::{RootMeans, RootUnlock, Sitting};
 use client::{Client, Why};
+use seal::escrow::{Escrow, Share};
 use seal::list::{Entry, ListWriter};
 use seal::manifest::Sealed;
 use seal::map::{MapEntry, MapWriter};
@@ -45,9 +46,40 @@ pub fn root(sandbox: &Sandbox) -> (RootKey, [u8; 16]) {
     (key, id_of(&Value::from(id)).expect("an id"))
 }
 
+/// The root of a kind in `vault.json`: its id, and its parameters.
+fn entry(sandbox: &Sandbox, kind: &str) -> ([u8; 16], Vec<u8>) {
+    let text = std::fs::read_to_string(sandbox.vault().join("vault.json")).expect("a vault");
+    let file: Value = serde_json::from_str(&text).expect("JSON");
+    let entries = file["roots"].as_array().expect("roots");
+    let entry = entries.iter().find(|entry| entry["kind"] == kind).expect("a root of that kind");
+    (id_of(&entry["id"]).expect("an id"), hex::decode(entry["params"].as_str().expect("parameters")).expect("digits"))
+}
+
+/// The key into which the vault's passphrase is stretched, and its id.
+pub fn stretched(sandbox: &Sandbox, phrase: &[u8]) -> (RootKey, [u8; 16]) {
+    let (id, params) = entry(sandbox, "passphrase");
+    let params = seal::passphrase::Params::decode(&params).expect("parameters");
+    (params.derive(phrase, vault_id(sandbox).as_bytes()).expect("a key"), id)
+}
+
+/// The seed that shares of the vault's escrow join to, and the key that is derived from it.
+pub fn joined(sandbox: &Sandbox, shares: &[String]) -> [Vec<u8>; 2] {
+    let (id, params) = entry(sandbox, "escrow");
+    let (suite, vault) = (seal::Suite::Default, vault_id(sandbox));
+    let (escrow, _) = Escrow::from_params(suite, vault.as_bytes(), &id, &params).expect("an escrow");
+    let shares: Vec<Share> = shares.iter().map(|text| Share::parse(text.as_bytes()).expect("a share")).collect();
+    let seed = escrow.combine(&shares).expect("enough shares");
+    let key = seed.root_key(suite, vault.as_bytes(), &id).expect("a key");
+    [seed.expose_bytes().to_vec(), key.expose_bytes().to_vec()]
+}
+
 /// Every key that the database holds wrapped, and the root: by what it is. They are opened as `spec/keys.md` says.
 pub fn wrapped_keys(sandbox: &Sandbox) -> BTreeMap<String, Vec<u8>> {
-    let (root, root_id) = root(sandbox);
+    wrapped_under(sandbox, root(sandbox))
+}
+
+/// The same by another root than the key file.
+pub fn wrapped_under(sandbox: &Sandbox, (root, root_id): (RootKey, [u8; 16])) -> BTreeMap<String, Vec<u8>> {
     let vault = *vault_id(sandbox).as_bytes();
     let db = rusqlite::Connection::open(sandbox.vault().join("keeper.db")).expect("the database");
     let mut rows = db.prepare("SELECT body FROM wrap ORDER BY id").expect("a table of wraps");

@@ -47,6 +47,7 @@ mod spills;
 mod stored;
 mod suites;
 mod terminal;
+mod tokens;
 mod tried;
 mod trips;
 mod tutorial;

@@ -8,57 +8,62 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
+pub(super) const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 
 /// A vault, and a token of SoftHSM beside it.
-struct Token {
-    sandbox: Sandbox,
+pub(super) struct Token {
+    pub(super) sandbox: Sandbox,
 }
 
 impl Token {
-    fn new(init: &[&str]) -> Self {
-        assert!(Path::new(MODULE).exists(), "the tests want SoftHSM: run scripts/test-deps.sh");
+    pub(super) fn new(init: &[&str]) -> Self {
         let sandbox = Sandbox::new();
         sandbox.run(init).exits(0);
+        Self::beside(sandbox, "1234")
+    }
+
+    /// A token with this PIN beside a vault that there is.
+    pub(super) fn beside(sandbox: Sandbox, pin: &str) -> Self {
+        assert!(Path::new(MODULE).exists(), "the tests want SoftHSM: run scripts/test-deps.sh");
         let sandbox = with_runtime(sandbox);
         std::fs::create_dir(sandbox.at("tokens")).unwrap();
         let config = format!("directories.tokendir = {}\nlog.level = ERROR\n", sandbox.at("tokens").display());
         sandbox.write("softhsm2.conf", config);
-        sandbox.write_private("pin", "1234\n");
+        sandbox.write_private("pin", format!("{pin}\n"));
         let token = Self { sandbox };
         let mut made = Command::new("softhsm2-util");
-        made.args(["--init-token", "--free", "--label", "vault token", "--so-pin", "5678", "--pin", "1234"]);
+        made.args(["--init-token", "--free", "--label", "vault token", "--so-pin", "5678", "--pin", pin]);
         let made = made.env("SOFTHSM2_CONF", token.sandbox.at("softhsm2.conf")).output().unwrap();
         assert!(made.status.success(), "{made:?}");
         token
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(super) fn command(&self, args: &[&str]) -> Command {
         let mut command = self.sandbox.command(args);
         command.env("SOFTHSM2_CONF", self.sandbox.at("softhsm2.conf"));
         command
     }
 
     #[track_caller]
-    fn run(&self, args: &[&str]) -> Ended {
+    pub(super) fn run(&self, args: &[&str]) -> Ended {
         end(self.command(args))
     }
 
     #[track_caller]
-    fn json(&self, args: &[&str]) -> Value {
+    pub(super) fn json(&self, args: &[&str]) -> Value {
         self.run(&[&["--format", "json"], args].concat()).exits(0).json()
     }
 
-    fn add(&self) -> Value {
+    pub(super) fn add(&self) -> Value {
         let pin = self.sandbox.at("pin").display().to_string();
         self.json(&["root", "add", "pkcs11", "--module", MODULE, "--token", "vault token", "--pin-file", &pin])
     }
 
-    fn roots(&self) -> Vec<Value> {
+    pub(super) fn roots(&self) -> Vec<Value> {
         self.json(&["root", "ls"])["roots"].as_array().unwrap().clone()
     }
 
-    fn key_file(&self) -> PathBuf {
+    pub(super) fn key_file(&self) -> PathBuf {
         let folder = self.sandbox.at("config/strongroom");
         let found = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         found.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "key")).unwrap()

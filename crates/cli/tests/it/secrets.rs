@@ -1,7 +1,8 @@
 //! No key and no plaintext stays behind: not in the memory of a process that finished its work, not in any file.
 
 use super::agent::with_runtime;
-use super::inside::{key_file, known, wrapped_keys};
+use super::inside::{joined, key_file, known, stretched, wrapped_keys, wrapped_under};
+use super::roots::Token;
 use super::sandbox::{Dice, Ended, Sandbox, end};
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -52,6 +53,7 @@ fn search_memory_fed(
 fn dumped(sandbox: &Sandbox, prepared: &Command) -> (serde_json::Value, Vec<u8>) {
     let dump = sandbox.at("memory.dump");
     let mut command = sandbox.command(prepared.get_args());
+    command.envs(prepared.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.env("MEMORY_DUMP", &dump);
     let (_, report) = search_memory(sandbox, &Needles::new(), &command);
     let memory = std::fs::read(&dump).expect("a dump");
@@ -156,21 +158,25 @@ fn memory_holds_no_key_and_no_plaintext_after_the_work() {
     }
 }
 
-/// What is in memory of an agent when it ends, after it worked and then was ended so.
-fn memory_of_an_agent(ended_by: fn(&Sandbox, i32)) -> Vec<String> {
-    let sandbox = with_runtime(Sandbox::solo());
+/// What agents seal and open as a value.
+fn small_value() -> Vec<u8> {
+    Dice(24).bytes(40)
+}
+
+/// The memory of an agent when it ends, after it worked and then was ended so; and with what it was opened.
+fn memory_of(sandbox: &Sandbox, mut unlock: Command, ended_by: fn(&Sandbox, i32)) -> (Vec<u8>, String) {
     sandbox.write("in/canary.bin", canary_text(22).0);
-    let value = Dice(24).bytes(40);
+    let value = small_value();
     sandbox.write("value", &value);
     let dump = sandbox.at("memory.dump");
-    let mut unlock = sandbox.command(["unlock", "--for", "1h"]);
     unlock.env("MEMORY_DUMP", &dump);
-    let (sandbox, unlock) = (&sandbox, &unlock);
-    std::thread::scope(|scope| {
+    let unlock = &unlock;
+    let root = std::thread::scope(|scope| {
         let searched = scope.spawn(move || search_memory(sandbox, &Needles::new(), unlock));
-        let status = || sandbox.run(["--format", "json", "status"]).exits(0).json()["unlocked"].clone();
-        let unlocked = std::iter::repeat_with(status).take(1_000).find(|unlocked| !unlocked.is_null());
-        let pid = unlocked.expect("an agent")["pid"].as_i64().unwrap();
+        // Before it is there, what wants a passphrase is refused.
+        let status = || Some(sandbox.run(["--format", "json", "status"])).filter(|ended| ended.code == 0);
+        let unlocked = || status().map(|status| status.json()["unlocked"].clone()).filter(|told| !told.is_null());
+        let unlocked = std::iter::repeat_with(unlocked).take(1_000).flatten().next().expect("an agent");
         for args in [
             &["put", "in", "lab/canary", "--class", "internal"][..],
             &["get", "lab/canary", "out"],
@@ -184,30 +190,143 @@ fn memory_of_an_agent(ended_by: fn(&Sandbox, i32)) -> Vec<String> {
         // A small value goes in and comes back.
         sandbox.write("token", sandbox.run(["encrypt", "--key", "lab/db", "value"]).exits(0).stdout);
         assert_eq!(sandbox.run(["decrypt", "token"]).exits(0).stdout, value);
-        ended_by(sandbox, i32::try_from(pid).unwrap());
+        ended_by(sandbox, i32::try_from(unlocked["pid"].as_i64().unwrap()).unwrap());
         let (_, report) = searched.join().expect("a search");
         assert_eq!(report["exit"], 0, "{report}");
+        unlocked["root"].as_str().unwrap().to_owned()
     });
     let memory = std::fs::read(&dump).expect("a dump");
-    let mut needles = secrets_of(sandbox, "lab/canary");
-    needles.push(("value in digits".to_owned(), hex::encode(&value).into_bytes()));
-    needles.push(("value".to_owned(), value));
-    let mut found = found_in(&memory, &needles);
+    std::fs::remove_file(dump).expect("a dump");
+    (memory, root)
+}
+
+/// The names of what is in there.
+fn names_in(memory: &[u8], needles: &[(String, Vec<u8>)]) -> Vec<String> {
+    let mut found = found_in(memory, needles);
     found.sort();
     found.dedup();
     found
 }
 
+fn locked(sandbox: &Sandbox, _: i32) {
+    sandbox.run(["lock"]).exits(0);
+}
+
+/// It has no time to overwrite anything.
+fn aborted(_: &Sandbox, pid: i32) {
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::ABORT).unwrap();
+}
+
+/// What of its secrets is in memory of an agent that a key file opened.
+fn memory_of_an_agent(ended_by: fn(&Sandbox, i32)) -> Vec<String> {
+    let sandbox = with_runtime(Sandbox::solo());
+    let (memory, _) = memory_of(&sandbox, sandbox.command(["unlock", "--for", "1h"]), ended_by);
+    let mut needles = secrets_of(&sandbox, "lab/canary");
+    needles.push(("value in digits".to_owned(), hex::encode(small_value()).into_bytes()));
+    needles.push(("value".to_owned(), small_value()));
+    names_in(&memory, &needles)
+}
+
+/// What of them, of the passphrase, and of the key into which it was stretched, is in memory of one that a passphrase opened.
+fn memory_after_a_passphrase(ended_by: fn(&Sandbox, i32)) -> Vec<String> {
+    let (sandbox, phrase) = (Sandbox::new(), "correct-horse-7f3a91-battery");
+    let file = sandbox.write_private("phrase.txt", format!("{phrase}\n")).display().to_string();
+    sandbox.run(["init", "--root", "passphrase", "--no-recovery", "--passphrase-file", &file]).exits(0);
+    let sandbox = with_runtime(sandbox);
+    let unlock = sandbox.command(["unlock", "--for", "1h", "--passphrase-file", &file]);
+    let (memory, root) = memory_of(&sandbox, unlock, ended_by);
+    assert_eq!(root, "passphrase");
+    let keys = wrapped_under(&sandbox, stretched(&sandbox, phrase.as_bytes()));
+    assert!(keys.len() > 8 && keys.contains_key("root"), "{:?}", keys.keys());
+    let needles = keys.into_iter().chain([("passphrase".to_owned(), phrase.as_bytes().to_vec())]).collect::<Vec<_>>();
+    names_in(&memory, &needles)
+}
+
+/// What of them, and of the PIN, is in memory of one that a token opened.
+fn memory_after_a_pin(ended_by: fn(&Sandbox, i32)) -> Vec<String> {
+    let pin = "4711-0815-7f3a91-pin";
+    let token = Token::beside(Sandbox::solo(), pin);
+    token.add();
+    let (memory, root) = memory_of(&token.sandbox, token.command(&["unlock", "--for", "1h"]), ended_by);
+    assert_eq!(root, "pkcs11");
+    let mut needles: Vec<_> = wrapped_keys(&token.sandbox).into_iter().collect();
+    needles.push(("pin".to_owned(), pin.as_bytes().to_vec()));
+    names_in(&memory, &needles)
+}
+
+#[test]
+fn memory_of_an_agent_holds_no_passphrase_and_no_key_of_it_after_lock() {
+    assert_eq!(memory_after_a_passphrase(locked), [""; 0]);
+    let found = memory_after_a_passphrase(aborted);
+    assert!(found.iter().any(|name| name == "root"), "{found:?}");
+}
+
+#[test]
+fn memory_of_an_agent_holds_no_pin_after_lock() {
+    assert_eq!(memory_after_a_pin(locked), [""; 0]);
+    let found = memory_after_a_pin(aborted);
+    assert!(found.iter().any(|name| name == "pin"), "{found:?}");
+}
+
+#[test]
+fn memory_holds_no_seed_and_no_share_after_an_escrow_was_made_rehearsed_and_used() {
+    let sandbox = Sandbox::solo();
+    sandbox.write("f", b"hello");
+    sandbox.run(["put", "f", "lab/net", "--class", "internal"]).exits(0);
+    let create = ["--format", "json", "escrow", "create", "--shares", "3", "--threshold", "2", "--into", "."];
+    let (report, made) = dumped(&sandbox, &sandbox.command(create));
+    assert_eq!(report["exit"], 0);
+    let files: Vec<PathBuf> =
+        std::fs::read_dir(sandbox.path()).expect("a folder").map(|e| e.expect("e").path()).collect();
+    let mut files: Vec<PathBuf> =
+        files.into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "txt")).collect();
+    files.sort();
+    assert_eq!(files.len(), 3);
+    let groups = |line: &&str| line.split('-').count() == 8 && line.split('-').all(|group| group.len() == 5);
+    let text = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).expect("a share");
+        text.lines().map(str::trim).filter(groups).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let lines: Vec<Vec<String>> = files.iter().map(text).collect();
+    let shares: Vec<String> = lines.iter().map(|lines| lines.join("-")).collect();
+    let [seed, key] = joined(&sandbox, &shares[..2]);
+    // Any two make the same.
+    assert_eq!(joined(&sandbox, &shares[1..])[0], seed);
+    let mut needles = vec![
+        ("seed in digits".to_owned(), hex::encode(&seed).into_bytes()),
+        ("seed".to_owned(), seed),
+        ("key".to_owned(), key),
+    ];
+    // The first lines say which share of what it is, and are public.
+    for (n, lines) in lines.iter().enumerate() {
+        needles.extend(lines.iter().skip(1).map(|line| (format!("share {n}"), line.clone().into_bytes())));
+    }
+    assert_eq!(names_in(&made, &needles), [""; 0], "create");
+    let named = |path: &PathBuf| path.display().to_string();
+    let with = ["--share".to_owned(), named(&files[2]), "--share".to_owned(), named(&files[0])];
+    for verb in ["rehearse", "recover"] {
+        let mut command = sandbox.command(["escrow", verb].iter().map(|word| (*word).to_owned()).chain(with.clone()));
+        if verb == "recover" {
+            // Another machine, with nothing but the vault's folder and the shares.
+            for folder in ["config", "state"] {
+                std::fs::rename(sandbox.at(folder), sandbox.at(format!("{folder}-before"))).expect("a move");
+            }
+            command.arg("--no-recovery");
+        }
+        let (report, memory) = dumped(&sandbox, &command);
+        assert_eq!(report["exit"], 0, "{verb}");
+        assert_eq!(names_in(&memory, &needles), [""; 0], "{verb}");
+    }
+    assert_eq!(sandbox.run(["cat", "lab/net"]).exits(0).stdout, b"hello");
+}
+
 #[test]
 fn memory_of_an_agent_holds_no_key_after_lock() {
-    let locked = memory_of_an_agent(|sandbox, _| drop(sandbox.run(["lock"]).exits(0)));
-    assert_eq!(locked, [""; 0]);
+    assert_eq!(memory_of_an_agent(locked), [""; 0]);
     // The same search finds them in one that has no time to overwrite them.
-    let aborted = memory_of_an_agent(|_, pid| {
-        let pid = rustix::process::Pid::from_raw(pid).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::ABORT).unwrap();
-    });
-    assert!(aborted.iter().any(|name| name.starts_with("domain")), "{aborted:?}");
+    let found = memory_of_an_agent(aborted);
+    assert!(found.iter().any(|name| name.starts_with("domain")), "{found:?}");
 }
 
 #[test]

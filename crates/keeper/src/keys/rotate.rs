@@ -25,7 +25,7 @@ use api::terms::{Action, KeyId, KeyState, Name, Timestamp, WorkspaceId};
 use api::wire::{KeyItem, KeyRotate, KeyRotated, KeyUnmade, Receipt};
 use log::entry::Kind;
 use policy::Resource;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Version keys wrapped again in one transaction: their changes fit one entry.
 const BATCH: i64 = 256;
@@ -502,14 +502,24 @@ fn soonest(engine: &Engine, tx: &mut dyn Transaction, until: i64, limit: i64) ->
     engine.keys.guard.select(tx, tail, &[KeyState::Active.word().into(), until.into(), limit.into()])
 }
 
-/// Wraps again until nothing is left or the time is over; how many keys were. A key that cannot be opened keeps no other one from it.
+/// Wraps again until nothing is left or the time is over; how many keys were. One that cannot be opened keeps no other one from it.
 fn rewrap_all(engine: &Engine, by: &By, slice: &Slice) -> Result<u64> {
-    let mut done = 0;
-    let (mut spent, mut stuck, mut failed) = (BTreeSet::new(), BTreeSet::new(), None);
+    let (mut done, mut failed) = (0, None);
+    let (mut spent, mut stuck, mut passed) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
     while let Some(old) = engine.store.read(|tx| next_behind(tx, &stuck))? {
         spent.insert(old);
-        match engine.store.write(|tx| rewrap_batch(engine, tx, by, (old, slice.portion(BATCH)))) {
-            Ok(wrapped) => done += wrapped,
+        let after = passed.get(&old).copied();
+        let part = Part { old, after, most: slice.portion(BATCH) };
+        match engine.store.write(|tx| rewrap_batch(engine, tx, by, &part)) {
+            Ok(Batch { wrapped, last, left }) => {
+                done += wrapped;
+                if let (Some(last), Some(error)) = (last, left) {
+                    passed.insert(old, last);
+                    failed.get_or_insert(error);
+                } else if last.is_none() && after.is_some() {
+                    stuck.insert(old);
+                }
+            }
             Err(error) => {
                 stuck.insert(old);
                 failed.get_or_insert(error);
@@ -549,45 +559,79 @@ fn next_behind(tx: &mut dyn Transaction, stuck: &BTreeSet<KeyId>) -> Result<Opti
     Ok(found.find(|id| id.as_ref().map_or(true, |id| !stuck.contains(id))).transpose()?)
 }
 
-/// One batch: unwrapped, checked against fingerprints, wrapped under the active key, logged.
-fn rewrap_batch(engine: &Engine, tx: &mut dyn Transaction, by: &By, (old, most): (KeyId, i64)) -> Result<u64> {
-    let guard = &engine.keys.guard;
+/// What one batch takes in.
+struct Part {
+    /// The key under which they are.
+    old: KeyId,
+    /// Up to this wrap, what is still there was tried before.
+    after: Option<KeyId>,
+    most: i64,
+}
+
+/// What one batch came to.
+#[derive(Default)]
+struct Batch {
+    wrapped: u64,
+    /// The last wrap that was looked at.
+    last: Option<KeyId>,
+    /// Why the first of those stays that do.
+    left: Option<Error>,
+}
+
+/// One batch: unwrapped, checked against fingerprints, wrapped under the active key, logged. What was altered stays where it is.
+fn rewrap_batch(engine: &Engine, tx: &mut dyn Transaction, by: &By, part: &Part) -> Result<Batch> {
+    let (guard, old) = (&engine.keys.guard, part.old);
     epochs::hold(tx, &[*old.as_bytes()])?;
     let old_key: Key = guard.expect(tx, old.as_bytes())?;
     if old_key.ending.is_some() {
         // What is to be destroyed takes what it opens with it.
-        return Ok(0);
+        return Ok(Batch::default());
     }
     let refuse = || Error::Altered { table: Key::NAME, row: old.to_string() };
     let domain = old_key.domain.ok_or_else(refuse)?;
     let new_key = Domains::active(tx, guard, &domain, old_key.purpose)?.ok_or_else(refuse)?;
     if !old_key.state.moves() || old_key.state.protects() {
-        return Ok(0);
+        return Ok(Batch::default());
     }
     epochs::hold(tx, &[*new_key.id.as_bytes()])?;
     let (from, to) = (engine.domains.open(tx, guard, old)?, engine.domains.open(tx, guard, new_key.id)?);
-    let wraps =
-        guard.raw::<Wrap>(tx, "WHERE under = $1 ORDER BY id LIMIT $2", &[old.as_bytes().into(), most.into()])?;
+    let first = part.after.map_or([0; 16], |after| *after.as_bytes());
+    let tail = "WHERE under = $1 AND id > $2 ORDER BY id LIMIT $3";
+    let wraps = guard.raw::<Wrap>(tx, tail, &[old.as_bytes().into(), first.as_slice().into(), part.most.into()])?;
     let wraps: Vec<&Row> = wraps.iter().collect();
-    if wraps.is_empty() {
-        return Ok(0);
-    }
+    let Some(last) = wraps.last().map(|row| row.array(0)).transpose()? else { return Ok(Batch::default()) };
     let ticket = tx.ticket()?;
     let again = spread(&wraps, |row| {
-        let wrap: Wrap = guard.hydrated(row)?;
-        let again = engine.domains.wrap_again(&wrap, &domain, &from, (&new_key, &to))?;
-        guard.ready(&wrap, again, ticket)
+        let one = || {
+            let wrap: Wrap = guard.hydrated(row)?;
+            let again = engine.domains.wrap_again(&wrap, &domain, &from, (&new_key, &to))?;
+            guard.ready(&wrap, again, ticket)
+        };
+        match one() {
+            Err(error @ (Error::Wrap { .. } | Error::Altered { .. })) => Ok(Err(error)),
+            done => done.map(Ok),
+        }
     })?;
-    let changes = again.into_iter().map(|ready| ready.put(tx)).collect::<Result<Vec<_>>>()?;
+    let (mut changes, mut left) = (Vec::with_capacity(again.len()), None);
+    for ready in again {
+        match ready {
+            Ok(ready) => changes.push(ready.put(tx)?),
+            Err(error) => _ = left.get_or_insert(error),
+        }
+    }
+    let batch = Batch { wrapped: changes.len() as u64, last: Some(KeyId::from_bytes(last)), left };
+    if batch.wrapped == 0 {
+        return Ok(batch);
+    }
     // Counted, and no reason to renew the key at once: what moves is fewer than what it may wrap.
-    uses::count(tx, guard, new_key.id, wraps.len() as u64)?;
+    uses::count(tx, guard, new_key.id, batch.wrapped)?;
     let event = Event::new(Kind::State, "key.rewrap")
         .on("from", old)
         .on("to", new_key.id)
-        .with("wraps", wraps.len())
+        .with("wraps", batch.wrapped)
         .changing(changes);
     engine.log(tx, ticket, by, &[event])?;
-    Ok(wraps.len() as u64)
+    Ok(batch)
 }
 
 /// Does the same to each, in their order, on as many threads as there are processors.
@@ -605,3 +649,6 @@ fn spread<T: Sync, R: Send>(all: &[T], each: impl Fn(&T) -> Result<R> + Sync) ->
         Ok(done)
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -223,6 +223,54 @@ fn a_version_key_goes_as_a_removed_version_does_and_only_its_custodians_cancel()
 }
 
 #[test]
+fn a_certificate_names_the_packs_that_live_on_and_who_needs_them() {
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    let first = Put::new("lab/net").class(Class::Internal);
+    let (begun, _) = client.begin(&first).unwrap();
+    let record = first.record(&keeper, &begun);
+    client.commit_record(&first, record.encode().unwrap()).unwrap();
+    let second = Put {
+        previous: Some(first.version),
+        packs: record.packs.clone(),
+        ..Put::new("lab/net").class(Class::Internal)
+    };
+    client.put(&second).unwrap();
+    let certified = |reference: &str| {
+        let key = client.show(reference).unwrap().key;
+        destroy(&client, key).unwrap();
+        world.clock.advance(7 * DAY);
+        assert_eq!(ran(&client, "destroy"), 1);
+        written(&client, key)
+    };
+    let lines = |text: &str, name: &str| {
+        let of = text.lines().filter_map(|line| line.strip_prefix(name).and_then(|rest| rest.strip_prefix(' ')));
+        of.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let text = certified("lab/net@v1");
+    let by = log_keys(&client, &world);
+    check(&text, &by).unwrap();
+    let [_, segment] = first.objects[..] else { panic!() };
+    let lives = format!("{segment} {}", second.version);
+    assert_eq!(lines(&text, "lives-on"), [lives.clone()], "{text}");
+    assert_eq!((lines(&text, "freed"), lines(&text, "kept")), (vec!["1".to_owned()], vec!["1".to_owned()]));
+    // Nobody takes that out of it, or names another version.
+    for altered in [
+        text.replace(&format!("lives-on {lives}\n"), ""),
+        text.replace(&second.version.to_string(), &first.version.to_string()),
+    ] {
+        assert!(altered != text && check(&altered, &by).is_err());
+    }
+    client.release(Action::Read, "lab/net@v2").unwrap();
+    // With the last one that needs them they go.
+    let last = certified("lab/net@v2");
+    check(&last, &log_keys(&client, &world)).unwrap();
+    assert_eq!((lines(&last, "lives-on").len(), lines(&last, "freed")), (0, vec!["3".to_owned()]), "{last}");
+    state_holds(&client);
+}
+
+#[test]
 fn a_legal_hold_keeps_a_domain_key_before_and_while_it_waits() {
     let world = World::new(Mode::Solo);
     let keeper = world.open();

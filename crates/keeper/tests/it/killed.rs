@@ -1,12 +1,13 @@
-//! `kill -9` in the middle of destroying a key, and of saying that one is compromised: another process does it, and ends itself so at its
-//! first write, at its second, and on, before the commit of each and after it. What was to shut is shut at each of them, or nothing was
-//! begun, and whoever comes next goes on.
+//! `kill -9` in the middle of destroying a key, of saying that one is compromised, of a rotation and of removing a root: another process
+//! does it, and ends itself so at its first write, at its second, and on, before the commit of each and after it. What was to shut is shut
+//! at each of them, or nothing was begun, and whoever comes next goes on.
 
 use crate::destroy::{destroy, domain_keys, state_holds, written};
 use crate::incidents::compromise;
+use crate::roots;
 use crate::world::{Client, Put, World, code};
 use api::terms::{Action, Class, Code, KeyId, Mode, Timestamp};
-use api::wire::{Answer, Command, IncidentList, KeyCompromise};
+use api::wire::{Answer, Command, IncidentList, KeyCompromise, KeyRotate, RootRemove};
 use keeper::Keeper;
 use keeper::datastore::sqlite::{Options, Sqlite};
 use keeper::datastore::{self, Alteration, Datastore, Driver, Outcome, Transaction};
@@ -186,4 +187,121 @@ fn a_compromise_that_is_killed_anywhere_is_said_or_not_and_is_told_whole_by_the_
         }
     }
     panic!("it does not get on");
+}
+
+/// One number of the database.
+fn counted(world: &World, sql: &str) -> usize {
+    let db = rusqlite::Connection::open(world.dir().join("keeper.db")).unwrap();
+    db.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap() as usize
+}
+
+#[test]
+fn a_rotation_that_is_killed_anywhere_makes_one_key_and_goes_on() {
+    const KEYS: usize = 600;
+    does(|_| Command::KeyRotate(KeyRotate::default()));
+    let (world, key) = filled(KEYS);
+    let left = || counted(&world, &format!("SELECT count(*) FROM wrap WHERE under = x'{key}'"));
+    let made = || counted(&world, "SELECT count(*) FROM crypto_key WHERE purpose = 'domain'");
+    let (mut unbegun, mut before, mut between, mut after, mut halves) = (0, 0, 0, 0, 0);
+    // Half a write further each time, from where the one before was killed.
+    while after == 0 {
+        let killed = is_killed("a_rotation_that_is_killed_anywhere_makes_one_key_and_goes_on", &world, "all", halves);
+        assert!(killed, "it ended before it was killed with nothing left to wrap again");
+        let (left, made) = (left(), made());
+        let moved = counted(&world, "SELECT count(*) FROM wrap WHERE version IS NOT NULL");
+        assert_eq!(moved, KEYS, "killed at {halves}: a key is lost, or there twice");
+        match (made, left) {
+            (1, KEYS) => unbegun += 1,
+            (2, KEYS) => before += 1,
+            (2, 0) => after += 1,
+            (2, some) => {
+                assert_eq!((KEYS - some) % 256, 0, "killed at {halves}: half a batch");
+                between += 1;
+            }
+            other => panic!("killed at {halves}: {other:?}"),
+        }
+        let keeper = world.open();
+        let client = Client::new(&keeper, &world, None);
+        for version in ["lab/net@v1", "lab/net@v300", "lab/net@v600"] {
+            client.release(Action::Read, version).unwrap();
+        }
+        halves += 1;
+        assert!(halves < 64, "it does not get on");
+    }
+    assert!(
+        unbegun >= 1 && before >= 2 && between >= 2,
+        "{unbegun} before it began, {before} before a batch, {between}"
+    );
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    client.call(Command::JobsRun { name: Some("rewrap".into()) }).unwrap();
+    let keys: Vec<_> = domain_keys(&client).into_iter().map(|key| (key.version, key.state, key.wraps)).collect();
+    assert_eq!(keys, [(1, "deactivated".to_owned(), 0), (2, "active".to_owned(), KEYS as u64)]);
+    for version in 1..=KEYS {
+        client.release(Action::List, &format!("lab/net@v{version}")).unwrap();
+    }
+    state_holds(&client);
+}
+
+#[test]
+fn the_removal_of_a_root_that_is_killed_anywhere_opens_nothing_by_it_and_goes_on() {
+    let test = "the_removal_of_a_root_that_is_killed_anywhere_opens_nothing_by_it_and_goes_on";
+    does(|what| match what {
+        "job" => Command::JobsRun { name: Some("roots".into()) },
+        root => Command::RootRemove(RootRemove { root: root.parse().unwrap(), after: None }),
+    });
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    let root = roots::add(&client, roots::second(&world), None).unwrap().root.id;
+    for class in [Class::Public, Class::Internal, Class::Confidential, Class::Restricted] {
+        client.put(&Put::new(&format!("lab/{class}")).class(class)).unwrap();
+    }
+    // Each key of each domain is one more that both roots wrap.
+    for _ in 0..36 {
+        client.call(Command::KeyRotate(KeyRotate::default())).unwrap();
+    }
+    drop(client);
+    keeper.close().unwrap();
+    let left = || counted(&world, &format!("SELECT count(*) FROM wrap WHERE under = x'{root}'"));
+    let rows = || counted(&world, &format!("SELECT count(*) FROM root WHERE id = x'{root}'"));
+    let all = left();
+    assert!(all > 2 * 64, "{all} wraps are no three batches");
+    let opened_by_it = || Keeper::open(&roots::options(&world, &[roots::second(&world)]));
+
+    assert!(is_killed(test, &world, &root.to_string(), 0));
+    assert_eq!(left(), all, "nothing was begun");
+    opened_by_it().unwrap().close().unwrap();
+    assert!(is_killed(test, &world, &root.to_string(), 1));
+    assert_eq!(left(), all, "it was said, and nothing done");
+    let (mut before, mut between, mut after) = (0, 0, 0);
+    // In turn in the middle of the next write, and right after it.
+    for halves in [0, 1].into_iter().cycle().take(64) {
+        assert_eq!(code(opened_by_it()), Code::RootRefused, "it goes, and opens nothing: {halves}");
+        if !is_killed(test, &world, "job", halves) || rows() == 0 {
+            break;
+        }
+        match (left(), rows()) {
+            (some, 1) if some == all => before += 1,
+            (0, 1) => after += 1,
+            (some, 1) => {
+                assert_eq!((all - some) % 64, 0, "half a batch: {some} of {all}");
+                between += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+        let keeper = world.open();
+        let client = Client::new(&keeper, &world, None);
+        client.release(Action::Read, "lab/public").unwrap();
+    }
+    assert!(before >= 1 && between >= 1 && after >= 1, "{before} before, {between} between, {after} after the batches");
+    assert_eq!((left(), rows()), (0, 0), "nothing is left of it");
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    assert_eq!(roots::roots(&client).len(), 1);
+    assert_eq!(roots::remove(&client, root).unwrap_err().code, Code::NotFound);
+    for class in ["public", "internal", "confidential"] {
+        client.release(Action::Read, &format!("lab/{class}")).unwrap();
+    }
+    state_holds(&client);
 }

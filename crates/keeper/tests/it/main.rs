@@ -31,6 +31,7 @@ mod roots;
 mod rotated;
 mod runs;
 mod suites;
+mod twice;
 mod upkeep;
 mod values;
 mod vault;

@@ -9,22 +9,22 @@ use keeper::vault::{OpenOptions, RootAdd, RootChoice, RootMeans, RootUnlock};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-fn second(world: &World) -> PathBuf {
+pub fn second(world: &World) -> PathBuf {
     world.tmp.path().join("keys/second.key")
 }
 
-fn add(client: &Client<'_>, path: PathBuf, priority: Option<u32>) -> Result<RootAdded, Problem> {
+pub fn add(client: &Client<'_>, path: PathBuf, priority: Option<u32>) -> Result<RootAdded, Problem> {
     let choice = RootChoice::Keyfile { path };
     client.keeper.add_root(&client.session, &RootAdd { choice, priority, follows: None })
 }
 
 /// Options with key files in this order; `vault.json` decides who is asked first.
-fn options(world: &World, paths: &[PathBuf]) -> OpenOptions {
+pub fn options(world: &World, paths: &[PathBuf]) -> OpenOptions {
     let means = |path: &PathBuf| Arc::new(RootMeans { root: None, unlock: RootUnlock::Keyfile(path.clone()) });
     OpenOptions { roots: paths.iter().map(means).collect(), ..world.options() }
 }
 
-fn roots(client: &Client<'_>) -> Vec<RootItem> {
+pub fn roots(client: &Client<'_>) -> Vec<RootItem> {
     match client.call(Command::RootList).unwrap() {
         Answer::Roots(list) => list.roots,
         other => panic!("{other:?}"),
@@ -38,7 +38,7 @@ fn drill(client: &Client<'_>) -> RootDrills {
     }
 }
 
-fn remove(client: &Client<'_>, root: KeyId) -> Result<RootRemoved, Problem> {
+pub fn remove(client: &Client<'_>, root: KeyId) -> Result<RootRemoved, Problem> {
     match client.call(Command::RootRemove(RootRemove { root, after: None }))? {
         Answer::RootRemoved(removed) => Ok(removed),
         other => panic!("{other:?}"),

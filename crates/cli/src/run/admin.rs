@@ -84,8 +84,8 @@ pub fn status(context: &Context, args: &StatusArgs) -> Result<u8, Failure> {
             });
             if let Some(away) = &stand.away {
                 out.push_str(&format!(
-                    "away         from {} no root at hand wraps the next key of {} domains, {} among them: strongroom key check --at {}\n",
-                    away.from, away.domains, printable(&away.of.join(", ")), away.from.max(status.now),
+                    "away         from {} no root at hand wraps the next key of {} domains, {} among them: strongroom key check\n",
+                    away.from, away.domains, printable(&away.of.join(", ")),
                 ));
             }
             if stand.archived > 0 {

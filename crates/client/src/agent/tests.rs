@@ -6,7 +6,7 @@ use crate::Client;
 use crate::seat::SessionKey;
 use crate::vault::{self, Init, Root};
 use api::terms::{Code, Mode, Timestamp, VaultId};
-use api::wire::{Command, KeyRotate, Problem};
+use api::wire::{Command, Problem};
 use keeper::Keeper;
 use keeper::vault::{OpenOptions, RootMeans, RootUnlock};
 use std::io::{Read as _, Write as _};
@@ -247,8 +247,8 @@ fn a_command_at_work_when_the_time_is_over_comes_to_its_end_and_no_other() {
     let stream = world.sat();
     let database = rusqlite::Connection::open(world.dir().join("keeper.db")).unwrap();
     database.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let rotate = || Ask::Call(Box::new(Command::KeyRotate(KeyRotate::default())));
-    say(&stream, &rotate());
+    let writes = || Ask::Call(Box::new(Command::SuitesApply { table: String::new(), lockout: false }));
+    say(&stream, &writes());
     // It waits for the database, and says that it does.
     assert!(matches!(hear(&stream), Reply::Working));
     world.clocks.boot.fetch_add(3_600_000, Ordering::SeqCst);
@@ -256,7 +256,7 @@ fn a_command_at_work_when_the_time_is_over_comes_to_its_end_and_no_other() {
     database.execute_batch("ROLLBACK").unwrap();
     let answer = std::iter::repeat_with(|| hear(&stream)).find(|reply| !matches!(reply, Reply::Working)).unwrap();
     assert!(matches!(answer, Reply::Answer(_)), "{answer:?}");
-    say(&stream, &rotate());
+    say(&stream, &writes());
     assert_eq!(refusal(hear(&stream)).code, Code::RootRefused);
     world.ended().unwrap();
 }

@@ -203,7 +203,7 @@ impl Scan<'_> {
 
     /// A domain whose next key nobody at hand may wrap, from a date on.
     fn hands(&mut self, what: &What<'_>, place: Place, hands: &Hands) {
-        let mend = "strongroom root ls: unlock with one that may wrap there; or strongroom root add --help";
+        let mend = "strongroom root ls; then strongroom root add --help";
         let why = |_: &Crypto, _| "no root at hand may wrap its next key, and what seals there stops".to_owned();
         let none = |table: &Crypto, time| hands.are_empty(table, place, time);
         self.told((KeyWrong::Away, &What { mend, ..what.clone() }), why, none);

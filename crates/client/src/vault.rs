@@ -122,6 +122,8 @@ pub struct Recover {
     pub root: Root,
     /// And a new code.
     pub recovery: Option<RecoveryCode>,
+    /// Whether roots of before may stay, where they alone open a key.
+    pub keep_roots: bool,
 }
 
 /// Makes a vault with its depot, and has git ignore it. A depot elsewhere is tried first: if it cannot be used, nothing is made.
@@ -184,8 +186,8 @@ fn move_depot(place: &Place, root: Root, dir: &Path, anchor: PathBuf) -> Result<
     seat.close()
 }
 
-/// Gives a vault new roots with its recovery code; those that were there open nothing any more, the code neither. One stays if it alone
-/// wraps a key that the code does not open: which.
+/// Gives a vault new roots with its recovery code; those that were there open nothing any more, the code neither. One stays, if it may,
+/// that alone wraps a key which the code does not open: which.
 ///
 /// # Errors
 /// `root-refused` for a code that has a slip, is of another vault, or was used; `conflict` if a key file is in the way; as [`open`].
@@ -201,6 +203,7 @@ pub fn recover(options: Recover) -> Result<Vec<KeyId>, Problem> {
         with: options.with,
         root: options.root.made(),
         recovery: options.recovery,
+        keep_roots: options.keep_roots,
         clock: Arc::new(keeper::system::SystemClock),
         store: None,
     })

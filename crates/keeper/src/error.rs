@@ -160,6 +160,11 @@ impl Error {
         )
     }
 
+    /// Whether something in the database is not what a keeper wrote there.
+    pub(crate) const fn is_altered(&self) -> bool {
+        matches!(self, Self::Wrap { .. } | Self::Altered { .. })
+    }
+
     pub(crate) fn io(what: &'static str, path: &std::path::Path, error: &std::io::Error) -> Self {
         Self::Io { what, path: path.to_owned(), why: error.kind() }
     }

@@ -12,7 +12,7 @@ use crate::keys::domains::wraps_of;
 use crate::roots::{self, Joining, New, RootProvider, forget, lacking, orphans, retire};
 use crate::rows::{Key, Root, RootState};
 use crate::vault::file::VaultFile;
-use crate::vault::{OpenOptions, RecoverOptions, Recovering, RootKind, make, open};
+use crate::vault::{OpenOptions, RecoverOptions, Recovering, RootChoice, RootKind, make, open};
 use api::terms::KeyId;
 use log::entry::{AuthMethod, Kind};
 use std::sync::Arc;
@@ -71,9 +71,20 @@ pub(crate) fn recover(options: &RecoverOptions) -> Result<Vec<KeyId>> {
             continue;
         }
         let holding = recovery.holding(key, &stay)?;
+        if holding.is_empty() || !options.keep_roots {
+            // Nothing is under it that counts, and it would be in the way of the next try.
+            if let RootChoice::Keyfile { path } = &options.root {
+                let _ = std::fs::remove_file(path);
+            }
+        }
         if holding.is_empty() {
             let why = format!("key {key} would be under no root: a {} may not wrap it", options.root.kind());
             return Err(Error::Conflict { what: "the recovery", why, hint: Some(OTHER_ROOT.to_owned()) });
+        }
+        if !options.keep_roots {
+            let ids: Vec<String> = holding.iter().map(ToString::to_string).collect();
+            let why = format!("of the keys that this does not open, {key} is under root {} alone", ids.join(", "));
+            return Err(Error::Conflict { what: "the recovery", why, hint: Some(KEEP_ROOTS.to_owned()) });
         }
         stay.extend(holding);
     }
@@ -83,6 +94,7 @@ pub(crate) fn recover(options: &RecoverOptions) -> Result<Vec<KeyId>> {
     Ok(stay)
 }
 
+const KEEP_ROOTS: &str = "give --keep-roots as well, if nobody else has that root: it goes on opening what it did";
 const OTHER_ROOT: &str = "choose the other kind of root: --root passphrase, or --root keyfile";
 
 /// Whether a recovery takes the place of a root: of what a person has or knows. A token, a cloud's key, an escrow stay.

@@ -81,6 +81,8 @@ pub struct RecoverOptions {
     pub root: RootChoice,
     /// And a new code, in the place of the one that is used now.
     pub recovery: Option<RecoveryCode>,
+    /// Whether roots of before that alone wrap a key which this does not open go on opening everything that they did; else it is refused.
+    pub keep_roots: bool,
     /// Time; tests put their own in.
     pub clock: Arc<dyn Clock>,
     /// The database, if it is not the one in the folder.

@@ -54,6 +54,9 @@ pub struct RecoverArgs {
     /// What becomes of the new recovery code.
     #[command(flatten)]
     pub recovery: RecoveryArgs,
+    /// Keep roots of before that alone open a key; without this the recovery is refused there
+    #[arg(long)]
+    pub keep_roots: bool,
 }
 
 /// What opens a vault.

@@ -62,6 +62,9 @@ pub struct BackupRestoreArgs {
     /// What becomes of the new recovery code.
     #[command(flatten)]
     pub recovery: RecoveryArgs,
+    /// Keep roots of before that alone open a key; without this the recovery is refused there
+    #[arg(long)]
+    pub keep_roots: bool,
     /// Take a further depot into use, in which the ciphertext is: a folder, or s3://BUCKET/PREFIX
     #[arg(long, value_name = "DIR|URL", value_hint = clap::ValueHint::DirPath)]
     pub depot: Option<String>,

@@ -161,6 +161,9 @@ pub struct EscrowRecoverArgs {
     /// What becomes of the new recovery code.
     #[command(flatten)]
     pub recovery: super::RecoveryArgs,
+    /// Keep roots of before that alone open a key; without this the recovery is refused there
+    #[arg(long)]
+    pub keep_roots: bool,
 }
 
 /// Where a root stands.

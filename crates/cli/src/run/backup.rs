@@ -289,13 +289,15 @@ impl NewRoot {
         };
         let recovery = recovery::prepared(&args.recovery, dir)?;
         let (dir, anchor) = (dir.to_owned(), anchor.to_owned());
-        let made = vault::recover(vault::Recover { dir, anchor, with, root, recovery: recovery.code });
-        for root in recovery.shown.finish(made)? {
+        let (word, shown, keep_roots) = (recovery.word, recovery.shown, args.keep_roots);
+        let recovery = recovery.code;
+        let made = vault::recover(vault::Recover { dir, anchor, with, root, recovery, keep_roots });
+        for root in shown.finish(made)? {
             context.output.warn(&format!(
                 "root {root} of before still counts: it alone wraps keys that this could not open, and they wait for it; \
                  `strongroom root ls`"
             ));
         }
-        Ok(Made { keyfile: self.keyfile, recovery: recovery.word })
+        Ok(Made { keyfile: self.keyfile, recovery: word })
     }
 }

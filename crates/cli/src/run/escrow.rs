@@ -182,7 +182,14 @@ fn recovered(context: &Context, args: &EscrowRecoverArgs) -> Result<u8, Failure>
     }
     let replaced = "what a person had or knew opens the vault no more; the shares still do: make a new escrow";
     let shares = || Ok(Recovering::Shares(read(&args.shares)?));
-    recover::new_root(context, &dir, &described, (args.root, &args.recovery), ("escrow-recovered", replaced), shares)
+    recover::new_root(
+        context,
+        &dir,
+        &described,
+        (args.root, &args.recovery, args.keep_roots),
+        ("escrow-recovered", replaced),
+        shares,
+    )
 }
 
 /// Reads shares from files, or asks for them until an empty line.

@@ -113,7 +113,7 @@ fn done_text(done: &MigrateReport) -> String {
 pub(super) fn unmade_text(unmade: &[KeyUnmade]) -> String {
     let line = |unmade: &KeyUnmade| {
         let hint = unmade.problem.try_.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-        format!("not rotated: {}: {}{hint}\n", printable(&unmade.of), printable(&unmade.problem.why))
+        format!("not done: {}: {}{hint}\n", printable(&unmade.of), printable(&unmade.problem.why))
     };
     unmade.iter().map(line).collect()
 }

@@ -32,7 +32,7 @@ pub fn recover(context: &Context, args: &RecoverArgs) -> Result<u8, Failure> {
              strongroom root ls"
         }
     };
-    new_root(context, &dir, &described, (args.root, &args.recovery), ("recover", replaced), code)
+    new_root(context, &dir, &described, (args.root, &args.recovery, args.keep_roots), ("recover", replaced), code)
 }
 
 /// Whether a recovery takes the place of such a root.
@@ -45,7 +45,7 @@ pub fn new_root(
     context: &Context,
     dir: &Path,
     described: &vault::Description,
-    (root, recovery): (Option<RootKindArg>, &RecoveryArgs),
+    (root, recovery, keep_roots): (Option<RootKindArg>, &RecoveryArgs, bool),
     (command, replaced): (&'static str, &str),
     with: impl FnOnce() -> Result<Recovering, Failure>,
 ) -> Result<u8, Failure> {
@@ -68,7 +68,8 @@ pub fn new_root(
         None => Root::Passphrase(unlock::passphrase(global, New::Yes)?),
     };
     let recovery = recovery::prepared(recovery, dir)?;
-    let made = vault::recover(vault::Recover { dir: dir.to_owned(), anchor, with, root, recovery: recovery.code });
+    let made =
+        vault::recover(vault::Recover { dir: dir.to_owned(), anchor, with, root, recovery: recovery.code, keep_roots });
     let stays = recovery.shown.finish(made)?;
     // It holds the root that was retired just now, and would end by itself within a second.
     if let Err(problem) = client::agent::lock(&unlock::place_of_agent(described.vault)) {
@@ -83,7 +84,8 @@ pub fn new_root(
             Some(path) => format!("key file  {}  (keep a copy somewhere safe)", printable(&path.display().to_string())),
             None => "root      a passphrase".to_owned(),
         };
-        format!("{opens}\n{replaced}\n")
+        let but = if stays.is_empty() { "" } else { ", but for what is named as staying" };
+        format!("{opens}\n{replaced}{but}\n")
     })?;
     for root in &stays {
         output.warn(&format!(

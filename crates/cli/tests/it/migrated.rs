@@ -273,17 +273,14 @@ fn a_domain_that_no_root_may_wrap_keeps_no_other_from_being_brought_back() {
     unmade(&again);
     assert_eq!((&again["domains"], &again["versions"], &again["rewrapped"]), (&json!(0), &json!(0), &json!(0)));
     let text = sandbox.run(["--yes", "key", "migrate"]).exits(1).text();
-    assert!(text.contains("not rotated: lab/dev/internal: no root of the vault may wrap internal keys"), "{text}");
+    assert!(text.contains("not done: lab/dev/internal: no root of the vault may wrap internal keys"), "{text}");
 
     let rotated = sandbox.run(["--format", "json", "key", "rotate"]).exits(1).json();
     assert_eq!(rotated["failed"][0]["of"], "lab/dev/internal");
     assert_eq!(rotated["keys"].as_array().unwrap().len(), 3, "two domains and a named key: {rotated}");
     let text = sandbox.run(["key", "rotate"]).exits(1).text();
     assert!(text.starts_with("2 domain keys, 1 named keys rotated, "), "{text}");
-    assert!(
-        text.contains("\nnot rotated: lab/dev/internal: ") && text.contains("(strongroom root add --help)"),
-        "{text}"
-    );
+    assert!(text.contains("\nnot done: lab/dev/internal: ") && text.contains("(strongroom root add --help)"), "{text}");
     // Of one alone it is the refusal.
     sandbox.run(["key", "rotate", "--class", "internal"]).exits(1);
     same(&sandbox);

@@ -210,7 +210,10 @@ fn what_the_code_does_not_open_stays_under_the_root_that_does() {
     with("phrase", &["put", "f", "lab/b", "--class", "internal"]).exits(0);
     sandbox.write_private("new", b"another passphrase");
     let recover = ["--format", "json", "recover", "--code-file", "code", "--recovery-file", "code2"];
-    let told = with("new", &recover).exits(0);
+    let refused = with("new", &recover).exits(8);
+    assert!(refused.stderr.contains("alone") && refused.stderr.contains("--keep-roots"), "{}", refused.stderr);
+    assert!(!sandbox.at("code2").exists(), "nothing is left of it");
+    let told = with("new", &[&recover[..], &["--keep-roots"]].concat()).exits(0);
     let stays = told.json()["stays"].as_array().unwrap().clone();
     assert!(stays.len() == 1 && told.stderr.contains("still counts"), "{}", told.stderr);
     assert_eq!(with("new", &["cat", "lab/b"]).exits(0).stdout, b"hello");

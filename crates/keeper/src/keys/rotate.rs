@@ -65,7 +65,7 @@ pub(crate) fn rotate(engine: &Engine, session: &Session, command: &KeyRotate) ->
         unfinished.iter().filter(|key| !stuck.contains(key)).map(|key| key.created).collect();
     // The first key of a domain is of no rotation, whenever it was made.
     let done = |key: &Key| unfinished.contains(key) || key.version > 1 && made_then.contains(&key.created);
-    // What is wrapped again last is made first: a kill leaves something unfinished while anything is.
+    // What is wrapped again last is made first: a kill leaves something unfinished for long, by which the next one knows what was made.
     rotation.follow_each(matching.iter().rev().filter(|key| !done(key)))?;
     rotation.rewrap()?;
     rotation.told(&suspended)
@@ -85,8 +85,8 @@ struct Rotation<'a> {
     logged: Vec<Logged>,
     rewrapped: u64,
     failed: Vec<KeyUnmade>,
-    /// Why something was not wrapped again.
-    refused: Option<Error>,
+    /// Under which keys something was not wrapped again, and why.
+    left: BTreeMap<KeyId, Error>,
     /// The first that failed, as it was.
     first: Option<Error>,
 }
@@ -100,7 +100,7 @@ impl<'a> Rotation<'a> {
     ) -> Result<Self> {
         let began = engine.now()?;
         let (keys, values, logged, failed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (rewrapped, refused, first) = (0, None, None);
+        let (rewrapped, left, first) = (0, BTreeMap::new(), None);
         Ok(Self {
             engine,
             session,
@@ -113,7 +113,7 @@ impl<'a> Rotation<'a> {
             logged,
             rewrapped,
             failed,
-            refused,
+            left,
             first,
         })
     }
@@ -192,38 +192,25 @@ impl<'a> Rotation<'a> {
             return Ok(());
         }
         let engine = self.engine;
-        let before = engine.store.read(|tx| {
-            // Keys that were opened under another table are not used.
-            engine.crypto(tx)?;
-            remaining(engine, tx)
-        })?;
+        // Keys that were opened under another table are not used.
+        engine.store.read(|tx| engine.crypto(tx))?;
         let slice = self.command.per_second.map_or_else(Slice::whole, Slice::paced);
-        match rewrap_all(engine, &By::session(self.session, engine.now()?), &slice) {
-            Ok(done) => self.rewrapped += done,
-            Err(error) if error.is_of_one_key() => {
-                self.rewrapped += before.saturating_sub(engine.store.read(|tx| remaining(engine, tx))?);
-                self.refused.get_or_insert(error);
-            }
-            Err(error) => return Err(error),
-        }
+        let Rewrapped { done, left } = rewrap_all(engine, &By::session(self.session, engine.now()?), &slice)?;
+        self.rewrapped += done;
+        self.left.extend(left);
         Ok(())
     }
 
     /// The answer. If nothing was done of what somebody asked for by hand, and one thing failed, that is all there is to say.
     fn told(mut self, suspended: &[Key]) -> Result<KeyRotated> {
         let engine = self.engine;
-        if let Some(error) = self.refused.take() {
-            let values =
-                [Purpose::Domain.word().into(), Purpose::Archive.word().into(), KeyState::Active.word().into()];
-            let tail = "WHERE purpose IN ($1, $2) AND state = $3 ORDER BY id";
-            let left = engine.store.read(|tx| {
-                let active: Vec<Key> = engine.keys.guard.select(tx, tail, &values)?;
-                behind(engine, tx, &active)
-            })?;
-            // Domains that the command is not about are those of others.
-            let (command, scope) = (self.command, self.scope);
-            for key in left.into_iter().filter(|key| means(command, scope, key)) {
-                self.failed(&key, error.clone())?;
+        // Domains that the command is not about are those of others; of one that has several such keys the first reason is told.
+        let mut named = BTreeSet::new();
+        for (old, error) in std::mem::take(&mut self.left) {
+            let old: Key = engine.store.read(|tx| engine.keys.guard.expect(tx, old.as_bytes()))?;
+            let place = self.place(&old)?;
+            if means(self.command, self.scope, &old) && named.insert(place) {
+                self.failed(&old, error)?;
             }
         }
         let did_nothing = self.keys.is_empty() && self.rewrapped == 0 && !self.command.out_of_policy;
@@ -260,7 +247,7 @@ pub(crate) fn is_unfinished(engine: &Engine) -> Result<bool> {
 /// As much of unfinished rotations as the time allows; how many keys were wrapped again.
 pub(crate) fn go_on(engine: &Engine, slice: &Slice) -> Result<u64> {
     engine.store.read(|tx| engine.crypto(tx))?;
-    rewrap_all(engine, &by_system(engine, engine.now()?), slice)
+    rewrap_all(engine, &by_system(engine, engine.now()?), slice)?.told()
 }
 
 fn wanted(engine: &Engine, command: &KeyRotate) -> Result<(Wanted, Option<WorkspaceId>)> {
@@ -502,41 +489,69 @@ fn soonest(engine: &Engine, tx: &mut dyn Transaction, until: i64, limit: i64) ->
     engine.keys.guard.select(tx, tail, &[KeyState::Active.word().into(), until.into(), limit.into()])
 }
 
-/// Wraps again until nothing is left or the time is over; how many keys were. One that cannot be opened keeps no other one from it.
-fn rewrap_all(engine: &Engine, by: &By, slice: &Slice) -> Result<u64> {
-    let (mut done, mut failed) = (0, None);
-    let (mut spent, mut stuck, mut passed) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
+/// What was wrapped again, and under which keys something stays that does not open, with the first reason.
+#[derive(Debug, Default)]
+struct Rewrapped {
+    done: u64,
+    left: BTreeMap<KeyId, Error>,
+}
+
+impl Rewrapped {
+    /// For whoever wants one reason: what was altered goes before what is away.
+    fn told(self) -> Result<u64> {
+        let (of_one, altered): (Vec<Error>, Vec<Error>) = self.left.into_values().partition(Error::is_of_one_key);
+        altered.into_iter().chain(of_one).next().map_or(Ok(self.done), Err)
+    }
+}
+
+/// Wraps again until nothing is left or the time is over. A key that cannot be opened keeps no other one from it.
+fn rewrap_all(engine: &Engine, by: &By, slice: &Slice) -> Result<Rewrapped> {
+    let (mut all, mut spent) = (Rewrapped::default(), BTreeSet::new());
+    let ended = rewrap_each(engine, by, slice, (&mut all, &mut spent));
+    for key in spent {
+        let row = engine.store.read(|tx| engine.keys.guard.expect::<Key>(tx, key.as_bytes()));
+        if row.map_or(true, |row| row.state == KeyState::Compromised) {
+            engine.domains.forget(key);
+        }
+    }
+    ended.map(|()| all)
+}
+
+fn rewrap_each(
+    engine: &Engine,
+    by: &By,
+    slice: &Slice,
+    (all, spent): (&mut Rewrapped, &mut BTreeSet<KeyId>),
+) -> Result<()> {
+    let (mut stuck, mut passed) = (BTreeSet::new(), BTreeMap::new());
     while let Some(old) = engine.store.read(|tx| next_behind(tx, &stuck))? {
         spent.insert(old);
         let after = passed.get(&old).copied();
         let part = Part { old, after, most: slice.portion(BATCH) };
-        match engine.store.write(|tx| rewrap_batch(engine, tx, by, &part)) {
+        // Each batch at its own time: a rotation with a pace takes long.
+        let by = By { at: engine.now()?, ..*by };
+        match engine.store.write(|tx| rewrap_batch(engine, tx, &by, &part)) {
             Ok(Batch { wrapped, last, left }) => {
-                done += wrapped;
+                all.done += wrapped;
                 if let (Some(last), Some(error)) = (last, left) {
                     passed.insert(old, last);
-                    failed.get_or_insert(error);
+                    all.left.entry(old).or_insert(error);
                 } else if last.is_none() && after.is_some() {
                     stuck.insert(old);
                 }
             }
-            Err(error) => {
+            Err(error) if error.is_of_one_key() || error.is_altered() => {
                 stuck.insert(old);
-                failed.get_or_insert(error);
+                all.left.entry(old).or_insert(error);
             }
+            Err(error) => return Err(error),
         }
         if slice.is_over() {
             break;
         }
-        slice.keep_pace(done);
+        slice.keep_pace(all.done);
     }
-    for key in spent {
-        let row: Key = engine.store.read(|tx| engine.keys.guard.expect(tx, key.as_bytes()))?;
-        if row.state == KeyState::Compromised {
-            engine.domains.forget(key);
-        }
-    }
-    failed.map_or(Ok(done), Err)
+    Ok(())
 }
 
 /// A domain key that writes no more and still wraps something, and whose domain has a key to wrap it under: not while that is suspended;
@@ -608,7 +623,7 @@ fn rewrap_batch(engine: &Engine, tx: &mut dyn Transaction, by: &By, part: &Part)
             guard.ready(&wrap, again, ticket)
         };
         match one() {
-            Err(error @ (Error::Wrap { .. } | Error::Altered { .. })) => Ok(Err(error)),
+            Err(error) if error.is_altered() => Ok(Err(error)),
             done => done.map(Ok),
         }
     })?;

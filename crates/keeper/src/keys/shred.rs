@@ -36,7 +36,7 @@ pub(crate) fn due(engine: &Engine, _: Timestamp) -> Result<Option<Timestamp>> {
 
 /// Destroys what is due; how many keys and versions went.
 pub(crate) fn shred(engine: &Engine, slice: &Slice) -> Result<u64> {
-    let (mut done, mut survivors) = (0, Survivors::default());
+    let (mut done, mut survivors, mut of) = (0, Survivors::default(), None);
     loop {
         let now = engine.now()?;
         let Some(key) = engine.store.read(|tx| next(engine, tx, millis(now)))? else { return Ok(done) };
@@ -54,14 +54,20 @@ pub(crate) fn shred(engine: &Engine, slice: &Slice) -> Result<u64> {
             }
             engine.domains.forget(key.id);
         } else {
-            match told(engine, &key, now, &mut survivors)? {
-                0 => {
+            // What survives one key may go with another.
+            if of.replace(key.id) != Some(key.id) {
+                survivors = Survivors::default();
+            }
+            match told(engine, &key, now, &mut survivors) {
+                // They move all the time, as above.
+                Err(Error::Stale) => return Ok(done),
+                Err(error) => return Err(error),
+                Ok(0) => {
                     // Before it is certified that they are gone.
                     engine.store.scrub()?;
                     engine.store.write(|tx| certify(engine, tx, key.id, now))?;
-                    survivors = Survivors::default();
                 }
-                some => done += some,
+                Ok(some) => done += some,
             }
         }
         if slice.is_over() {

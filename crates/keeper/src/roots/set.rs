@@ -350,6 +350,11 @@ impl Roots {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(root, finding);
     }
 
+    /// The same of what could not be written down, unless there is something newer.
+    pub(crate) fn note_again(&self, root: KeyId, finding: Finding) {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).entry(root).or_insert(finding);
+    }
+
     /// Whether something was found out that is not written down.
     pub(crate) fn has_findings(&self) -> bool {
         !self.found.lock().unwrap_or_else(PoisonError::into_inner).is_empty()

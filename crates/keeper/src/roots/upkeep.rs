@@ -167,7 +167,7 @@ pub(crate) fn tell(engine: &Engine) -> Result<()> {
     let written = now.and_then(|now| engine.store.write(|tx| write_down(engine, tx, &findings, now)));
     if written.is_err() {
         for (root, finding) in findings {
-            engine.domains.roots.note(root, finding);
+            engine.domains.roots.note_again(root, finding);
         }
     }
     written

@@ -6,6 +6,7 @@ use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::keys::domains::{kept, place_of};
+use crate::rows::Root;
 use crate::vault::file::VaultFile;
 use api::terms::{Class, Environment, KeyId, RootKind, Timestamp};
 use api::wire::KeysAway;
@@ -25,10 +26,12 @@ pub(crate) struct Hands {
 impl Hands {
     /// Those that count in this transaction.
     pub(crate) fn of(engine: &Engine, tx: &mut dyn Transaction) -> Result<Self> {
-        let roots = &engine.domains.roots;
-        roots.refresh(tx, &engine.keys.guard)?;
-        let members = roots.members();
-        let at_hand = members.iter().filter(|member| member.is_at_hand()).map(|member| (member.id, member.term));
+        // What this process does not know yet it has nothing to open with; what it knows counts only if its row does.
+        let rows: Vec<Root> = engine.keys.guard.select(tx, "ORDER BY id", &[])?;
+        let counts = |id: KeyId| rows.iter().any(|row| row.id == id && row.state.counts());
+        let members = engine.domains.roots.members();
+        let at_hand = members.iter().filter(|member| member.is_at_hand() && counts(member.id));
+        let at_hand = at_hand.map(|member| (member.id, member.term));
         Ok(Self { file: VaultFile::read_of(engine)?, roots: at_hand.collect() })
     }
 

@@ -33,11 +33,16 @@ fn rehearse(client: &Client<'_>, texts: &[&String]) -> Result<u64, Problem> {
 
 /// Brings the vault in a folder back, with a new key file beside it.
 fn recover(world: &World, dir: &Path, texts: &[&String]) -> Result<OpenOptions, Problem> {
-    recovered(world, dir, texts).map(|(options, _)| options)
+    recovered(world, dir, texts, false).map(|(options, _)| options)
 }
 
 /// The same, with the roots of before that stay.
-fn recovered(world: &World, dir: &Path, texts: &[&String]) -> Result<(OpenOptions, Vec<KeyId>), Problem> {
+fn recovered(
+    world: &World,
+    dir: &Path,
+    texts: &[&String],
+    keep_roots: bool,
+) -> Result<(OpenOptions, Vec<KeyId>), Problem> {
     let key = dir.with_extension("key");
     let options = RecoverOptions {
         dir: dir.to_owned(),
@@ -45,6 +50,7 @@ fn recovered(world: &World, dir: &Path, texts: &[&String]) -> Result<(OpenOption
         with: Recovering::Shares(shares(texts)),
         root: RootChoice::Keyfile { path: key.clone() },
         recovery: None,
+        keep_roots,
         clock: world.clock.clone(),
         store: None,
     };
@@ -265,7 +271,11 @@ fn what_shares_do_not_open_stays_under_the_root_that_does() {
     drop(client);
     keeper.close().unwrap();
 
-    let (options, stay) = recovered(&world, &world.dir(), &[&texts[0], &texts[1]]).unwrap();
+    // Whoever has that root may be why the vault is recovered: it stays only if that is said.
+    let refused = recovered(&world, &world.dir(), &[&texts[0], &texts[1]], false).unwrap_err();
+    assert!(refused.code == Code::Conflict && refused.why.contains(&passphrase.to_string()), "{refused:?}");
+    assert!(refused.try_.unwrap().contains("--keep-roots"));
+    let (options, stay) = recovered(&world, &world.dir(), &[&texts[0], &texts[1]], true).unwrap();
     assert_eq!(stay, [passphrase]);
     let keeper = Keeper::open(&options).unwrap();
     let client = Client::new(&keeper, &world, None);
@@ -307,7 +317,7 @@ fn an_escrow_whose_date_is_over_wraps_nothing_new_and_then_brings_nothing_back()
     keeper.close().unwrap();
 
     world.clock.set(opens.as_millis());
-    let (options, stay) = recovered(&world, &world.dir(), &[&texts[0], &texts[1]]).unwrap();
+    let (options, stay) = recovered(&world, &world.dir(), &[&texts[0], &texts[1]], true).unwrap();
     assert_eq!(stay, [keyfile], "both confidential keys are under it alone, by the table or by their wraps");
     let keeper = Keeper::open(&options).unwrap();
     let client = Client::new(&keeper, &world, None);

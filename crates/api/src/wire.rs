@@ -35,7 +35,9 @@ pub use audit::{
     Outcome, Receipt, Replayed, StateVerified,
 };
 pub use backup::{BackupCreate, BackupMade, BackupRoot, RestoreItem, Restores};
-pub use depot::{DepotAdd, DepotCounted, DepotItem, DepotList, DepotMoved, DepotRemove, DepotSeen};
+pub use depot::{
+    DepotAdd, DepotCompared, DepotCopied, DepotCounted, DepotItem, DepotList, DepotMoved, DepotRemove, DepotSeen,
+};
 pub use drift::{KeyCheck, KeyChecked, KeyFinding, KeyPlanned, KeyWrong, NamedDrift, VersionDrift, WrapsMended};
 pub use incident::{
     EvidenceWritten, IncidentDone, IncidentFound, IncidentItem, IncidentList, IncidentPrincipal, IncidentStep,
@@ -334,8 +336,12 @@ pub enum Command {
     DepotAdd(DepotAdd),
     /// Take a depot out of use. Answered as [`Command::DepotAdd`].
     DepotRemove(DepotRemove),
+    /// Begin to compare depots with the versions.
+    DepotCompare,
     /// Tell what was seen of a depot.
     DepotCounted(DepotCounted),
+    /// Tell that a depot holds what a version was committed with.
+    DepotCopied(DepotCopied),
     /// Every object the depot should hold, in order of id.
     Objects {
         /// Continue after this one.
@@ -508,6 +514,8 @@ pub enum Answer {
     JobsRan(JobsRan),
     /// To [`Command::Depots`].
     Depots(DepotList),
+    /// To [`Command::DepotCompare`].
+    DepotCompared(DepotCompared),
     /// To [`Command::DepotAdd`] and [`Command::DepotRemove`].
     DepotMoved(Box<DepotMoved>),
     /// To [`Command::Objects`].

@@ -154,6 +154,7 @@ impl Context {
         self.output.detail(&format!("vault {} in {}", client.vault(), unlock::folder(global)?.display()));
         let done = act(&client);
         self.tell_elsewhere(&client)?;
+        self.tell_not_copied(&client)?;
         match (done, client.close()) {
             (Ok(done), Ok(())) => Ok(done),
             (Err(failure), Ok(())) => Err(failure),
@@ -186,6 +187,23 @@ impl Context {
             self.output.warn(&format!("not read from the depot {place}: {}", first.unwrap_or_default()));
         }
         self.output.warn("other depots were asked instead: see strongroom depot check");
+        Ok(())
+    }
+
+    /// Says which depots besides the primary did not take what was put.
+    fn tell_not_copied(&self, client: &Client) -> Result<(), Failure> {
+        let items = client.not_copied();
+        if items.is_empty() {
+            return Ok(());
+        }
+        if self.output.is_json() {
+            stderr(&self.output.as_line("not-copied", &serde_json::json!({"items": items}))?);
+            return Ok(());
+        }
+        for one in &items {
+            self.output.warn(&format!("{} is not in the depot {}: {}", one.version, one.place, one.what));
+        }
+        self.output.warn("the job `copy` brings it there: strongroom depot copy");
         Ok(())
     }
 

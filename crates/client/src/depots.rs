@@ -1,6 +1,6 @@
 //! The depots of a vault: which there are, and what is done with all of them.
 //!
-//! New objects are written to the primary, and `put` is answered when they are durable there. The others are copies, made by
+//! New objects are written to the primary, and brought to the others before `put` is answered. What one of those did not take is brought by
 //! `depot copy` and its job. Whatever is read is read from the first that has it right. Every object is checked against the digest that
 //! its version's record tells, for which no key is needed; so copies and repairs never spread damage.
 
@@ -11,7 +11,7 @@ mod place;
 mod register;
 
 pub use check::{CheckReport, Finding, Passed, Repair};
-pub use copy::{Copied, CopyReport};
+pub use copy::{Copied, CopyReport, NotCopied};
 pub use place::{BucketAt, Place, parse as parse_place};
 pub use register::{Held, NewDepot, Reached, Which};
 #[cfg(feature = "embedded")]
@@ -23,7 +23,7 @@ use api::terms::{Code, DepotId, DepotKind, ObjectId};
 use api::wire::{Answer, Command, DepotItem, DepotList, Problem};
 use depot::{Member, Several, Store};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The job that copies to the other depots what they lack.
 pub(crate) const JOB: &str = "copy";
@@ -42,6 +42,7 @@ pub(crate) struct Depots {
     all: Vec<Depot>,
     store: Arc<dyn Store>,
     several: Option<Several>,
+    behind: Mutex<Vec<NotCopied>>,
 }
 
 /// A copy of an object that was passed over while something was read.
@@ -60,7 +61,7 @@ pub struct Seen {
 impl Depots {
     /// One depot that no keeper names.
     pub(crate) fn alone(store: Arc<dyn Store>) -> Self {
-        Self { all: Vec::new(), store, several: None }
+        Self { all: Vec::new(), store, several: None, behind: Mutex::default() }
     }
 
     /// Those that the keeper names. None is asked for anything yet.
@@ -89,10 +90,10 @@ impl Depots {
                 let problem = fault::depot("cannot open the depot", &e);
                 problem.with_try("put the folder `depot` back from a copy of the vault")
             })?;
-            return Ok(Self { all, store, several: None });
+            return Ok(Self { all, store, several: None, behind: Mutex::default() });
         }
         let several = Several::new(all.iter().map(|depot| Arc::clone(&depot.member)).collect());
-        Ok(Self { all, store: Arc::new(several.clone()), several: Some(several) })
+        Ok(Self { all, store: Arc::new(several.clone()), several: Some(several), behind: Mutex::default() })
     }
 
     pub(crate) fn store(&self) -> &dyn Store {
@@ -119,6 +120,10 @@ impl Depots {
         missed.into_iter().map(|missed| self.seen(missed)).collect()
     }
 
+    fn not_copied(&self, one: NotCopied) {
+        self.behind.lock().unwrap_or_else(PoisonError::into_inner).push(one);
+    }
+
     fn seen(&self, missed: depot::Missed) -> Seen {
         let named = self.all.iter().find(|depot| depot.member.name() == missed.depot);
         let place = named.map(|depot| depot.place.text()).unwrap_or_default();
@@ -131,6 +136,11 @@ impl crate::Client {
     /// The depots in use, the primary first.
     pub fn depot_ids(&self) -> Vec<DepotId> {
         self.depots().all().iter().map(|depot| depot.item.id).collect()
+    }
+
+    /// New versions that not every depot has, since this was asked last.
+    pub fn not_copied(&self) -> Vec<NotCopied> {
+        std::mem::take(&mut *self.depots().behind.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Copies of objects that were passed over in one depot and read from another, since this was asked last.

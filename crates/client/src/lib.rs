@@ -58,8 +58,8 @@ pub use cat::{Bytes, CatReport, Towards};
 pub use client::Client;
 pub use collect::{CollectReport, Deletes};
 pub use depots::{
-    BucketAt, CheckReport, Copied, CopyReport, Finding, Held, NewDepot, Passed, Place, Reached, Repair, Seen, Which,
-    parse_place,
+    BucketAt, CheckReport, Copied, CopyReport, Finding, Held, NewDepot, NotCopied, Passed, Place, Reached, Repair,
+    Seen, Which, parse_place,
 };
 pub use diff::{Contents, Diff, DiffItem, DiffPage, DiffSummary, FileState, Status};
 pub use get::{Get, GetReport};

@@ -63,6 +63,8 @@ pub struct Put {
     pub filter: Filter,
     /// Seals and uploads everything, also what an earlier version holds unchanged.
     pub afresh: bool,
+    /// Leaves it to the job to copy the version to the depots besides the primary.
+    pub no_copy: bool,
 }
 
 /// A version that was put.

@@ -4,16 +4,20 @@
 //! What a depot holds is told by whoever looked. That is believed for what waits ([`copy_due`], `status`) and for nothing else: nothing is
 //! deleted, read or left unread because of it.
 
+pub(crate) mod uncopied;
+
 use crate::acts::{Wanted, act, look};
 use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::journal::Logged;
-use crate::rows::{Depot, Guard, PolicySet};
+use crate::rows::{Depot, Guard, PolicySet, Version};
 use crate::session::Session;
 use crate::write::objects::{COMMITTED, millis};
 use api::terms::{Action, DepotId, DepotKind, Timestamp};
-use api::wire::{DepotAdd, DepotCounted, DepotItem, DepotList, DepotMoved, DepotRemove, DepotSeen};
+use api::wire::{
+    DepotAdd, DepotCompared, DepotCopied, DepotCounted, DepotItem, DepotList, DepotMoved, DepotRemove, DepotSeen,
+};
 
 /// The table of what was seen.
 const SEEN: &str = "depot_seen";
@@ -105,11 +109,44 @@ pub(crate) fn remove(engine: &Engine, session: &Session, command: &DepotRemove) 
             Some(_) => guard.update(tx, &retired, act.ticket)?,
         };
         tx.query("DELETE FROM depot_seen WHERE depot = $1", &[row.id.as_bytes().into()])?;
+        uncopied::forget(tx, row.id)?;
         let event = act.event("depot.remove").on("depot", row.id).changing(vec![change]);
         let logged = act.engine.log(tx, act.ticket, &act.by, &[event])?;
         Ok((retired, logged.first().copied()))
     })?;
     told(engine, row, logged)
+}
+
+/// Begins a comparison: what waits to be copied now is of it. Two at once take it from one another, so that neither lets go of what it did
+/// not look at.
+pub(crate) fn compare(engine: &Engine, session: &Session) -> Result<DepotCompared> {
+    look(engine, session, &Wanted::vault(Action::Collect, "depot.compare"))?;
+    let now = engine.now()?;
+    let mark = engine.store.write(|tx| {
+        let mark = tx.ticket()?;
+        uncopied::mark(tx, mark)?;
+        u64::try_from(mark).map_err(|_| Error::Internal("a ticket below zero"))
+    })?;
+    Ok(DepotCompared { mark, now })
+}
+
+/// Takes down that a depot holds what a version was committed with. Of a version, whoever made it says so, or who may collect.
+pub(crate) fn copied(engine: &Engine, session: &Session, command: &DepotCopied) -> Result<()> {
+    let (depot, version) = (command.depot, command.version);
+    let row: Option<Version> = engine.store.read(|tx| engine.keys.guard.find(tx, version.as_bytes()))?;
+    if row.is_none_or(|row| row.creator != session.principal()) {
+        look(engine, session, &Wanted::vault(Action::Collect, "depot.copied"))?;
+    }
+    engine.store.write(|tx| {
+        let guard = &engine.keys.guard;
+        let objects = uncopied::told(tx, depot, version)?;
+        let mut seen = seen(tx, guard, depot)?;
+        if objects == 0 || seen.compared.is_none() {
+            return Ok(());
+        }
+        seen.held = seen.held.saturating_add(objects);
+        keep(tx, guard, depot, &seen)
+    })
 }
 
 /// Takes down what somebody saw of a depot. Only who may collect says so: others do not see everything, and would call it complete.
@@ -129,14 +166,10 @@ pub(crate) fn counted(engine: &Engine, session: &Session, command: &DepotCounted
         if told.checked.is_some() {
             (seen.checked, seen.damaged) = (told.checked, told.damaged);
         }
-        let body = serde_json::to_vec(&seen).map_err(|_| Error::Internal("what was seen is not JSON"))?;
-        let mac = guard.tag(SEEN, id.as_bytes(), &body);
-        tx.query(
-            "INSERT INTO depot_seen (depot, body, mac) VALUES ($1, $2, $3) \
-             ON CONFLICT (depot) DO UPDATE SET body = excluded.body, mac = excluded.mac",
-            &[id.as_bytes().into(), (&body).into(), (&mac).into()],
-        )?;
-        Ok(())
+        if let (Some(_), Some(mark)) = (told.compared, command.mark) {
+            uncopied::seen(tx, id, mark)?;
+        }
+        keep(tx, guard, id, &seen)
     })
 }
 
@@ -170,7 +203,8 @@ fn item(tx: &mut dyn Transaction, guard: &Guard, row: Depot, primary: bool) -> R
     let seen = seen(tx, guard, row.id)?;
     let backlog = match primary {
         true => 0,
-        false => seen.missing.saturating_add(committed_since(tx, seen.compared)?),
+        false if seen.compared.is_none() => committed_since(tx, None)?,
+        false => seen.missing.saturating_add(uncopied::count(tx, row.id)?),
     };
     let Depot { id, kind, place, endpoint, region, credentials, created, .. } = row;
     Ok(DepotItem { id, kind, place, endpoint, region, credentials, primary, created, seen, backlog })
@@ -182,6 +216,17 @@ fn seen(tx: &mut dyn Transaction, guard: &Guard, depot: DepotId) -> Result<Depot
     let body = row.bytes(0)?;
     guard.check(SEEN, depot.as_bytes(), body, row.bytes(1)?)?;
     serde_json::from_slice(body).map_err(|_| Error::Altered { table: SEEN, row: depot.to_string() })
+}
+
+fn keep(tx: &mut dyn Transaction, guard: &Guard, depot: DepotId, seen: &DepotSeen) -> Result<()> {
+    let body = serde_json::to_vec(seen).map_err(|_| Error::Internal("what was seen is not JSON"))?;
+    let mac = guard.tag(SEEN, depot.as_bytes(), &body);
+    tx.query(
+        "INSERT INTO depot_seen (depot, body, mac) VALUES ($1, $2, $3) \
+         ON CONFLICT (depot) DO UPDATE SET body = excluded.body, mac = excluded.mac",
+        &[depot.as_bytes().into(), (&body).into(), (&mac).into()],
+    )?;
+    Ok(())
 }
 
 /// Objects of versions that were committed at this time or later; all of them without one.

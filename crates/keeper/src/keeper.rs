@@ -235,6 +235,11 @@ impl Keeper {
             Command::Depots => Answer::Depots(depots::list(engine)?),
             Command::DepotAdd(add) => Answer::DepotMoved(Box::new(depots::add(engine, session, &add)?)),
             Command::DepotRemove(remove) => Answer::DepotMoved(Box::new(depots::remove(engine, session, &remove)?)),
+            Command::DepotCompare => Answer::DepotCompared(depots::compare(engine, session)?),
+            Command::DepotCopied(copied) => {
+                depots::copied(engine, session, &copied)?;
+                Answer::Done
+            }
             Command::DepotCounted(counted) => {
                 depots::counted(engine, session, &counted)?;
                 Answer::Done

@@ -108,6 +108,9 @@ pub(crate) const DEPOTS: Migration = Migration {
         state!("depot", ""),
         // What was seen of a depot last, under a MAC; that something waits is in what it holds.
         "CREATE TABLE depot_seen (depot BYTEA PRIMARY KEY, body BYTEA NOT NULL, mac BYTEA NOT NULL)",
+        // What was committed since and not told as copied, and by which comparison it was seen. No decision trusts it.
+        "CREATE TABLE uncopied (depot BYTEA NOT NULL, version BYTEA NOT NULL, objects BIGINT NOT NULL, mark BIGINT, \
+         PRIMARY KEY (depot, version))",
     ],
 };
 

@@ -1,7 +1,7 @@
 //! The depots of a vault: where its objects lie.
 
 use super::Receipt;
-use crate::terms::{DepotId, DepotKind, Timestamp};
+use crate::terms::{DepotId, DepotKind, Timestamp, VersionId};
 
 /// A depot.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -24,7 +24,7 @@ pub struct DepotItem {
     pub created: Option<Timestamp>,
     /// What was seen of it last.
     pub seen: DepotSeen,
-    /// Objects that it lacks as far as is known: missing when it was compared, and committed since. 0 of the primary.
+    /// Objects that it lacks as far as is known: missing when it was compared, and committed since and not told as copied. 0 of the primary.
     pub backlog: u64,
 }
 
@@ -49,6 +49,15 @@ pub struct DepotList {
     /// At least one.
     pub items: Vec<DepotItem>,
     /// The keeper's time: what is committed from now on has a later one, or the same.
+    pub now: Timestamp,
+}
+
+/// A comparison of depots with the versions, begun.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct DepotCompared {
+    /// By which [`DepotCounted`] names it. What is committed from now on is not of it.
+    pub mark: u64,
+    /// The keeper's time.
     pub now: Timestamp,
 }
 
@@ -94,4 +103,15 @@ pub struct DepotCounted {
     pub depot: DepotId,
     /// What was seen; a time that is left out leaves what was told before.
     pub seen: DepotSeen,
+    /// Of which comparison; without one, what waited to be copied still waits.
+    pub mark: Option<u64>,
+}
+
+/// Tell that a depot holds what a version was committed with.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct DepotCopied {
+    /// Which.
+    pub depot: DepotId,
+    /// The version, by whoever wrote it.
+    pub version: VersionId,
 }

@@ -44,6 +44,9 @@ pub struct PutArgs {
     /// Seal and upload everything again, also what did not change: mends a version whose objects are damaged
     #[arg(long)]
     pub afresh: bool,
+    /// Leave it to the job `copy` to bring it to depots besides the primary
+    #[arg(long)]
+    pub no_copy: bool,
 }
 
 /// Why, for restricted data.

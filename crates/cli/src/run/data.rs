@@ -41,6 +41,7 @@ pub fn put(context: &Context, args: PutArgs) -> Result<u8, Failure> {
         made: None,
         filter: Filter::new(&args.include, &exclude).map_err(|e| Failure::usage("bad pattern", e))?,
         afresh: args.afresh,
+        no_copy: args.no_copy,
     };
     context.with(|client| {
         if context.global.dry_run {

@@ -81,7 +81,7 @@ fn whole(sandbox: &Sandbox) {
 }
 
 #[test]
-fn what_is_put_is_copied_by_the_job_byte_for_byte() {
+fn what_was_put_before_is_copied_by_the_job_byte_for_byte() {
     let sandbox = filled();
     let (own, second) = (sandbox.vault().join("depot"), sandbox.at("second"));
     assert!(objects(&second).is_empty(), "adding copies nothing, and leaves nothing of its trial");
@@ -93,9 +93,9 @@ fn what_is_put_is_copied_by_the_job_byte_for_byte() {
     assert!(objects(&own) == objects(&second));
     let status = json(&sandbox, &["status"]).exits(0).json();
     assert_eq!((&status["depots"][1]["backlog"], &status["jobs_overdue"]), (&0.into(), &serde_json::json!([])));
-    // What comes later is due again, and only that is copied.
+    // What is put without its copy is due again, and only that is copied.
     sandbox.write("file", Dice(9).bytes(LEN));
-    sandbox.run(["put", "file", "lab/file"]).exits(0);
+    sandbox.run(["put", "--no-copy", "file", "lab/file"]).exits(0);
     assert_eq!(depots(&sandbox)[1]["backlog"], 2);
     let report = json(&sandbox, &["depot", "copy", "--to", "second"]).exits(3);
     assert!(report.stderr.contains("not-found"), "a place is named as it is listed: {}", report.stderr);
@@ -111,6 +111,59 @@ fn what_is_put_is_copied_by_the_job_byte_for_byte() {
     sandbox.run(["verify", "--sample", "10%"]).exits(0);
     assert!(json(&sandbox, &["status"]).exits(0).json()["verified"].is_number(), "its age is told");
     sandbox.run(["verify", "--state"]).exits(0);
+}
+
+#[test]
+fn a_put_ends_when_every_depot_has_it() {
+    let sandbox = copied();
+    let (own, second) = (sandbox.vault().join("depot"), sandbox.at("second"));
+    let everywhere = |why: &str| {
+        assert!(objects(&own) == objects(&second), "{why}");
+        let status = json(&sandbox, &["status"]).exits(0).json();
+        assert_eq!((&status["depots"][1]["backlog"], &status["jobs_overdue"]), (&0.into(), &serde_json::json!([])));
+    };
+    sandbox.run(["put", "file", "lab/more"]).exits(0);
+    everywhere("a file");
+    // The unchanged files stay in the packs of the version before, which are there.
+    sandbox.write("tree/3", Dice(50).bytes(2_000));
+    sandbox.run(["put", "tree", "lab/tree"]).exits(0);
+    everywhere("some files of a folder");
+    let keep = "cp \"$STRONGROOM_INPUT_IN\" \"$STRONGROOM_OUTPUT_OUT/kept\"";
+    sandbox.run(["run", "--input", "in=lab/file", "--output", "out=lab/made", "--", "sh", "-c", keep]).exits(0);
+    everywhere("the output of a run");
+    sandbox.run(["key", "reencrypt", "lab/file"]).exits(0);
+    assert!(objects(&own) == objects(&second), "a version sealed anew");
+    // The primary is gone the moment after.
+    sandbox.run(["put", "file", "lab/last"]).exits(0);
+    std::fs::remove_dir_all(&own).unwrap();
+    whole(&sandbox);
+    for name in ["lab/more", "lab/last", "lab/made"] {
+        sandbox.run(["get", name, &name.replace('/', "-")]).exits(0);
+    }
+}
+
+#[test]
+fn a_depot_that_does_not_take_a_version_keeps_nobody_from_putting_it_and_gets_it_later() {
+    let sandbox = copied();
+    let (own, second) = (sandbox.vault().join("depot"), sandbox.at("second"));
+    std::fs::rename(&second, sandbox.at("away")).unwrap();
+    std::fs::write(&second, b"no folder").unwrap();
+    let put = sandbox.run(["put", "file", "lab/more"]).exits(0);
+    assert!(put.stderr.contains("warning: lab/more@v1 is not in the depot"), "{}", put.stderr);
+    assert!(put.stderr.contains("strongroom depot copy"), "{}", put.stderr);
+    let told = json(&sandbox, &["put", "file", "lab/again"]).exits(0);
+    let line = told.stderr.lines().find_map(|line| serde_json::from_str::<Value>(line).ok()).unwrap();
+    assert_eq!((&line["kind"], &line["items"][0]["version"]), (&"not-copied".into(), &"lab/again@v1".into()));
+    let status = json(&sandbox, &["status"]).exits(0).json();
+    assert_eq!((&status["depots"][1]["backlog"], &status["jobs_overdue"][0]), (&4.into(), &"copy".into()));
+    std::fs::remove_file(&second).unwrap();
+    std::fs::rename(sandbox.at("away"), &second).unwrap();
+    // It answers again: what is put is there, and what was not waits for the job.
+    assert!(!sandbox.run(["put", "file", "lab/third"]).exits(0).stderr.contains("warning"));
+    assert_eq!(depots(&sandbox)[1]["backlog"], 4);
+    sandbox.run(["jobs", "run"]).exits(0);
+    assert!(objects(&own) == objects(&second));
+    assert_eq!(depots(&sandbox)[1]["backlog"], 0);
 }
 
 #[test]
@@ -379,7 +432,7 @@ fn a_vault_that_was_made_before_there_were_several_depots_opens() {
     sandbox.write("file", b"data");
     sandbox.run(["put", "file", "lab/file"]).exits(0);
     let database = rusqlite::Connection::open(sandbox.vault().join("keeper.db")).unwrap();
-    let before = "DROP TABLE depot; DROP TABLE depot_seen; DROP TABLE named_key; DROP TABLE named_version; \
+    let before = "DROP TABLE depot; DROP TABLE depot_seen; DROP TABLE uncopied; DROP TABLE named_key; DROP TABLE named_version; \
                   CREATE TABLE kept AS SELECT * FROM subject; DROP TABLE subject; \
                   DELETE FROM schema_migration WHERE number >= 3";
     database.execute_batch(before).unwrap();

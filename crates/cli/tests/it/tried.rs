@@ -184,7 +184,7 @@ const HINTS: &[(&str, How)] = &[
     ("strongroom recover --help", By("a_code_and_an_escrow_are_made_anew_by_their_own_commands")),
     ("strongroom depot check --repair", By("an_object_lost_in_one_depot_is_read_from_another_and_repaired")),
     ("strongroom depot copy", By("a_depot_that_alone_holds_something_is_not_taken_out")),
-    ("strongroom depot ls", By("what_is_put_is_copied_by_the_job_byte_for_byte")),
+    ("strongroom depot ls", By("what_was_put_before_is_copied_by_the_job_byte_for_byte")),
     ("strongroom incident ls", By("evidence_is_a_new_file_of_its_owner")),
     ("strongroom incident show {id}", By("a_compromised_domain_key_is_told_and_followed")),
     ("strongroom jobs run incidents", By("evidence_that_was_not_read_is_read_by_the_job_and_releases_have_stopped_before")),

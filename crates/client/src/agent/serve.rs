@@ -611,6 +611,7 @@ fn is_daily(command: &Command) -> bool {
             | Command::Show { .. }
             | Command::List(_)
             | Command::Depots
+            | Command::DepotCopied(_)
     )
 }
 

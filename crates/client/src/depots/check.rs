@@ -3,9 +3,9 @@
 //! A repair brings the object as a copy does, verified on its way, and puts it in the place of the one that is damaged in one step. Nothing
 //! else ever overwrites an object, and a good one is left: it is replaced only after it was found to be wrong.
 
+use super::Depot;
 use super::copy::{Failed, MAX_LISTED, THREADS, Write, bring, object_of};
 use super::needs::{Need, Needs};
-use super::{Depot, listed};
 use crate::verify::{Sample, Share};
 use crate::watch::{Watch, check};
 use crate::{Client, fault};
@@ -120,7 +120,7 @@ impl Client {
         repair: Repair,
         watch: &dyn Watch,
     ) -> Result<CheckReport, Problem> {
-        let began = listed(self.seat())?.now;
+        let begun = self.compare()?;
         let needs = self.needs(watch)?;
         // Only what is found here counts: how the records were read is said by the check of their depot.
         drop(self.read_elsewhere());
@@ -135,10 +135,11 @@ impl Client {
                 let found = wrong + needs.lost.len() as u64;
                 // A sample finds nothing where it did not look: what was known stands until all is read.
                 let damaged = if share.is_some() { found.max(depot.item.seen.damaged) } else { found };
-                let counted = DepotSeen { checked: Some(began), damaged, ..DepotSeen::default() };
+                let counted = DepotSeen { checked: Some(begun.now), damaged, ..DepotSeen::default() };
                 // Every object was looked for, so this is a comparison as well.
                 let held = passed.checked - wrong.min(passed.checked);
-                self.tell_seen(depot.item.id, DepotSeen { compared: Some(began), held, missing: wrong, ..counted });
+                let seen = DepotSeen { compared: Some(begun.now), held, missing: wrong, ..counted };
+                self.tell_seen(depot.item.id, seen, &begun);
             }
             report.ok &= wrong == 0 && passed.failed.is_none();
             report.depots.push(passed);

@@ -1,16 +1,19 @@
 //! `depot copy`: what a depot lacks is brought from another that has it right.
 //!
+//! What a version was committed with is brought to all of them before its `put` is answered, as far as they answer.
+//!
 //! An object shows in the destination when all of it was verified and is durable there, so a copy that was killed leaves objects that are
 //! whole and a rest that is done the next time. Whoever comes second to an object that two copies bring leaves it.
 
 use super::needs::{Need, Needs, held};
 use super::{Depot, listed};
+use crate::seat::unexpected;
 use crate::watch::{Watch, check};
 use crate::{Client, fault};
 use api::terms::{Action, Code, DepotId, ObjectId, Timestamp};
-use api::wire::{Command, DepotCounted, DepotSeen, Explain, Problem};
+use api::wire::{Answer, Command, DepotCopied, DepotCounted, DepotSeen, Explain, Problem, VersionItem};
 use depot::sealed::{Stopped, pass};
-use depot::{Store, Sweep, Upload};
+use depot::{Several, Store, Sweep, Upload};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -39,6 +42,25 @@ pub struct Copied {
     pub missing: u64,
     /// Why nothing more was brought.
     pub failed: Option<String>,
+}
+
+/// A new version that one of the depots besides the primary did not take: the job brings it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct NotCopied {
+    /// The depot.
+    pub depot: String,
+    /// Where it is.
+    pub place: String,
+    /// `workspace/artifact@vN`.
+    pub version: String,
+    /// Why.
+    pub what: String,
+}
+
+/// A comparison under way: since when, and how the keeper knows it again, if it may be told.
+pub(super) struct Comparison {
+    pub(super) now: Timestamp,
+    mark: Option<u64>,
 }
 
 /// What was copied.
@@ -71,8 +93,7 @@ impl Client {
     /// # Errors
     /// The keeper's; `interrupted`. What could not be copied is in the report.
     pub fn depot_copy(&self, to: Option<DepotId>, watch: &dyn Watch) -> Result<CopyReport, Problem> {
-        // Before anything is looked at: what is committed from now on is not counted as copied.
-        let began = listed(self.seat())?.now;
+        let begun = self.compare()?;
         let needs = self.needs(watch)?;
         let mut report = CopyReport { ok: true, depots: Vec::new(), failures: Vec::new() };
         let lost = needs.lost.iter().map(|lost| super::Finding::lost(&lost.reference, lost.object, &lost.what));
@@ -81,8 +102,8 @@ impl Client {
             let copied = self.copy_to(depot, &needs, &mut report, watch)?;
             if copied.failed.is_none() {
                 let missing = copied.missing + needs.lost.len() as u64;
-                let seen = DepotSeen { compared: Some(began), held: copied.held, missing, ..DepotSeen::default() };
-                self.tell_seen(depot.item.id, seen);
+                let seen = DepotSeen { compared: Some(begun.now), held: copied.held, missing, ..DepotSeen::default() };
+                self.tell_seen(depot.item.id, seen, &begun);
             }
             report.ok &= copied.failed.is_none() && copied.missing == 0;
             report.depots.push(copied);
@@ -91,12 +112,63 @@ impl Client {
         Ok(report)
     }
 
-    /// Has the vault remember what was seen of a depot. Whoever may not say so says nothing.
-    pub(super) fn tell_seen(&self, depot: DepotId, seen: DepotSeen) {
+    /// Before anything is looked at: what is committed from now on is not counted as copied.
+    pub(super) fn compare(&self) -> Result<Comparison, Problem> {
         let may = self.explain(Explain::of(Action::Collect)).is_ok_and(|answer| answer.allowed);
-        if may {
-            let _ = self.seat().call(Command::DepotCounted(DepotCounted { depot, seen }));
+        if !may {
+            return Ok(Comparison { now: listed(self.seat())?.now, mark: None });
         }
+        match self.seat().call(Command::DepotCompare)? {
+            Answer::DepotCompared(begun) => Ok(Comparison { now: begun.now, mark: Some(begun.mark) }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Has the vault remember what was seen of a depot. Whoever may not say so says nothing.
+    pub(super) fn tell_seen(&self, depot: DepotId, seen: DepotSeen, begun: &Comparison) {
+        if begun.mark.is_some() {
+            let _ = self.seat().call(Command::DepotCounted(DepotCounted { depot, seen, mark: begun.mark }));
+        }
+    }
+
+    /// Brings what a version was committed with to the depots besides the primary, so that the loss of one loses nothing of it. The version
+    /// exists: a depot that does not take it now gets it from the job, and is told of ([`Self::not_copied`]).
+    pub(crate) fn copy_new(&self, item: &VersionItem, watch: &dyn Watch) {
+        let others = self.depots().all().get(1..).unwrap_or_default();
+        if others.is_empty() {
+            return;
+        }
+        let needs = self.needs_of(item);
+        for depot in others {
+            let failed = match &needs {
+                Ok(needs) => self.bring_new(depot, needs, watch),
+                Err(problem) => Some(problem.to_string()),
+            };
+            let Some(what) = failed else {
+                let copied = DepotCopied { depot: depot.item.id, version: item.id };
+                let _ = self.seat().call(Command::DepotCopied(copied));
+                continue;
+            };
+            let (depot, place, version) = (depot.item.id.to_string(), depot.place.text(), item.reference.clone());
+            self.depots().not_copied(NotCopied { depot, place, version, what });
+        }
+    }
+
+    fn bring_new(&self, depot: &Depot, needs: &[Need], watch: &dyn Watch) -> Option<String> {
+        let store = match depot.member.store() {
+            Ok(store) => store,
+            Err(error) => return Some(fault::chain(&error)),
+        };
+        watch.stage("copying", Some(needs.iter().map(|need| need.len).sum()));
+        let source = self.depots().for_the_sake_of(depot.item.id);
+        let all: Vec<(&Need, Write)> = needs.iter().map(|need| (need, Write::New)).collect();
+        let brought = bring_all(&source, store, &all, watch);
+        watch.over();
+        brought.into_iter().find_map(|(_, result)| match result {
+            Ok(_) => None,
+            Err(Failed::Here(what) | Failed::Silent(what) | Failed::There(what)) => Some(what),
+            Err(Failed::Interrupted) => Some("it was interrupted".to_owned()),
+        })
     }
 
     fn copy_to(
@@ -128,25 +200,10 @@ impl Client {
         copied.held = (needs.items.len() - lacking.len()) as u64;
         watch.stage("copying", Some(lacking.iter().map(|(need, _)| need.len).sum()));
         let source = self.depots().for_the_sake_of(depot.item.id);
-        let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-        std::thread::scope(|scope| {
-            for _ in 0..THREADS.min(lacking.len()) {
-                scope.spawn(|| {
-                    while let Some((need, write)) = lacking.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let brought = bring(&source, store, need, *write, watch);
-                        // A destination that fails fails for the others too.
-                        let stop = matches!(brought, Err(Failed::There(_) | Failed::Interrupted));
-                        results.lock().unwrap_or_else(PoisonError::into_inner).push((*need, brought));
-                        if stop {
-                            next.store(usize::MAX / 2, Ordering::Relaxed);
-                        }
-                    }
-                });
-            }
-        });
+        let results = bring_all(&source, store, &lacking, watch);
         watch.over();
         check(watch, "depot copy")?;
-        for (need, brought) in results.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        for (need, brought) in results {
             match brought {
                 Ok(bytes) => {
                     copied.held += 1;
@@ -202,6 +259,32 @@ pub(super) fn lacking<'a>(needs: &'a Needs, held: &HashMap<[u8; 16], u64>) -> Ve
         None => Some(Write::New),
     };
     needs.items.iter().filter_map(|need| Some((need, write(need)?))).collect()
+}
+
+/// Brings several, some at a time. Those that were not tried after a failure are not in the answer.
+fn bring_all<'a>(
+    from: &Several,
+    to: &dyn Store,
+    all: &[(&'a Need, Write)],
+    watch: &dyn Watch,
+) -> Vec<(&'a Need, Result<u64, Failed>)> {
+    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS.min(all.len()) {
+            scope.spawn(|| {
+                while let Some((need, write)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let brought = bring(from, to, need, *write, watch);
+                    // A destination that fails fails for the others too.
+                    let stop = matches!(brought, Err(Failed::There(_) | Failed::Interrupted));
+                    results.lock().unwrap_or_else(PoisonError::into_inner).push((*need, brought));
+                    if stop {
+                        next.store(usize::MAX / 2, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    results.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Brings an object from one depot to another. Answers its bytes; 0 if somebody else has just brought it.

@@ -7,7 +7,7 @@ use api::wire::{Problem, VersionItem};
 use depot::sealed::{Expected, VersionObject};
 use depot::{Entry, Key, Store};
 use seal::object::TRAILER_LEN;
-use seal::record::VersionRecord;
+use seal::record::{Pack, VersionRecord};
 use seal::segment::SegmentInfo;
 use seal::tree::Digest;
 use std::collections::{HashMap, HashSet};
@@ -23,6 +23,13 @@ pub(super) struct Need {
     pub(super) len: u64,
     /// The first version that was found to need it.
     pub(super) reference: String,
+}
+
+/// Whose packs are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Packs {
+    All,
+    Own,
 }
 
 /// What is needed, and the versions of which that cannot be told.
@@ -52,12 +59,31 @@ impl Client {
         self.each_version(&mut |item| {
             check(watch, "depot")?;
             // What only a destroyed version needs may be gone.
-            if item.is_destroyed() { Ok(()) } else { self.need(item, &mut seen, &mut needs) }
+            if item.is_destroyed() { Ok(()) } else { self.need(item, &mut seen, &mut needs, Packs::All) }
         })?;
         Ok(needs)
     }
 
-    fn need(&self, item: &VersionItem, seen: &mut HashSet<[u8; 16]>, needs: &mut Needs) -> Result<(), Problem> {
+    /// What one version was committed with: its object, and the segments of packs of its own.
+    ///
+    /// # Errors
+    /// If its record cannot be read.
+    pub(super) fn needs_of(&self, item: &VersionItem) -> Result<Vec<Need>, Problem> {
+        let (mut needs, mut seen) = (Needs::default(), HashSet::new());
+        self.need(item, &mut seen, &mut needs, Packs::Own)?;
+        match needs.lost.pop() {
+            Some(lost) => Err(Problem::new(Code::Integrity, "cannot copy the version", lost.what)),
+            None => Ok(needs.items),
+        }
+    }
+
+    fn need(
+        &self,
+        item: &VersionItem,
+        seen: &mut HashSet<[u8; 16]>,
+        needs: &mut Needs,
+        packs: Packs,
+    ) -> Result<(), Problem> {
         let vault = *self.vault().as_bytes();
         let key = Key::new(vault, *item.object.as_bytes());
         if !seen.insert(*item.object.as_bytes()) {
@@ -81,7 +107,8 @@ impl Client {
         let len = record.map.offset + record.map.stored_len + record_len + TRAILER_LEN as u64;
         let (expected, reference) = (Expected::Version(digest), item.reference.clone());
         needs.items.push(Need { key, expected, len, reference });
-        for segment in record.packs.iter().flat_map(|pack| &pack.segments) {
+        let meant = |pack: &&Pack| packs == Packs::All || pack.owner == record.version;
+        for segment in record.packs.iter().filter(meant).flat_map(|pack| &pack.segments) {
             if !seen.insert(segment.object) {
                 continue;
             }

@@ -195,6 +195,7 @@ impl Draft<'_> {
         let done = self.switch(&record, &commitment, prints)?;
         let _ = std::fs::remove_file(cache::path(&self.client.cache(), self.old.version.id.as_bytes()));
         let Reencrypted { version, old_key, old_digest, garbage, shared_with, receipt } = done;
+        self.client.copy_new(&version, self.watch);
         Ok(ReencryptReport {
             version: version.reference,
             id: version.id,

@@ -167,6 +167,9 @@ impl Putting<'_> {
 
     fn report(&self, record: &[u8], committed: Committed) -> PutReport {
         let Committed { version, receipt } = committed;
+        if !self.put.no_copy {
+            self.client.copy_new(&version, self.watch);
+        }
         PutReport {
             version: version.reference,
             id: version.id,

@@ -80,6 +80,7 @@ impl Running<'_> {
             filter,
             // A room has no past: what its files look like from outside tells nothing about an earlier version's.
             afresh: true,
+            no_copy: false,
         })
     }
 }

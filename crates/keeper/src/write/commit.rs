@@ -6,6 +6,7 @@ use super::{Outcome, denied, ending, named, objects};
 use crate::alias;
 use crate::datastore::Transaction;
 use crate::decide::{About, Verdict, judge};
+use crate::depots::uncopied;
 use crate::engine::Engine;
 use crate::epochs;
 use crate::error::{Error, Result};
@@ -174,6 +175,7 @@ impl Call<'_> {
         )?;
         prints::store(tx, version.id, &command.prints)?;
         objects::commit(tx, version.id, &checked.own, self.now)?;
+        uncopied::note(tx, guard, version.id, checked.own.len())?;
         guard.remove::<Draft>(tx, draft.version.as_bytes())?;
         epochs::bump(tx, artifact.id.as_bytes())?;
         show::count(tx, "versions")?;

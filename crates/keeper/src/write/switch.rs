@@ -6,6 +6,7 @@ use super::check::{self, Checked};
 use super::{Outcome, denied, ending, reencrypt};
 use crate::datastore::Transaction;
 use crate::decide::{About, Verdict, judge};
+use crate::depots::uncopied;
 use crate::engine::Engine;
 use crate::epochs;
 use crate::error::{Error, Result};
@@ -152,6 +153,7 @@ impl Call<'_> {
         prints::forget(tx, version.id)?;
         prints::store(tx, version.id, &self.command.prints)?;
         objects::commit(tx, version.id, &checked.own, self.now)?;
+        uncopied::note(tx, guard, version.id, checked.own.len())?;
         guard.remove::<Draft>(tx, draft.version.as_bytes())?;
         let (garbage, shared) = self.let_go(tx, &found.artifact, old)?;
         epochs::bump(tx, found.artifact.id.as_bytes())?;

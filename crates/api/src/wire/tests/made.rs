@@ -222,7 +222,9 @@ structs! {
     CollectPlan { objects freshness }
     Collected { objects receipt }
     DepotAdd { kind place endpoint region credentials first }
-    DepotCounted { depot seen }
+    DepotCompared { mark now }
+    DepotCopied { depot version }
+    DepotCounted { depot seen mark }
     DepotItem { id kind place endpoint region credentials primary created seen backlog }
     DepotList { items now }
     DepotMoved { depot receipt }
@@ -493,7 +495,9 @@ each! { Command:
     Depots,
     DepotAdd[DepotAdd],
     DepotRemove[DepotRemove],
+    DepotCompare,
     DepotCounted[DepotCounted],
+    DepotCopied[DepotCopied],
     Objects { after limit },
 }
 
@@ -563,6 +567,7 @@ each! { Answer:
     Jobs[JobList],
     JobsRan[JobsRan],
     Depots[DepotList],
+    DepotCompared[DepotCompared],
     DepotMoved[DepotMoved],
     Objects { items next },
 }

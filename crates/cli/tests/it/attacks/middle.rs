@@ -119,6 +119,7 @@ fn refused(sandbox: &Sandbox, how: &str, code: Code, middle: (OnRequest, OnAnswe
         from: Vec::new(),
         filter: Filter::default(),
         afresh: false,
+        no_copy: false,
         made: None,
     };
     assert_eq!(client.put(&put, &Unwatched).expect_err(how).code, code, "{how}: put");

@@ -27,6 +27,20 @@ pub(crate) fn push_long(out: &mut Vec<u8>, field: &[u8]) {
     out.extend_from_slice(field);
 }
 
+/// Lower-case hexadecimal. Made at once, and not digit by digit: these are on the way of every key that is wrapped again.
+pub(crate) fn to_hex(bytes: &[u8]) -> String {
+    let mut digits = vec![0; bytes.len() * 2];
+    // INVARIANT: there are two digits for each byte, and they are ASCII.
+    let _ = hex::encode_to_slice(bytes, &mut digits);
+    String::from_utf8(digits).unwrap_or_default()
+}
+
+/// What hexadecimal digits stand for.
+pub(crate) fn of_hex(digits: &str) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; digits.len() / 2];
+    hex::decode_to_slice(digits, &mut bytes).ok().map(|()| bytes)
+}
+
 /// RFC 8785 JSON.
 pub(crate) fn canonical_json(value: &serde_json::Value) -> Result<Vec<u8>> {
     log::jcs::to_vec(value).map_err(|error| Error::bad("a value to record", error.to_string()))

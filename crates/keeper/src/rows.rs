@@ -37,6 +37,7 @@ use aws_lc_rs::hmac;
 use seal::secret::MacKey;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::fmt::Write as _;
 
 /// A row's id; names hash to one where a row has no random id.
 pub(crate) type RowId = [u8; 16];
@@ -124,16 +125,14 @@ impl Guard {
     }
 
     /// The same for a row that was read in this transaction: only index columns that change are written, and only their indexes.
-    pub(crate) fn replace<T: Table>(&self, tx: &mut dyn Transaction, old: &T, row: T, ticket: i64) -> Result<Change> {
-        self.ready(old, row, ticket)?.put(tx)
-    }
-
-    /// Makes ready what [`Self::replace`] writes, on whatever thread.
-    pub(crate) fn ready<T: Table>(&self, old: &T, row: T, ticket: i64) -> Result<Ready<T>> {
-        let sealed = self.sealed(&row, ticket)?;
-        let changed = old.index().iter().zip(row.index()).map(|(was, is)| *was != is).collect();
-        let change = sealed.change::<T>();
-        Ok(Ready { row, sealed, changed, change })
+    pub(crate) fn replace<T: Table>(&self, tx: &mut dyn Transaction, old: &T, row: &T, ticket: i64) -> Result<Change> {
+        let sealed = self.sealed(row, ticket)?;
+        let (values, sets) = replacing(sealed.own(), row, &differing(old, row));
+        if tx.query(&format!("UPDATE {} SET {sets} WHERE id = $1", T::NAME), &values)?.changed() != 1 {
+            return Err(Error::Altered { table: T::NAME, row: hex::encode(sealed.id) });
+        }
+        sealed.keep::<T>(tx)?;
+        Ok(sealed.change::<T>())
     }
 
     /// Removes a row.
@@ -202,8 +201,12 @@ impl Guard {
         let body = canonical(row)?;
         let salt: [u8; 16] = crate::system::random()?;
         let id = row.id();
-        let tag = hmac::sign(&self.key, &mac_input(T::NAME, &id, &body, &salt, ticket));
-        Ok(SealedRow { id, body, salt, ticket, mac: tag.as_ref().to_vec() })
+        let mac = self.mac::<T>(&id, &body, &salt, ticket);
+        Ok(SealedRow { id, body, salt, ticket, mac })
+    }
+
+    fn mac<T: Table>(&self, id: &RowId, body: &[u8], salt: &[u8], ticket: i64) -> Vec<u8> {
+        hmac::sign(&self.key, &mac_input(T::NAME, id, body, salt, ticket)).as_ref().to_vec()
     }
 }
 
@@ -268,36 +271,55 @@ impl SealedRow {
     }
 }
 
-/// A row that is to take the place of another, with its MAC and its commitment.
-pub(crate) struct Ready<T> {
+/// A row that is to take the place of another that was read, made outside of the transaction that writes it: all of it but the MAC.
+pub(crate) struct Replacement<T> {
     row: T,
-    sealed: SealedRow,
+    body: Vec<u8>,
+    salt: [u8; 16],
+    /// The MAC of what is there.
+    was: Vec<u8>,
     /// Which of its index columns differ.
     changed: Vec<bool>,
     change: Change,
 }
 
-impl<T: Table> Ready<T> {
-    /// Writes it.
-    pub(crate) fn put(self, tx: &mut dyn Transaction) -> Result<Change> {
-        let Self { row, sealed, changed, change } = self;
-        let columns: Vec<(&str, Value<'_>)> = T::INDEX
-            .iter()
-            .copied()
-            .zip(row.index())
-            .zip(changed)
-            .filter_map(|(of, differs)| differs.then_some(of))
-            .collect();
-        let sets: String =
-            columns.iter().enumerate().map(|(at, (name, _))| format!(", {name} = ${}", at + 6)).collect();
-        let sql = format!("UPDATE {} SET body = $2, salt = $3, ticket = $4, mac = $5{sets} WHERE id = $1", T::NAME);
-        let values: Vec<Value<'_>> = sealed.own().into_iter().chain(columns.into_iter().map(|(_, is)| is)).collect();
-        if tx.query(&sql, &values)?.changed() != 1 {
-            return Err(Error::Altered { table: T::NAME, row: hex::encode(sealed.id) });
-        }
-        sealed.keep::<T>(tx)?;
-        Ok(change)
+impl<T: Table> Replacement<T> {
+    /// In the place of a row as it stood in the table, and of what it said.
+    pub(crate) fn of(old: &T, row: T, stood: &Row) -> Result<Self> {
+        let (body, salt) = (canonical(&row)?, crate::system::random()?);
+        let changed = differing(old, &row);
+        let commitment = Some(commitment(T::NAME, &row.id(), &salt, &body));
+        let change = Change { table: T::NAME, id: row.id(), commitment };
+        Ok(Self { row, body, salt, was: stood.bytes(4)?.to_vec(), changed, change })
     }
+
+    /// Writes it if the row is still what it was; none if it is not.
+    pub(crate) fn put(&self, tx: &mut dyn Transaction, guard: &Guard, ticket: i64) -> Result<Option<Change>> {
+        let Self { row, body, salt, was, changed, change } = self;
+        let mac = guard.mac::<T>(&change.id, body, salt, ticket);
+        let (mut values, sets) =
+            replacing([(&change.id).into(), body.into(), salt.into(), ticket.into(), (&mac).into()], row, changed);
+        values.push(was.into());
+        let sql = format!("UPDATE {} SET {sets} WHERE id = $1 AND mac = ${}", T::NAME, values.len());
+        debug_assert!(!T::KEPT, "what is kept of each row is written with it");
+        Ok((tx.query(&sql, &values)?.changed() == 1).then(|| change.clone()))
+    }
+}
+
+/// Which index columns differ.
+fn differing<T: Table>(old: &T, row: &T) -> Vec<bool> {
+    old.index().iter().zip(row.index()).map(|(was, is)| *was != is).collect()
+}
+
+/// What an `UPDATE` sets, the index columns that differ among it, and its values: the id, and what belongs to every row.
+fn replacing<'v, T: Table>(own: [Value<'v>; 5], row: &'v T, changed: &[bool]) -> (Vec<Value<'v>>, String) {
+    let (mut values, mut sets) = (own.to_vec(), "body = $2, salt = $3, ticket = $4, mac = $5".to_owned());
+    for ((name, value), _) in T::INDEX.iter().zip(row.index()).zip(changed).filter(|(_, differs)| **differs) {
+        values.push(value);
+        // INVARIANT: writing to a String cannot fail.
+        let _ = write!(sets, ", {name} = ${}", values.len());
+    }
+    (values, sets)
 }
 
 /// SHA-256(LP("strongroom/v1/row", table, id, salt, body)), the body after a u32 (`spec/log.md#entry`).

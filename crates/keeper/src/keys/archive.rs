@@ -232,7 +232,7 @@ impl Batch<'_> {
         let (old, new) = (engine.domains.open(tx, guard, from)?, engine.domains.open(tx, guard, to.id)?);
         for (version, wrap) in group {
             let again = engine.domains.wrap_again(wrap, domain, &old, (&to, &new))?;
-            changes.push(guard.replace(tx, wrap, again, ticket)?);
+            changes.push(guard.replace(tx, wrap, &again, ticket)?);
             let archived = (self.way == Way::In).then_some(Archived { at: now, by: self.act.by.principal });
             let key_state = match version.key_state {
                 KeyState::Active if self.way == Way::In => KeyState::Deactivated,

@@ -5,6 +5,7 @@ use crate::clock::Watch;
 use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::hash;
 use crate::roots::{self, Roots, Secret, Wrapped};
 use crate::rows::{Change, Domain, Guard, Key, Purpose, Version, Workspace, Wrap, WrapKind};
 use crate::suites::Stamp;
@@ -306,7 +307,7 @@ impl Domains {
             version: slot.version,
             under: under.id,
             under_version: under.version,
-            sealed: hex::encode(sealed),
+            sealed: hash::to_hex(&sealed),
             fingerprint: fingerprint(slot.suite, self.vault, slot.key, bytes)?,
         })
     }
@@ -316,7 +317,7 @@ impl Domains {
         if Slot::in_wrap(wrap).as_ref() != Some(slot) {
             return Err(refuse());
         }
-        let sealed = hex::decode(&wrap.sealed).map_err(|_| refuse())?;
+        let sealed = hash::of_hex(&wrap.sealed).ok_or_else(refuse)?;
         let context = self.slot_context(slot, wrap.under, wrap.under_version);
         wrap::unwrap(with, &context, &sealed).map_err(|_| refuse())
     }

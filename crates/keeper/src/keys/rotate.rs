@@ -4,33 +4,31 @@
 //! A compromised key is followed by a new one as well, and what it wraps is moved like the rest. That ends its use here; whoever has it and
 //! an older copy of the database has the version keys all the same (`docs/incidents.md`).
 
+mod rewrap;
+
 use super::domains::{NewDomainKey, newest, place_of};
 use super::drift;
 use super::list::{item, wraps_under};
 use super::named::{self, Named};
 use super::uses::{self, Bound};
 use crate::acts::{Act, Wanted, act, look};
-use crate::datastore::{Row, Transaction};
+use crate::datastore::Transaction;
 use crate::engine::Engine;
 use crate::epochs;
 use crate::error::{Error, Result};
 use crate::facts;
 use crate::jobs::{Slice, by_system};
 use crate::journal::{By, Event, Logged};
-use crate::keys::Domains;
-use crate::rows::{Domain, Key, NamedVersion, Purpose, Table, Wrap};
+use crate::rows::{Domain, Key, NamedVersion, Purpose, Table};
 use crate::session::Session;
 use crate::write::objects::millis;
 use api::terms::{Action, KeyId, KeyState, Name, Timestamp, WorkspaceId};
 use api::wire::{KeyItem, KeyRotate, KeyRotated, KeyUnmade, Receipt};
 use log::entry::Kind;
 use policy::Resource;
+use rewrap::{Rewrapped, next_behind, rewrap_all};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Version keys wrapped again in one transaction: their changes fit one entry.
-const BATCH: i64 = 256;
-/// Threads that wrap them, at most.
-const MAX_THREADS: usize = 8;
 /// How long before its time is over a key is renewed: a tenth of the shortest cryptoperiod of the baseline.
 pub(crate) const AHEAD_MILLIS: u64 = 3 * 86_400_000;
 /// The most keys that are looked through at a time.
@@ -487,182 +485,6 @@ fn renew_named(engine: &Engine, until: i64, slice: &Slice) -> Result<u64> {
 fn soonest(engine: &Engine, tx: &mut dyn Transaction, until: i64, limit: i64) -> Result<Vec<Key>> {
     let tail = "WHERE state = $1 AND due <= $2 ORDER BY due, id LIMIT $3";
     engine.keys.guard.select(tx, tail, &[KeyState::Active.word().into(), until.into(), limit.into()])
-}
-
-/// What was wrapped again, and under which keys something stays that does not open, with the first reason.
-#[derive(Debug, Default)]
-struct Rewrapped {
-    done: u64,
-    left: BTreeMap<KeyId, Error>,
-}
-
-impl Rewrapped {
-    /// For whoever wants one reason: what was altered goes before what is away.
-    fn told(self) -> Result<u64> {
-        let (of_one, altered): (Vec<Error>, Vec<Error>) = self.left.into_values().partition(Error::is_of_one_key);
-        altered.into_iter().chain(of_one).next().map_or(Ok(self.done), Err)
-    }
-}
-
-/// Wraps again until nothing is left or the time is over. A key that cannot be opened keeps no other one from it.
-fn rewrap_all(engine: &Engine, by: &By, slice: &Slice) -> Result<Rewrapped> {
-    let (mut all, mut spent) = (Rewrapped::default(), BTreeSet::new());
-    let ended = rewrap_each(engine, by, slice, (&mut all, &mut spent));
-    for key in spent {
-        let row = engine.store.read(|tx| engine.keys.guard.expect::<Key>(tx, key.as_bytes()));
-        if row.map_or(true, |row| row.state == KeyState::Compromised) {
-            engine.domains.forget(key);
-        }
-    }
-    ended.map(|()| all)
-}
-
-fn rewrap_each(
-    engine: &Engine,
-    by: &By,
-    slice: &Slice,
-    (all, spent): (&mut Rewrapped, &mut BTreeSet<KeyId>),
-) -> Result<()> {
-    let (mut stuck, mut passed) = (BTreeSet::new(), BTreeMap::new());
-    while let Some(old) = engine.store.read(|tx| next_behind(tx, &stuck))? {
-        spent.insert(old);
-        let after = passed.get(&old).copied();
-        let part = Part { old, after, most: slice.portion(BATCH) };
-        // Each batch at its own time: a rotation with a pace takes long.
-        let by = By { at: engine.now()?, ..*by };
-        match engine.store.write(|tx| rewrap_batch(engine, tx, &by, &part)) {
-            Ok(Batch { wrapped, last, left }) => {
-                all.done += wrapped;
-                if let (Some(last), Some(error)) = (last, left) {
-                    passed.insert(old, last);
-                    all.left.entry(old).or_insert(error);
-                } else if last.is_none() && after.is_some() {
-                    stuck.insert(old);
-                }
-            }
-            Err(error) if error.is_of_one_key() || error.is_altered() => {
-                stuck.insert(old);
-                all.left.entry(old).or_insert(error);
-            }
-            Err(error) => return Err(error),
-        }
-        if slice.is_over() {
-            break;
-        }
-        slice.keep_pace(all.done);
-    }
-    Ok(())
-}
-
-/// A domain key that writes no more and still wraps something, and whose domain has a key to wrap it under: not while that is suspended;
-/// none of these.
-fn next_behind(tx: &mut dyn Transaction, stuck: &BTreeSet<KeyId>) -> Result<Option<KeyId>> {
-    let sql = "SELECT k.id FROM crypto_key k WHERE k.purpose IN ($1, $5) AND k.state IN ($2, $4) AND k.ends IS NULL \
-               AND EXISTS (SELECT 1 FROM wrap w WHERE w.under = k.id) \
-               AND EXISTS (SELECT 1 FROM crypto_key n WHERE n.purpose = k.purpose AND n.workspace = k.workspace \
-               AND n.environment = k.environment AND n.class = k.class AND n.state = $3) ORDER BY k.id LIMIT $6";
-    let values = [
-        Purpose::Domain.word().into(),
-        KeyState::Deactivated.word().into(),
-        KeyState::Active.word().into(),
-        KeyState::Compromised.word().into(),
-        Purpose::Archive.word().into(),
-        i64::try_from(stuck.len() + 1).unwrap_or(i64::MAX).into(),
-    ];
-    let rows = tx.query(sql, &values)?;
-    let mut found = rows.iter().map(|row| row.array(0).map(KeyId::from_bytes));
-    Ok(found.find(|id| id.as_ref().map_or(true, |id| !stuck.contains(id))).transpose()?)
-}
-
-/// What one batch takes in.
-struct Part {
-    /// The key under which they are.
-    old: KeyId,
-    /// Up to this wrap, what is still there was tried before.
-    after: Option<KeyId>,
-    most: i64,
-}
-
-/// What one batch came to.
-#[derive(Default)]
-struct Batch {
-    wrapped: u64,
-    /// The last wrap that was looked at.
-    last: Option<KeyId>,
-    /// Why the first of those stays that do.
-    left: Option<Error>,
-}
-
-/// One batch: unwrapped, checked against fingerprints, wrapped under the active key, logged. What was altered stays where it is.
-fn rewrap_batch(engine: &Engine, tx: &mut dyn Transaction, by: &By, part: &Part) -> Result<Batch> {
-    let (guard, old) = (&engine.keys.guard, part.old);
-    epochs::hold(tx, &[*old.as_bytes()])?;
-    let old_key: Key = guard.expect(tx, old.as_bytes())?;
-    if old_key.ending.is_some() {
-        // What is to be destroyed takes what it opens with it.
-        return Ok(Batch::default());
-    }
-    let refuse = || Error::Altered { table: Key::NAME, row: old.to_string() };
-    let domain = old_key.domain.ok_or_else(refuse)?;
-    let new_key = Domains::active(tx, guard, &domain, old_key.purpose)?.ok_or_else(refuse)?;
-    if !old_key.state.moves() || old_key.state.protects() {
-        return Ok(Batch::default());
-    }
-    epochs::hold(tx, &[*new_key.id.as_bytes()])?;
-    let (from, to) = (engine.domains.open(tx, guard, old)?, engine.domains.open(tx, guard, new_key.id)?);
-    let first = part.after.map_or([0; 16], |after| *after.as_bytes());
-    let tail = "WHERE under = $1 AND id > $2 ORDER BY id LIMIT $3";
-    let wraps = guard.raw::<Wrap>(tx, tail, &[old.as_bytes().into(), first.as_slice().into(), part.most.into()])?;
-    let wraps: Vec<&Row> = wraps.iter().collect();
-    let Some(last) = wraps.last().map(|row| row.array(0)).transpose()? else { return Ok(Batch::default()) };
-    let ticket = tx.ticket()?;
-    let again = spread(&wraps, |row| {
-        let one = || {
-            let wrap: Wrap = guard.hydrated(row)?;
-            let again = engine.domains.wrap_again(&wrap, &domain, &from, (&new_key, &to))?;
-            guard.ready(&wrap, again, ticket)
-        };
-        match one() {
-            Err(error) if error.is_altered() => Ok(Err(error)),
-            done => done.map(Ok),
-        }
-    })?;
-    let (mut changes, mut left) = (Vec::with_capacity(again.len()), None);
-    for ready in again {
-        match ready {
-            Ok(ready) => changes.push(ready.put(tx)?),
-            Err(error) => _ = left.get_or_insert(error),
-        }
-    }
-    let batch = Batch { wrapped: changes.len() as u64, last: Some(KeyId::from_bytes(last)), left };
-    if batch.wrapped == 0 {
-        return Ok(batch);
-    }
-    // Counted, and no reason to renew the key at once: what moves is fewer than what it may wrap.
-    uses::count(tx, guard, new_key.id, batch.wrapped)?;
-    let event = Event::new(Kind::State, "key.rewrap")
-        .on("from", old)
-        .on("to", new_key.id)
-        .with("wraps", batch.wrapped)
-        .changing(changes);
-    engine.log(tx, ticket, by, &[event])?;
-    Ok(batch)
-}
-
-/// Does the same to each, in their order, on as many threads as there are processors.
-fn spread<T: Sync, R: Send>(all: &[T], each: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MAX_THREADS);
-    let mut parts = all.chunks(all.len().div_ceil(threads).max(1));
-    let own = parts.next().unwrap_or_default();
-    let some = |part: &[T]| part.iter().map(&each).collect::<Result<Vec<R>>>();
-    std::thread::scope(|scope| {
-        let others: Vec<_> = parts.map(|part| scope.spawn(move || some(part))).collect();
-        let mut done = some(own)?;
-        for other in others {
-            done.extend(other.join().map_err(|_| Error::Internal("a thread ended"))??);
-        }
-        Ok(done)
-    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! What a rotation cannot wrap again stays under its old key, alone, and is named.
 
 use super::super::domains::{Belongs, next_key};
+use super::rewrap::Batch;
 use super::*;
+use crate::rows::Wrap;
 use crate::system;
 use crate::vault::{self, InitOptions, OpenOptions, RootChoice, RootUnlock};
 use api::terms::{ArtifactId, Class, Environment, Mode, VersionId};
@@ -85,6 +87,46 @@ fn a_version_key_of_another_fingerprint_is_left_behind_alone_and_named() {
     written(&engine, &second);
     assert_eq!(go_on(&engine, &Slice::whole()).unwrap(), 1);
     assert_eq!((wraps(&engine, old.id).len(), wraps(&engine, new.id).len()), (0, 600));
+}
+
+#[test]
+fn what_somebody_changes_while_it_is_wrapped_again_is_not_undone() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = opened(dir.path());
+    let (old, new) = rotated(&engine, 5);
+    let before = wraps(&engine, old.id);
+    let prepared = || Batch::prepare(&engine, old.id, None, &Slice::whole()).unwrap().unwrap();
+    let write = |batch: &Batch| {
+        let by = by_system(&engine, engine.now().unwrap());
+        engine.store.write(|tx| batch.write(&engine, tx, &by)).unwrap()
+    };
+    // One is written again meanwhile, and one is gone.
+    let (batch, stale) = (prepared(), prepared());
+    written(&engine, &before[1]);
+    engine.store.write(|tx| engine.keys.guard.remove::<Wrap>(tx, before[2].id.as_bytes()).map(drop)).unwrap();
+    let wrote = write(&batch).unwrap();
+    assert_eq!((wrote.done, wrote.missed), (3, 2));
+    assert_eq!(wraps(&engine, old.id), [before[1].clone()]);
+    assert_eq!(wraps(&engine, new.id).len(), 3);
+    // Twice it is written once: all of it is no more what it was.
+    let wrote = write(&stale).unwrap();
+    assert_eq!((wrote.done, wrote.missed), (0, 5));
+    // And if the key is another by then, or the old one is to go, nothing is.
+    let last = prepared();
+    let set = |change: fn(&mut Key)| {
+        let mut key = engine.store.read(|tx| engine.keys.guard.expect::<Key>(tx, old.id.as_bytes())).unwrap();
+        change(&mut key);
+        let write = |tx: &mut dyn Transaction| {
+            let ticket = tx.ticket()?;
+            engine.keys.guard.update(tx, &key, ticket).map(drop)
+        };
+        engine.store.write(write).unwrap();
+    };
+    set(|key| key.state = KeyState::Destroyed);
+    assert!(write(&last).is_none());
+    set(|key| key.state = KeyState::Deactivated);
+    assert_eq!(go_on(&engine, &Slice::whole()).unwrap(), 1);
+    assert_eq!((wraps(&engine, old.id).len(), wraps(&engine, new.id).len()), (0, 4));
 }
 
 #[test]

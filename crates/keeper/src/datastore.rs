@@ -101,6 +101,14 @@ pub trait Driver: Send + Sync {
     /// See [`Error`].
     fn read(&self, body: &mut dyn FnMut(&mut dyn Transaction) -> Outcome) -> Result<()>;
 
+    /// The same for a pass over much of the store that finds its rows here and there.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    fn read_widely(&self, body: &mut dyn FnMut(&mut dyn Transaction) -> Outcome) -> Result<()> {
+        self.read(body)
+    }
+
     /// Runs `body` atomically and durably.
     ///
     /// # Errors
@@ -167,6 +175,18 @@ impl Datastore {
         body: impl Fn(&mut dyn Transaction) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
         answer(body, |run| self.driver.read(run))
+    }
+
+    /// [`Self::read`] for a pass over much of the store that finds its rows here and there: SQLite has 32 MiB of its pages in memory for as long
+    /// as this takes, in which an index of a few million rows fits.
+    ///
+    /// # Errors
+    /// The body's own error, or the store's [`Error`] converted.
+    pub fn read_widely<T, E: From<Error>>(
+        &self,
+        body: impl Fn(&mut dyn Transaction) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
+        answer(body, |run| self.driver.read_widely(run))
     }
 
     /// Runs `body` on one snapshot and, if it succeeds, copies that snapshot into the file `into`, which must not exist. Writers go on

@@ -44,15 +44,15 @@ pub(crate) fn compromise(engine: &Engine, session: &Session, command: &KeyCompro
     engine.domains.forget(command.key);
     engine.facts.forget_all();
     let receipt = logged.map(|logged| engine.settled(&logged)).transpose()?;
-    let (incident, unread) = match incident.found {
-        Some(_) => (incident, None),
+    let (incident, exposed, unread) = match incident.found {
+        Some(_) => (incident, None, None),
         // The marking stands, whatever keeps the log from being read.
         None => match find_out(engine, &incident, &By::session(session, engine.now()?)) {
-            Ok(incident) => (incident, None),
-            Err(error) => (incident, Some(error.to_string())),
+            Ok((incident, exposed)) => (incident, Some(exposed), None),
+            Err(error) => (incident, None, Some(error.to_string())),
         },
     };
-    let told = told::told(engine, session, &incident)?;
+    let told = told::told(engine, session, &incident, exposed)?;
     Ok(IncidentTold { unread, receipt, ..told })
 }
 
@@ -172,8 +172,8 @@ fn unseen<T>(incident: &Incident, done: Result<T>) -> Result<T> {
     done.map_err(|error| if matches!(error, Error::NotFound(_)) { not_found() } else { error })
 }
 
-/// Reads from the log what the key touched, and writes it down, once.
-fn find_out(engine: &Engine, incident: &Incident, by: &By) -> Result<Incident> {
+/// Reads from the log what the key touched, and writes it down, once. How many of its keys are in use, and of how many.
+fn find_out(engine: &Engine, incident: &Incident, by: &By) -> Result<(Incident, (u64, u64))> {
     engine.integrate()?;
     let subject = Subject { key: incident.key, about: incident.about, workspace: incident.workspace };
     let radius = Radius::read(engine, &subject, None)?;
@@ -181,11 +181,14 @@ fn find_out(engine: &Engine, incident: &Incident, by: &By) -> Result<Incident> {
     if marked.is_none_or(|index| index >= radius.head.size) {
         return Err(Error::Log { code: Code::Busy, why: "the marking is not in the tree yet".to_owned() });
     }
-    let (evidence, packs) = std::thread::scope(|scope| {
+    let (evidence, packs, exposed) = std::thread::scope(|scope| {
         let packs = scope.spawn(|| packs::of(engine, &radius.keys));
-        (evidence::write(engine, &subject, &radius, &mut |_| Ok(())), packs.join())
+        let keys = || radius.keys.iter().map(|touched| KeyId::from_bytes(touched.key)).collect();
+        let exposed = scope.spawn(move || engine.store.read_widely(|tx| steps::wrapped(tx, keys())));
+        (evidence::write(engine, &subject, &radius, &mut |_| Ok(())), packs.join(), exposed.join())
     });
     let packs = packs.map_err(|_| Error::Internal("a thread that counts packs ended early"))??;
+    let exposed = exposed.map_err(|_| Error::Internal("a thread that counts keys ended early"))??;
     let (digest, _) = evidence?;
     let (keys, people) = (parts::keys(&radius), parts::people(&radius)?);
     let told = Told {
@@ -199,7 +202,7 @@ fn find_out(engine: &Engine, incident: &Incident, by: &By) -> Result<Incident> {
         people: parts::digest(&people),
         ..counted(&radius)
     };
-    engine.store.write(|tx| {
+    let row = engine.store.write(|tx| {
         let guard = &engine.keys.guard;
         let row: Incident = guard.expect(tx, incident.id.as_bytes())?;
         if row.found.is_some() {
@@ -223,8 +226,9 @@ fn find_out(engine: &Engine, incident: &Incident, by: &By) -> Result<Incident> {
             .with("principals", told.principals)
             .changing(vec![change]);
         engine.log(tx, ticket, by, &[event])?;
-        Ok(row)
-    })
+        Ok::<_, Error>(row)
+    })?;
+    Ok((row, (exposed, radius.keys.len() as u64)))
 }
 
 /// The counts of what was read.
@@ -320,7 +324,7 @@ pub(crate) fn close(engine: &Engine, session: &Session, id: IncidentId) -> Resul
 
 fn answered(engine: &Engine, session: &Session, (row, logged): (Incident, Option<Logged>)) -> Result<IncidentTold> {
     let receipt = logged.map(|logged| engine.settled(&logged)).transpose()?;
-    Ok(IncidentTold { receipt, ..told::told(engine, session, &row)? })
+    Ok(IncidentTold { receipt, ..told::told(engine, session, &row, None)? })
 }
 
 /// The incidents whose evidence is missing: whoever marked the key was stopped before it was read.

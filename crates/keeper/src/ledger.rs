@@ -306,7 +306,7 @@ impl Ledger {
     pub fn verify(&self) -> Result<Verified> {
         let mut failures = Vec::new();
         let (freshness, older) = self.signed_before(&mut failures)?;
-        let read = self.read(Snapshot::read, |tx| rows::pending(tx, &self.mac, rows::PASS).map(|_| ()));
+        let read = self.read(Snapshot::read, |tx| rows::next_pass(tx, &self.mac).map(|_| ()));
         let snapshot = match read {
             Err(Error::Damaged(why)) => {
                 failures.push(why);
@@ -351,7 +351,7 @@ impl Ledger {
     /// One pass; false when nothing was left to do.
     fn pass(&self, sequencer: &mut Sequencer, now: u64) -> Result<bool> {
         let (state, pending) =
-            self.store.read(|tx| Ok::<_, Error>((State::read(tx)?, rows::pending(tx, &self.mac, rows::PASS)?)))?;
+            self.store.read(|tx| Ok::<_, Error>((State::read(tx)?, rows::next_pass(tx, &self.mac)?)))?;
         if sequencer.edge.as_ref().is_none_or(|(known, _)| *known != state) {
             self.reload(sequencer)?;
         }

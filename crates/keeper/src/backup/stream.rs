@@ -1,4 +1,4 @@
-//! The file as it is written: sealed as it comes, summed up, whole or not there at all.
+//! The file as it is written: sealed as it comes, summed up and written by a thread of its own, whole or not there at all.
 
 use super::BLOCK_LEN;
 use crate::error::{Error, Result};
@@ -10,17 +10,17 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
 /// A backup that is being written beside the place where it goes. What is dropped leaves nothing.
 pub(super) struct Output {
     path: PathBuf,
     partial: Partial,
-    file: File,
-    sum: Context,
     sealer: BodySealer,
-    /// Sealed, and not written yet.
+    /// Sealed, and not handed to the writer yet.
     waiting: Vec<u8>,
-    written: u64,
+    writer: Writer,
     /// What the item under way still lacks.
     lacks: u64,
 }
@@ -39,7 +39,7 @@ impl Output {
         waiting.extend_from_slice(&front);
         let sealer = BodySealer::new(mac, header, &front, &mut waiting).map_err(failed)?;
         let path = path.to_owned();
-        Ok(Self { path, partial, file, sum: Context::new(&SHA256), sealer, waiting, written: 0, lacks: 0 })
+        Ok(Self { path, partial, sealer, waiting, writer: Writer::start(file)?, lacks: 0 })
     }
 
     /// A whole item.
@@ -83,29 +83,80 @@ impl Output {
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.sum.update(&self.waiting);
-        self.file.write_all(&self.waiting).map_err(|error| io(&self.path, &error))?;
-        self.written += self.waiting.len() as u64;
-        self.waiting.clear();
-        Ok(())
+        let full = std::mem::replace(&mut self.waiting, Vec::with_capacity(2 * BLOCK_LEN));
+        self.writer.push(full).map_err(|error| io(&self.path, &error))
     }
 
     /// Ends the file, makes it durable and puts it in its place, which nothing else may have taken meanwhile; its length.
     pub(super) fn finish(mut self) -> Result<u64> {
         self.item(ItemKind::End, "", &[])?;
-        let Self { path, mut partial, mut file, mut sum, sealer, mut waiting, written, .. } = self;
-        sealer.finish(&mut waiting).map_err(failed)?;
-        sum.update(&waiting);
-        waiting.extend_from_slice(sum.finish().as_ref());
+        let Self { path, mut partial, sealer, mut waiting, mut writer, .. } = self;
         let io = |error: std::io::Error| io(&path, &error);
-        file.write_all(&waiting).and_then(|()| file.sync_all()).map_err(io)?;
+        sealer.finish(&mut waiting).map_err(failed)?;
+        let written = writer.push(waiting).and_then(|()| writer.finish()).map_err(io)?;
         if let Some(partial) = &partial.0 {
             rename_new(partial, &path)?;
         }
         partial.0 = None;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
-        Ok(written + waiting.len() as u64)
+        Ok(written)
+    }
+}
+
+/// Sums up and writes what it is handed, in its order, while more is sealed.
+struct Writer {
+    /// Blocks, and then the end; without that end the file is given up.
+    send: Option<SyncSender<Option<Vec<u8>>>>,
+    thread: Option<JoinHandle<std::io::Result<u64>>>,
+}
+
+impl Writer {
+    fn start(mut file: File) -> Result<Self> {
+        let (send, receive) = sync_channel::<Option<Vec<u8>>>(WAITING);
+        let write = move || {
+            let (mut sum, mut written) = (Context::new(&SHA256), 0);
+            while let Some(bytes) = receive.recv().map_err(|_| ErrorKind::BrokenPipe)? {
+                sum.update(&bytes);
+                file.write_all(&bytes)?;
+                written += bytes.len() as u64;
+            }
+            let sum = sum.finish();
+            file.write_all(sum.as_ref())?;
+            file.sync_all()?;
+            Ok(written + sum.as_ref().len() as u64)
+        };
+        let thread =
+            std::thread::Builder::new().spawn(write).map_err(|_| Error::Internal("no thread to write with"))?;
+        Ok(Self { send: Some(send), thread: Some(thread) })
+    }
+
+    fn push(&mut self, bytes: Vec<u8>) -> std::io::Result<()> {
+        match self.send.as_ref().map(|send| send.send(Some(bytes))) {
+            Some(Ok(())) => Ok(()),
+            // It takes nothing more: it failed, and says how.
+            Some(Err(_)) | None => self.ended().and(Err(ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    /// All that was handed over is durable; how much it was, with the sum.
+    fn finish(&mut self) -> std::io::Result<u64> {
+        if let Some(send) = &self.send {
+            let _ = send.send(None);
+        }
+        self.ended()
+    }
+
+    fn ended(&mut self) -> std::io::Result<u64> {
+        self.send = None;
+        let thread = self.thread.take().ok_or(ErrorKind::BrokenPipe)?;
+        thread.join().map_err(|_| std::io::Error::from(ErrorKind::BrokenPipe))?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let _ = self.ended();
     }
 }
 
@@ -177,5 +228,8 @@ fn failed(error: seal::chunked::Error) -> Error {
         _ => Error::Internal("a backup could not be sealed"),
     }
 }
+
+/// Blocks on their way to the writer.
+const WAITING: usize = 4;
 
 const PARTIAL: &str = ".partial";

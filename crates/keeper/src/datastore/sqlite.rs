@@ -88,6 +88,10 @@ impl Sqlite {
         if let Some(connection) = idle {
             return Ok(connection);
         }
+        self.new_reader()
+    }
+
+    fn new_reader(&self) -> Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags).map_err(translate)?;
         harden(&connection, &self.options)?;
@@ -106,18 +110,19 @@ impl Sqlite {
 impl Driver for Sqlite {
     fn read(&self, body: &mut dyn FnMut(&mut dyn Transaction) -> Outcome) -> Result<()> {
         let connection = self.reader()?;
-        execute(&connection, "BEGIN DEFERRED")?;
-        let mut session = Session::new(&connection, Mode::Read);
-        let outcome = body(&mut session);
-        let failure = session.into_failure();
+        let read = looked(&connection, body)?;
         // A reader that cannot end its transaction is dropped, and with it its snapshot.
         if connection.is_autocommit() || execute(&connection, "ROLLBACK").is_ok() {
             self.keep(connection);
         }
-        match (outcome, failure) {
-            (Outcome::Commit, Some(error)) => Err(error),
-            _ => Ok(()),
-        }
+        read
+    }
+
+    fn read_widely(&self, body: &mut dyn FnMut(&mut dyn Transaction) -> Outcome) -> Result<()> {
+        let connection = self.new_reader()?;
+        connection.pragma_update(None, "cache_size", -WIDE_KIB).map_err(translate)?;
+        // The connection is dropped, and with it its snapshot and its memory.
+        looked(&connection, body)?
     }
 
     fn write(&self, body: &mut dyn FnMut(&mut dyn Transaction) -> Outcome) -> Result<()> {
@@ -145,6 +150,17 @@ impl Driver for Sqlite {
     fn scrub(&self) -> Result<()> {
         self.writer.checkpoint()
     }
+}
+
+/// Runs a body on a snapshot, which stays. What the body came to is the inner result.
+fn looked(connection: &Connection, body: &mut dyn FnMut(&mut dyn Transaction) -> Outcome) -> Result<Result<()>> {
+    execute(connection, "BEGIN DEFERRED")?;
+    let mut session = Session::new(connection, Mode::Read);
+    let outcome = body(&mut session);
+    Ok(match (outcome, session.into_failure()) {
+        (Outcome::Commit, Some(error)) => Err(error),
+        _ => Ok(()),
+    })
 }
 
 /// Settings of every connection: nothing in the file is trusted to run code, nothing is guessed from quotes, and a plan does not
@@ -222,3 +238,5 @@ const STATEMENTS: usize = 256;
 
 /// Reading connections kept open.
 const IDLE_READERS: usize = 8;
+/// The page cache of a wide pass, in KiB.
+const WIDE_KIB: i64 = 32 << 10;

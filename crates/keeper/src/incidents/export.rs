@@ -72,14 +72,7 @@ fn beside(engine: &Engine, incident: &Incident, radius: &Radius, digest: &str, o
             count += 1;
         }
     }
-    let mut wanted: Vec<([u8; 16], [u8; 32])> = radius
-        .keys
-        .iter()
-        .filter_map(|touched| touched.committed.map(|(_, digest)| (touched.version, digest)))
-        .collect();
-    wanted.sort_unstable();
-    wanted.dedup();
-    for page in wanted.chunks(PAGE) {
+    for page in packs::wanted(&radius.keys).chunks(PAGE) {
         let lines = engine.store.read(|tx| {
             let mut lines = Vec::new();
             packs::read(tx, page, &mut |version, record| {

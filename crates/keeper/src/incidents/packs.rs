@@ -8,10 +8,13 @@ use crate::hash;
 use seal::record::VersionRecord;
 use std::collections::HashSet;
 
+/// Parts that are read at once.
+const THREADS: usize = 4;
 /// Records read in one query.
 const PAGE: usize = 64;
-/// Records read in one transaction.
-const STRETCH: usize = 64 * PAGE;
+
+/// A version, and the digest of its record.
+pub(super) type Wanted = ([u8; 16], [u8; 32]);
 
 /// Packs that were found, and of how many versions the record is not there or is another.
 #[derive(Debug, Default)]
@@ -28,45 +31,47 @@ pub(super) fn of(engine: &Engine, keys: &[Touched]) -> Result<Packs> {
     Ok(packs)
 }
 
-/// The same of some; two threads share the work.
+/// The same of some, in parts that are read at once: most of the time a disk is waited for.
 fn counted(engine: &Engine, keys: &[Touched]) -> Result<Packs> {
-    let mut wanted: Vec<([u8; 16], [u8; 32])> =
-        keys.iter().filter_map(|touched| touched.committed.map(|(_, digest)| (touched.version, digest))).collect();
-    wanted.sort_unstable();
-    wanted.dedup();
-    let (left, right) = wanted.split_at(wanted.len() / 2);
-    let (left, right) = std::thread::scope(|scope| {
-        let other = scope.spawn(|| within(engine, right));
-        (within(engine, left), other.join())
-    });
-    let right = right.map_err(|_| Error::Internal("a thread that counts packs ended early"))??;
-    let mut packs = left?;
-    packs.ids.extend(right.ids);
-    packs.lost += right.lost;
-    Ok(packs)
+    let wanted = wanted(keys);
+    let mut packs = Packs::default();
+    std::thread::scope(|scope| {
+        let parts = wanted.chunks(wanted.len().div_ceil(THREADS).max(PAGE));
+        let parts: Vec<_> = parts.map(|part| scope.spawn(|| within(engine, part))).collect();
+        for part in parts {
+            let part = part.join().map_err(|_| Error::Internal("a thread that counts packs ended early"))??;
+            packs.ids.extend(part.ids);
+            packs.lost += part.lost;
+        }
+        Ok(packs)
+    })
 }
 
-fn within(engine: &Engine, wanted: &[([u8; 16], [u8; 32])]) -> Result<Packs> {
-    let mut packs = Packs::default();
-    for stretch in wanted.chunks(STRETCH) {
-        let found = engine.store.read(|tx| {
-            let mut found = Packs::default();
-            for page in stretch.chunks(PAGE) {
-                read(tx, page, &mut |_, record| found.ids.extend(record.packs.iter().map(|pack| pack.id)))
-                    .map(|lost| found.lost += lost)?;
-            }
-            Ok::<_, Error>(found)
-        })?;
-        packs.ids.extend(found.ids);
-        packs.lost += found.lost;
-    }
-    Ok(packs)
+/// The versions that were committed, each once, in the order of the log: records lie in a table as they came, and read in that order each
+/// page of it is read once.
+pub(super) fn wanted<'k>(keys: impl IntoIterator<Item = &'k Touched>) -> Vec<Wanted> {
+    let committed = |touched: &Touched| touched.committed.map(|(index, digest)| (touched.version, digest, index));
+    let mut wanted: Vec<([u8; 16], [u8; 32], u64)> = keys.into_iter().filter_map(committed).collect();
+    wanted.sort_unstable();
+    wanted.dedup_by_key(|(version, digest, _)| (*version, *digest));
+    wanted.sort_unstable_by_key(|(.., index)| *index);
+    wanted.into_iter().map(|(version, digest, _)| (version, digest)).collect()
+}
+
+fn within(engine: &Engine, wanted: &[Wanted]) -> Result<Packs> {
+    engine.store.read_widely(|tx| {
+        let mut found = Packs::default();
+        for page in wanted.chunks(PAGE) {
+            found.lost += read(tx, page, &mut |_, record| found.ids.extend(record.packs.iter().map(|pack| pack.id)))?;
+        }
+        Ok(found)
+    })
 }
 
 /// Shows the records of at most [`PAGE`] versions, those whose digest is right; answers how many are not.
 pub(super) fn read(
     tx: &mut dyn Transaction,
-    wanted: &[([u8; 16], [u8; 32])],
+    wanted: &[Wanted],
     show: &mut dyn FnMut(&[u8; 16], &VersionRecord),
 ) -> Result<u64> {
     // The last one again fills a page, so that one text serves all.
@@ -80,9 +85,8 @@ pub(super) fn read(
     let mut right = 0;
     for row in &rows {
         let (version, bytes) = (row.array(0)?, row.bytes(1)?);
-        let named = wanted.binary_search_by_key(&version, |(version, _)| *version).ok();
-        let digest = named.and_then(|at| wanted.get(at)).map(|(_, digest)| digest);
-        if digest != Some(&hash::sha256(bytes)) {
+        let digest = hash::sha256(bytes);
+        if !wanted.contains(&(version, digest)) {
             continue;
         }
         if let Ok(record) = VersionRecord::decode(bytes) {

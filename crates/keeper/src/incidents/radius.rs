@@ -10,7 +10,7 @@ use crate::rows::IncidentAbout;
 use api::terms::{KeyId, Timestamp, WorkspaceId};
 use log::proof::Head;
 use serde::Deserialize;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 /// An id of whatever thing.
@@ -183,6 +183,8 @@ struct Fact {
     /// Wraps that came under the key, or left it.
     moved: Vec<Id>,
     committed: Option<(Id, (u64, [u8; 32]))>,
+    /// Of a key that takes the place of another.
+    sealed_anew: Option<(Id, (u64, [u8; 32]))>,
     destroyed: Option<(Id, u64)>,
     /// Wraps that went with what they held.
     gone: Vec<(Id, u64)>,
@@ -226,18 +228,18 @@ impl Entry<'_> {
             _ => {}
         }
         // Of a version that is sealed anew the old key ends, and what is there from then on is of the new one.
-        let of = match (self.act, self.kind) {
-            ("version.commit", "state") => names.version,
-            ("version.reencrypt", "state") => names.key,
-            _ => None,
+        let (of, committed) = match (self.act, self.kind) {
+            ("version.commit", "state") => (names.version, &mut fact.committed),
+            ("version.reencrypt", "state") => (names.key, &mut fact.sealed_anew),
+            _ => (None, &mut fact.committed),
         };
-        if let ("version.reencrypt", Some(gone)) = (self.act, names.replaces) {
-            fact.destroyed = Some((id(gone)?, index));
-        }
         if let (Some(of), Some(digest)) = (of, names.digest) {
             let mut bytes = [0; 32];
             hex::decode_to_slice(digest, &mut bytes).map_err(|_| "a digest that is none")?;
-            fact.committed = Some((id(of)?, (index, bytes)));
+            *committed = Some((id(of)?, (index, bytes)));
+        }
+        if let ("version.reencrypt", Some(gone)) = (self.act, names.replaces) {
+            fact.destroyed = Some((id(gone)?, index));
         }
         fact.handed = self.handed(index)?;
         Ok(fact)
@@ -281,14 +283,15 @@ fn id(text: &str) -> std::result::Result<Id, &'static str> {
     Ok(bytes)
 }
 
-/// What was seen so far, in no order.
+/// What was seen so far, in no order. Lists, that are sorted once: tables of a million ids take longer to fill.
 #[derive(Default)]
 struct Seen {
     made: Vec<Made>,
-    moved: HashSet<Id>,
-    committed: HashMap<Id, (u64, [u8; 32])>,
-    destroyed: HashMap<Id, u64>,
-    gone: HashMap<Id, u64>,
+    moved: Vec<Id>,
+    committed: Vec<(Id, (u64, [u8; 32]))>,
+    sealed_anew: Vec<(Id, (u64, [u8; 32]))>,
+    destroyed: Vec<(Id, u64)>,
+    gone: Vec<(Id, u64)>,
     handed: Vec<Handed>,
     acts: Vec<String>,
 }
@@ -298,6 +301,7 @@ impl Seen {
         self.made.extend(fact.made);
         self.moved.extend(fact.moved);
         self.committed.extend(fact.committed);
+        self.sealed_anew.extend(fact.sealed_anew);
         self.destroyed.extend(fact.destroyed);
         self.gone.extend(fact.gone);
         if let Some(handed) = fact.handed {
@@ -314,20 +318,30 @@ impl Seen {
 
     /// What of it is of the key.
     fn about(self, subject: &Subject, head: Head) -> Radius {
-        let Self { made, moved, committed, destroyed, gone, mut handed, acts } = self;
+        let Self { mut made, mut moved, mut committed, mut sealed_anew, mut destroyed, mut gone, mut handed, acts } =
+            self;
         let key = *subject.key.as_bytes();
-        let is_touched = |made: &Made| match subject.about {
-            IncidentAbout::Domain(_) => {
-                made.touched.under == key || made.wrap.is_some_and(|wrap| moved.contains(&wrap))
-            }
-            IncidentAbout::Version(_) => made.touched.key == key,
-        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| committed.sort_unstable());
+            moved.sort_unstable();
+            let is_touched = |made: &Made| match subject.about {
+                IncidentAbout::Domain(_) => {
+                    made.touched.under == key || made.wrap.is_some_and(|wrap| moved.binary_search(&wrap).is_ok())
+                }
+                IncidentAbout::Version(_) => made.touched.key == key,
+            };
+            // Still about as they stand in the log, and so do ids of wraps: what is looked for lies beside what was looked for before.
+            made.retain(is_touched);
+            made.sort_unstable_by_key(|made| made.touched.version);
+            sealed_anew.sort_unstable();
+            destroyed.sort_unstable();
+            gone.sort_unstable();
+        });
         let mut keys: Vec<Touched> = made
             .into_iter()
-            .filter(is_touched)
             .map(|Made { touched, wrap }| Touched {
-                committed: committed.get(&touched.key).or_else(|| committed.get(&touched.version)).copied(),
-                destroyed: destroyed.get(&touched.key).or_else(|| wrap.and_then(|wrap| gone.get(&wrap))).copied(),
+                committed: first(&sealed_anew, touched.key).or_else(|| first(&committed, touched.version)),
+                destroyed: first(&destroyed, touched.key).or_else(|| wrap.and_then(|wrap| first(&gone, wrap))),
                 ..touched
             })
             .collect();
@@ -349,6 +363,12 @@ impl Seen {
         }
         Radius { head, keys, handed, people, acts }
     }
+}
+
+/// The first of an id in a sorted list.
+fn first<T: Copy>(sorted: &[(Id, T)], id: Id) -> Option<T> {
+    let at = sorted.partition_point(|(other, _)| *other < id);
+    sorted.get(at).filter(|(other, _)| *other == id).map(|(_, value)| *value)
 }
 
 impl Person {

@@ -1,6 +1,6 @@
 //! The playbook: what is to be done, and how far it is. What the keeper can see is computed and never typed.
 
-use super::parts::{self, Listed};
+use super::parts;
 use crate::datastore::{Transaction, Value};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -34,8 +34,13 @@ pub(super) fn of(about: IncidentAbout) -> &'static [PlaybookStep] {
     }
 }
 
-/// How far it is now.
-pub(super) fn standing(engine: &Engine, tx: &mut dyn Transaction, incident: &Incident) -> Result<Standing> {
+/// How far it is now; how many of its keys are in use, and of how many, may be known.
+pub(super) fn standing(
+    engine: &Engine,
+    tx: &mut dyn Transaction,
+    incident: &Incident,
+    exposed: Option<(u64, u64)>,
+) -> Result<Standing> {
     let guard = &engine.keys.guard;
     let rotation = match incident.about {
         IncidentAbout::Version(_) => None,
@@ -46,20 +51,22 @@ pub(super) fn standing(engine: &Engine, tx: &mut dyn Transaction, incident: &Inc
             Some((wraps_under(tx, &key)?, writes))
         }
     };
-    let exposed = match &incident.found {
-        None => None,
-        Some(told) => {
-            let keys = parts::keys_of(tx, incident.id, &told.keys)?;
-            Some((wrapped(tx, &keys)?, keys.len() as u64))
+    let exposed = match (&incident.found, exposed) {
+        (None, _) => None,
+        (Some(_), Some(exposed)) => Some(exposed),
+        (Some(told), None) => {
+            let keys: Vec<KeyId> =
+                parts::keys_of(tx, incident.id, &told.keys)?.iter().map(|listed| listed.key).collect();
+            let all = keys.len() as u64;
+            Some((wrapped(tx, keys)?, all))
         }
     };
     Ok(Standing { rotation, exposed })
 }
 
 /// How many of these keys anything wraps: one that was destroyed, or whose version was sealed anew under another, has no wrap.
-fn wrapped(tx: &mut dyn Transaction, keys: &[Listed]) -> Result<u64> {
+pub(super) fn wrapped(tx: &mut dyn Transaction, mut keys: Vec<KeyId>) -> Result<u64> {
     // In the order of the index.
-    let mut keys: Vec<KeyId> = keys.iter().map(|listed| listed.key).collect();
     keys.sort_unstable();
     let mut count = 0;
     for page in keys.chunks(PAGE) {
@@ -93,5 +100,5 @@ impl Standing {
 
 /// The steps that are open now.
 pub(super) fn open(engine: &Engine, tx: &mut dyn Transaction, incident: &Incident) -> Result<Vec<PlaybookStep>> {
-    Ok(standing(engine, tx, incident)?.open(incident))
+    Ok(standing(engine, tx, incident, None)?.open(incident))
 }

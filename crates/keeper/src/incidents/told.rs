@@ -38,7 +38,7 @@ fn items(engine: &Engine, session: &Session, tail: &str) -> Result<Vec<IncidentI
             if may(engine, tx, session, Action::ManageKeys, row.workspace)?
                 || may(engine, tx, session, Action::Audit, row.workspace)?
             {
-                let standing = steps::standing(engine, tx, row)?;
+                let standing = steps::standing(engine, tx, row, None)?;
                 items.push(item(engine, tx, row, &standing)?);
             }
         }
@@ -53,7 +53,7 @@ pub(crate) fn show(engine: &Engine, session: &Session, id: IncidentId) -> Result
     if !audits {
         seen(engine, session, &incident, Action::ManageKeys, "incident.show")?;
     }
-    told(engine, session, &incident)
+    told(engine, session, &incident, None)
 }
 
 /// Whether somebody may do something in a workspace now.
@@ -66,11 +66,16 @@ fn may(engine: &Engine, tx: &mut dyn Transaction, session: &Session, action: Act
     Ok(judge(&rules, DecisionId::from_bytes(crate::system::random()?), &query).answer.allowed)
 }
 
-/// An incident, for somebody who may know of it.
-pub(super) fn told(engine: &Engine, session: &Session, incident: &Incident) -> Result<IncidentTold> {
+/// An incident, for somebody who may know of it. How many of its keys are in use is counted, unless that was done just before.
+pub(super) fn told(
+    engine: &Engine,
+    session: &Session,
+    incident: &Incident,
+    exposed: Option<(u64, u64)>,
+) -> Result<IncidentTold> {
     engine.store.read(|tx| {
         let audits = may(engine, tx, session, Action::Audit, incident.workspace)?;
-        let standing = steps::standing(engine, tx, incident)?;
+        let standing = steps::standing(engine, tx, incident, exposed)?;
         let item = item(engine, tx, incident, &standing)?;
         let mut steps = Vec::new();
         for step in steps::of(incident.about) {

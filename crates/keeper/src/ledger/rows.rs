@@ -8,7 +8,10 @@ use aws_lc_rs::hmac;
 use log::tree::Hash;
 
 /// The most entries that one pass integrates.
-pub(super) const PASS: i64 = 4096;
+pub(super) const PASS: usize = 4096;
+/// And about how many bytes of them: entries of a rotation are 40 kB each.
+const PASS_BYTES: usize = 16 << 20;
+const PASS_PAGE: i64 = 256;
 
 /// The MAC under which entries wait in the database, so that only the keeper's own get signed.
 #[derive(Clone)]
@@ -109,6 +112,26 @@ fn checked(mac: &EntryMac, row: Row) -> Result<Row> {
     hmac::verify(&mac.0, &input, row.bytes(3)?)
         .map_err(|_| Error::Damaged("an entry in the database is not the keeper's".into()))?;
     Ok(row)
+}
+
+/// Those of the next pass: the first of [`pending`], at most [`PASS`] of them, and no more once they have [`PASS_BYTES`].
+pub(super) fn next_pass(tx: &mut dyn Transaction, mac: &EntryMac) -> Result<Vec<Recent>> {
+    let (mut found, mut bytes): (Vec<Recent>, usize) = (Vec::new(), 0);
+    while found.len() < PASS && bytes < PASS_BYTES {
+        let after = found.last().map_or((i64::MIN, i64::MIN), |last| (last.ticket, last.position));
+        let sql = "SELECT ticket, position, body, mac FROM entry WHERE idx IS NULL AND (ticket, position) > ($1, $2) \
+                   ORDER BY ticket, position LIMIT $3";
+        let rows = tx.query(sql, &[after.0.into(), after.1.into(), PASS_PAGE.into()])?;
+        if rows.is_empty() {
+            break;
+        }
+        for row in rows {
+            let entry = recent(checked(mac, row)?)?;
+            bytes += entry.body.len();
+            found.push(entry);
+        }
+    }
+    Ok(found)
 }
 
 /// How many entries are pending.

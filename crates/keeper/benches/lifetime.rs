@@ -2,7 +2,8 @@
 //! how long until nothing is released under it, and until it is known what it touched. Every version is put through the whole path, and each
 //! tenth is released once, by several clients at once. Peak memory is told after each step.
 //!
-//! `cargo bench -p strongroom-keeper --bench lifetime [-- N]` (20,000 by default; 1,000,000 take 10 GB, and a quarter of an hour to make)
+//! `cargo bench -p strongroom-keeper --bench lifetime [-- N [FOLDER]]` (20,000 by default; 1,000,000 take 10 GB, and half an hour to make). What was
+//! made is left in the folder, and taken from there the next time.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a benchmark")]
 #![expect(clippy::print_stdout, dead_code, reason = "a benchmark, with the tests' little client")]
 
@@ -11,6 +12,9 @@ mod world;
 
 use api::terms::{Action, Class, Code, KeyId, Mode, Timestamp};
 use api::wire::{Answer, BackupCreate, Command, IncidentTold, KeyCompromise, KeyRotate};
+use keeper::Keeper;
+use std::path::{Path, PathBuf};
+use std::process::Command as Process;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 use world::{Client, Put, World};
@@ -22,34 +26,17 @@ const CLIENTS: usize = 32;
 
 fn main() {
     let size = std::env::args().filter_map(|arg| arg.parse().ok()).next().unwrap_or(20_000_usize);
-    let world = World::new(Mode::Solo);
-    let keeper = world.open();
-    keeper.unlocked_until(Timestamp::from_millis(world.clock.millis() + 86_400_000)).unwrap();
-    let began = Instant::now();
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..CLIENTS {
-            scope.spawn(|| {
-                let client = Client::new(&keeper, &world, None);
-                loop {
-                    let artifact = next.fetch_add(1, Ordering::Relaxed);
-                    if artifact * VERSIONS >= size {
-                        return;
-                    }
-                    let name = format!("lab/a-{artifact}");
-                    for version in 0..VERSIONS {
-                        // A principal has 524,288 requests in ten minutes.
-                        world.clock.advance(4);
-                        client.put(&Put::new(&name).class(Class::Internal)).unwrap();
-                        if version % 10 == 0 {
-                            client.release(Action::Read, &name).unwrap();
-                        }
-                    }
-                }
-            });
+    let folder = std::env::args().skip(1).find(|arg| arg.starts_with('/')).map(PathBuf::from);
+    let world = match &folder {
+        None => filled(size),
+        Some(folder) => {
+            if !folder.exists() {
+                leave(&filled(size), folder);
+            }
+            left(folder)
         }
-    });
-    println!("made {size} versions in {:.0} s", began.elapsed().as_secs_f64());
+    };
+    let keeper = opened(&world);
     let client = Client::new(&keeper, &world, None);
     client.call(Command::AuditVerify).unwrap();
     told_memory();
@@ -124,6 +111,65 @@ fn main() {
     let began = Instant::now();
     client.call(Command::KeyRotate(KeyRotate { no_wait: true, ..KeyRotate::default() })).unwrap();
     println!("a new key writes after {:.3} s", began.elapsed().as_secs_f64());
+}
+
+/// A vault with so many versions, closed.
+fn filled(size: usize) -> World {
+    let world = World::new(Mode::Solo);
+    let keeper = opened(&world);
+    let began = Instant::now();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| {
+                let client = Client::new(&keeper, &world, None);
+                loop {
+                    let artifact = next.fetch_add(1, Ordering::Relaxed);
+                    if artifact * VERSIONS >= size {
+                        return;
+                    }
+                    let name = format!("lab/a-{artifact}");
+                    for version in 0..VERSIONS {
+                        // A principal has 524,288 requests in ten minutes.
+                        world.clock.advance(4);
+                        client.put(&Put::new(&name).class(Class::Internal)).unwrap();
+                        if version % 10 == 0 {
+                            client.release(Action::Read, &name).unwrap();
+                        }
+                    }
+                }
+            });
+        }
+    });
+    println!("made {size} versions in {:.0} s", began.elapsed().as_secs_f64());
+    keeper.close().unwrap();
+    world
+}
+
+/// Its keeper, with the keys held in memory for as long as all of this takes.
+fn opened(world: &World) -> Keeper {
+    let keeper = world.open();
+    keeper.unlocked_until(Timestamp::from_millis(world.clock.millis() + 86_400_000)).unwrap();
+    keeper
+}
+
+fn leave(world: &World, folder: &Path) {
+    std::fs::write(world.tmp.path().join("at"), format!("{} {}", world.vault, world.clock.millis())).unwrap();
+    copy(world.tmp.path(), folder);
+}
+
+/// A copy of what was left there, at the time it was left.
+fn left(folder: &Path) -> World {
+    let tmp = tempfile::tempdir().unwrap();
+    copy(folder, tmp.path());
+    let at = std::fs::read_to_string(tmp.path().join("at")).unwrap();
+    let (vault, millis) = at.split_once(' ').unwrap();
+    let (vault, clock) = (vault.parse().unwrap(), world::TestClock::at(millis.parse().unwrap()));
+    World { tmp, vault, clock, server: None }
+}
+
+fn copy(from: &Path, to: &Path) {
+    assert!(Process::new("cp").arg("-aT").args([from, to]).status().unwrap().success());
 }
 
 fn compromise(client: &Client<'_>, key: KeyId) -> IncidentTold {

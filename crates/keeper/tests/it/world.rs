@@ -56,7 +56,7 @@ pub struct World {
     pub vault: VaultId,
     pub clock: Arc<TestClock>,
     /// A database on a server, kept running.
-    server: Option<(String, Arc<Postgres>)>,
+    pub server: Option<(String, Arc<Postgres>)>,
 }
 
 impl World {

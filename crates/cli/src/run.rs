@@ -200,8 +200,14 @@ impl Context {
             stderr(&self.output.as_line("not-copied", &serde_json::json!({"items": items}))?);
             return Ok(());
         }
+        let mut by_depot: BTreeMap<&str, Vec<&client::NotCopied>> = BTreeMap::new();
         for one in &items {
-            self.output.warn(&format!("{} is not in the depot {}: {}", one.version, one.place, one.what));
+            by_depot.entry(&one.place).or_default().push(one);
+        }
+        for (place, behind) in by_depot {
+            let Some(first) = behind.first() else { continue };
+            let more = if behind.len() > 1 { format!(" and {} more", behind.len() - 1) } else { String::new() };
+            self.output.warn(&format!("{}{more} not in the depot {place} yet: {}", first.version, first.what));
         }
         self.output.warn("the job `copy` brings it there: strongroom depot copy");
         Ok(())

@@ -124,6 +124,13 @@ impl Depots {
         self.behind.lock().unwrap_or_else(PoisonError::into_inner).push(one);
     }
 
+    /// Why a depot did not take an earlier version.
+    fn failure(&self, depot: &Depot) -> Option<String> {
+        let behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = depot.item.id.to_string();
+        behind.iter().find(|one| one.depot == id).map(|one| one.what.clone())
+    }
+
     fn seen(&self, missed: depot::Missed) -> Seen {
         let named = self.all.iter().find(|depot| depot.member.name() == missed.depot);
         let place = named.map(|depot| depot.place.text()).unwrap_or_default();

@@ -113,6 +113,7 @@ impl Client {
         }
         let (version, journal) = (draft.version, RefCell::new(journal));
         let put = Putting { client: self, put, draft, previous, journal: &journal, began_nanos, watch };
+        let no_copy = put.put.no_copy;
         let done = put.run(opened, resume);
         let mut journal = journal.borrow_mut();
         match (&done, journal.as_mut()) {
@@ -127,7 +128,12 @@ impl Client {
                 }
             }
         }
-        done
+        // With nothing of the put in memory any more: it may take long.
+        let (report, item) = done?;
+        if !no_copy {
+            self.copy_new(&item, watch);
+        }
+        Ok(report)
     }
 
     /// The latest version, if there is one that the caller may see.

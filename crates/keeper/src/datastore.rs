@@ -109,6 +109,11 @@ pub trait Driver: Send + Sync {
         self.read(body)
     }
 
+    /// How many such passes one caller may have at a time and leave others room.
+    fn breadth(&self) -> usize {
+        1
+    }
+
     /// Runs `body` atomically and durably.
     ///
     /// # Errors
@@ -187,6 +192,11 @@ impl Datastore {
         body: impl Fn(&mut dyn Transaction) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
         answer(body, |run| self.driver.read_widely(run))
+    }
+
+    /// How many of [`Self::read_widely`] one caller may have at a time and leave others room: a server's connections are few.
+    pub fn breadth(&self) -> usize {
+        self.driver.breadth()
     }
 
     /// Runs `body` on one snapshot and, if it succeeds, copies that snapshot into the file `into`, which must not exist. Writers go on

@@ -108,9 +108,10 @@ pub(crate) const DEPOTS: Migration = Migration {
         state!("depot", ""),
         // What was seen of a depot last, under a MAC; that something waits is in what it holds.
         "CREATE TABLE depot_seen (depot BYTEA PRIMARY KEY, body BYTEA NOT NULL, mac BYTEA NOT NULL)",
-        // What was committed since and not told as copied, and by which comparison it was seen. No decision trusts it.
-        "CREATE TABLE uncopied (depot BYTEA NOT NULL, version BYTEA NOT NULL, objects BIGINT NOT NULL, mark BIGINT, \
-         PRIMARY KEY (depot, version))",
+        // What was committed since and not told as copied: the object of a version, whoever committed it, how many objects came with it, and
+        // which comparison saw it. No decision trusts it.
+        "CREATE TABLE uncopied (depot BYTEA NOT NULL, object BYTEA NOT NULL, principal BYTEA NOT NULL, objects BIGINT NOT NULL, mark BIGINT, \
+         PRIMARY KEY (depot, object))",
     ],
 };
 

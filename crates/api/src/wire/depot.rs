@@ -1,7 +1,7 @@
 //! The depots of a vault: where its objects lie.
 
 use super::Receipt;
-use crate::terms::{DepotId, DepotKind, Timestamp, VersionId};
+use crate::terms::{DepotId, DepotKind, ObjectId, Timestamp};
 
 /// A depot.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -112,6 +112,6 @@ pub struct DepotCounted {
 pub struct DepotCopied {
     /// Which.
     pub depot: DepotId,
-    /// The version, by whoever wrote it.
-    pub version: VersionId,
+    /// The object of the version, by whoever committed it.
+    pub object: ObjectId,
 }

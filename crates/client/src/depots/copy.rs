@@ -132,7 +132,8 @@ impl Client {
     }
 
     /// Brings what a version was committed with to the depots besides the primary, so that the loss of one loses nothing of it. The version
-    /// exists: a depot that does not take it now gets it from the job, and is told of ([`Self::not_copied`]).
+    /// exists: a depot that does not take it now gets it from the job, and is told of ([`Self::not_copied`]). One that failed once is left out
+    /// for the rest of the command.
     pub(crate) fn copy_new(&self, item: &VersionItem, watch: &dyn Watch) {
         let others = self.depots().all().get(1..).unwrap_or_default();
         if others.is_empty() {
@@ -140,12 +141,13 @@ impl Client {
         }
         let needs = self.needs_of(item);
         for depot in others {
-            let failed = match &needs {
-                Ok(needs) => self.bring_new(depot, needs, watch),
-                Err(problem) => Some(problem.to_string()),
+            let failed = match (self.depots().failure(depot), &needs) {
+                (Some(before), _) => Some(before),
+                (None, Ok(needs)) => self.bring_new(depot, needs, watch),
+                (None, Err(problem)) => Some(problem.to_string()),
             };
             let Some(what) = failed else {
-                let copied = DepotCopied { depot: depot.item.id, version: item.id };
+                let copied = DepotCopied { depot: depot.item.id, object: item.object };
                 let _ = self.seat().call(Command::DepotCopied(copied));
                 continue;
             };
@@ -155,7 +157,9 @@ impl Client {
     }
 
     fn bring_new(&self, depot: &Depot, needs: &[Need], watch: &dyn Watch) -> Option<String> {
-        let store = match depot.member.store() {
+        // Asked first for what takes a short time to refuse: an upload is tried again for longer.
+        let looked = depot.member.store().and_then(|store| store.list(self.vault().as_bytes(), None, 1).map(|_| store));
+        let store = match looked {
             Ok(store) => store,
             Err(error) => return Some(fault::chain(&error)),
         };

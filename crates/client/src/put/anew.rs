@@ -131,7 +131,9 @@ impl Client {
                 journal.remove();
             }
         }
-        done.map(Some)
+        let (report, item) = done?;
+        self.copy_new(&item, watch);
+        Ok(Some(report))
     }
 
     fn begin_anew<'a>(&'a self, old: &'a Grant, why: &Why, watch: &'a dyn Watch) -> Result<Draft<'a>, Problem> {
@@ -177,7 +179,7 @@ impl Client {
 }
 
 impl Draft<'_> {
-    fn run(&self, journal: &mut Journal) -> Result<ReencryptReport, Problem> {
+    fn run(self, journal: &mut Journal) -> Result<(ReencryptReport, VersionItem), Problem> {
         let opened = Opened::new(self.client.store(), self.old)?;
         let mut map = opened.map()?;
         let parts = self.parts(&mut map)?;
@@ -195,8 +197,8 @@ impl Draft<'_> {
         let done = self.switch(&record, &commitment, prints)?;
         let _ = std::fs::remove_file(cache::path(&self.client.cache(), self.old.version.id.as_bytes()));
         let Reencrypted { version, old_key, old_digest, garbage, shared_with, receipt } = done;
-        self.client.copy_new(&version, self.watch);
-        Ok(ReencryptReport {
+        let item = version.clone();
+        let report = ReencryptReport {
             version: version.reference,
             id: version.id,
             digest: version.digest,
@@ -213,7 +215,8 @@ impl Draft<'_> {
             shared_with,
             entry: receipt.entry,
             log_index: receipt.log_index,
-        })
+        };
+        Ok((report, item))
     }
 
     fn ids(&self) -> ([u8; 16], VersionId) {

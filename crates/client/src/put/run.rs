@@ -82,7 +82,7 @@ impl Sealed {
 }
 
 impl Putting<'_> {
-    pub(super) fn run(&self, opened: Opened, resume: Option<Resume>) -> Result<PutReport, Problem> {
+    pub(super) fn run(self, opened: Opened, resume: Option<Resume>) -> Result<(PutReport, VersionItem), Problem> {
         let client = self.client;
         let (vault, id) = (*client.vault().as_bytes(), *self.draft.version.as_bytes());
         let start = Sealed::start(resume.as_ref())?;
@@ -132,7 +132,9 @@ impl Putting<'_> {
         let committed = self.commit(&record, &commitment, prints, files, bytes)?;
         cache.map(CacheWriter::finish);
         self.forget_old_caches();
-        Ok(PutReport { uploaded_bytes: sealed.stored, reused_bytes: reused, ..self.report(&record, committed) })
+        let item = committed.version.clone();
+        let report = self.report(&record, committed);
+        Ok((PutReport { uploaded_bytes: sealed.stored, reused_bytes: reused, ..report }, item))
     }
 
     fn target<'a>(&'a self, pack: [u8; 16], key: &Arc<PackKey>) -> Target<'a> {
@@ -167,9 +169,6 @@ impl Putting<'_> {
 
     fn report(&self, record: &[u8], committed: Committed) -> PutReport {
         let Committed { version, receipt } = committed;
-        if !self.put.no_copy {
-            self.client.copy_new(&version, self.watch);
-        }
         PutReport {
             version: version.reference,
             id: version.id,

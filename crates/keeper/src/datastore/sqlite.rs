@@ -125,6 +125,10 @@ impl Driver for Sqlite {
         looked(&connection, body)?
     }
 
+    fn breadth(&self) -> usize {
+        BREADTH
+    }
+
     fn write(&self, body: &mut dyn FnMut(&mut dyn Transaction) -> Outcome) -> Result<()> {
         self.writer.run(&mut |session| body(session))
     }
@@ -238,5 +242,7 @@ const STATEMENTS: usize = 256;
 
 /// Reading connections kept open.
 const IDLE_READERS: usize = 8;
+/// Wide passes of one caller.
+const BREADTH: usize = 4;
 /// The page cache of a wide pass, in KiB.
 const WIDE_KIB: i64 = 32 << 10;

@@ -1,21 +1,25 @@
 //! What waits to be copied: the objects that a version was committed with, for each depot besides the primary, until somebody says that they
-//! are there. Counted by version and not by time, since commits do not become visible in the order of their times.
+//! are there. A version that is sealed anew is committed again, with other objects. Counted by what was committed and not by time, since commits do
+//! not become visible in the order of their times.
 
 use super::in_use;
 use crate::datastore::Transaction;
 use crate::error::Result;
 use crate::rows::Guard;
-use api::terms::{DepotId, VersionId};
+use api::terms::{DepotId, ObjectId, PrincipalId};
 
-/// Takes down what a version is committed with, in its transaction: its depots do not change meanwhile.
-pub(crate) fn note(tx: &mut dyn Transaction, guard: &Guard, version: VersionId, objects: usize) -> Result<()> {
+/// Takes down what somebody commits, so many objects and that of the version among them, in its transaction: its depots do not change meanwhile.
+pub(crate) fn note(
+    tx: &mut dyn Transaction,
+    guard: &Guard,
+    (object, objects): (ObjectId, usize),
+    by: PrincipalId,
+) -> Result<()> {
     for depot in in_use(tx, guard)?.iter().skip(1) {
         let objects = i64::try_from(objects).unwrap_or(i64::MAX);
-        // Objects of a version that is sealed anew are new ones, which no comparison under way has looked for.
         tx.query(
-            "INSERT INTO uncopied (depot, version, objects) VALUES ($1, $2, $3) \
-             ON CONFLICT (depot, version) DO UPDATE SET objects = uncopied.objects + excluded.objects, mark = NULL",
-            &[depot.id.as_bytes().into(), version.as_bytes().into(), objects.into()],
+            "INSERT INTO uncopied (depot, object, principal, objects) VALUES ($1, $2, $3, $4)",
+            &[depot.id.as_bytes().into(), object.as_bytes().into(), by.as_bytes().into(), objects.into()],
         )?;
     }
     Ok(())
@@ -35,10 +39,17 @@ pub(super) fn seen(tx: &mut dyn Transaction, depot: DepotId, mark: u64) -> Resul
     Ok(())
 }
 
-/// A version waits no more. How many objects did.
-pub(super) fn told(tx: &mut dyn Transaction, depot: DepotId, version: VersionId) -> Result<u64> {
-    let sql = "DELETE FROM uncopied WHERE depot = $1 AND version = $2 RETURNING objects";
-    let row = tx.query(sql, &[depot.as_bytes().into(), version.as_bytes().into()])?.optional()?;
+/// Who committed what waits; none if it does not.
+pub(super) fn committed_by(tx: &mut dyn Transaction, depot: DepotId, object: ObjectId) -> Result<Option<PrincipalId>> {
+    let sql = "SELECT principal FROM uncopied WHERE depot = $1 AND object = $2";
+    let row = tx.query(sql, &[depot.as_bytes().into(), object.as_bytes().into()])?.optional()?;
+    row.map(|row| Ok(PrincipalId::from_bytes(row.array(0)?))).transpose()
+}
+
+/// It waits no more. How many objects did.
+pub(super) fn told(tx: &mut dyn Transaction, depot: DepotId, object: ObjectId) -> Result<u64> {
+    let sql = "DELETE FROM uncopied WHERE depot = $1 AND object = $2 RETURNING objects";
+    let row = tx.query(sql, &[depot.as_bytes().into(), object.as_bytes().into()])?.optional()?;
     row.map_or(Ok(0), |row| Ok(u64::try_from(row.integer(0)?).unwrap_or(0)))
 }
 

@@ -8,8 +8,8 @@ use crate::hash;
 use seal::record::VersionRecord;
 use std::collections::HashSet;
 
-/// Parts that are read at once.
-const THREADS: usize = 4;
+/// Records read in one transaction: a longer one keeps a snapshot that others wait for.
+const STRETCH: usize = 65_536;
 /// Records read in one query.
 const PAGE: usize = 64;
 
@@ -36,7 +36,7 @@ fn counted(engine: &Engine, keys: &[Touched]) -> Result<Packs> {
     let wanted = wanted(keys);
     let mut packs = Packs::default();
     std::thread::scope(|scope| {
-        let parts = wanted.chunks(wanted.len().div_ceil(THREADS).max(PAGE));
+        let parts = wanted.chunks(wanted.len().div_ceil(engine.store.breadth()).max(PAGE));
         let parts: Vec<_> = parts.map(|part| scope.spawn(|| within(engine, part))).collect();
         for part in parts {
             let part = part.join().map_err(|_| Error::Internal("a thread that counts packs ended early"))??;
@@ -59,13 +59,20 @@ pub(super) fn wanted<'k>(keys: impl IntoIterator<Item = &'k Touched>) -> Vec<Wan
 }
 
 fn within(engine: &Engine, wanted: &[Wanted]) -> Result<Packs> {
-    engine.store.read_widely(|tx| {
-        let mut found = Packs::default();
-        for page in wanted.chunks(PAGE) {
-            found.lost += read(tx, page, &mut |_, record| found.ids.extend(record.packs.iter().map(|pack| pack.id)))?;
-        }
-        Ok(found)
-    })
+    let mut packs = Packs::default();
+    for stretch in wanted.chunks(STRETCH) {
+        let found = engine.store.read_widely(|tx| {
+            let mut found = Packs::default();
+            for page in stretch.chunks(PAGE) {
+                found.lost +=
+                    read(tx, page, &mut |_, record| found.ids.extend(record.packs.iter().map(|pack| pack.id)))?;
+            }
+            Ok::<_, Error>(found)
+        })?;
+        packs.ids.extend(found.ids);
+        packs.lost += found.lost;
+    }
+    Ok(packs)
 }
 
 /// Shows the records of at most [`PAGE`] versions, those whose digest is right; answers how many are not.

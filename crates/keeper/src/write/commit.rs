@@ -175,7 +175,7 @@ impl Call<'_> {
         )?;
         prints::store(tx, version.id, &command.prints)?;
         objects::commit(tx, version.id, &checked.own, self.now)?;
-        uncopied::note(tx, guard, version.id, checked.own.len())?;
+        uncopied::note(tx, guard, (version.object, checked.own.len()), by.principal)?;
         guard.remove::<Draft>(tx, draft.version.as_bytes())?;
         epochs::bump(tx, artifact.id.as_bytes())?;
         show::count(tx, "versions")?;

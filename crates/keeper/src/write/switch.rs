@@ -153,7 +153,7 @@ impl Call<'_> {
         prints::forget(tx, version.id)?;
         prints::store(tx, version.id, &self.command.prints)?;
         objects::commit(tx, version.id, &checked.own, self.now)?;
-        uncopied::note(tx, guard, version.id, checked.own.len())?;
+        uncopied::note(tx, guard, (version.object, checked.own.len()), by.principal)?;
         guard.remove::<Draft>(tx, draft.version.as_bytes())?;
         let (garbage, shared) = self.let_go(tx, &found.artifact, old)?;
         epochs::bump(tx, found.artifact.id.as_bytes())?;

@@ -223,7 +223,7 @@ structs! {
     Collected { objects receipt }
     DepotAdd { kind place endpoint region credentials first }
     DepotCompared { mark now }
-    DepotCopied { depot version }
+    DepotCopied { depot object }
     DepotCounted { depot seen mark }
     DepotItem { id kind place endpoint region credentials primary created seen backlog }
     DepotList { items now }

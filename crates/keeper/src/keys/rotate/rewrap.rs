@@ -18,6 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const BATCH: i64 = 256;
 /// Threads that wrap them, at most.
 const MAX_THREADS: usize = 8;
+/// How often what changes meanwhile is looked at again, before it is left to the next run.
+const MAX_ROUNDS: usize = 8;
 
 /// What was wrapped again, and under which keys something stays that does not open, with the first reason.
 #[derive(Debug, Default)]
@@ -40,7 +42,9 @@ pub(super) fn rewrap_all(engine: &Engine, by: &By, slice: &Slice) -> Result<Rewr
     let ended = rewrap_each(engine, by, slice, (&mut all, &mut through));
     for key in through {
         let row = engine.store.read(|tx| engine.keys.guard.expect::<Key>(tx, key.as_bytes()));
-        if row.map_or(true, |row| row.state == KeyState::Compromised) {
+        // What is set to go was forgotten, and may have been opened once more since.
+        let kept = |row: Key| row.ending.is_none() && !matches!(row.state, KeyState::Compromised | KeyState::Destroyed);
+        if !row.is_ok_and(kept) {
             engine.domains.forget(key);
         }
     }
@@ -68,9 +72,10 @@ fn rewrap_each(
     Ok(())
 }
 
-/// All that lies under one key, in the order of the wraps. What somebody else changed meanwhile is looked at once more.
+/// All that lies under one key, in the order of the wraps. What somebody else changed meanwhile is looked at once more, and so is all if another
+/// key writes by then.
 fn rewrap_one(engine: &Engine, by: &By, slice: &Slice, old: KeyId, all: &mut Rewrapped) -> Result<()> {
-    for _ in 0..2 {
+    for _ in 0..MAX_ROUNDS {
         let (mut ahead, mut missed) = (Batch::prepare(engine, old, None, slice)?, 0);
         while let Some(batch) = ahead.take() {
             // Each batch at its own time: a rotation with a pace takes long.
@@ -79,7 +84,11 @@ fn rewrap_one(engine: &Engine, by: &By, slice: &Slice, old: KeyId, all: &mut Rew
                 let next = scope.spawn(|| Batch::prepare(engine, old, Some(last), slice));
                 (engine.store.write(|tx| batch.write(engine, tx, &by)), next.join())
             });
-            let Some(wrote) = wrote? else { return Ok(()) };
+            let Some(wrote) = wrote? else {
+                // Another key writes by now, or none.
+                missed += 1;
+                break;
+            };
             all.done += wrote.done;
             missed += wrote.missed;
             if let Some(error) = batch.left {
@@ -134,8 +143,8 @@ impl Way {
         }
         let refuse = || Error::Altered { table: Key::NAME, row: old.id.to_string() };
         let domain = old.domain.ok_or_else(refuse)?;
-        let new = Domains::active(tx, guard, &domain, old.purpose)?.ok_or_else(refuse)?;
-        Ok(Some(Self { old, new }))
+        let new = Domains::active(tx, guard, &domain, old.purpose)?;
+        Ok(new.map(|new| Self { old, new }))
     }
 }
 

@@ -125,8 +125,31 @@ fn what_somebody_changes_while_it_is_wrapped_again_is_not_undone() {
     set(|key| key.state = KeyState::Destroyed);
     assert!(write(&last).is_none());
     set(|key| key.state = KeyState::Deactivated);
-    assert_eq!(go_on(&engine, &Slice::whole()).unwrap(), 1);
-    assert_eq!((wraps(&engine, old.id).len(), wraps(&engine, new.id).len()), (0, 4));
+    let newest = engine.store.write(|tx| {
+        let (ticket, now) = (tx.ticket()?, engine.now()?);
+        Ok::<_, Error>(succeeded(&engine, tx, (ticket, now), &new, Event::new(Kind::State, "key.rotate"))?.0)
+    });
+    assert!(write(&last).is_none());
+    assert_eq!(go_on(&engine, &Slice::whole()).unwrap(), 4);
+    assert_eq!((wraps(&engine, old.id).len(), wraps(&engine, newest.unwrap().id).len()), (0, 4));
+}
+
+#[test]
+fn without_a_key_that_writes_everything_stays_where_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = opened(dir.path());
+    let (old, new) = rotated(&engine, 3);
+    let batch = Batch::prepare(&engine, old.id, None, &Slice::whole()).unwrap().unwrap();
+    let gone = Key { state: KeyState::Deactivated, ..new };
+    let write = |tx: &mut dyn Transaction| {
+        let ticket = tx.ticket()?;
+        engine.keys.guard.update(tx, &gone, ticket).map(drop)
+    };
+    engine.store.write(write).unwrap();
+    let by = by_system(&engine, engine.now().unwrap());
+    assert!(engine.store.write(|tx| batch.write(&engine, tx, &by)).unwrap().is_none());
+    assert!(Batch::prepare(&engine, old.id, None, &Slice::whole()).unwrap().is_none());
+    assert_eq!((go_on(&engine, &Slice::whole()).unwrap(), wraps(&engine, old.id).len()), (0, 3));
 }
 
 #[test]

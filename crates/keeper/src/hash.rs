@@ -38,7 +38,15 @@ pub(crate) fn to_hex(bytes: &[u8]) -> String {
 /// What hexadecimal digits stand for.
 pub(crate) fn of_hex(digits: &str) -> Option<Vec<u8>> {
     let mut bytes = vec![0; digits.len() / 2];
-    hex::decode_to_slice(digits, &mut bytes).ok().map(|()| bytes)
+    base16ct::mixed::decode(digits, &mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// The same of so many bytes.
+pub(crate) fn array_of_hex<const N: usize>(digits: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    let read = base16ct::mixed::decode(digits, &mut bytes).ok()?.len();
+    (read == N).then_some(bytes)
 }
 
 /// RFC 8785 JSON.

@@ -9,12 +9,9 @@ use std::str::FromStr;
 pub struct IdError;
 
 fn parse(text: &str) -> Result<[u8; 16], IdError> {
-    if text.len() != 32 || text.bytes().any(|b| b.is_ascii_uppercase()) {
-        return Err(IdError);
-    }
     let mut bytes = [0; 16];
-    hex::decode_to_slice(text, &mut bytes).map_err(|_| IdError)?;
-    Ok(bytes)
+    let read = base16ct::lower::decode(text, &mut bytes).map_err(|_| IdError)?;
+    if read.len() == 16 { Ok(bytes) } else { Err(IdError) }
 }
 
 /// Its text, without a detour over the heap.

@@ -35,7 +35,7 @@ impl serde::de::Visitor<'_> for Digits {
 
     fn visit_str<E: serde::de::Error>(self, digits: &str) -> Result<Plain, E> {
         let mut plain = Plain(vec![0; digits.len() / 2]);
-        hex::decode_to_slice(digits.as_bytes(), &mut plain.0).map_err(E::custom)?;
+        base16ct::mixed::decode(digits, &mut plain.0).map_err(|_| E::custom("no hexadecimal digits"))?;
         Ok(plain)
     }
 

@@ -6,6 +6,7 @@
 
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::hash;
 use crate::rows::IncidentAbout;
 use api::terms::{KeyId, Timestamp, WorkspaceId};
 use log::proof::Head;
@@ -234,8 +235,7 @@ impl Entry<'_> {
             _ => (None, &mut fact.committed),
         };
         if let (Some(of), Some(digest)) = (of, names.digest) {
-            let mut bytes = [0; 32];
-            hex::decode_to_slice(digest, &mut bytes).map_err(|_| "a digest that is none")?;
+            let bytes = hash::array_of_hex(digest).ok_or("a digest that is none")?;
             *committed = Some((id(of)?, (index, bytes)));
         }
         if let ("version.reencrypt", Some(gone)) = (self.act, names.replaces) {
@@ -278,9 +278,7 @@ impl Entry<'_> {
 }
 
 fn id(text: &str) -> std::result::Result<Id, &'static str> {
-    let mut bytes = [0; 16];
-    hex::decode_to_slice(text, &mut bytes).map_err(|_| "an id that is none")?;
-    Ok(bytes)
+    hash::array_of_hex(text).ok_or("an id that is none")
 }
 
 /// What was seen so far, in no order. Lists, that are sorted once: tables of a million ids take longer to fill.

@@ -89,7 +89,10 @@ impl KeyfileRoot {
         }
         let id: KeyId = word()?.parse().map_err(|_| refuse())?;
         let digits = word()?;
-        let key = RootKey::fill_with(|out| hex::decode_to_slice(digits, out).map_err(|_| refuse()))?;
+        let key = RootKey::fill_with(|out| match base16ct::mixed::decode(digits, out) {
+            Ok(key) if key.len() == 32 => Ok(()),
+            _ => Err(refuse()),
+        })?;
         if words.next().is_some() { Err(refuse()) } else { Ok(Self(Software::new(id, key))) }
     }
 }

@@ -169,47 +169,48 @@ impl Context {
 
     /// Says which copies were passed over, and that what was read is from another depot.
     fn tell_elsewhere(&self, client: &Client) -> Result<(), Failure> {
-        let items = client.read_elsewhere();
-        if items.is_empty() {
-            return Ok(());
-        }
-        if self.output.is_json() {
-            stderr(&self.output.as_line("read-elsewhere", &serde_json::json!({"items": items}))?);
-            return Ok(());
-        }
-        let mut by_depot: BTreeMap<&str, Vec<&client::Seen>> = BTreeMap::new();
-        for one in &items {
-            by_depot.entry(&one.place).or_default().push(one);
-        }
-        for (place, passed) in by_depot {
-            let more = if passed.len() > 1 { format!(", and {} more", passed.len() - 1) } else { String::new() };
-            let first = passed.first().map(|one| format!("object {}{more}: {}", one.object, one.what));
-            self.output.warn(&format!("not read from the depot {place}: {}", first.unwrap_or_default()));
-        }
-        self.output.warn("other depots were asked instead: see strongroom depot check");
-        Ok(())
+        let text = |place: &str, first: &client::Seen, more: usize| {
+            let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+            format!("not read from the depot {place}: object {}{more}: {}", first.object, first.what)
+        };
+        let hint = "other depots were asked instead: see strongroom depot check";
+        self.tell_by_depot("read-elsewhere", &client.read_elsewhere(), |one| &one.place, text, hint)
     }
 
     /// Says which depots besides the primary did not take what was put.
     fn tell_not_copied(&self, client: &Client) -> Result<(), Failure> {
-        let items = client.not_copied();
+        let text = |place: &str, first: &client::NotCopied, more: usize| {
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("{}{more} not in the depot {place} yet: {}", first.version, first.what)
+        };
+        let hint = "the job `copy` brings it there: strongroom depot copy";
+        self.tell_by_depot("not-copied", &client.not_copied(), |one| &one.place, text, hint)
+    }
+
+    /// A line of JSON, or a warning for each depot, with the first of its items and how many more there are.
+    fn tell_by_depot<T: serde::Serialize>(
+        &self,
+        kind: &str,
+        items: &[T],
+        place: impl Fn(&T) -> &str,
+        text: impl Fn(&str, &T, usize) -> String,
+        hint: &str,
+    ) -> Result<(), Failure> {
         if items.is_empty() {
             return Ok(());
         }
         if self.output.is_json() {
-            stderr(&self.output.as_line("not-copied", &serde_json::json!({"items": items}))?);
+            stderr(&self.output.as_line(kind, &serde_json::json!({"items": items}))?);
             return Ok(());
         }
-        let mut by_depot: BTreeMap<&str, Vec<&client::NotCopied>> = BTreeMap::new();
-        for one in &items {
-            by_depot.entry(&one.place).or_default().push(one);
+        let mut by_depot: BTreeMap<&str, (&T, usize)> = BTreeMap::new();
+        for one in items {
+            by_depot.entry(place(one)).and_modify(|(_, more)| *more += 1).or_insert((one, 0));
         }
-        for (place, behind) in by_depot {
-            let Some(first) = behind.first() else { continue };
-            let more = if behind.len() > 1 { format!(" and {} more", behind.len() - 1) } else { String::new() };
-            self.output.warn(&format!("{}{more} not in the depot {place} yet: {}", first.version, first.what));
+        for (place, (first, more)) in by_depot {
+            self.output.warn(&text(place, first, more));
         }
-        self.output.warn("the job `copy` brings it there: strongroom depot copy");
+        self.output.warn(hint);
         Ok(())
     }
 

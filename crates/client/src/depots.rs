@@ -124,11 +124,11 @@ impl Depots {
         self.behind.lock().unwrap_or_else(PoisonError::into_inner).push(one);
     }
 
-    /// Why a depot did not take an earlier version.
-    fn failure(&self, depot: &Depot) -> Option<String> {
+    /// Why a depot took nothing of an earlier version.
+    fn away(&self, depot: &Depot) -> Option<String> {
         let behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
         let id = depot.item.id.to_string();
-        behind.iter().find(|one| one.depot == id).map(|one| one.what.clone())
+        behind.iter().find(|one| one.away && one.depot == id).map(|one| one.what.clone())
     }
 
     fn seen(&self, missed: depot::Missed) -> Seen {

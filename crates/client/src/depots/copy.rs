@@ -55,6 +55,9 @@ pub struct NotCopied {
     pub version: String,
     /// Why.
     pub what: String,
+    /// It takes nothing now, and not just this version.
+    #[serde(skip)]
+    pub(super) away: bool,
 }
 
 /// A comparison under way: since when, and how the keeper knows it again, if it may be told.
@@ -132,8 +135,8 @@ impl Client {
     }
 
     /// Brings what a version was committed with to the depots besides the primary, so that the loss of one loses nothing of it. The version
-    /// exists: a depot that does not take it now gets it from the job, and is told of ([`Self::not_copied`]). One that failed once is left out
-    /// for the rest of the command.
+    /// exists: a depot that does not take it now gets it from the job, and is told of ([`Self::not_copied`]). One that takes nothing is
+    /// left out for the rest of the command.
     pub(crate) fn copy_new(&self, item: &VersionItem, watch: &dyn Watch) {
         let others = self.depots().all().get(1..).unwrap_or_default();
         if others.is_empty() {
@@ -141,38 +144,38 @@ impl Client {
         }
         let needs = self.needs_of(item);
         for depot in others {
-            let failed = match (self.depots().failure(depot), &needs) {
-                (Some(before), _) => Some(before),
-                (None, Ok(needs)) => self.bring_new(depot, needs, watch),
-                (None, Err(problem)) => Some(problem.to_string()),
+            let failed = match (self.depots().away(depot), &needs) {
+                (Some(why), _) => Failed::There(why),
+                (None, Err(problem)) => Failed::Here(problem.to_string()),
+                (None, Ok(needs)) => match self.bring_new(depot, needs, watch) {
+                    Err(failed) => failed,
+                    Ok(()) => {
+                        let copied = DepotCopied { depot: depot.item.id, object: item.object };
+                        let _ = self.seat().call(Command::DepotCopied(copied));
+                        continue;
+                    }
+                },
             };
-            let Some(what) = failed else {
-                let copied = DepotCopied { depot: depot.item.id, object: item.object };
-                let _ = self.seat().call(Command::DepotCopied(copied));
-                continue;
+            let away = matches!(failed, Failed::There(_));
+            let what = match failed {
+                Failed::Here(what) | Failed::Silent(what) | Failed::There(what) => what,
+                Failed::Interrupted => "it was interrupted".to_owned(),
             };
             let (depot, place, version) = (depot.item.id.to_string(), depot.place.text(), item.reference.clone());
-            self.depots().not_copied(NotCopied { depot, place, version, what });
+            self.depots().not_copied(NotCopied { depot, place, version, what, away });
         }
     }
 
-    fn bring_new(&self, depot: &Depot, needs: &[Need], watch: &dyn Watch) -> Option<String> {
+    fn bring_new(&self, depot: &Depot, needs: &[Need], watch: &dyn Watch) -> Result<(), Failed> {
         // Asked first for what takes a short time to refuse: an upload is tried again for longer.
         let looked = depot.member.store().and_then(|store| store.list(self.vault().as_bytes(), None, 1).map(|_| store));
-        let store = match looked {
-            Ok(store) => store,
-            Err(error) => return Some(fault::chain(&error)),
-        };
+        let store = looked.map_err(|error| Failed::There(fault::chain(&error)))?;
         watch.stage("copying", Some(needs.iter().map(|need| need.len).sum()));
         let source = self.depots().for_the_sake_of(depot.item.id);
         let all: Vec<(&Need, Write)> = needs.iter().map(|need| (need, Write::New)).collect();
         let brought = bring_all(&source, store, &all, watch);
         watch.over();
-        brought.into_iter().find_map(|(_, result)| match result {
-            Ok(_) => None,
-            Err(Failed::Here(what) | Failed::Silent(what) | Failed::There(what)) => Some(what),
-            Err(Failed::Interrupted) => Some("it was interrupted".to_owned()),
-        })
+        brought.into_iter().try_for_each(|(_, result)| result.map(drop))
     }
 
     fn copy_to(

@@ -132,6 +132,8 @@ impl Client {
             }
         }
         let (report, item) = done?;
+        // No key of it stays for as long as a copy takes.
+        drop(old);
         self.copy_new(&item, watch);
         Ok(Some(report))
     }

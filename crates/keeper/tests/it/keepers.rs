@@ -7,9 +7,10 @@ use crate::drift::{after, apply, check, goes_over, rotate, wrong};
 use crate::erase::{erase, suspend};
 use crate::world::{Client, Put, TestClock, World, code};
 use api::terms::{Action, Code, Mode, Suite};
-use api::wire::{AuditItem, KeyWrong};
+use api::wire::{AuditItem, KeyArchived, KeyWrong, Problem};
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 const NIST: seal::Suite = seal::Suite::Nist;
 const DEFAULT: seal::Suite = seal::Suite::Default;
@@ -114,39 +115,49 @@ fn what_one_keeper_archives_the_other_releases_under_that_right_only() {
     let [rick, stella] = ["rick", "stella"].map(|who| Client::new(&keepers[1], &world, Some(who)));
     let over = AtomicBool::new(false);
     let start = Barrier::new(3);
-    let (allowed, opened) = std::thread::scope(|scope| {
-        let reader = scope.spawn(|| {
-            start.wait();
-            let mut allowed = 0_u64;
-            while !over.load(Ordering::SeqCst) {
-                match rick.release(Action::Read, "lab/old@v1") {
-                    Ok(_) => allowed += 1,
-                    Err(problem) => assert!(matches!(problem.code, Code::Denied | Code::Busy), "{problem:?}"),
+    let [allowed, opened] = [AtomicU64::new(0), AtomicU64::new(0)];
+    std::thread::scope(|scope| {
+        // Ends by itself if this thread panics.
+        let long_enough = Instant::now() + Duration::from_secs(120);
+        let racing = |client, got, refused: &'static [Code]| {
+            let (over, start): (&AtomicBool, &Barrier) = (&over, &start);
+            scope.spawn(move || {
+                start.wait();
+                while !over.load(Ordering::SeqCst) && Instant::now() < long_enough {
+                    match Client::release(client, Action::Read, "lab/old@v1") {
+                        Ok(_) => _ = AtomicU64::fetch_add(got, 1, Ordering::SeqCst),
+                        Err(problem) => assert!(refused.contains(&problem.code), "{problem:?}"),
+                    }
                 }
-            }
-            allowed
-        });
-        let steward = scope.spawn(|| {
-            start.wait();
-            let mut opened = 0_u64;
-            while !over.load(Ordering::SeqCst) {
-                match stella.release(Action::Read, "lab/old@v1") {
-                    Ok(_) => opened += 1,
-                    Err(problem) => assert_eq!(problem.code, Code::Busy, "{problem:?}"),
-                }
-            }
-            opened
-        });
+            })
+        };
+        let readers = [racing(&rick, &allowed, &[Code::Denied, Code::Busy]), racing(&stella, &opened, &[Code::Busy])];
+        let count = || [&allowed, &opened].map(|got| got.load(Ordering::SeqCst));
+        // Two who read all the time may be in its way for a while.
+        let moved = |way: fn(&Client<'_>, &[&str]) -> Result<KeyArchived, Problem>| {
+            let mut tried = std::iter::repeat_with(|| way(&cus, &["lab/old@v1"])).take(50);
+            let done = tried.find(|done| !matches!(done, Err(problem) if problem.code == Code::Busy));
+            assert_eq!(done.unwrap().unwrap().moved.len(), 1);
+        };
         start.wait();
-        for _ in 0..ROUNDS {
-            assert_eq!(archive(&cus, &["lab/old@v1"]).unwrap().moved.len(), 1);
-            assert_eq!(unarchive(&cus, &["lab/old@v1"]).unwrap().moved.len(), 1);
+        for round in 0..ROUNDS {
+            moved(archive);
+            moved(unarchive);
+            // Every other time it lies there until both were handed it: moved all the time, it is nobody's.
+            let before = count();
+            while round % 2 == 1
+                && before.into_iter().zip(count()).any(|(then, now)| now == then)
+                && readers.iter().all(|reader| !reader.is_finished())
+            {
+                std::thread::yield_now();
+            }
         }
-        archive(&cus, &["lab/old@v1"]).unwrap();
+        moved(archive);
         over.store(true, Ordering::SeqCst);
-        (reader.join().unwrap(), steward.join().unwrap())
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
     });
-    assert!(opened > 0, "{opened} {allowed}");
+    let [allowed, opened] = [allowed, opened].map(AtomicU64::into_inner);
+    assert!(opened >= ROUNDS / 2 && allowed >= ROUNDS / 2, "{opened} {allowed}");
     assert_eq!(code(rick.release(Action::Read, "lab/old@v1")), Code::Denied);
 
     // By the log as well: no reader was handed it between an entry that archives it and the one that brings it back.
@@ -159,7 +170,8 @@ fn what_one_keeper_archives_the_other_releases_under_that_right_only() {
     let reads: Vec<AuditItem> = entries(&aud, "release.read");
     let released = |item: &&AuditItem| item.entry["principal"] == id && item.entry["decision"]["effect"] == "allow";
     let released: Vec<u64> = reads.iter().filter(released).map(ticket).collect();
-    assert!(released.len() as u64 >= allowed.min(900), "{} of {allowed}", released.len());
+    // A page holds the newest 1000.
+    assert!(reads.len() == 1000 || released.len() as u64 >= allowed, "{} of {allowed}", released.len());
     for at in released {
         let archived = into.iter().filter(|ticket| **ticket < at).count();
         assert_eq!(archived, back.iter().filter(|ticket| **ticket < at).count(), "released while it was archived");

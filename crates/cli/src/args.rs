@@ -17,8 +17,8 @@ mod values;
 
 pub use admin::{
     DoctorArgs, GcArgs, InitArgs, JobsCommand, KeyArchiveArgs, KeyCertificateArgs, KeyCommand, KeyDestroyArgs,
-    KeyMoveArgs, KeyUnarchiveArgs, MigrateArgs, PolicyCommand, PrincipalAddArgs, PrincipalCommand, RecoverArgs,
-    RecoveryArgs, ReencryptArgs, RootKindArg, StatusArgs, UnlockArgs,
+    KeyMoveArgs, KeyRotateArgs, KeyUnarchiveArgs, MigrateArgs, PolicyCommand, PrincipalAddArgs, PrincipalCommand,
+    RecoverArgs, RecoveryArgs, ReencryptArgs, RootKindArg, StatusArgs, UnlockArgs,
 };
 pub use alias::AliasCommand;
 pub use ask::{WhoCanArgs, WhoDidArgs};

@@ -27,6 +27,7 @@ mod recover;
 mod recovery;
 mod reencrypt;
 mod root;
+mod rotate;
 mod rotate_root;
 #[cfg(feature = "share")]
 mod share;

@@ -98,27 +98,13 @@ pub enum KeyCommand {
         #[arg(value_name = "ID")]
         id: String,
     },
-    /// Give domain keys and named keys a new version and wrap everything again; the depot is not touched
-    Rotate {
-        /// Only of this workspace
-        #[arg(long, value_name = "NAME")]
-        workspace: Option<String>,
-        /// Only of this environment
-        #[arg(long = "env", value_name = "ENVIRONMENT")]
-        environment: Option<Environment>,
-        /// Only of this classification
-        #[arg(long)]
-        class: Option<Class>,
-        /// Only the named key of this name, in the workspace
-        #[arg(long, value_name = "NAME", requires = "workspace", conflicts_with_all = ["environment", "class"])]
-        name: Option<String>,
-        /// Return when the new version writes; later commands go on wrapping
-        #[arg(long)]
-        no_wait: bool,
-        /// Wrap at most N keys again in a second, so that others find the vault at their service
-        #[arg(long, value_name = "N", conflicts_with_all = ["no_wait", "name"], value_parser = clap::value_parser!(u32).range(1..))]
-        rate: Option<u32>,
-    },
+    /// Give keys a new version and wrap everything again: a key, a root, or all of a workspace; the depot is not touched
+    #[command(
+        after_help = "With an ID: of a domain key or an archive key, the domain that it is of is rotated; of a named
+key, that key; of a root, as `root rotate` does with nothing else given. Without one, all domain
+keys and named keys are, or those that the options name. After a kill the same command goes on."
+    )]
+    Rotate(KeyRotateArgs),
     /// Set a key aside: nothing is sealed or opened with it until it is resumed
     Suspend(KeyMoveArgs),
     /// Take a suspended key into use again
@@ -168,6 +154,32 @@ is told at the end.")]
     Compromise(KeyMoveArgs),
     /// Show the states that a key goes through, and what each allows
     States,
+}
+
+/// `key rotate`
+#[derive(Debug, Args)]
+pub struct KeyRotateArgs {
+    /// Only this domain key, named key or root: its id, or the beginning of it
+    #[arg(value_name = "ID", conflicts_with_all = ["workspace", "environment", "class", "name"])]
+    pub id: Option<String>,
+    /// Only of this workspace
+    #[arg(long, value_name = "NAME")]
+    pub workspace: Option<String>,
+    /// Only of this environment
+    #[arg(long = "env", value_name = "ENVIRONMENT")]
+    pub environment: Option<Environment>,
+    /// Only of this classification
+    #[arg(long)]
+    pub class: Option<Class>,
+    /// Only the named key of this name, in the workspace
+    #[arg(long, value_name = "NAME", requires = "workspace", conflicts_with_all = ["environment", "class"])]
+    pub name: Option<String>,
+    /// Return when the new version writes; later commands go on wrapping
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Wrap at most N keys again in a second, so that others find the vault at their service
+    #[arg(long, value_name = "N", conflicts_with_all = ["no_wait", "name"], value_parser = clap::value_parser!(u32).range(1..))]
+    pub rate: Option<u32>,
 }
 
 /// `key suspend`, `key resume`, `key compromise`

@@ -1,13 +1,13 @@
 //! Commands on the vault, keys and principals.
 
-use super::{Context, backup, destroy, incident, migrate, near};
+use super::{Context, backup, destroy, incident, near};
 use crate::args::{GcArgs, KeyCommand, KeyMoveArgs, PrincipalAddArgs, PrincipalCommand, StatusArgs};
 use crate::output::{Failure, bytes_shown, printable, table};
 use crate::unlock;
 use api::terms::{Exit, KeyId, KeyState, Name, Timestamp};
 use api::wire::{
-    Freshness, GrantSpec, KeyItem, KeyList, KeyMove, KeyRotate, PresenceTold, PrincipalAdd, PrincipalErase,
-    PrincipalErased, PrincipalItem, Revocation, Status,
+    Freshness, GrantSpec, KeyItem, KeyList, KeyMove, PresenceTold, PrincipalAdd, PrincipalErase, PrincipalErased,
+    PrincipalItem, Revocation, Status,
 };
 use client::{Client, Deletes};
 use serde_json::json;
@@ -191,6 +191,7 @@ pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
         KeyCommand::States => return key_states(context),
         KeyCommand::Certificate(args) => return destroy::certificate(context, &args),
         KeyCommand::Destroy(args) => return destroy::destroy(context, &args),
+        KeyCommand::Rotate(args) => return super::rotate::rotate(context, &args),
         KeyCommand::Reencrypt(args) => return super::reencrypt::reencrypt(context, &args),
         KeyCommand::Check { at, within } => return super::migrate::check(context, at, within),
         KeyCommand::Migrate(args) => return super::migrate::migrate(context, &args),
@@ -200,6 +201,7 @@ pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
         KeyCommand::States
         | KeyCommand::Certificate(_)
         | KeyCommand::Destroy(_)
+        | KeyCommand::Rotate(_)
         | KeyCommand::Reencrypt(_)
         | KeyCommand::Check { .. }
         | KeyCommand::Migrate(_) => Ok(0),
@@ -229,39 +231,6 @@ pub fn key(context: &Context, command: KeyCommand) -> Result<u8, Failure> {
             let keys = KeyList { now: key.since, keys: vec![key] };
             context.output.result("keys", &keys, || keys_text(&keys.keys))?;
             Ok(0)
-        }
-        KeyCommand::Rotate { workspace, environment, class, name, no_wait, rate } => {
-            let workspace = workspace.as_deref().map(unlock::name).transpose()?;
-            let name = name.as_deref().map(unlock::name).transpose()?;
-            let which =
-                KeyRotate { workspace, environment, class, name, no_wait, per_second: rate, ..KeyRotate::default() };
-            if context.global.dry_run {
-                let all = client.keys()?.keys;
-                let keys: Vec<KeyItem> = all.iter().filter(|key| rotates(key, &all, &which)).cloned().collect();
-                context.output.result("keys", &json!({"keys": keys}), || keys_text(&keys))?;
-                return Ok(0);
-            }
-            let done = client.rotate(which)?;
-            context.output.result("rotate", &done, || {
-                let left = if done.remaining > 0 {
-                    format!(", {} to go with later commands", done.remaining)
-                } else {
-                    String::new()
-                };
-                let shut = match done.suspended.as_slice() {
-                    [] => String::new(),
-                    some => format!("; suspended ones were left alone: {} (strongroom key ls)", migrate::counted(some)),
-                };
-                let named = done.keys.iter().filter(|key| key.name.is_some()).count();
-                let values = if named > 0 { format!(", {named} named keys") } else { String::new() };
-                format!(
-                    "{} domain keys{values} rotated, {} keys wrapped again{left}; the depot was not touched{shut}\n{}",
-                    done.keys.len() - named,
-                    done.rewrapped,
-                    migrate::unmade_text(&done.failed),
-                )
-            })?;
-            Ok(if done.failed.is_empty() { 0 } else { 1 })
         }
     })
 }
@@ -310,23 +279,6 @@ fn key_states(context: &Context) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn rotates(key: &KeyItem, all: &[KeyItem], which: &KeyRotate) -> bool {
-    let domain =
-        |key: &KeyItem| (key.purpose.clone(), key.name.clone(), key.workspace.clone(), key.environment, key.class);
-    let wraps = |key: &KeyItem| key.purpose == "domain" || key.purpose == "archive";
-    let leads = || !all.iter().any(|other| domain(other) == domain(key) && other.version > key.version);
-    let meant = match &which.name {
-        Some(name) => key.name.as_deref() == Some(name.as_str()),
-        None => wraps(key) || key.name.is_some(),
-    };
-    let lost = || wraps(key) && key.state == KeyState::Compromised.word() && leads();
-    meant
-        && (key.state == KeyState::Active.word() || lost())
-        && which.workspace.as_ref().is_none_or(|name| key.workspace.as_deref() == Some(name.as_str()))
-        && which.environment.is_none_or(|environment| key.environment == Some(environment))
-        && which.class.is_none_or(|class| key.class == Some(class))
-}
-
 /// What a key belongs to.
 fn of(key: &KeyItem) -> String {
     match (&key.workspace, key.environment, key.class) {
@@ -352,7 +304,7 @@ fn due_text(keys: &KeyList) -> String {
     table(&["id", "of", "state", "made", "due", "uses", "then"], &keys.keys.iter().map(row).collect::<Vec<_>>())
 }
 
-fn keys_text(keys: &[KeyItem]) -> String {
+pub(super) fn keys_text(keys: &[KeyItem]) -> String {
     let row = |key: &KeyItem| {
         let of = match (&key.workspace, key.environment, key.class) {
             (Some(workspace), _, _) if key.name.is_some() => {

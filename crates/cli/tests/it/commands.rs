@@ -1,80 +1,15 @@
 //! Administration through the real binary: keys, policy, log, garbage.
 
 use super::sandbox::{Dice, Sandbox};
-use std::io::{Read as _, Write as _};
 use std::process::Stdio;
 
-fn filled() -> Sandbox {
+pub fn filled() -> Sandbox {
     let sandbox = Sandbox::solo();
     sandbox.write("f", Dice(40).bytes(100_000));
     for n in 0..3 {
         sandbox.run(["put", "f", &format!("lab/a{n}"), "--class", "internal"]).exits(0);
     }
     sandbox
-}
-
-#[test]
-fn rotation_leaves_the_depot_alone_and_everything_opens() {
-    let sandbox = filled();
-    let depot = |sandbox: &Sandbox| {
-        sandbox.objects().into_iter().map(|path| (std::fs::read(&path).unwrap(), path)).collect::<Vec<_>>()
-    };
-    let before = depot(&sandbox);
-    let rotated = sandbox.run(["--format", "json", "key", "rotate", "--workspace", "lab"]).exits(0).json();
-    assert_eq!((rotated["rewrapped"].as_u64(), rotated["remaining"].as_u64()), (Some(3), Some(0)), "{rotated}");
-    assert!(depot(&sandbox) == before, "the depot changed");
-    for n in 0..3 {
-        assert!(sandbox.run(["cat", &format!("lab/a{n}")]).exits(0).stdout == std::fs::read(sandbox.at("f")).unwrap());
-    }
-    let keys = sandbox.run(["--format", "json", "key", "ls"]).exits(0).json();
-    let domain: Vec<_> = keys["keys"].as_array().unwrap().iter().filter(|key| key["purpose"] == "domain").collect();
-    assert!(domain.iter().any(|key| key["version"] == 2 && key["state"] == "active"), "{keys}");
-    let id = domain[0]["id"].as_str().unwrap();
-    let shown = sandbox.run(["--format", "json", "key", "show", &id[..12]]).exits(0).json();
-    assert_eq!(shown["keys"][0]["id"], id);
-}
-
-#[test]
-fn a_rotation_without_waiting_is_finished_by_a_later_command() {
-    let sandbox = filled();
-    // Keys enough for an answer that is longer than a page.
-    for n in 0..12 {
-        sandbox.run(["put", "f", &format!("more-{n}/a"), "--class", "internal"]).exits(0);
-    }
-    // All but a page of the pipe is full: whoever answers into it stands still in the middle of the answer, before it goes on to what
-    // it would do in passing.
-    let (pipe, mut into) = std::io::pipe().unwrap();
-    let filled_len = 60 << 10;
-    into.write_all(&vec![b' '; filled_len]).unwrap();
-    let mut command = sandbox.command(["--format", "json", "key", "rotate", "--no-wait"]);
-    let mut child = command.stdout(into).spawn().unwrap();
-    while rustix::io::ioctl_fionread(&pipe).unwrap() <= filled_len as u64 {
-        assert!(child.try_wait().unwrap().is_none(), "it ended without an answer");
-        std::thread::yield_now();
-    }
-    child.kill().unwrap();
-    assert!(!child.wait().unwrap().success(), "it was in the middle of its answer");
-    drop(command);
-    let mut answer = String::new();
-    (&pipe).read_to_string(&mut answer).unwrap();
-    assert!(answer.trim_start().starts_with('{'), "{answer}");
-
-    // A list tells how it is before the command that lists goes on with the rotation at its end.
-    let wraps = |keys: &serde_json::Value, state: &str| -> u64 {
-        let of = |key: &&serde_json::Value| key["purpose"] == "domain" && key["state"] == state;
-        keys["keys"].as_array().unwrap().iter().filter(of).map(|key| key["wraps"].as_u64().unwrap()).sum()
-    };
-    let keys = sandbox.run(["--format", "json", "key", "ls"]).exits(0).json();
-    assert_eq!((wraps(&keys, "active"), wraps(&keys, "deactivated")), (0, 15), "it had answered first: {keys}");
-    let keys = sandbox.run(["--format", "json", "key", "ls"]).exits(0).json();
-    assert_eq!(
-        (wraps(&keys, "active"), wraps(&keys, "deactivated")),
-        (15, 0),
-        "the command before finished it: {keys}"
-    );
-    for n in 0..3 {
-        assert!(sandbox.run(["cat", &format!("lab/a{n}")]).exits(0).stdout == std::fs::read(sandbox.at("f")).unwrap());
-    }
 }
 
 #[test]

@@ -59,6 +59,7 @@ const LINES: &[&str] = &[
     "key destroy lab/aN@v1 --cancel --reason used",
     "key certificate --check CERTIFICATE --log-keys VKEYS",
     "key rotate --workspace lab",
+    "key rotate ROOT --yes",
     "key compromise lab/madeN@v1 --reason lost",
     "incident ls",
     "incident show INCIDENT",

@@ -36,6 +36,7 @@ mod recovery;
 mod reencrypted;
 mod rehearsal;
 mod roots;
+mod rotated;
 mod runs;
 mod sandbox;
 mod scale;

@@ -1,0 +1,177 @@
+//! `key rotate` through the real binary: all keys, a workspace's, one by its id, a root.
+
+use super::agent::with_runtime;
+use super::commands::filled;
+use super::sandbox::Sandbox;
+use serde_json::Value;
+use std::io::{Read as _, Write as _};
+
+fn keys(sandbox: &Sandbox) -> Vec<Value> {
+    sandbox.run(["--format", "json", "key", "ls"]).exits(0).json()["keys"].as_array().unwrap().clone()
+}
+
+/// The newest key of a kind, in a workspace.
+fn key(sandbox: &Sandbox, purpose: &str, workspace: &str) -> String {
+    let keys = keys(sandbox);
+    let of = keys.iter().filter(|key| key["purpose"] == purpose && key["workspace"] == workspace);
+    of.max_by_key(|key| key["version"].as_u64()).unwrap()["id"].as_str().unwrap().to_owned()
+}
+
+/// Has keys rotated without waiting for what they wrap, and ends the process in the middle of its answer.
+fn killed_before_anything_is_wrapped_again(sandbox: &Sandbox) {
+    // Keys enough for an answer that is longer than a page.
+    for n in 0..12 {
+        sandbox.run(["put", "f", &format!("more-{n}/a"), "--class", "internal"]).exits(0);
+    }
+    // All but a page of the pipe is full: whoever answers into it stands still in the middle of the answer, before it goes on to what
+    // it would do in passing.
+    let (pipe, mut into) = std::io::pipe().unwrap();
+    let filled_len = 60 << 10;
+    into.write_all(&vec![b' '; filled_len]).unwrap();
+    let mut command = sandbox.command(["--format", "json", "key", "rotate", "--no-wait"]);
+    let mut child = command.stdout(into).spawn().unwrap();
+    while rustix::io::ioctl_fionread(&pipe).unwrap() <= filled_len as u64 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended without an answer");
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    assert!(!child.wait().unwrap().success(), "it was in the middle of its answer");
+    drop(command);
+    let mut answer = String::new();
+    (&pipe).read_to_string(&mut answer).unwrap();
+    assert!(answer.trim_start().starts_with('{'), "{answer}");
+}
+
+#[test]
+fn rotation_leaves_the_depot_alone_and_everything_opens() {
+    let sandbox = filled();
+    let depot = |sandbox: &Sandbox| {
+        sandbox.objects().into_iter().map(|path| (std::fs::read(&path).unwrap(), path)).collect::<Vec<_>>()
+    };
+    let before = depot(&sandbox);
+    let rotated = sandbox.run(["--format", "json", "key", "rotate", "--workspace", "lab"]).exits(0).json();
+    assert_eq!((rotated["rewrapped"].as_u64(), rotated["remaining"].as_u64()), (Some(3), Some(0)), "{rotated}");
+    assert!(depot(&sandbox) == before, "the depot changed");
+    for n in 0..3 {
+        assert!(sandbox.run(["cat", &format!("lab/a{n}")]).exits(0).stdout == std::fs::read(sandbox.at("f")).unwrap());
+    }
+    let keys = sandbox.run(["--format", "json", "key", "ls"]).exits(0).json();
+    let domain: Vec<_> = keys["keys"].as_array().unwrap().iter().filter(|key| key["purpose"] == "domain").collect();
+    assert!(domain.iter().any(|key| key["version"] == 2 && key["state"] == "active"), "{keys}");
+    let id = domain[0]["id"].as_str().unwrap();
+    let shown = sandbox.run(["--format", "json", "key", "show", &id[..12]]).exits(0).json();
+    assert_eq!(shown["keys"][0]["id"], id);
+}
+
+#[test]
+fn a_rotation_without_waiting_is_finished_by_a_later_command() {
+    let sandbox = filled();
+    killed_before_anything_is_wrapped_again(&sandbox);
+    // A list tells how it is before the command that lists goes on with the rotation at its end.
+    let wraps = |keys: &serde_json::Value, state: &str| -> u64 {
+        let of = |key: &&serde_json::Value| key["purpose"] == "domain" && key["state"] == state;
+        keys["keys"].as_array().unwrap().iter().filter(of).map(|key| key["wraps"].as_u64().unwrap()).sum()
+    };
+    let keys = sandbox.run(["--format", "json", "key", "ls"]).exits(0).json();
+    assert_eq!((wraps(&keys, "active"), wraps(&keys, "deactivated")), (0, 15), "it had answered first: {keys}");
+    let keys = sandbox.run(["--format", "json", "key", "ls"]).exits(0).json();
+    assert_eq!(
+        (wraps(&keys, "active"), wraps(&keys, "deactivated")),
+        (15, 0),
+        "the command before finished it: {keys}"
+    );
+    for n in 0..3 {
+        assert!(sandbox.run(["cat", &format!("lab/a{n}")]).exits(0).stdout == std::fs::read(sandbox.at("f")).unwrap());
+    }
+}
+
+#[test]
+fn a_key_is_rotated_by_its_id_and_no_other() {
+    let sandbox = filled();
+    sandbox.run(["put", "f", "lab/secret", "--class", "confidential"]).exits(0);
+    sandbox.run(["put", "f", "other/net", "--class", "internal"]).exits(0);
+    sandbox.run(["key", "create", "lab/config", "--class", "internal"]).exits(0);
+    let of = |key: &Value| (key["purpose"].clone(), key["workspace"].clone(), key["class"].clone(), key["id"].clone());
+    let before: Vec<_> = keys(&sandbox).iter().map(of).collect();
+    let rotate = |id: &str| sandbox.run(["--format", "json", "key", "rotate", id]).exits(0).json();
+
+    let first = key(&sandbox, "domain", "other");
+    let would = sandbox.run(["--format", "json", "--dry-run", "key", "rotate", &first]).exits(0).json();
+    assert_eq!((would["keys"].as_array().unwrap().len(), &would["keys"][0]["id"]), (1, &Value::from(first.as_str())));
+    let done = rotate(&first[..12]);
+    assert_eq!((done["keys"].as_array().unwrap().len(), &done["rewrapped"]), (1, &Value::from(1)), "{done}");
+    let next = key(&sandbox, "domain", "other");
+    assert!(done["keys"][0]["id"] == *next && next != first, "{done}");
+    let new: Vec<_> = keys(&sandbox).iter().map(of).filter(|key| !before.contains(key)).collect();
+    assert_eq!(new.len(), 1, "no other key was made: {new:?}");
+
+    // It was rotated: the one after it is named, and nothing is done.
+    let refused = sandbox.run(["key", "rotate", &first]).exits(8);
+    assert!(refused.stderr.contains(&next), "{}", refused.stderr);
+    // A named key by its own id, and no domain with it.
+    let named = key(&sandbox, "named", "lab");
+    let done = rotate(&named);
+    assert_eq!((done["keys"].as_array().unwrap().len(), &done["keys"][0]["purpose"]), (1, &Value::from("named")));
+    assert_ne!(key(&sandbox, "named", "lab"), named);
+    // A suspended one is left alone, as in a workspace.
+    sandbox.run(["key", "suspend", &next, "--reason", "lost"]).exits(0);
+    assert_eq!(rotate(&next)["suspended"], serde_json::json!(["other/dev/internal"]));
+    sandbox.run(["key", "resume", &next, "--reason", "found"]).exits(0);
+
+    // What has no next version, what there is not, and what does not go together.
+    let own = keys(&sandbox).iter().find(|key| key["purpose"] == "row-mac").unwrap()["id"].as_str().unwrap().to_owned();
+    assert!(sandbox.run(["key", "rotate", &own]).exits(8).stderr.contains("the vault's own keys stay"));
+    sandbox.run(["key", "rotate", "ffffffffffffffffffffffffffffffff"]).exits(3);
+    sandbox.run(["key", "rotate", ""]).exits(3);
+    sandbox.run(["key", "rotate", &next, "--workspace", "lab"]).exits(2);
+    for place in ["lab/a0", "lab/secret", "other/net"] {
+        sandbox.run(["cat", place]).exits(0);
+    }
+    sandbox.run(["verify", "--all", "--state"]).exits(0);
+}
+
+#[test]
+fn a_rotation_by_id_that_was_killed_goes_on_with_the_same_id() {
+    let sandbox = filled();
+    let old = key(&sandbox, "domain", "lab");
+    killed_before_anything_is_wrapped_again(&sandbox);
+    let done = sandbox.run(["--format", "json", "key", "rotate", &old]).exits(0).json();
+    let (next, wrapped) = (&done["keys"][0], done["rewrapped"].as_u64().unwrap());
+    assert_eq!((next["workspace"].as_str(), next["version"].as_u64()), (Some("lab"), Some(2)), "{done}");
+    assert!(wrapped >= 3 && done["remaining"] == 0 && next["wraps"] == 3, "{done}");
+    sandbox.run(["key", "rotate", &old]).exits(8);
+}
+
+#[test]
+fn a_root_is_rotated_by_its_id_as_root_rotate_does() {
+    let sandbox = with_runtime(filled());
+    let root = || sandbox.run(["--format", "json", "root", "ls"]).exits(0).json()["roots"][0].clone();
+    let old = root()["id"].as_str().unwrap().to_owned();
+    // Nobody confirms it; what is for other keys is not for it.
+    sandbox.run(["key", "rotate", &old]).exits(2);
+    for of_others in [&["--no-wait"][..], &["--rate", "9"], &["--class", "internal"]] {
+        let args = ["--yes", "key", "rotate", &old];
+        sandbox.run(args.iter().chain(of_others)).exits(2);
+    }
+    let would = sandbox.run(["--format", "json", "--dry-run", "key", "rotate", &old]).exits(0).json();
+    assert_eq!(would["replaces"], old);
+    assert_eq!(root()["id"], old);
+    let done = sandbox.run(["--format", "json", "--yes", "key", "rotate", &old[..12]]).exits(0).json();
+    assert_eq!((&done["replaces"], &done["root"]["id"]), (&Value::from(old.as_str()), &root()["id"]), "{done}");
+    assert_ne!(root()["id"], old);
+    sandbox.run(["--yes", "key", "rotate", &old]).exits(3);
+    sandbox.run(["cat", "lab/a0"]).exits(0);
+    // What begins the id of a root and of a key is neither.
+    let first = |id: &Value| id.as_str().unwrap()[..1].to_owned();
+    let of_keys: Vec<String> = keys(&sandbox).iter().map(|key| first(&key["id"])).collect();
+    for _ in 0..200 {
+        if of_keys.contains(&first(&root()["id"])) {
+            break;
+        }
+        sandbox.run(["--yes", "key", "rotate", root()["id"].as_str().unwrap()]).exits(0);
+    }
+    let both = first(&root()["id"]);
+    assert!(of_keys.contains(&both), "no root's id began as that of a key does");
+    let refused = sandbox.run(["--yes", "key", "rotate", &both]).exits(2);
+    assert!(refused.stderr.contains("of a root and of a key begin with"), "{}", refused.stderr);
+}

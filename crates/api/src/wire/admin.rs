@@ -434,6 +434,9 @@ pub struct Certificate {
 /// Which keys to rotate: all domain keys that match, and the named keys in them; or one named key.
 #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub struct KeyRotate {
+    /// Only this domain key, archive key or named key, and nothing else of this but the pace.
+    #[serde(default)]
+    pub key: Option<KeyId>,
     /// Of this workspace.
     pub workspace: Option<Name>,
     /// Of this environment.
@@ -455,8 +458,11 @@ pub struct KeyRotate {
 /// Rotation, so far.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct KeyRotated {
-    /// New key versions.
+    /// New key versions, and those that an unfinished rotation made.
     pub keys: Vec<KeyItem>,
+    /// The key that was named had been rotated before: these came after it.
+    #[serde(default)]
+    pub already: bool,
     /// Version keys wrapped again by this call.
     pub rewrapped: u64,
     /// Version keys still under an older version.

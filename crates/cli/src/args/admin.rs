@@ -100,9 +100,10 @@ pub enum KeyCommand {
     },
     /// Give keys a new version and wrap everything again: a key, a root, or all of a workspace; the depot is not touched
     #[command(
-        after_help = "With an ID: of a domain key or an archive key, the domain that it is of is rotated; of a named
-key, that key; of a root, as `root rotate` does with nothing else given. Without one, all domain
-keys and named keys are, or those that the options name. After a kill the same command goes on."
+        after_help = "With an ID: a domain key, with the named keys that lie under it, and no other one; an archive key;
+a named key; or a root, as `root rotate` does without options. Without one, all domain keys,
+archive keys and named keys, or those that the options name. What earlier rotations left is
+wrapped again too. After a kill the same command goes on: a key that was rotated is not once more."
     )]
     Rotate(KeyRotateArgs),
     /// Set a key aside: nothing is sealed or opened with it until it is resumed
@@ -159,7 +160,7 @@ is told at the end.")]
 /// `key rotate`
 #[derive(Debug, Args)]
 pub struct KeyRotateArgs {
-    /// Only this domain key, named key or root: its id, or the beginning of it
+    /// Only this key, or this root: its id, or the beginning of it
     #[arg(value_name = "ID", conflicts_with_all = ["workspace", "environment", "class", "name"])]
     pub id: Option<String>,
     /// Only of this workspace

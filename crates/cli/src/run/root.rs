@@ -22,7 +22,7 @@ pub fn root(context: &Context, command: RootCommand) -> Result<u8, Failure> {
         }),
         RootCommand::Add(command) => add(context, command),
         RootCommand::Remove { id } => remove(context, &id),
-        RootCommand::Rotate(args) => super::rotate_root::rotate(context, &args),
+        RootCommand::Rotate(args) => super::rotate_root::rotate(context, &args, |_| Ok(())),
         RootCommand::Set { id, priority } => super::rotate_root::set(context, &id, priority),
         RootCommand::Drill => drill(context),
     }

@@ -1,6 +1,6 @@
 //! `key rotate`: of domains and named keys, by what they belong to or by a key of them; of a root, by its id.
 
-use super::admin::keys_text;
+use super::admin::{key_named, keys_text};
 use super::{Context, migrate, rotate_root};
 use crate::args::{KeyRotateArgs, RotateArgs};
 use crate::output::Failure;
@@ -11,11 +11,6 @@ use client::{Client, vault};
 use serde_json::json;
 
 pub fn rotate(context: &Context, args: &KeyRotateArgs) -> Result<u8, Failure> {
-    if let Some(id) = &args.id
-        && is_of_a_root(context, id)?
-    {
-        return root(context, id, args);
-    }
     let name = |text: &Option<String>| text.as_deref().map(unlock::name).transpose();
     let which = KeyRotate {
         workspace: name(&args.workspace)?,
@@ -26,21 +21,27 @@ pub fn rotate(context: &Context, args: &KeyRotateArgs) -> Result<u8, Failure> {
         per_second: args.rate,
         ..KeyRotate::default()
     };
-    context.with(|client| {
-        let which = match &args.id {
-            Some(id) => of_key(client, id, which)?,
-            None => which,
-        };
-        if context.global.dry_run {
-            let all = client.keys()?.keys;
-            let keys: Vec<KeyItem> = all.iter().filter(|key| rotates(key, &all, &which)).cloned().collect();
-            context.output.result("keys", &json!({"keys": keys}), || keys_text(&keys))?;
-            return Ok(0);
-        }
-        let done = client.rotate(which)?;
-        context.output.result("rotate", &done, || text(&done))?;
-        Ok(if done.failed.is_empty() { 0 } else { 1 })
-    })
+    let Some(id) = &args.id else { return context.with(|client| keys(context, client, which)) };
+    if is_of_a_root(context, id)? {
+        return root(context, id, args);
+    }
+    let done = context.with(|client| match of_key(client, id)? {
+        Some(key) => keys(context, client, KeyRotate { key: Some(key), ..which }).map(Some),
+        None => Ok(None),
+    })?;
+    done.map_or_else(|| root(context, id, args), Ok)
+}
+
+fn keys(context: &Context, client: &Client, which: KeyRotate) -> Result<u8, Failure> {
+    if context.global.dry_run {
+        let all = client.keys()?.keys;
+        let keys: Vec<KeyItem> = all.iter().filter(|key| rotates(key, &all, &which)).cloned().collect();
+        context.output.result("keys", &json!({"keys": keys}), || keys_text(&keys))?;
+        return Ok(0);
+    }
+    let done = client.rotate(which)?;
+    context.output.result("rotate", &done, || text(&done))?;
+    Ok(if done.failed.is_empty() { 0 } else { 1 })
 }
 
 fn text(done: &KeyRotated) -> String {
@@ -52,6 +53,12 @@ fn text(done: &KeyRotated) -> String {
     };
     let named = done.keys.iter().filter(|key| key.name.is_some()).count();
     let values = if named > 0 { format!(", {named} named keys") } else { String::new() };
+    if done.already {
+        let after = done.keys.iter().map(|key| format!(": {} came after it", key.id)).collect::<String>();
+        let wrapped =
+            if done.rewrapped > 0 { format!(", {} keys wrapped again", done.rewrapped) } else { String::new() };
+        return format!("it was rotated already{after}{wrapped}{left}\n{}", migrate::unmade_text(&done.failed));
+    }
     format!(
         "{} domain keys{values} rotated, {} keys wrapped again{left}; the depot was not touched{shut}\n{}",
         done.keys.len() - named,
@@ -70,44 +77,30 @@ fn root(context: &Context, id: &str, args: &KeyRotateArgs) -> Result<u8, Failure
     if args.no_wait || args.rate.is_some() {
         return Err(Failure::usage("a root is rotated at once", format!("--no-wait and --rate are not for `{id}`")));
     }
-    let is_whole = id.parse::<KeyId>().is_ok();
-    let begins_a_key = |client: &Client| match client.key(id) {
-        Ok(_) => true,
-        Err(problem) => problem.code == Code::Conflict,
-    };
-    if !is_whole && context.with(|client| Ok(begins_a_key(client)))? {
-        return Err(Failure::usage("which one?", format!("the ids of a root and of a key begin with `{id}`")));
-    }
     let args =
         RotateArgs { id: id.to_owned(), path: None, new_passphrase_file: None, token: None, pin_file: None, key: None };
-    rotate_root::rotate(context, &args)
+    rotate_root::rotate(context, &args, |client| match of_key(client, id)? {
+        Some(_) => Err(Failure::usage("which key?", format!("no root's id begins with `{id}` any more"))),
+        None => Ok(()),
+    })
 }
 
-/// The domain that a key is of, or the named key.
-fn of_key(client: &Client, id: &str, which: KeyRotate) -> Result<KeyRotate, Failure> {
-    let key = client.key(id)?;
-    let refused = |why: String| {
-        Failure::from(Problem::new(Code::Conflict, "the key was not rotated", why).with_try("strongroom key ls"))
-    };
-    let Some(workspace) = &key.workspace else {
-        return Err(refused(format!("the vault's own keys stay: {} is its {} key", key.id, key.purpose)));
-    };
-    let all = client.keys()?.keys;
-    let workspace = Some(unlock::name(workspace)?);
-    let name = key.name.as_deref().map(unlock::name).transpose()?;
-    let which = match name {
-        Some(_) => KeyRotate { workspace, name, ..which },
-        None => KeyRotate { workspace, environment: key.environment, class: key.class, ..which },
-    };
-    let newest = all.iter().filter(|other| domain(other) == domain(&key)).max_by_key(|other| other.version);
-    match newest.filter(|newest| newest.version > key.version) {
-        // What an earlier try did not come to goes on.
-        Some(_) if key.wraps > 0 => {}
-        Some(next) => return Err(refused(format!("the key {} is {}: {} came after it", key.id, key.state, next.id))),
-        None if key.state == KeyState::Suspended.word() || rotates(&key, &all, &which) => {}
-        None => return Err(refused(format!("the key {} is {}", key.id, key.state))),
+/// The key that is named so; none if it is a root.
+fn of_key(client: &Client, text: &str) -> Result<Option<KeyId>, Failure> {
+    if text.contains('/') {
+        return key_named(client, text).map(Some);
     }
-    Ok(which)
+    let of_a_root = !text.is_empty() && client.roots()?.roots.iter().any(|root| root.id.to_string().starts_with(text));
+    if let Ok(id) = text.parse() {
+        return Ok(if of_a_root { None } else { Some(id) });
+    }
+    match client.key(text) {
+        Err(problem) if of_a_root && problem.code == Code::NotFound => Ok(None),
+        Ok(_) | Err(Problem { code: Code::Conflict, .. }) if of_a_root => {
+            Err(Failure::usage("which one?", format!("the ids of a root and of a key begin with `{text}`")))
+        }
+        found => Ok(Some(found?.id)),
+    }
 }
 
 type Domain<'a> = (&'a str, Option<&'a str>, Option<&'a str>, Option<Environment>, Option<Class>);
@@ -127,6 +120,7 @@ fn rotates(key: &KeyItem, all: &[KeyItem], which: &KeyRotate) -> bool {
     };
     let lost = || wraps(key) && key.state == KeyState::Compromised.word() && leads();
     meant
+        && which.key.is_none_or(|id| key.id == id)
         && (key.state == KeyState::Active.word() || lost())
         && which.workspace.as_ref().is_none_or(|name| key.workspace.as_deref() == Some(name.as_str()))
         && which.environment.is_none_or(|environment| key.environment == Some(environment))

@@ -8,6 +8,7 @@ use crate::output::{Failure, printable};
 use crate::unlock::{self, New};
 use api::terms::{Code, VaultId};
 use api::wire::{Problem, RootItem};
+use client::Client;
 use client::root::{At, Places, RootAdd, RootChoice};
 use client::vault::{self, KmsPlace};
 use serde_json::json;
@@ -35,11 +36,17 @@ pub fn set(context: &Context, id: &str, priority: u32) -> Result<u8, Failure> {
     })
 }
 
-pub fn rotate(context: &Context, args: &RotateArgs) -> Result<u8, Failure> {
+/// With what is looked at before anything is done.
+pub fn rotate(
+    context: &Context,
+    args: &RotateArgs,
+    look: impl Fn(&Client) -> Result<(), Failure>,
+) -> Result<u8, Failure> {
     let dir = unlock::folder(&context.global)?;
     let vault = vault::describe(&dir)?.vault;
     find_again(&context.global, &dir, vault)?;
     context.acting(&by_itself(context), |client| {
+        look(client)?;
         let old = named(client, &args.id)?;
         let begun = client.roots()?.roots.into_iter().find(|root| root.follows == Some(old.id));
         if context.global.dry_run {
@@ -180,7 +187,8 @@ fn successor(
                 Some(At::AwsKms { endpoint, deadline_ms, .. }) => (endpoint.clone(), *deadline_ms),
                 _ => return Err(nowhere()),
             };
-            let key = args.key.clone().ok_or_else(|| Failure::usage("no key", "name the new key with --key ARN"))?;
+            let key =
+                args.key.clone().ok_or_else(|| Failure::usage("no key", "name the new key: root rotate --key ARN"))?;
             let deadline = unlock::within(deadline_ms);
             let place = KmsPlace { key: key.clone(), endpoint: endpoint.clone(), deadline };
             Ok((RootChoice::AwsKms { place }, Some(At::AwsKms { key, endpoint, deadline_ms })))

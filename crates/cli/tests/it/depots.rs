@@ -156,11 +156,17 @@ fn a_depot_that_does_not_take_a_version_keeps_nobody_from_putting_it_and_gets_it
     assert_eq!((&line["kind"], &line["items"][0]["version"]), (&"not-copied".into(), &"lab/again@v1".into()));
     let status = json(&sandbox, &["status"]).exits(0).json();
     assert_eq!((&status["depots"][1]["backlog"], &status["jobs_overdue"][0]), (&4.into(), &"copy".into()));
+    // Two versions of one command are one warning.
+    let keep = "echo 1 > \"$STRONGROOM_OUTPUT_ONE/kept\" && echo 2 > \"$STRONGROOM_OUTPUT_TWO/kept\"";
+    let outputs = ["--output", "one=lab/one", "--output", "two=lab/two"];
+    let ran = sandbox.run(["run"].iter().chain(&outputs).chain(&["--", "sh", "-c", keep])).exits(0);
+    assert_eq!(ran.stderr.matches(" and 1 more not in the depot").count(), 1, "{}", ran.stderr);
+    assert_eq!(depots(&sandbox)[1]["backlog"], 8);
     std::fs::remove_file(&second).unwrap();
     std::fs::rename(sandbox.at("away"), &second).unwrap();
     // It answers again: what is put is there, and what was not waits for the job.
     assert!(!sandbox.run(["put", "file", "lab/third"]).exits(0).stderr.contains("warning"));
-    assert_eq!(depots(&sandbox)[1]["backlog"], 4);
+    assert_eq!(depots(&sandbox)[1]["backlog"], 8);
     // A later version lies in part in what the first put wrote: that it is sealed anew brings nothing of that.
     sandbox.write("tree/3", Dice(60).bytes(3_000));
     std::fs::rename(&second, sandbox.at("away")).unwrap();
@@ -171,7 +177,7 @@ fn a_depot_that_does_not_take_a_version_keeps_nobody_from_putting_it_and_gets_it
     sandbox.write("tree/4", Dice(61).bytes(3_000));
     sandbox.run(["put", "tree", "lab/shared"]).exits(0);
     sandbox.run(["key", "reencrypt", "lab/shared@v1"]).exits(0);
-    assert_eq!(depots(&sandbox)[1]["backlog"], 6, "what was put while it was away still waits");
+    assert_eq!(depots(&sandbox)[1]["backlog"], 10, "what was put while it was away still waits");
     sandbox.run(["jobs", "run"]).exits(0);
     assert_eq!(depots(&sandbox)[1]["backlog"], 0);
     sandbox.run(["gc", "--grace", "0s"]).exits(0);

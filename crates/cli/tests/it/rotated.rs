@@ -10,25 +10,21 @@ fn keys(sandbox: &Sandbox) -> Vec<Value> {
     sandbox.run(["--format", "json", "key", "ls"]).exits(0).json()["keys"].as_array().unwrap().clone()
 }
 
-/// The newest key of a kind, in a workspace.
-fn key(sandbox: &Sandbox, purpose: &str, workspace: &str) -> String {
+/// The newest domain key or archive key of a class, in the workspace `lab`.
+fn id(sandbox: &Sandbox, purpose: &str, class: &str) -> String {
     let keys = keys(sandbox);
-    let of = keys.iter().filter(|key| key["purpose"] == purpose && key["workspace"] == workspace);
+    let of = keys.iter().filter(|key| key["purpose"] == purpose && key["class"] == class && key["workspace"] == "lab");
     of.max_by_key(|key| key["version"].as_u64()).unwrap()["id"].as_str().unwrap().to_owned()
 }
 
 /// Has keys rotated without waiting for what they wrap, and ends the process in the middle of its answer.
-fn killed_before_anything_is_wrapped_again(sandbox: &Sandbox) {
-    // Keys enough for an answer that is longer than a page.
-    for n in 0..12 {
-        sandbox.run(["put", "f", &format!("more-{n}/a"), "--class", "internal"]).exits(0);
-    }
+fn killed_before_anything_is_wrapped_again(sandbox: &Sandbox, which: &[&str]) {
     // All but a page of the pipe is full: whoever answers into it stands still in the middle of the answer, before it goes on to what
     // it would do in passing.
     let (pipe, mut into) = std::io::pipe().unwrap();
     let filled_len = 60 << 10;
     into.write_all(&vec![b' '; filled_len]).unwrap();
-    let mut command = sandbox.command(["--format", "json", "key", "rotate", "--no-wait"]);
+    let mut command = sandbox.command(["--format", "json", "key", "rotate", "--no-wait"].iter().chain(which));
     let mut child = command.stdout(into).spawn().unwrap();
     while rustix::io::ioctl_fionread(&pipe).unwrap() <= filled_len as u64 {
         assert!(child.try_wait().unwrap().is_none(), "it ended without an answer");
@@ -66,7 +62,11 @@ fn rotation_leaves_the_depot_alone_and_everything_opens() {
 #[test]
 fn a_rotation_without_waiting_is_finished_by_a_later_command() {
     let sandbox = filled();
-    killed_before_anything_is_wrapped_again(&sandbox);
+    // Keys enough for an answer that is longer than a page.
+    for n in 0..12 {
+        sandbox.run(["put", "f", &format!("more-{n}/a"), "--class", "internal"]).exits(0);
+    }
+    killed_before_anything_is_wrapped_again(&sandbox, &[]);
     // A list tells how it is before the command that lists goes on with the rotation at its end.
     let wraps = |keys: &serde_json::Value, state: &str| -> u64 {
         let of = |key: &&serde_json::Value| key["purpose"] == "domain" && key["state"] == state;
@@ -89,57 +89,93 @@ fn a_rotation_without_waiting_is_finished_by_a_later_command() {
 fn a_key_is_rotated_by_its_id_and_no_other() {
     let sandbox = filled();
     sandbox.run(["put", "f", "lab/secret", "--class", "confidential"]).exits(0);
-    sandbox.run(["put", "f", "other/net", "--class", "internal"]).exits(0);
-    sandbox.run(["key", "create", "lab/config", "--class", "internal"]).exits(0);
-    let of = |key: &Value| (key["purpose"].clone(), key["workspace"].clone(), key["class"].clone(), key["id"].clone());
-    let before: Vec<_> = keys(&sandbox).iter().map(of).collect();
+    sandbox.run(["key", "archive", "lab/a1@v1", "--reason", "ended"]).exits(0);
+    for named in ["lab/config", "lab/token"] {
+        sandbox.run(["key", "create", named, "--class", "internal"]).exits(0);
+    }
     let rotate = |id: &str| sandbox.run(["--format", "json", "key", "rotate", id]).exits(0).json();
+    // Those that came with it.
+    let new = |before: &[Value]| -> Vec<(String, u64)> {
+        let after = keys(&sandbox).into_iter().filter(|key| before.iter().all(|old| old["id"] != key["id"]));
+        let mut new: Vec<_> =
+            after.map(|key| (key["purpose"].as_str().unwrap().to_owned(), key["version"].as_u64().unwrap())).collect();
+        new.sort();
+        new
+    };
 
-    let first = key(&sandbox, "domain", "other");
+    let (before, first) = (keys(&sandbox), id(&sandbox, "domain", "internal"));
     let would = sandbox.run(["--format", "json", "--dry-run", "key", "rotate", &first]).exits(0).json();
     assert_eq!((would["keys"].as_array().unwrap().len(), &would["keys"][0]["id"]), (1, &Value::from(first.as_str())));
     let done = rotate(&first[..12]);
-    assert_eq!((done["keys"].as_array().unwrap().len(), &done["rewrapped"]), (1, &Value::from(1)), "{done}");
-    let next = key(&sandbox, "domain", "other");
-    assert!(done["keys"][0]["id"] == *next && next != first, "{done}");
-    let new: Vec<_> = keys(&sandbox).iter().map(of).filter(|key| !before.contains(key)).collect();
-    assert_eq!(new.len(), 1, "no other key was made: {new:?}");
+    // The versions and the named keys that lie under it; what is in the archive stays there.
+    assert_eq!((&done["already"], &done["rewrapped"], &done["remaining"]), (&false.into(), &4.into(), &0.into()));
+    assert_eq!(new(&before), [("domain".into(), 2), ("named".into(), 2), ("named".into(), 2)]);
 
-    // It was rotated: the one after it is named, and nothing is done.
-    let refused = sandbox.run(["key", "rotate", &first]).exits(8);
-    assert!(refused.stderr.contains(&next), "{}", refused.stderr);
-    // A named key by its own id, and no domain with it.
-    let named = key(&sandbox, "named", "lab");
-    let done = rotate(&named);
-    assert_eq!((done["keys"].as_array().unwrap().len(), &done["keys"][0]["purpose"]), (1, &Value::from("named")));
-    assert_ne!(key(&sandbox, "named", "lab"), named);
-    // A suspended one is left alone, as in a workspace.
-    sandbox.run(["key", "suspend", &next, "--reason", "lost"]).exits(0);
-    assert_eq!(rotate(&next)["suspended"], serde_json::json!(["other/dev/internal"]));
-    sandbox.run(["key", "resume", &next, "--reason", "found"]).exits(0);
+    // Twice is once: what came after it is told, and nothing is made.
+    let (before, next) = (keys(&sandbox), id(&sandbox, "domain", "internal"));
+    let again = rotate(&first);
+    assert_eq!((&again["already"], &again["keys"][0]["id"]), (&true.into(), &next.as_str().into()), "{again}");
+    let text = sandbox.run(["key", "rotate", &first]).exits(0).text();
+    assert_eq!(text, format!("it was rotated already: {next} came after it\n"));
+    let would = sandbox.run(["--format", "json", "--dry-run", "key", "rotate", &first]).exits(0).json();
+    assert_eq!((would["keys"].as_array().unwrap().len(), new(&before)), (0, vec![]));
 
-    // What has no next version, what there is not, and what does not go together.
-    let own = keys(&sandbox).iter().find(|key| key["purpose"] == "row-mac").unwrap()["id"].as_str().unwrap().to_owned();
-    assert!(sandbox.run(["key", "rotate", &own]).exits(8).stderr.contains("the vault's own keys stay"));
-    sandbox.run(["key", "rotate", "ffffffffffffffffffffffffffffffff"]).exits(3);
-    sandbox.run(["key", "rotate", ""]).exits(3);
-    sandbox.run(["key", "rotate", &next, "--workspace", "lab"]).exits(2);
-    for place in ["lab/a0", "lab/secret", "other/net"] {
+    // The archive's, and one named key.
+    rotate(&id(&sandbox, "archive", "internal"));
+    assert_eq!(new(&before), [("archive".into(), 2)]);
+    let before = keys(&sandbox);
+    let named = before.iter().find(|key| key["name"] == "token" && key["state"] == "active").unwrap();
+    let named = named["id"].as_str().unwrap();
+    assert_eq!(rotate(named)["keys"][0]["name"], "token");
+    assert_eq!(rotate(named)["already"], true);
+    assert_eq!(new(&before), [("named".into(), 3)]);
+    sandbox.run(["key", "rotate", named, "--rate", "9"]).exits(2);
+
+    for place in ["lab/a0", "lab/a1", "lab/secret"] {
         sandbox.run(["cat", place]).exits(0);
     }
     sandbox.run(["verify", "--all", "--state"]).exits(0);
 }
 
 #[test]
+fn a_key_that_has_no_next_version_is_refused_with_the_reason() {
+    let sandbox = filled();
+    let first = id(&sandbox, "domain", "internal");
+    sandbox.run(["key", "suspend", &first, "--reason", "lost"]).exits(0);
+    sandbox.run(["key", "rotate", &first]).exits(10);
+    sandbox.run(["key", "resume", &first, "--reason", "found"]).exits(0);
+    sandbox.run(["--yes", "key", "destroy", &first, "--reason", "unused"]).exits(0);
+    assert!(sandbox.run(["key", "rotate", &first]).exits(10).stderr.contains("to be destroyed"));
+    // Also when another one has come after it.
+    sandbox.run(["put", "f", "lab/more", "--class", "internal"]).exits(0);
+    let before = keys(&sandbox);
+    sandbox.run(["key", "rotate", &first]).exits(10);
+    assert_eq!(keys(&sandbox).len(), before.len());
+
+    let own = before.iter().find(|key| key["purpose"] == "row-mac").unwrap()["id"].as_str().unwrap();
+    assert!(sandbox.run(["key", "rotate", own]).exits(8).stderr.contains("the vault's own keys"));
+    let of_version = sandbox.run(["key", "rotate", "lab/more@v1"]).exits(8);
+    assert!(of_version.stderr.ends_with("try: strongroom key reencrypt lab/more@v1\n"), "{}", of_version.stderr);
+    for nothing in ["ffffffffffffffffffffffffffffffff", "", "lab/none@v1"] {
+        sandbox.run(["key", "rotate", nothing]).exits(3);
+    }
+    sandbox.run(["key", "rotate", &first, "--workspace", "lab"]).exits(2);
+}
+
+#[test]
 fn a_rotation_by_id_that_was_killed_goes_on_with_the_same_id() {
     let sandbox = filled();
-    let old = key(&sandbox, "domain", "lab");
-    killed_before_anything_is_wrapped_again(&sandbox);
+    let old = id(&sandbox, "domain", "internal");
+    for n in 0..12 {
+        sandbox.run(["key", "create", &format!("lab/config-{n}"), "--class", "internal"]).exits(0);
+    }
+    killed_before_anything_is_wrapped_again(&sandbox, &[&old]);
     let done = sandbox.run(["--format", "json", "key", "rotate", &old]).exits(0).json();
-    let (next, wrapped) = (&done["keys"][0], done["rewrapped"].as_u64().unwrap());
-    assert_eq!((next["workspace"].as_str(), next["version"].as_u64()), (Some("lab"), Some(2)), "{done}");
-    assert!(wrapped >= 3 && done["remaining"] == 0 && next["wraps"] == 3, "{done}");
-    sandbox.run(["key", "rotate", &old]).exits(8);
+    // Three versions and the earlier versions of twelve named keys; their next ones lie there as well.
+    assert_eq!((&done["already"], &done["rewrapped"], &done["remaining"]), (&true.into(), &15.into(), &0.into()));
+    assert_eq!((&done["keys"][0]["version"], &done["keys"][0]["wraps"]), (&2.into(), &27.into()), "{done}");
+    assert_eq!(sandbox.run(["--format", "json", "key", "rotate", &old]).exits(0).json()["rewrapped"], 0);
+    assert_eq!(keys(&sandbox).iter().filter(|key| key["purpose"] == "domain").count(), 2);
 }
 
 #[test]

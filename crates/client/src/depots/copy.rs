@@ -156,7 +156,7 @@ impl Client {
                     }
                 },
             };
-            let away = matches!(failed, Failed::There(_));
+            let away = !matches!(failed, Failed::Here(_));
             let what = match failed {
                 Failed::Here(what) | Failed::Silent(what) | Failed::There(what) => what,
                 Failed::Interrupted => "it was interrupted".to_owned(),
@@ -175,7 +175,10 @@ impl Client {
         let all: Vec<(&Need, Write)> = needs.iter().map(|need| (need, Write::New)).collect();
         let brought = bring_all(&source, store, &all, watch);
         watch.over();
-        brought.into_iter().try_for_each(|(_, result)| result.map(drop))
+        let failed: Vec<Failed> = brought.into_iter().filter_map(|(_, result)| result.err()).collect();
+        // What keeps everything out says more than what is wrong with one object.
+        let (one, all): (Vec<Failed>, Vec<Failed>) = failed.into_iter().partition(|why| matches!(why, Failed::Here(_)));
+        all.into_iter().chain(one).next().map_or(Ok(()), Err)
     }
 
     fn copy_to(

@@ -4,6 +4,7 @@
 //! A compromised key is followed by a new one as well, and what it wraps is moved like the rest. That ends its use here; whoever has it and
 //! an older copy of the database has the version keys all the same (`docs/incidents.md`).
 
+mod one;
 mod rewrap;
 
 use super::domains::{NewDomainKey, newest, place_of};
@@ -40,6 +41,9 @@ pub(crate) fn rotate(engine: &Engine, session: &Session, command: &KeyRotate) ->
     if command.per_second == Some(0) {
         return Err(Error::bad("the rotation", "a pace is at least one key in a second"));
     }
+    if let Some(id) = command.key {
+        return one::rotate(engine, session, command, id);
+    }
     let (wanted, scope) = wanted(engine, command)?;
     if let Some(name) = &command.name {
         let meant = (command.workspace.as_ref(), name, command.out_of_policy);
@@ -68,6 +72,9 @@ pub(crate) fn rotate(engine: &Engine, session: &Session, command: &KeyRotate) ->
     rotation.rewrap()?;
     rotation.told(&suspended)
 }
+
+/// The key that came after one, those of values in its domain, and where the log says so.
+type Followed = (Key, Vec<NamedVersion>, Vec<Logged>);
 
 /// A rotation of some domains, so far.
 struct Rotation<'a> {
@@ -120,11 +127,7 @@ impl<'a> Rotation<'a> {
     fn follow_each<'k>(&mut self, keys: impl Iterator<Item = &'k Key>) -> Result<()> {
         for old in keys {
             match self.follow(old) {
-                Ok((key, values, logged)) => {
-                    self.keys.push(key);
-                    self.values.extend(values);
-                    self.logged.extend(logged);
-                }
+                Ok(done) => self.took(done),
                 Err(error) if error.is_of_one_key() => self.failed(old, error)?,
                 Err(error) => return Err(error),
             }
@@ -132,8 +135,14 @@ impl<'a> Rotation<'a> {
         Ok(())
     }
 
+    fn took(&mut self, (key, values, logged): Followed) {
+        self.keys.push(key);
+        self.values.extend(values);
+        self.logged.extend(logged);
+    }
+
     /// Makes the next version of a key, and of the named keys in its domain, in one transaction.
-    fn follow(&self, old: &Key) -> Result<(Key, Vec<NamedVersion>, Vec<Logged>)> {
+    fn follow(&self, old: &Key) -> Result<Followed> {
         let (engine, began) = (self.engine, self.began);
         act(engine, self.session, self.wanted, &[*old.id.as_bytes()], |tx, act| {
             let (key, event) = succeeded(engine, tx, (act.ticket, began), old, act.event("key.rotate"))?;
@@ -224,7 +233,8 @@ impl<'a> Rotation<'a> {
             }
             Ok::<_, Error>((keys, remaining(engine, tx)?))
         })?;
-        Ok(KeyRotated { keys, rewrapped: self.rewrapped, remaining, suspended, failed: self.failed, receipts })
+        let (rewrapped, failed) = (self.rewrapped, self.failed);
+        Ok(KeyRotated { keys, already: false, rewrapped, remaining, suspended, failed, receipts })
     }
 }
 
@@ -338,18 +348,31 @@ fn rotate_named(
     let Some(workspace) = workspace else {
         return Err(Error::bad("the rotation", "a named key is one of a workspace: name that too"));
     };
-    let not_found = || Error::NotFound(format!("{workspace}/{name}"));
-    let named = engine.store.read(|tx| Named::find(engine, tx, workspace, name))?;
-    // Whoever may not rotate there is told so, whether it is there or not.
-    let seized = named.iter().map(|named| *named.row.id.as_bytes()).collect::<Vec<_>>();
+    match engine.store.read(|tx| Named::find(engine, tx, workspace, name))? {
+        Some(named) => rotate_found(engine, session, &named, drifted_only, wanted),
+        None => {
+            // Whoever may not rotate there is told so, whether it is there or not.
+            look(engine, session, wanted)?;
+            Err(Error::NotFound(format!("{workspace}/{name}")))
+        }
+    }
+}
+
+fn rotate_found(
+    engine: &Engine,
+    session: &Session,
+    named: &Named,
+    drifted_only: bool,
+    wanted: &Wanted,
+) -> Result<KeyRotated> {
     let body = |tx: &mut dyn Transaction, act: &Act<'_>| {
-        let named = named.as_ref().ok_or_else(not_found)?;
         // Of what is in policy, nothing is wanted.
         if drifted_only && drift::of_named(engine, tx, named, act.now)?.is_none() {
             return Ok(None);
         }
         named::rotated(tx, act, named).map(Some)
     };
+    let seized = [*named.row.id.as_bytes()];
     let Some((new, logged)) = drift::mended(engine, || act(engine, session, wanted, &seized, body))? else {
         return Ok(of_named(Vec::new(), Vec::new()));
     };
@@ -361,8 +384,9 @@ fn rotate_named(
 }
 
 /// What is said of one named key.
-const fn of_named(keys: Vec<KeyItem>, receipts: Vec<Receipt>) -> KeyRotated {
-    KeyRotated { keys, rewrapped: 0, remaining: 0, suspended: Vec::new(), failed: Vec::new(), receipts }
+fn of_named(keys: Vec<KeyItem>, receipts: Vec<Receipt>) -> KeyRotated {
+    let (suspended, failed) = (Vec::new(), Vec::new());
+    KeyRotated { keys, already: false, rewrapped: 0, remaining: 0, suspended, failed, receipts }
 }
 
 /// Makes the next version of a domain's key, which writes from now on, and closes this one; with what the log is to say of it.

@@ -304,8 +304,8 @@ structs! {
     NamedDrift { workspace name }
     VersionDrift { reference path id class suite written bytes }
     WrapsMended { made removed kept }
-    KeyRotate { workspace environment class name no_wait out_of_policy per_second }
-    KeyRotated { keys rewrapped remaining suspended failed receipts }
+    KeyRotate { key workspace environment class name no_wait out_of_policy per_second }
+    KeyRotated { keys already rewrapped remaining suspended failed receipts }
     KeyUnmade { of problem }
     DecisionTold {
         decision entry log_index time principal act allowed policies reasons near_misses policy_set engine subject

@@ -63,7 +63,7 @@ fn mark(engine: &Engine, session: &Session, command: &KeyCompromise) -> Result<(
         refuse_root(engine, session, command.key)?;
         return Err(not_found());
     };
-    let wanted = target.wanted(engine, "key.compromise")?;
+    let wanted = target.wanted(engine, Action::ManageKeys, "key.compromise")?;
     let (id, entry) = (IncidentId::from_bytes(crate::system::random()?), EntryId::from_bytes(crate::system::random()?));
     let log_size = engine.ledger.head()?.head.size;
     let done = act(engine, session, &wanted, &target.seized(), |tx, act| {

@@ -35,7 +35,10 @@ pub fn rotate(context: &Context, args: &KeyRotateArgs) -> Result<u8, Failure> {
 fn keys(context: &Context, client: &Client, which: KeyRotate) -> Result<u8, Failure> {
     if context.global.dry_run {
         let all = client.keys()?.keys;
-        let keys: Vec<KeyItem> = all.iter().filter(|key| rotates(key, &all, &which)).cloned().collect();
+        let keys: Vec<KeyItem> = match which.key {
+            Some(id) => with_it(id, &all)?,
+            None => all.iter().filter(|key| rotates(key, &all, &which)).cloned().collect(),
+        };
         context.output.result("keys", &json!({"keys": keys}), || keys_text(&keys))?;
         return Ok(0);
     }
@@ -57,7 +60,7 @@ fn text(done: &KeyRotated) -> String {
         let after = done.keys.iter().map(|key| format!(": {} came after it", key.id)).collect::<String>();
         let wrapped =
             if done.rewrapped > 0 { format!(", {} keys wrapped again", done.rewrapped) } else { String::new() };
-        return format!("it was rotated already{after}{wrapped}{left}\n{}", migrate::unmade_text(&done.failed));
+        return format!("it was rotated already{after}{wrapped}{left}{shut}\n{}", migrate::unmade_text(&done.failed));
     }
     format!(
         "{} domain keys{values} rotated, {} keys wrapped again{left}; the depot was not touched{shut}\n{}",
@@ -103,6 +106,30 @@ fn of_key(client: &Client, text: &str) -> Result<Option<KeyId>, Failure> {
     }
 }
 
+/// The key and those that get their next version with it, if it would get one.
+fn with_it(id: KeyId, all: &[KeyItem]) -> Result<Vec<KeyItem>, Failure> {
+    let refused = |code, why: String| Failure::from(Problem::new(code, "the rotation was refused", why));
+    let Some(key) = all.iter().find(|key| key.id == id) else {
+        return Err(refused(Code::NotFound, format!("no domain key, archive key or named key is {id}")));
+    };
+    if key.workspace.is_none() {
+        return Err(refused(Code::Conflict, "it is one of the vault's own keys, which have one version".to_owned()));
+    }
+    let is = |key: &KeyItem, state: KeyState| key.state == state.word();
+    if key.ends.is_some() || is(key, KeyState::Suspended) {
+        let what = if key.ends.is_some() { "to be destroyed" } else { "suspended" };
+        return Err(refused(Code::Gone, format!("the key {id} is {what}")));
+    }
+    if all.iter().any(|other| domain(other) == domain(key) && other.version > key.version) {
+        return Ok(Vec::new());
+    }
+    let lies_under = |named: &KeyItem| {
+        let of = |key: &KeyItem| (key.workspace.clone(), key.environment, key.class);
+        key.purpose == "domain" && named.name.is_some() && is(named, KeyState::Active) && of(named) == of(key)
+    };
+    Ok(all.iter().filter(|other| other.id == id || lies_under(other)).cloned().collect())
+}
+
 type Domain<'a> = (&'a str, Option<&'a str>, Option<&'a str>, Option<Environment>, Option<Class>);
 
 /// What the versions of a key have in common.
@@ -120,7 +147,6 @@ fn rotates(key: &KeyItem, all: &[KeyItem], which: &KeyRotate) -> bool {
     };
     let lost = || wraps(key) && key.state == KeyState::Compromised.word() && leads();
     meant
-        && which.key.is_none_or(|id| key.id == id)
         && (key.state == KeyState::Active.word() || lost())
         && which.workspace.as_ref().is_none_or(|name| key.workspace.as_deref() == Some(name.as_str()))
         && which.environment.is_none_or(|environment| key.environment == Some(environment))

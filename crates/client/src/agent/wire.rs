@@ -5,7 +5,7 @@ use api::wire::{Answer, Command, DepotList, Problem, VaultInfo, hex_bytes};
 use std::path::{Path, PathBuf};
 
 /// The number of this dialogue, which changes with anything in it. [`Ask::Lock`] is the same in all of them.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// To the agent.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]

@@ -156,7 +156,7 @@ impl Client {
                     }
                 },
             };
-            let away = !matches!(failed, Failed::Here(_));
+            let away = matches!(failed, Failed::There(_));
             let what = match failed {
                 Failed::Here(what) | Failed::Silent(what) | Failed::There(what) => what,
                 Failed::Interrupted => "it was interrupted".to_owned(),
@@ -177,7 +177,8 @@ impl Client {
         watch.over();
         let failed: Vec<Failed> = brought.into_iter().filter_map(|(_, result)| result.err()).collect();
         // What keeps everything out says more than what is wrong with one object.
-        let (one, all): (Vec<Failed>, Vec<Failed>) = failed.into_iter().partition(|why| matches!(why, Failed::Here(_)));
+        let (all, one): (Vec<Failed>, Vec<Failed>) =
+            failed.into_iter().partition(|why| matches!(why, Failed::There(_)));
         all.into_iter().chain(one).next().map_or(Ok(()), Err)
     }
 

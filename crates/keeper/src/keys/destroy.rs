@@ -69,7 +69,7 @@ fn decided(
 pub(crate) fn spare(engine: &Engine, session: &Session, command: &KeySpare) -> Result<KeyDestroying> {
     reasoned(&command.reason)?;
     let target = found(engine, command.key)?;
-    let wanted = Wanted { act: SPARE, ..target.wanted(engine, SPARE)? };
+    let wanted = Wanted { act: SPARE, ..target.wanted(engine, Action::ManageKeys, SPARE)? };
     let of = engine.store.read(|tx| target.place(engine, tx))?;
     let done = act(engine, session, &wanted, &target.seized(), |tx, act| spared(tx, act, &target, &command.reason));
     let logged = hidden(done, command.key)?;

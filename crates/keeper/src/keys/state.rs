@@ -194,7 +194,7 @@ pub(crate) fn change(engine: &Engine, session: &Session, command: &KeyMove) -> R
     };
     let not_found = || Error::NotFound(command.key.to_string());
     let target = engine.store.read(|tx| Target::find(engine, tx, command.key))?.ok_or_else(not_found)?;
-    let wanted = target.wanted(engine, name)?;
+    let wanted = target.wanted(engine, Action::ManageKeys, name)?;
     let done = act(engine, session, &wanted, &target.seized(), |tx, act| target.write(tx, act, command));
     // Whoever does not see the place learns neither its name nor that there is such a key.
     let (from, logged) = done.map_err(|error| if matches!(error, Error::NotFound(_)) { not_found() } else { error })?;
@@ -258,8 +258,8 @@ impl Target {
     }
 
     /// The right to do it, where the key belongs.
-    pub(crate) fn wanted(&self, engine: &Engine, name: &'static str) -> Result<Wanted> {
-        let whole = Wanted::vault(Action::ManageKeys, name);
+    pub(crate) fn wanted(&self, engine: &Engine, action: Action, name: &'static str) -> Result<Wanted> {
+        let whole = Wanted::vault(action, name);
         let Some(id) = self.workspace() else { return Ok(whole) };
         let row: Workspace = engine.store.read(|tx| engine.keys.guard.expect(tx, id.as_bytes()))?;
         Ok(Wanted { resource: Resource::Workspace(policy::Workspace { id }), path: row.name.to_string(), ..whole })

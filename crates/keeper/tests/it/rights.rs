@@ -2,10 +2,10 @@
 
 use crate::decisions::{entries, principal, staff};
 use crate::world::{Client, Put, World, code, name};
-use api::terms::{Action, Class, Code, Environment, Kind, Mode, ObjectId, PrincipalKind, Timestamp};
+use api::terms::{Action, Class, Code, Environment, KeyId, Kind, Mode, ObjectId, PrincipalKind, Timestamp};
 use api::wire::{
-    Answer, AuditFilter, Command, Explain, GrantSpec, KeyRotate, PolicyApply, PrincipalAdd, PrincipalItem, Problem,
-    Refusal, Revocation,
+    Answer, AuditFilter, Command, Explain, GrantSpec, KeyRotate, NamedKeyMake, PolicyApply, PrincipalAdd,
+    PrincipalItem, Problem, Refusal, Revocation,
 };
 use std::collections::BTreeMap;
 
@@ -586,4 +586,45 @@ fn a_writer_who_may_not_read_the_version_before_is_given_nothing_of_it() {
     assert_eq!(code(wanda.commit(&borrowing, &begun)), Code::Denied);
     assert_eq!(entries(&aud, "version.commit").pop().unwrap().entry["kind"], "denial");
     wanda.commit(&put, &begun).unwrap();
+}
+
+#[test]
+fn a_key_is_rotated_by_its_id_by_whoever_may_where_it_belongs() {
+    let world = staffed();
+    let keeper = world.open();
+    let [wanda, mallory, cus] = ["wanda", "mallory", "cus"].map(|who| Client::new(&keeper, &world, Some(who)));
+    wanda.put(&Put::new("lab/net")).unwrap();
+    let make =
+        NamedKeyMake { workspace: name("lab"), name: name("config"), environment: Environment::Dev, class: None };
+    cus.call(Command::NamedKeyMake(make)).unwrap();
+    let Answer::Keys(list) = cus.call(Command::KeyList).unwrap() else { panic!() };
+    let id = |purpose: &str| list.keys.iter().find(|key| key.purpose == purpose).unwrap().id;
+    let rotate = |client: &Client<'_>, key: KeyId| {
+        let answer = client.call(Command::KeyRotate(KeyRotate { key: Some(key), ..KeyRotate::default() }));
+        answer.map(|answer| match answer {
+            Answer::Rotated(done) => (done.already, done.keys.len()),
+            other => panic!("{other:?}"),
+        })
+    };
+    let (own, missing) = (id("row-mac"), KeyId::from_bytes([7; 16]));
+    let refused = |when: &str| {
+        for key in [id("domain"), id("named")] {
+            let hidden = words(rotate(&mallory, key), &key.to_string());
+            assert_eq!(hidden.0, Code::NotFound, "{when}");
+            assert_eq!(hidden, words(rotate(&mallory, missing), &missing.to_string()), "{when}");
+            // Who sees the place is told that it is not for a writer.
+            assert_eq!(code(rotate(&wanda, key)), Code::Denied, "{when}");
+        }
+        assert_eq!(code(rotate(&wanda, missing)), Code::NotFound, "{when}");
+        assert_eq!(code(rotate(&wanda, own)), Code::Denied, "{when}");
+    };
+    refused("before");
+    // With the named key that lies under it, which then is an earlier one as well.
+    assert_eq!(rotate(&cus, id("domain")).unwrap(), (false, 2));
+    assert_eq!(rotate(&cus, id("domain")).unwrap(), (true, 1));
+    assert_eq!(rotate(&cus, id("named")).unwrap(), (true, 1));
+    assert_eq!(code(rotate(&cus, own)), Code::Conflict);
+    refused("after");
+    let both = KeyRotate { key: Some(id("domain")), workspace: Some(name("lab")), ..KeyRotate::default() };
+    assert_eq!(code(cus.call(Command::KeyRotate(both))), Code::BadRequest);
 }

@@ -6,7 +6,9 @@ use crate::destroy::{Dying, domain_keys, state_holds};
 use crate::drift::{SUITES, apply, confidential};
 use crate::world::{Client, Put, World, code};
 use api::terms::{Action, Class, Code, Environment, KeyState, Mode};
-use api::wire::{Answer, Command, JobsRan, KeyItem, KeyMove, KeyRotate, KeyRotated, NamedKeyMake, Problem};
+use api::wire::{
+    Answer, Command, JobsRan, KeyCompromise, KeyItem, KeyMove, KeyRotate, KeyRotated, NamedKeyMake, Problem,
+};
 use keeper::Keeper;
 use keeper::datastore::Datastore;
 use keeper::datastore::sqlite::{Options, Sqlite};
@@ -229,5 +231,32 @@ fn the_job_renews_what_it_can() {
     let JobsRan { items, .. } = &ran;
     assert!(items.iter().any(|item| item.failed.as_deref().is_some_and(|why| why.contains("no root"))), "{ran:?}");
     assert_eq!(newest(&client).into_values().collect::<Vec<_>>(), [1, 2, 2]);
+    state_holds(&client);
+}
+
+#[test]
+fn what_a_rotation_left_waits_for_the_key_that_it_goes_to() {
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    client.put(&Put::new("lab/net")).unwrap();
+    let first = domain_keys(&client).remove(0).id;
+    let of = |key, no_wait| rotate(&client, KeyRotate { key: Some(key), no_wait, ..KeyRotate::default() });
+    let second = of(first, true).unwrap().keys.remove(0).id;
+    let moved = |to| client.call(Command::KeyMove(KeyMove { key: second, to, reason: "lost".into() })).unwrap();
+    moved(KeyState::Suspended);
+    let told = of(first, false).unwrap();
+    assert_eq!((told.already, told.rewrapped, told.remaining, told.keys[0].id), (true, 0, 1, second));
+    assert_eq!(told.suspended.len(), 1, "{told:?}");
+    moved(KeyState::Active);
+    client.call(Command::KeyCompromise(KeyCompromise { key: second, reason: "lost".into() })).unwrap();
+    let refused = of(first, false).unwrap_err();
+    assert!(refused.code == Code::Gone && refused.why.contains(&second.to_string()), "{refused:?}");
+    // The one that was lost is the one to rotate; what came from before goes with it.
+    let done = of(second, false).unwrap();
+    assert_eq!((done.already, done.rewrapped, done.remaining), (false, 1, 0), "{done:?}");
+    let after = of(first, false).unwrap();
+    assert_eq!((after.already, after.keys[0].version), (true, 3));
+    client.release(Action::Read, "lab/net@v1").unwrap();
     state_holds(&client);
 }

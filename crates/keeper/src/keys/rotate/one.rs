@@ -5,13 +5,13 @@ use crate::acts::{Wanted, look};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::keys::domains::{newest, place_of};
+use crate::keys::list::wraps_under;
 use crate::keys::named::Named;
 use crate::keys::state::Target;
-use crate::rows::{Domain, Key, Purpose, Workspace};
+use crate::rows::{Domain, Key, Purpose};
 use crate::session::Session;
 use api::terms::{Action, KeyId, KeyState};
 use api::wire::{KeyRotate, KeyRotated};
-use policy::Resource;
 
 /// Makes the next version of this key and of none beside it, but of the named keys that lie under a domain key. Of one that was rotated
 /// before, what was left is gone on with.
@@ -21,24 +21,15 @@ pub(super) fn rotate(engine: &Engine, session: &Session, command: &KeyRotate, id
         return Err(Error::bad("the rotation", "a key is named by its id, or by what it belongs to"));
     }
     let not_found = || Error::NotFound(id.to_string());
-    let Some(target) = engine.store.read(|tx| Target::find(engine, tx, id))? else {
-        // Whoever may not rotate is told so, whether it is there or not.
-        look(engine, session, &Wanted::vault(Action::RotateKeys, "key.rotate"))?;
-        return Err(not_found());
-    };
-    let (wanted, workspace) = wanted(engine, &target)?;
+    let target = engine.store.read(|tx| Target::find(engine, tx, id))?.ok_or_else(not_found)?;
+    let wanted = target.wanted(engine, Action::RotateKeys, "key.rotate")?;
     // Whoever does not see the place learns neither its name nor that there is such a key.
     let may = look(engine, session, &wanted);
     may.map_err(|error| if matches!(error, Error::NotFound(_)) { not_found() } else { error })?;
     match target {
         Target::Domain { domain, purpose, .. } => {
-            let workspace = workspace.ok_or(Error::Internal("a domain key without a workspace"))?;
-            let asked = KeyRotate {
-                workspace: Some(workspace.name),
-                environment: Some(domain.environment),
-                class: Some(domain.class),
-                ..command.clone()
-            };
+            let (environment, class) = (Some(domain.environment), Some(domain.class));
+            let asked = KeyRotate { environment, class, ..command.clone() };
             let rotation = Rotation::new(engine, session, (&asked, Some(domain.workspace)), &wanted)?;
             of_domain(rotation, id, (&domain, purpose))
         }
@@ -55,55 +46,66 @@ pub(super) fn rotate(engine: &Engine, session: &Session, command: &KeyRotate, id
     }
 }
 
-fn wanted(engine: &Engine, target: &Target) -> Result<(Wanted, Option<Workspace>)> {
-    let whole = Wanted::vault(Action::RotateKeys, "key.rotate");
-    let Some(id) = target.workspace() else { return Ok((whole, None)) };
-    let row: Workspace = engine.store.read(|tx| engine.keys.guard.expect(tx, id.as_bytes()))?;
-    let resource = Resource::Workspace(policy::Workspace { id });
-    Ok((Wanted { resource, path: row.name.to_string(), ..whole }, Some(row)))
-}
-
 fn of_domain(mut rotation: Rotation<'_>, id: KeyId, (domain, purpose): (&Domain, Purpose)) -> Result<KeyRotated> {
     let engine = rotation.engine;
     let look = || {
         engine.store.read(|tx| {
             let guard = &engine.keys.guard;
             let key: Key = guard.expect(tx, id.as_bytes())?;
+            let last = newest(tx, guard, domain, purpose)?.ok_or(Error::Internal("a domain without a newest key"))?;
             let of = place_of(tx, guard, domain, purpose)?;
-            match (key.state, &key.ending) {
-                (_, Some(ending)) => return Err(Error::KeyEnding { key: id, of, until: ending.until }),
-                (KeyState::Active | KeyState::Deactivated | KeyState::Compromised, None) => {}
-                (state, None) => return Err(Error::KeyShut { key: id, of, state }),
+            let shut = |key: &Key| Err(Error::KeyShut { key: key.id, of: of.clone(), state: key.state });
+            if let Some(ending) = &key.ending {
+                return Err(Error::KeyEnding { key: id, of, until: ending.until });
             }
-            let newest = newest(tx, guard, domain, purpose)?;
-            Ok((key, newest.ok_or(Error::Internal("a domain without a newest key"))?))
+            match (key.state, last.id == id) {
+                (KeyState::Active | KeyState::Compromised, _) => {}
+                // Its destruction was cancelled.
+                (KeyState::Deactivated, true) => {
+                    let why =
+                        format!("the key {id} is deactivated: the next one is made when something is sealed in {of}");
+                    return Err(Error::conflict("the rotation", why));
+                }
+                (KeyState::Deactivated, false) => {}
+                (KeyState::PreActive | KeyState::Suspended | KeyState::Destroyed, _) => return shut(&key),
+            }
+            // Nothing is moved under what somebody else may have, or what is gone.
+            let is_lost = matches!(last.state, KeyState::Compromised | KeyState::Destroyed);
+            if last.id != id && is_lost && wraps_under(tx, &key)? > 0 {
+                return shut(&last);
+            }
+            Ok((key, last))
         })
     };
-    let (key, mut last) = look()?;
-    let mut already = last.id != id;
-    if !already {
-        match rotation.follow(&key) {
-            Ok(done) => rotation.took(done),
-            Err(error @ Error::Conflict { .. }) => {
-                last = look()?.1;
-                if last.id == id {
-                    return Err(error);
-                }
-                already = true;
-            }
-            Err(error) => return Err(error),
-        }
+    let (key, last) = look()?;
+    if last.id != id {
+        return gone_on(rotation, last);
     }
-    if already {
-        let active: Vec<Key> = Some(last).into_iter().filter(|key| key.state == KeyState::Active).collect();
-        let unfinished = engine.store.read(|tx| behind(engine, tx, &active))?;
-        rotation.resume(&unfinished)?;
-        if unfinished.is_empty() {
-            rotation.keys.extend(active);
+    match rotation.follow(&key) {
+        Ok(done) => rotation.took(done),
+        Err(error @ Error::Conflict { .. }) => {
+            let (_, last) = look()?;
+            return if last.id == id { Err(error) } else { gone_on(rotation, last) };
         }
+        Err(error) => return Err(error),
     }
     rotation.rewrap()?;
-    Ok(KeyRotated { already, ..rotation.told(&[])? })
+    rotation.told(&[])
+}
+
+/// What is left of a rotation that was made before.
+fn gone_on(mut rotation: Rotation<'_>, last: Key) -> Result<KeyRotated> {
+    let engine = rotation.engine;
+    let of = std::slice::from_ref(&last);
+    let active = if last.state == KeyState::Active { of } else { &[] };
+    let unfinished = engine.store.read(|tx| behind(engine, tx, active))?;
+    rotation.resume(&unfinished)?;
+    if unfinished.is_empty() {
+        rotation.keys.push(last.clone());
+    }
+    rotation.rewrap()?;
+    let suspended = if last.state == KeyState::Suspended { of } else { &[] };
+    Ok(KeyRotated { already: true, ..rotation.told(suspended)? })
 }
 
 fn of_value(

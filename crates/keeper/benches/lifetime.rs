@@ -168,8 +168,10 @@ fn left(folder: &Path) -> World {
     World { tmp, vault, clock, server: None }
 }
 
+/// The disk is done with it when this is over, so that what is measured then does not wait for it.
 fn copy(from: &Path, to: &Path) {
     assert!(Process::new("cp").arg("-aT").args([from, to]).status().unwrap().success());
+    assert!(Process::new("sync").arg("-f").arg(to).status().unwrap().success());
 }
 
 fn compromise(client: &Client<'_>, key: KeyId) -> IncidentTold {

@@ -42,6 +42,13 @@ pub trait Transaction {
     /// Whatever the engine says, sorted by [`Error`]. The transaction is over after the first error.
     fn query(&mut self, sql: &str, values: &[Value<'_>]) -> Result<Rows>;
 
+    /// Runs a `SELECT` without parameters and shows its rows one after another, until one is refused: a pass over a table in the order in which
+    /// it lies, which is held nowhere as a whole. One at a time in a transaction.
+    ///
+    /// # Errors
+    /// As [`Transaction::query`]; whatever `show` says, and then nothing is shown any more.
+    fn walk(&mut self, sql: &str, show: &mut dyn FnMut(&Row) -> Result<()>) -> Result<()>;
+
     /// Runs a `SELECT` and holds its rows until the transaction ends: `FOR SHARE` or `FOR UPDATE` on PostgreSQL, nothing
     /// on SQLite, where writers are serial. Locks come first in a transaction and in a fixed order (`ORDER BY id`).
     ///

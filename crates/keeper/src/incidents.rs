@@ -235,8 +235,8 @@ fn find_out(engine: &Engine, incident: &Incident, by: &By) -> Result<(Incident, 
 fn counted(radius: &Radius) -> Told {
     let how = |which: How| radius.handed.iter().filter(|handed| handed.how == which).count() as u64;
     let versions = |is: fn(&radius::Touched) -> bool| {
-        let ids = radius.keys.iter().filter(|touched| is(touched)).map(|touched| touched.version);
-        ids.collect::<std::collections::HashSet<_>>().len() as u64
+        let touched = radius.keys.iter().filter(|touched| is(touched));
+        radius::each_once(touched.map(|touched| touched.version)).len() as u64
     };
     let (exports, shares) = (how(How::Export), how(How::Share));
     let times = || radius.handed.iter().map(|handed| handed.at);

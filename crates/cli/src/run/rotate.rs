@@ -116,12 +116,21 @@ fn with_it(id: KeyId, all: &[KeyItem]) -> Result<Vec<KeyItem>, Failure> {
         return Err(refused(Code::Conflict, "it is one of the vault's own keys, which have one version".to_owned()));
     }
     let is = |key: &KeyItem, state: KeyState| key.state == state.word();
-    if key.ends.is_some() || is(key, KeyState::Suspended) {
-        let what = if key.ends.is_some() { "to be destroyed" } else { "suspended" };
-        return Err(refused(Code::Gone, format!("the key {id} is {what}")));
+    let shut = |id: KeyId, what: &str| Err(refused(Code::Gone, format!("the key {id} is {what}")));
+    if key.ends.is_some() {
+        return shut(id, "to be destroyed");
     }
-    if all.iter().any(|other| domain(other) == domain(key) && other.version > key.version) {
-        return Ok(Vec::new());
+    if [KeyState::PreActive, KeyState::Suspended, KeyState::Destroyed].iter().any(|state| is(key, *state)) {
+        return shut(id, &key.state);
+    }
+    let later = all.iter().filter(|other| domain(other) == domain(key) && other.version > key.version);
+    if let Some(last) = later.max_by_key(|other| other.version) {
+        let is_lost = is(last, KeyState::Compromised) || is(last, KeyState::Destroyed);
+        return if is_lost && key.wraps > 0 { shut(last.id, &last.state) } else { Ok(Vec::new()) };
+    }
+    if is(key, KeyState::Deactivated) {
+        let why = format!("the key {id} is deactivated: the next one is made when something is sealed there");
+        return Err(refused(Code::Conflict, why));
     }
     let lies_under = |named: &KeyItem| {
         let of = |key: &KeyItem| (key.workspace.clone(), key.environment, key.class);

@@ -170,7 +170,7 @@ fn a_key_that_has_no_next_version_is_refused_with_the_reason() {
     let last = id(&sandbox, "domain", "internal");
     sandbox.run(["--yes", "key", "destroy", &last, "--reason", "unused"]).exits(0);
     sandbox.run(["--yes", "key", "destroy", &last, "--cancel", "--reason", "used"]).exits(0);
-    let spent = sandbox.run(["key", "rotate", &last]).exits(8).stderr;
+    let spent = refused(&last, 8);
     assert!(spent.contains("is made when something is sealed in lab/dev/internal"), "{spent}");
 }
 

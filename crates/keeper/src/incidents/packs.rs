@@ -12,6 +12,8 @@ use std::collections::HashSet;
 const STRETCH: usize = 65_536;
 /// Records read in one query.
 const PAGE: usize = 64;
+/// One of so many is much of them: to look one up takes as long as to walk past several.
+const MUCH: u64 = 4;
 
 /// A version, and the digest of its record.
 pub(super) type Wanted = ([u8; 16], [u8; 32]);
@@ -31,9 +33,17 @@ pub(super) fn of(engine: &Engine, keys: &[Touched]) -> Result<Packs> {
     Ok(packs)
 }
 
-/// The same of some, in parts that are read at once: most of the time a disk is waited for.
+/// The same of some. Where they are much of all there are, the table is walked through as it lies; else each is looked up, in parts that are
+/// read at once: most of the time a disk is waited for.
 fn counted(engine: &Engine, keys: &[Touched]) -> Result<Packs> {
-    let wanted = wanted(keys);
+    let mut wanted = wanted(keys);
+    let count = |tx: &mut dyn Transaction| {
+        Ok::<_, Error>(tx.query("SELECT CAST(COUNT(*) AS BIGINT) FROM record", &[])?.one()?.integer(0)?)
+    };
+    if u64::try_from(engine.store.read(count)?).is_ok_and(|all| all / MUCH < wanted.len() as u64) {
+        wanted.sort_unstable();
+        return walked(engine, &wanted);
+    }
     let mut packs = Packs::default();
     std::thread::scope(|scope| {
         let parts = wanted.chunks(wanted.len().div_ceil(engine.store.breadth()).max(PAGE));
@@ -45,6 +55,33 @@ fn counted(engine: &Engine, keys: &[Touched]) -> Result<Packs> {
         }
         Ok(packs)
     })
+}
+
+/// Those of a sorted list, by every record there is.
+fn walked(engine: &Engine, wanted: &[Wanted]) -> Result<Packs> {
+    engine.store.read_widely(|tx| {
+        let mut packs = Packs { ids: HashSet::with_capacity(wanted.len()), lost: wanted.len() as u64 };
+        tx.walk("SELECT version, bytes FROM record", &mut |row| {
+            let version = row.array(0)?;
+            let first = wanted.partition_point(|(other, _)| *other < version);
+            let of_version = wanted.get(first..).unwrap_or_default().iter().take_while(|(other, _)| *other == version);
+            if of_version.clone().next().is_none() {
+                return Ok(());
+            }
+            let is_wanted = |digest| of_version.clone().any(|(_, other)| *other == digest);
+            if let Some(record) = right(row.bytes(1)?, is_wanted) {
+                packs.lost = packs.lost.saturating_sub(1);
+                packs.ids.extend(record.packs.iter().map(|pack| pack.id));
+            }
+            Ok(())
+        })?;
+        Ok(packs)
+    })
+}
+
+/// A record whose digest is wanted.
+fn right(bytes: &[u8], is_wanted: impl Fn([u8; 32]) -> bool) -> Option<VersionRecord> {
+    is_wanted(hash::sha256(bytes)).then(|| VersionRecord::decode(bytes).ok()).flatten()
 }
 
 /// The versions that were committed, each once, in the order of the log: records lie in a table as they came, and read in that order each
@@ -89,17 +126,13 @@ pub(super) fn read(
     }
     let marks = (1..=values.len()).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
     let rows = tx.query(&format!("SELECT version, bytes FROM record WHERE version IN ({marks})"), &values)?;
-    let mut right = 0;
+    let mut found = 0;
     for row in &rows {
-        let (version, bytes) = (row.array(0)?, row.bytes(1)?);
-        let digest = hash::sha256(bytes);
-        if !wanted.contains(&(version, digest)) {
-            continue;
-        }
-        if let Ok(record) = VersionRecord::decode(bytes) {
-            right += 1;
+        let version = row.array(0)?;
+        if let Some(record) = right(row.bytes(1)?, |digest| wanted.contains(&(version, digest))) {
+            found += 1;
             show(&version, &record);
         }
     }
-    Ok((wanted.len() as u64).saturating_sub(right))
+    Ok((wanted.len() as u64).saturating_sub(found))
 }

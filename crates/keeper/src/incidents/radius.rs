@@ -11,7 +11,7 @@ use crate::rows::IncidentAbout;
 use api::terms::{KeyId, Timestamp, WorkspaceId};
 use log::proof::Head;
 use serde::Deserialize;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// An id of whatever thing.
@@ -95,10 +95,14 @@ impl Radius {
         let size = up_to.map_or(u64::MAX, |head| head.size);
         let workspace = subject.workspace.to_string();
         let visit = |index: u64, body: &[u8]| {
-            if index >= size || !concerns(body) {
+            if index >= size {
                 return Ok(());
             }
-            let entry: Entry<'_> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+            let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
+            if !concerns(text) {
+                return Ok(());
+            }
+            let entry: Entry<'_> = serde_json::from_str(text).map_err(|error| error.to_string())?;
             if entry.subject.workspace.is_some_and(|other| other != workspace) {
                 return Ok(());
             }
@@ -117,16 +121,17 @@ impl Radius {
 }
 
 /// Whether an entry may be of those that are looked for: most are told apart by how they begin, or hold.
-fn concerns(body: &[u8]) -> bool {
-    const ACTS: [&[u8]; 5] = [
-        b"{\"act\":\"version.",
-        b"{\"act\":\"key.rewrap\"",
-        b"{\"act\":\"key.archive\"",
-        b"{\"act\":\"key.unarchive\"",
-        b"{\"act\":\"key.gone\"",
+fn concerns(text: &str) -> bool {
+    const ACTS: [&str; 5] = [
+        "{\"act\":\"version.",
+        "{\"act\":\"key.rewrap\"",
+        "{\"act\":\"key.archive\"",
+        "{\"act\":\"key.unarchive\"",
+        "{\"act\":\"key.gone\"",
     ];
-    let holds = |what: &str| std::str::from_utf8(body).map_or(true, |text| text.contains(what));
-    ACTS.iter().any(|act| body.starts_with(act)) || holds("\"kind\":\"release\"") || holds("\"under\":\"")
+    ACTS.iter().any(|act| text.starts_with(act))
+        || text.contains("\"kind\":\"release\"")
+        || text.contains("\"under\":\"")
 }
 
 /// The members of an entry that count here; it is one that was signed, so nothing else of it is looked at.
@@ -344,13 +349,13 @@ impl Seen {
             })
             .collect();
         keys.sort_unstable_by_key(|touched| (touched.begun, touched.key));
-        let versions: HashSet<Id> = keys.iter().map(|touched| touched.version).collect();
-        let artifacts: HashSet<Id> = keys.iter().map(|touched| touched.artifact).collect();
+        let versions = each_once(keys.iter().map(|touched| touched.version));
+        let artifacts = each_once(keys.iter().map(|touched| touched.artifact));
         let whole = matches!(subject.about, IncidentAbout::Domain(_));
         handed.retain(|handed| match handed.is_version {
-            true => versions.contains(&handed.about),
+            true => versions.binary_search(&handed.about).is_ok(),
             // Prints are handed out by artifact, and say nothing of one version.
-            false => whole && artifacts.contains(&handed.about),
+            false => whole && artifacts.binary_search(&handed.about).is_ok(),
         });
         handed.sort_unstable_by_key(|handed| handed.index);
         let mut people: BTreeMap<Id, Person> = BTreeMap::new();
@@ -361,6 +366,14 @@ impl Seen {
         }
         Radius { head, keys, handed, people, acts }
     }
+}
+
+/// Sorted, and each once.
+pub(super) fn each_once(ids: impl Iterator<Item = Id>) -> Vec<Id> {
+    let mut ids: Vec<Id> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
 }
 
 /// The first of an id in a sorted list.

@@ -72,7 +72,15 @@ impl<'l> Session<'l> {
 
     fn run(&mut self, sql: &str, values: &[Value<'_>]) -> std::result::Result<Rows, Failure> {
         let scanned = scan(sql, values).map_err(Failure::Final)?;
-        let (rows, changed) = self.link.call(self.mode, async |client| {
+        let (rows, changed) = self.fetch(sql, values)?;
+        if rows.len() > MAX_ROWS {
+            return Err(Failure::Final(Error::TooLarge { what: "the answer of a query", max: MAX_ROWS }));
+        }
+        Ok(Rows { rows, changed: changed.filter(|_| scanned.verb == Verb::Change).unwrap_or(0) })
+    }
+
+    fn fetch(&mut self, sql: &str, values: &[Value<'_>]) -> std::result::Result<(Vec<Row>, Option<u64>), Failure> {
+        self.link.call(self.mode, async |client| {
             let parameters = values.iter().map(|value| (value, kind(value)));
             let mut stream = std::pin::pin!(client.query_typed_raw(sql, parameters).await?);
             let mut rows = Vec::new();
@@ -83,11 +91,19 @@ impl<'l> Session<'l> {
                 }
             }
             Ok((rows, stream.rows_affected()))
-        })?;
-        if rows.len() > MAX_ROWS {
-            return Err(Failure::Final(Error::TooLarge { what: "the answer of a query", max: MAX_ROWS }));
+        })
+    }
+
+    /// By a cursor, a page at a call: no call takes longer for a longer table.
+    fn each(&mut self, sql: &str, show: &mut dyn FnMut(&Row) -> Result<()>) -> std::result::Result<(), Failure> {
+        self.define_raw(&format!("DECLARE walk NO SCROLL CURSOR FOR {sql}"))?;
+        loop {
+            let (rows, _) = self.fetch(WALK, &[])?;
+            if rows.is_empty() {
+                return self.define_raw("CLOSE walk");
+            }
+            rows.iter().try_for_each(&mut *show).map_err(Failure::Final)?;
         }
-        Ok(Rows { rows, changed: changed.filter(|_| scanned.verb == Verb::Change).unwrap_or(0) })
     }
 
     fn writes(&self) -> std::result::Result<(), Failure> {
@@ -105,6 +121,13 @@ impl<'l> Session<'l> {
 impl Transaction for Session<'_> {
     fn query(&mut self, sql: &str, values: &[Value<'_>]) -> Result<Rows> {
         self.step(|session| session.run(sql, values))
+    }
+
+    fn walk(&mut self, sql: &str, show: &mut dyn FnMut(&Row) -> Result<()>) -> Result<()> {
+        self.step(|session| match scan(sql, &[]).map_err(Failure::Final)?.verb {
+            Verb::Select => session.each(sql, show),
+            _ => Err(Failure::Final(Error::Misuse("only a SELECT can be walked through"))),
+        })
     }
 
     fn lock(&mut self, strength: Lock, sql: &str, values: &[Value<'_>]) -> Result<Rows> {
@@ -146,6 +169,9 @@ impl Alteration for Session<'_> {
         })
     }
 }
+
+/// A page of a walk: rows of at most 16 MiB.
+const WALK: &str = "FETCH FORWARD 256 FROM walk";
 
 fn kind(value: &Value<'_>) -> Type {
     match value {

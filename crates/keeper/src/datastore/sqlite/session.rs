@@ -1,7 +1,7 @@
 //! One transaction on a SQLite connection: binds by name, remembers its first failure.
 
 use super::super::error::{Error, Result};
-use super::super::statement::{Verb, scan};
+use super::super::statement::{Statement, Verb, scan};
 use super::super::value::{Cell, MAX_ROWS, Row, Rows, Value};
 use super::super::{Alteration, Lock, Transaction, migrate};
 use super::{execute, translate};
@@ -42,6 +42,25 @@ impl<'c> Session<'c> {
 
     fn run(&self, sql: &str, values: &[Value<'_>]) -> Result<Rows> {
         let scanned = scan(sql, values)?;
+        let mut rows = Vec::new();
+        self.each(sql, &scanned, values, &mut |row| {
+            if rows.len() == MAX_ROWS {
+                return Err(Error::TooLarge { what: "the answer of a query", max: MAX_ROWS });
+            }
+            rows.push(row);
+            Ok(())
+        })?;
+        Ok(Rows { rows, changed: if scanned.verb == Verb::Change { self.connection.changes() } else { 0 } })
+    }
+
+    /// Shows each row of a statement as it comes.
+    fn each(
+        &self,
+        sql: &str,
+        scanned: &Statement,
+        values: &[Value<'_>],
+        show: &mut dyn FnMut(Row) -> Result<()>,
+    ) -> Result<()> {
         let mut statement = self.connection.prepare_cached(sql).map_err(translate)?;
         if self.mode == Mode::Read && !statement.readonly() {
             return Err(Error::Misuse("a read transaction cannot write"));
@@ -54,18 +73,13 @@ impl<'c> Session<'c> {
             statement.raw_bind_parameter::<usize, _>(index, output(value)).map_err(translate)?;
         }
         let width = statement.column_count();
-        let changes = scanned.verb == Verb::Change;
         let mut found = statement.raw_query();
-        let mut rows = Vec::new();
         while let Some(row) = found.next().map_err(translate)? {
             let cells =
                 (0..width).map(|column| cell(row.get_ref(column).map_err(translate)?)).collect::<Result<_>>()?;
-            if rows.len() == MAX_ROWS {
-                return Err(Error::TooLarge { what: "the answer of a query", max: MAX_ROWS });
-            }
-            rows.push(Row { cells });
+            show(Row { cells })?;
         }
-        Ok(Rows { rows, changed: if changes { self.connection.changes() } else { 0 } })
+        Ok(())
     }
 
     fn writes(&self) -> Result<()> {
@@ -79,6 +93,13 @@ impl<'c> Session<'c> {
 impl Transaction for Session<'_> {
     fn query(&mut self, sql: &str, values: &[Value<'_>]) -> Result<Rows> {
         self.step(|session| session.run(sql, values))
+    }
+
+    fn walk(&mut self, sql: &str, show: &mut dyn FnMut(&Row) -> Result<()>) -> Result<()> {
+        self.step(|session| match scan(sql, &[])? {
+            scanned if scanned.verb == Verb::Select => session.each(sql, &scanned, &[], &mut |row| show(&row)),
+            _ => Err(Error::Misuse("only a SELECT can be walked through")),
+        })
     }
 
     fn lock(&mut self, _strength: Lock, sql: &str, values: &[Value<'_>]) -> Result<Rows> {

@@ -10,6 +10,9 @@ on_both_engines! { claims:
     an_upsert_adds_and_returns
     an_ignored_duplicate_returns_nothing
     pages_by_row_value_meet_every_row_once
+    a_walk_meets_every_row_once
+    a_walk_ends_where_a_row_is_refused
+    only_a_select_is_walked_through
     text_is_ordered_by_bytes
     deletion_takes_a_page_through_a_sub_select
     many_rows_go_in_at_once
@@ -41,7 +44,9 @@ on_both_engines! { claims:
 
 mod claims {
     use crate::datastore::{Fixture, Outcome, SCHEMA};
-    use keeper::datastore::{ConstraintKind, Datastore, Error, Fault, Lock, Migration, Transaction, Value, tuples};
+    use keeper::datastore::{
+        ConstraintKind, Datastore, Error, Fault, Lock, Migration, Row, Transaction, Value, tuples,
+    };
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     const UPSERT: &str = "INSERT INTO epoch (value, kind, subject) VALUES ($3, $2, $1) ON CONFLICT (subject) \
@@ -149,6 +154,60 @@ mod claims {
         }
         assert_eq!(seen.len(), 25);
         assert!(seen.is_sorted());
+        Ok(())
+    }
+
+    pub fn a_walk_meets_every_row_once(f: &Fixture) -> Outcome {
+        // More than a page of any engine.
+        let keys: Vec<[u8; 2]> = (0..700_u16).map(|n| n.wrapping_mul(40_503).to_be_bytes()).collect();
+        let sql = format!("INSERT INTO command (key, at) VALUES {}", tuples(keys.len(), 2));
+        let values: Vec<Value<'_>> = keys.iter().flat_map(|key| [key.into(), 7.into()]).collect();
+        f.store.write(|tx| tx.query(&sql, &values))?;
+        for _ in 0..2 {
+            let mut seen = f.store.read(|tx| {
+                let mut seen = Vec::new();
+                let mut show = |row: &Row| {
+                    seen.push((row.array(0)?, row.integer(1)?));
+                    Ok(())
+                };
+                tx.walk("SELECT key, at FROM command", &mut show)?;
+                // One may follow another.
+                tx.walk("SELECT key, at FROM command WHERE at = 8", &mut show)?;
+                Ok::<_, Error>(seen)
+            })?;
+            let mut all: Vec<([u8; 2], i64)> = keys.iter().map(|key| (*key, 7)).collect();
+            (seen.sort_unstable(), all.sort_unstable());
+            assert_eq!(seen, all);
+        }
+        Ok(())
+    }
+
+    pub fn a_walk_ends_where_a_row_is_refused(f: &Fixture) -> Outcome {
+        for key in [b"a", b"b", b"c"] {
+            put(&f.store, key, 1)?;
+        }
+        let refused = f.store.read(|tx| {
+            let mut shown = 0;
+            let walked = tx.walk("SELECT key FROM command", &mut |row| {
+                shown += 1;
+                if shown == 2 { row.integer(0).map(|_| ()) } else { Ok(()) }
+            });
+            assert!(matches!(walked, Err(Error::Corrupt(_))), "{walked:?}");
+            assert_eq!(shown, 2);
+            walked
+        });
+        assert!(matches!(refused, Err(Error::Corrupt(_))), "{refused:?}");
+        assert_eq!(count(&f.store)?, 3);
+        Ok(())
+    }
+
+    pub fn only_a_select_is_walked_through(f: &Fixture) -> Outcome {
+        for sql in
+            ["DELETE FROM command", "SELECT key FROM command WHERE at = $1", "WITH a AS (SELECT 1) SELECT * FROM a"]
+        {
+            let refused = f.store.write(|tx| tx.walk(sql, &mut |_| Ok(())));
+            assert!(matches!(refused, Err(Error::Misuse(_))), "{sql} {refused:?}");
+        }
         Ok(())
     }
 

@@ -141,6 +141,41 @@ fn what_a_writer_of_the_database_hides_is_still_found() {
 }
 
 #[test]
+fn a_few_of_many_are_found_as_all_of_many_are() {
+    let world = World::new(Mode::Solo);
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    // Of the internal ones more than are looked up at once; the others are few among them.
+    for _ in 0..70 {
+        client.put(&Put::new("lab/net").class(Class::Internal)).unwrap();
+    }
+    for _ in 0..4 {
+        client.put(&Put::new("lab/few").class(Class::Confidential)).unwrap();
+    }
+    let few = domain_key(&client, Class::Confidential);
+    let many = domain_key(&client, Class::Internal);
+    let versions =
+        |name: &str| [1, 2].map(|n| client.show(&format!("{name}@v{n}")).unwrap().id.to_string().to_uppercase());
+    let ([no_net, other_net], [no_few, other_few]) = (versions("lab/net"), versions("lab/few"));
+    drop(client);
+    keeper.close().unwrap();
+    let bytes = "(SELECT r.bytes FROM record AS r WHERE r.version <> record.version LIMIT 1)";
+    for (gone, other) in [(no_net, other_net), (no_few, other_few)] {
+        assert_eq!(world.tamper(&format!("DELETE FROM record WHERE hex(version) = '{gone}'")), 1);
+        assert_eq!(world.tamper(&format!("UPDATE record SET bytes = {bytes} WHERE hex(version) = '{other}'")), 1);
+        assert_eq!(world.tamper(&format!("DELETE FROM wrap WHERE hex(version) = '{gone}'")), 1);
+    }
+    let keeper = world.open();
+    let client = Client::new(&keeper, &world, None);
+    for (key, all) in [(few, 4), (many, 70)] {
+        let told = compromise(&client, key).unwrap();
+        let found = told.found.unwrap();
+        assert_eq!((found.versions, found.packs, found.records_lost), (all, all - 2, 2));
+        assert_eq!((told.incident.exposed, told.incident.of_keys), (Some(all - 1), Some(all)));
+    }
+}
+
+#[test]
 fn forged_and_hidden_rows_of_incidents_are_refused() {
     let made = || {
         let world = World::new(Mode::Solo);

@@ -97,6 +97,14 @@ pub trait Alteration: Transaction {
     fn define(&mut self, ddl: &str) -> Result<()>;
 }
 
+/// The database at one moment, as bytes: read from its beginning, once. Dropped, it is forgotten.
+pub struct Snapshot {
+    /// How many there are.
+    pub len: u64,
+    /// The bytes.
+    pub bytes: Box<dyn std::io::Read>,
+}
+
 /// What an engine implements. Bodies may run several times; only the last run counts.
 ///
 /// A driver answers `Ok(())` when the body's outcome was carried out, and repeats the body after a lost race whatever
@@ -121,18 +129,28 @@ pub trait Driver: Send + Sync {
         1
     }
 
+    /// Conditions that part a table into as many walks as are worth it at a time.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    fn parts(&self, table: &str) -> Result<Vec<String>> {
+        let _ = table;
+        Ok(vec!["TRUE".to_owned()])
+    }
+
     /// Runs `body` atomically and durably.
     ///
     /// # Errors
     /// See [`Error`].
     fn write(&self, body: &mut dyn FnMut(&mut dyn Transaction) -> Outcome) -> Result<()>;
 
-    /// Runs `body` on one snapshot; if it asks for a commit, copies that snapshot into a new file. Writers go on meanwhile.
+    /// Runs `body` on one snapshot; if it asks for a commit, answers that snapshot as bytes. Writers go on meanwhile. Where the database's own
+    /// file is not it, it is copied to `room`.
     ///
     /// # Errors
     /// [`Error::Unsupported`] for an engine that is copied by its own means.
-    fn copy(&self, into: &Path, body: &mut dyn FnMut(&mut dyn Transaction) -> Outcome) -> Result<()> {
-        let _ = (into, body);
+    fn snapshot(&self, room: &Path, body: &mut dyn FnMut(&mut dyn Transaction) -> Outcome) -> Result<Option<Snapshot>> {
+        let _ = (room, body);
         Err(Error::Unsupported("this database is not copied from here: use the means of its server".into()))
     }
 
@@ -206,17 +224,32 @@ impl Datastore {
         self.driver.breadth()
     }
 
-    /// Runs `body` on one snapshot and, if it succeeds, copies that snapshot into the file `into`, which must not exist. Writers go on
-    /// meanwhile; the file is not synced.
+    /// Conditions of which each row of a table meets one, for as many of [`Transaction::walk`] at once, each in a transaction of its own: SQLite
+    /// waits for a disk page by page, a server reads ahead.
+    ///
+    /// # Errors
+    /// Whatever the engine says.
+    pub fn parts(&self, table: &str) -> Result<Vec<String>> {
+        let _inside = Inside::enter()?;
+        self.driver.parts(table)
+    }
+
+    /// Runs `body` on one snapshot and, if it succeeds, answers that snapshot as the bytes of a database. Writers go on meanwhile. Where others keep
+    /// the database's own file from being it, it is copied to `room`, which must not exist, and whose name is gone when this returns.
     ///
     /// # Errors
     /// The body's own error, or the store's [`Error`] converted; [`Error::Unsupported`] for an engine that is copied by its own means.
-    pub fn copy<T, E: From<Error>>(
+    pub fn snapshot<T, E: From<Error>>(
         &self,
-        into: &Path,
+        room: &Path,
         body: impl Fn(&mut dyn Transaction) -> std::result::Result<T, E>,
-    ) -> std::result::Result<T, E> {
-        answer(body, |run| self.driver.copy(into, run))
+    ) -> std::result::Result<(T, Snapshot), E> {
+        let mut snapshot = None;
+        let answer = answer(body, |run| {
+            snapshot = self.driver.snapshot(room, run)?;
+            Ok(())
+        })?;
+        Ok((answer, snapshot.ok_or(Error::Misuse("a snapshot without its bytes"))?))
     }
 
     /// Runs `body` atomically; when this returns `Ok`, its effects are durable. An `Err` of the body leaves no trace.

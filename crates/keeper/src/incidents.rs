@@ -1,6 +1,7 @@
 //! Incidents: a key is compromised. Releases stop with the marking; what the key ever touched is read from the log, and a playbook says
 //! what is to be done, whose steps the keeper sees for itself where it can (`docs/incidents.md`).
 
+mod by_id;
 mod evidence;
 mod export;
 mod packs;
@@ -235,8 +236,10 @@ fn find_out(engine: &Engine, incident: &Incident, by: &By) -> Result<(Incident, 
 fn counted(radius: &Radius) -> Told {
     let how = |which: How| radius.handed.iter().filter(|handed| handed.how == which).count() as u64;
     let versions = |is: fn(&radius::Touched) -> bool| {
-        let touched = radius.keys.iter().filter(|touched| is(touched));
-        radius::each_once(touched.map(|touched| touched.version)).len() as u64
+        let mut ids: Vec<_> = radius.keys.iter().filter(|key| is(key)).map(|touched| touched.version).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.len() as u64
     };
     let (exports, shares) = (how(How::Export), how(How::Share));
     let times = || radius.handed.iter().map(|handed| handed.at);

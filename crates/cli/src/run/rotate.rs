@@ -117,14 +117,23 @@ fn with_it(id: KeyId, all: &[KeyItem]) -> Result<Vec<KeyItem>, Failure> {
     }
     let is = |key: &KeyItem, state: KeyState| key.state == state.word();
     let shut = |id: KeyId, what: &str| Err(refused(Code::Gone, format!("the key {id} is {what}")));
+    let last = all.iter().filter(|other| domain(other) == domain(key)).max_by_key(|other| other.version);
+    let is_last = last.is_none_or(|last| last.id == id);
+    if key.name.is_some() {
+        // One that was destroyed with its domain's key is followed like any other.
+        return match (is_last, is(key, KeyState::Active) || is(key, KeyState::Destroyed)) {
+            (false, _) => Ok(Vec::new()),
+            (true, true) => Ok(vec![key.clone()]),
+            (true, false) => shut(id, &key.state),
+        };
+    }
     if key.ends.is_some() {
         return shut(id, "to be destroyed");
     }
     if [KeyState::PreActive, KeyState::Suspended, KeyState::Destroyed].iter().any(|state| is(key, *state)) {
         return shut(id, &key.state);
     }
-    let later = all.iter().filter(|other| domain(other) == domain(key) && other.version > key.version);
-    if let Some(last) = later.max_by_key(|other| other.version) {
+    if let Some(last) = last.filter(|_| !is_last) {
         let is_lost = is(last, KeyState::Compromised) || is(last, KeyState::Destroyed);
         return if is_lost && key.wraps > 0 { shut(last.id, &last.state) } else { Ok(Vec::new()) };
     }

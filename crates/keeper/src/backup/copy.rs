@@ -1,7 +1,7 @@
-//! The vault at one moment: its database in a file of its own, and everything else that a backup holds.
+//! The vault at one moment: its database, and everything else that a backup holds.
 
 use super::{DepotPlace, FORM, Manifest};
-use crate::datastore::Transaction;
+use crate::datastore::{Snapshot, Transaction};
 use crate::depots;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ use seal::backup::{Header, Wrapped};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// The copy, in the vault's folder while it is sealed: it holds nothing that the database beside it does not.
+/// A copy, where the database's own file is not at rest: in the vault's folder, it holds nothing that the database beside it does not.
 const NAME: &str = "backup.partial";
 /// Held by whoever makes a backup.
 const LOCK: &str = "backup.lock";
@@ -58,27 +58,23 @@ impl Drop for Room {
     }
 }
 
-/// A vault at one moment.
+/// A vault at one moment, without its database.
 pub(super) struct Copied {
     pub(super) header: Header,
     pub(super) manifest: Manifest,
     pub(super) file: VaultFile,
     pub(super) tiles: Tiles,
-    /// The copy of the database, which has no name any more.
-    pub(super) database: File,
-    /// The name it had.
-    pub(super) path: PathBuf,
 }
 
 /// What a transaction tells of the vault.
 type Told = (Header, Manifest, VaultFile, Tiles);
 
 /// Copies the vault as it is now; others write meanwhile.
-pub(super) fn copy(engine: &Engine, room: &Room, backup: BackupId, made: Timestamp) -> Result<Copied> {
+pub(super) fn copy(engine: &Engine, room: &Room, backup: BackupId, made: Timestamp) -> Result<(Copied, Snapshot)> {
     let mut copied = None;
     for _ in 0..TRIES {
         room.clear();
-        match engine.store.copy(&room.path, |tx| told(engine, tx, backup, made)) {
+        match engine.store.snapshot(&room.path, |tx| told(engine, tx, backup, made)) {
             // A pass or a root came between: look again.
             Err(Error::Stale) => {}
             other => {
@@ -87,14 +83,10 @@ pub(super) fn copy(engine: &Engine, room: &Room, backup: BackupId, made: Timesta
             }
         }
     }
-    let (header, mut manifest, file, tiles) = copied
+    let ((header, mut manifest, file, tiles), database) = copied
         .ok_or_else(|| Error::conflict("the backup", "roots or the log changed each time that they were looked at"))?;
-    let io = |error: std::io::Error| Error::io("the copy of the database cannot be read", &room.path, &error);
-    let database = File::open(&room.path).map_err(io)?;
-    // It goes away with this process, however that ends.
-    std::fs::remove_file(&room.path).map_err(io)?;
-    manifest.database_bytes = database.metadata().map_err(io)?.len();
-    Ok(Copied { header, manifest, file, tiles, database, path: room.path.clone() })
+    manifest.database_bytes = database.len;
+    Ok((Copied { header, manifest, file, tiles }, database))
 }
 
 /// Everything besides the database, as the same transaction sees it.

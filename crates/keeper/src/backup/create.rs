@@ -4,7 +4,7 @@ use super::copy::{Copied, Room, copy};
 use super::history;
 use super::stream::{Output, refuse_existing};
 use crate::acts::{Act, Wanted, act};
-use crate::datastore::Transaction;
+use crate::datastore::{Snapshot, Transaction};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::journal::Logged;
@@ -30,8 +30,8 @@ pub(crate) fn create(engine: &Engine, session: &Session, command: &BackupCreate)
     let wanted = Wanted::vault(Action::Backup, ACT);
     let (made, logged) = act(engine, session, &wanted, &[], |tx, act| begun(tx, act, backup))?;
     let receipt = engine.anchored(&logged)?;
-    let copied = copy(engine, &room, backup, made)?;
-    let bytes = sealed(engine, &copied, path)?;
+    let (copied, database) = copy(engine, &room, backup, made)?;
+    let bytes = sealed(engine, &copied, database, path)?;
     engine.store.write(|tx| history::made(tx, &engine.keys.guard, made))?;
     let Copied { manifest, file, .. } = copied;
     let roots = file.roots.iter().map(|root| BackupRoot { id: root.id, kind: root.kind.word().to_owned() }).collect();
@@ -53,11 +53,11 @@ fn begun(tx: &mut dyn Transaction, act: &Act<'_>, backup: BackupId) -> Result<(T
     Ok((act.now, logged.first().copied().ok_or(Error::Internal("an entry was lost"))?))
 }
 
-fn sealed(engine: &Engine, copied: &Copied, path: &Path) -> Result<u64> {
+fn sealed(engine: &Engine, copied: &Copied, database: Snapshot, path: &Path) -> Result<u64> {
     let mut out = Output::begin(path, &copied.header, engine.keys.mac())?;
     let manifest = serde_json::to_vec(&copied.manifest).map_err(|_| Error::Internal("a manifest is not JSON"))?;
     out.item(ItemKind::Manifest, "", &manifest)?;
-    out.item_from(ItemKind::Database, &copied.database, copied.manifest.database_bytes, &copied.path)?;
+    out.item_from(ItemKind::Database, database.bytes, database.len, &engine.dir)?;
     copied.tiles.each(|lies, name, bytes| {
         let kind = match lies {
             Lies::Folder => ItemKind::LogFile,

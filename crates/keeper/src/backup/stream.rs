@@ -8,6 +8,7 @@ use seal::backup::{BodySealer, Header, Item, ItemKind};
 use seal::secret::MacKey;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write as _};
+use std::num::NonZeroU64;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -56,10 +57,10 @@ impl Output {
             let most = usize::try_from(self.lacks).unwrap_or(BLOCK_LEN).min(BLOCK_LEN);
             let into = block.get_mut(..most).ok_or(Error::Internal("a block that is too short"))?;
             let read = match from.read(into) {
-                Ok(0) => return Err(Error::Internal("the copy of the database became shorter")),
+                Ok(0) => return Err(Error::Internal("the database became shorter")),
                 Ok(read) => read,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(Error::io("the copy of the database cannot be read", source, &error)),
+                Err(error) => return Err(Error::io("the database cannot be read", source, &error)),
             };
             self.push(block.get(..read).unwrap_or_default())?;
         }
@@ -115,15 +116,20 @@ impl Writer {
     fn start(mut file: File) -> Result<Self> {
         let (send, receive) = sync_channel::<Option<Vec<u8>>>(WAITING);
         let write = move || {
-            let (mut sum, mut written) = (Context::new(&SHA256), 0);
+            let (mut sum, mut written, mut told) = (Context::new(&SHA256), 0, 0);
             while let Some(bytes) = receive.recv().map_err(|_| ErrorKind::BrokenPipe)? {
                 sum.update(&bytes);
                 file.write_all(&bytes)?;
                 written += bytes.len() as u64;
+                if written - told >= STRIDE {
+                    not_needed(&file, told.saturating_sub(BEHIND), written);
+                    told = written;
+                }
             }
             let sum = sum.finish();
             file.write_all(sum.as_ref())?;
             file.sync_all()?;
+            not_needed(&file, 0, written);
             Ok(written + sum.as_ref().len() as u64)
         };
         let thread =
@@ -158,6 +164,12 @@ impl Drop for Writer {
     fn drop(&mut self) {
         let _ = self.ended();
     }
+}
+
+/// Nobody reads it soon: what is on the disk gives its memory back, to what others read of the vault, and the rest goes to the disk now.
+fn not_needed(file: &File, from: u64, until: u64) {
+    // Where that is not known, it is not done.
+    let _ = rustix::fs::fadvise(file, from, NonZeroU64::new(until - from), rustix::fs::Advice::DontNeed);
 }
 
 /// A file without its name, removed when it is dropped.
@@ -231,5 +243,9 @@ fn failed(error: seal::chunked::Error) -> Error {
 
 /// Blocks on their way to the writer.
 const WAITING: usize = 4;
+
+/// Bytes written between two times that the system is told of it, and how far behind them some may not be on the disk yet.
+const STRIDE: u64 = 64 << 20;
+const BEHIND: u64 = 256 << 20;
 
 const PARTIAL: &str = ".partial";

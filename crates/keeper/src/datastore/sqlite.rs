@@ -9,7 +9,7 @@ mod group;
 mod session;
 
 use super::error::{ConstraintKind, Error, Result};
-use super::{Alteration, Driver, Outcome, Transaction};
+use super::{Alteration, Driver, Outcome, Snapshot, Transaction};
 use group::Writer;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
@@ -78,7 +78,7 @@ impl Sqlite {
         if let Some(pages) = options.max_pages {
             connection.pragma_update(None, "max_page_count", pages).map_err(translate)?;
         }
-        let writer = Writer::new(connection);
+        let writer = Writer::new(connection, options.busy);
         Ok(Self { path: path.to_owned(), options: options.clone(), readers: Mutex::default(), writer })
     }
 
@@ -129,22 +129,37 @@ impl Driver for Sqlite {
         BREADTH
     }
 
+    fn parts(&self, table: &str) -> Result<Vec<String>> {
+        let connection = self.reader()?;
+        let last: i64 = connection
+            .query_row(&format!("SELECT COALESCE(MAX(rowid), 0) FROM {table}"), [], |row| row.get(0))
+            .map_err(translate)?;
+        self.keep(connection);
+        // Rows are numbered from 1 as they come; what comes now is in the last part.
+        let step = last / WALKS + 1;
+        let until = |part: i64| if part == WALKS { i64::MAX } else { step * part };
+        Ok((1..=WALKS).map(|part| format!("rowid > {} AND rowid <= {}", until(part - 1), until(part))).collect())
+    }
+
     fn write(&self, body: &mut dyn FnMut(&mut dyn Transaction) -> Outcome) -> Result<()> {
         self.writer.run(&mut |session| body(session))
     }
 
-    fn copy(&self, into: &Path, body: &mut dyn FnMut(&mut dyn Transaction) -> Outcome) -> Result<()> {
-        let connection = self.reader()?;
-        execute(&connection, "BEGIN DEFERRED")?;
-        let mut session = Session::new(&connection, Mode::Read);
+    fn snapshot(&self, room: &Path, body: &mut dyn FnMut(&mut dyn Transaction) -> Outcome) -> Result<Option<Snapshot>> {
+        let reader = self.new_reader()?;
+        let quiet = copy::quiet(self, &reader)?;
+        if quiet.is_none() && reader.is_autocommit() {
+            execute(&reader, "BEGIN DEFERRED")?;
+        }
+        let mut session = Session::new(&reader, Mode::Read);
         let outcome = body(&mut session);
-        let copied = match (outcome, session.into_failure()) {
-            (Outcome::RollBack, _) => Ok(()),
-            (Outcome::Commit, Some(error)) => Err(error),
-            (Outcome::Commit, None) => copy::pages(&connection, into),
-        };
-        // The connection is dropped, and with it its snapshot.
-        copied
+        // The reader is dropped, and with it its snapshot, or goes with the bytes.
+        match (outcome, session.into_failure(), quiet) {
+            (Outcome::RollBack, ..) => Ok(None),
+            (Outcome::Commit, Some(error), _) => Err(error),
+            (Outcome::Commit, None, Some(file)) => Ok(Some(file.read_by(reader))),
+            (Outcome::Commit, None, None) => copy::copied(&reader, room).map(Some),
+        }
     }
 
     fn alter(&self, body: &mut dyn FnMut(&mut dyn Alteration) -> Outcome) -> Result<()> {
@@ -152,7 +167,7 @@ impl Driver for Sqlite {
     }
 
     fn scrub(&self) -> Result<()> {
-        self.writer.checkpoint()
+        self.writer.emptied(self.options.busy, || Ok(()))
     }
 }
 
@@ -242,6 +257,8 @@ const STATEMENTS: usize = 256;
 
 /// Reading connections kept open.
 const IDLE_READERS: usize = 8;
+/// Parts of a table that are walked through at once: more than there are processors, because most of the time a disk is waited for.
+const WALKS: i64 = 8;
 /// Wide passes of one caller.
 const BREADTH: usize = 4;
 /// The page cache of a wide pass, in KiB.

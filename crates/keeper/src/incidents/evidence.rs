@@ -5,6 +5,7 @@
 use super::radius::{Handed, How, Person, Radius, Subject, Touched};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::hash;
 use api::terms::{ArtifactId, EntryId, KeyId, PrincipalId, Timestamp, VaultId, VersionId};
 use aws_lc_rs::digest;
 use serde::Serialize;
@@ -128,7 +129,7 @@ fn version(touched: &Touched) -> Version {
         by: PrincipalId::from_bytes(touched.by),
         committed: touched.committed.map(|(index, _)| index),
         destroyed: touched.destroyed,
-        digest: touched.committed.map(|(_, digest)| hex::encode(digest)),
+        digest: touched.committed.map(|(_, digest)| hash::to_hex(&digest)),
         key: KeyId::from_bytes(touched.key),
         line: "version",
         under: KeyId::from_bytes(touched.under),

@@ -1,5 +1,6 @@
 //! The packs that versions name: from their records, each held to the digest that the log has of it.
 
+use super::by_id::{ById, Id};
 use super::radius::Touched;
 use crate::datastore::{Transaction, Value};
 use crate::engine::Engine;
@@ -8,20 +9,21 @@ use crate::hash;
 use seal::record::VersionRecord;
 use std::collections::HashSet;
 
-/// Records read in one transaction: a longer one keeps a snapshot that others wait for.
+/// Records looked up in one transaction: a longer one keeps a snapshot that others wait for. (A walk keeps one for seconds, as long as
+/// all of this takes; who would empty the log of the database meanwhile is told that it is busy.)
 const STRETCH: usize = 65_536;
 /// Records read in one query.
 const PAGE: usize = 64;
 /// One of so many is much of them: to look one up takes as long as to walk past several.
-const MUCH: u64 = 4;
+const MUCH: i64 = 4;
 
 /// A version, and the digest of its record.
-pub(super) type Wanted = ([u8; 16], [u8; 32]);
+pub(super) type Wanted = (Id, [u8; 32]);
 
 /// Packs that were found, and of how many versions the record is not there or is another.
 #[derive(Debug, Default)]
 pub(super) struct Packs {
-    pub(super) ids: HashSet<[u8; 16]>,
+    pub(super) ids: HashSet<Id>,
     pub(super) lost: u64,
 }
 
@@ -36,13 +38,16 @@ pub(super) fn of(engine: &Engine, keys: &[Touched]) -> Result<Packs> {
 /// The same of some. Where they are much of all there are, the table is walked through as it lies; else each is looked up, in parts that are
 /// read at once: most of the time a disk is waited for.
 fn counted(engine: &Engine, keys: &[Touched]) -> Result<Packs> {
-    let mut wanted = wanted(keys);
-    let count = |tx: &mut dyn Transaction| {
-        Ok::<_, Error>(tx.query("SELECT CAST(COUNT(*) AS BIGINT) FROM record", &[])?.one()?.integer(0)?)
-    };
-    if u64::try_from(engine.store.read(count)?).is_ok_and(|all| all / MUCH < wanted.len() as u64) {
-        wanted.sort_unstable();
-        return walked(engine, &wanted);
+    let wanted = wanted(keys);
+    if wanted.is_empty() {
+        return Ok(Packs::default());
+    }
+    // No more are counted than tell.
+    let few = i64::try_from(wanted.len()).unwrap_or(i64::MAX).saturating_mul(MUCH);
+    let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM (SELECT version FROM record LIMIT $1) AS counted";
+    let all = engine.store.read(|tx| Ok::<_, Error>(tx.query(sql, &[few.into()])?.one()?.integer(0)?))?;
+    if all < few {
+        return walked(engine, &ById::new(wanted));
     }
     let mut packs = Packs::default();
     std::thread::scope(|scope| {
@@ -57,25 +62,37 @@ fn counted(engine: &Engine, keys: &[Touched]) -> Result<Packs> {
     })
 }
 
-/// Those of a sorted list, by every record there is.
-fn walked(engine: &Engine, wanted: &[Wanted]) -> Result<Packs> {
-    engine.store.read_widely(|tx| {
-        let mut packs = Packs { ids: HashSet::with_capacity(wanted.len()), lost: wanted.len() as u64 };
-        tx.walk("SELECT version, bytes FROM record", &mut |row| {
-            let version = row.array(0)?;
-            let first = wanted.partition_point(|(other, _)| *other < version);
-            let of_version = wanted.get(first..).unwrap_or_default().iter().take_while(|(other, _)| *other == version);
-            if of_version.clone().next().is_none() {
-                return Ok(());
-            }
-            let is_wanted = |digest| of_version.clone().any(|(_, other)| *other == digest);
-            if let Some(record) = right(row.bytes(1)?, is_wanted) {
-                packs.lost = packs.lost.saturating_sub(1);
-                packs.ids.extend(record.packs.iter().map(|pack| pack.id));
+/// The same by every record there is.
+fn walked(engine: &Engine, wanted: &ById<[u8; 32]>) -> Result<Packs> {
+    let parts = engine.store.parts("record")?;
+    let mut packs = Packs { ids: HashSet::new(), lost: wanted.rows().len() as u64 };
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = parts.iter().map(|part| scope.spawn(|| walked_part(engine, wanted, part))).collect();
+        for part in parts {
+            let (ids, found) = part.join().map_err(|_| Error::Internal("a thread that counts packs ended early"))??;
+            packs.ids.extend(ids);
+            packs.lost = packs.lost.saturating_sub(found);
+        }
+        Ok(packs)
+    })
+}
+
+/// The packs of one part, and how many versions they are of.
+fn walked_part(engine: &Engine, wanted: &ById<[u8; 32]>, part: &str) -> Result<(HashSet<Id>, u64)> {
+    engine.store.read(|tx| {
+        let (mut ids, mut found) = (HashSet::new(), 0);
+        tx.walk(&format!("SELECT version, bytes FROM record WHERE {part}"), &mut |row| {
+            let of_version = wanted.of(&row.array(0)?);
+            let is_wanted = |digest| of_version.iter().any(|(_, other)| *other == digest);
+            if !of_version.is_empty()
+                && let Some(record) = right(row.bytes(1)?, is_wanted)
+            {
+                found += 1;
+                ids.extend(record.packs.iter().map(|pack| pack.id));
             }
             Ok(())
         })?;
-        Ok(packs)
+        Ok((ids, found))
     })
 }
 
@@ -88,7 +105,7 @@ fn right(bytes: &[u8], is_wanted: impl Fn([u8; 32]) -> bool) -> Option<VersionRe
 /// page of it is read once.
 pub(super) fn wanted<'k>(keys: impl IntoIterator<Item = &'k Touched>) -> Vec<Wanted> {
     let committed = |touched: &Touched| touched.committed.map(|(index, digest)| (touched.version, digest, index));
-    let mut wanted: Vec<([u8; 16], [u8; 32], u64)> = keys.into_iter().filter_map(committed).collect();
+    let mut wanted: Vec<(Id, [u8; 32], u64)> = keys.into_iter().filter_map(committed).collect();
     wanted.sort_unstable();
     wanted.dedup_by_key(|(version, digest, _)| (*version, *digest));
     wanted.sort_unstable_by_key(|(.., index)| *index);
@@ -116,7 +133,7 @@ fn within(engine: &Engine, wanted: &[Wanted]) -> Result<Packs> {
 pub(super) fn read(
     tx: &mut dyn Transaction,
     wanted: &[Wanted],
-    show: &mut dyn FnMut(&[u8; 16], &VersionRecord),
+    show: &mut dyn FnMut(&Id, &VersionRecord),
 ) -> Result<u64> {
     // The last one again fills a page, so that one text serves all.
     let padding = wanted.last().into_iter().cycle().take(PAGE.saturating_sub(wanted.len()));

@@ -4,6 +4,7 @@
 //! every version key that it ever wrapped. So a version is touched if its key was made under the domain key or moved to it, at whatever
 //! time, and every release of it counts, those before and after too.
 
+use super::by_id::{ById, Id};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::hash;
@@ -13,9 +14,6 @@ use log::proof::Head;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-
-/// An id of whatever thing.
-type Id = [u8; 16];
 
 /// The key that is asked about.
 #[derive(Debug, Clone, Copy)]
@@ -321,43 +319,47 @@ impl Seen {
 
     /// What of it is of the key.
     fn about(self, subject: &Subject, head: Head) -> Radius {
-        let Self { mut made, mut moved, mut committed, mut sealed_anew, mut destroyed, mut gone, mut handed, acts } =
-            self;
+        let Self { made, moved, committed, sealed_anew, destroyed, gone, mut handed, acts } = self;
         let key = *subject.key.as_bytes();
-        std::thread::scope(|scope| {
-            scope.spawn(|| committed.sort_unstable());
-            moved.sort_unstable();
-            let is_touched = |made: &Made| match subject.about {
-                IncidentAbout::Domain(_) => {
-                    made.touched.under == key || made.wrap.is_some_and(|wrap| moved.binary_search(&wrap).is_ok())
-                }
-                IncidentAbout::Version(_) => made.touched.key == key,
-            };
-            // Still about as they stand in the log, and so do ids of wraps: what is looked for lies beside what was looked for before.
-            made.retain(is_touched);
-            made.sort_unstable_by_key(|made| made.touched.version);
-            sealed_anew.sort_unstable();
-            destroyed.sort_unstable();
-            gone.sort_unstable();
+        let (moved, committed) = std::thread::scope(|scope| {
+            let committed = scope.spawn(|| ById::new(committed));
+            let moved = ById::new(moved.into_iter().map(|wrap| (wrap, ())).collect());
+            (moved, committed.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
-        let mut keys: Vec<Touched> = made
-            .into_iter()
-            .map(|Made { touched, wrap }| Touched {
-                committed: first(&sealed_anew, touched.key).or_else(|| first(&committed, touched.version)),
-                destroyed: first(&destroyed, touched.key).or_else(|| wrap.and_then(|wrap| first(&gone, wrap))),
-                ..touched
-            })
-            .collect();
-        keys.sort_unstable_by_key(|touched| (touched.begun, touched.key));
-        let versions = each_once(keys.iter().map(|touched| touched.version));
-        let artifacts = each_once(keys.iter().map(|touched| touched.artifact));
+        let (sealed_anew, destroyed, gone) = (ById::new(sealed_anew), ById::new(destroyed), ById::new(gone));
+        let is_touched = |made: &Made| match subject.about {
+            IncidentAbout::Domain(_) => made.touched.under == key || made.wrap.is_some_and(|wrap| moved.has(&wrap)),
+            IncidentAbout::Version(_) => made.touched.key == key,
+        };
+        let touched = |Made { touched, wrap }: &Made| Touched {
+            committed: sealed_anew.first(&touched.key).or_else(|| committed.first(&touched.version)).copied(),
+            destroyed: destroyed.first(&touched.key).or_else(|| gone.first(&(*wrap)?)).copied(),
+            ..*touched
+        };
+        let (one, other) = made.split_at(made.len() / 2);
+        let of = |part: &[Made]| part.iter().filter(|made| is_touched(made)).map(touched).collect::<Vec<Touched>>();
+        let mut keys = std::thread::scope(|scope| {
+            let other = scope.spawn(|| of(other));
+            let mut keys = of(one);
+            keys.append(&mut other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            keys
+        });
+        drop(made);
+        // Each is of an entry of its own. By a key that was taken out: these are long.
+        keys.sort_by_cached_key(|touched| touched.begun);
+        let each_once = |id: fn(&Touched) -> Id| {
+            let mut ids: Vec<(Id, ())> = keys.iter().map(|touched| (id(touched), ())).collect();
+            ids.dedup();
+            ById::new(ids)
+        };
+        let (versions, artifacts) = (each_once(|touched| touched.version), each_once(|touched| touched.artifact));
         let whole = matches!(subject.about, IncidentAbout::Domain(_));
         handed.retain(|handed| match handed.is_version {
-            true => versions.binary_search(&handed.about).is_ok(),
+            true => versions.has(&handed.about),
             // Prints are handed out by artifact, and say nothing of one version.
-            false => whole && artifacts.binary_search(&handed.about).is_ok(),
+            false => whole && artifacts.has(&handed.about),
         });
-        handed.sort_unstable_by_key(|handed| handed.index);
+        handed.sort_by_cached_key(|handed| handed.index);
         let mut people: BTreeMap<Id, Person> = BTreeMap::new();
         for one in &handed {
             let (first, last) = (one.at, one.at);
@@ -366,20 +368,6 @@ impl Seen {
         }
         Radius { head, keys, handed, people, acts }
     }
-}
-
-/// Sorted, and each once.
-pub(super) fn each_once(ids: impl Iterator<Item = Id>) -> Vec<Id> {
-    let mut ids: Vec<Id> = ids.collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ids
-}
-
-/// The first of an id in a sorted list.
-fn first<T: Copy>(sorted: &[(Id, T)], id: Id) -> Option<T> {
-    let at = sorted.partition_point(|(other, _)| *other < id);
-    sorted.get(at).filter(|(other, _)| *other == id).map(|(_, value)| *value)
 }
 
 impl Person {

@@ -6,7 +6,7 @@ use super::destroy::is_held;
 use super::domains::{place_of, wraps_of};
 use super::survive::Survivors;
 use crate::certificate::{self, Gone, Lines};
-use crate::datastore::Transaction;
+use crate::datastore::{self, Transaction};
 use crate::engine::Engine;
 use crate::epochs::{self, Epochs};
 use crate::error::{Error, Result};
@@ -63,8 +63,11 @@ pub(crate) fn shred(engine: &Engine, slice: &Slice) -> Result<u64> {
                 Err(Error::Stale) => return Ok(done),
                 Err(error) => return Err(error),
                 Ok(0) => {
-                    // Before it is certified that they are gone.
-                    engine.store.scrub()?;
+                    // Before it is certified that they are gone. While somebody reads what was before, it waits.
+                    match engine.store.scrub() {
+                        Err(datastore::Error::Busy) => return Ok(done),
+                        other => other?,
+                    }
                     engine.store.write(|tx| certify(engine, tx, key.id, now))?;
                 }
                 Ok(some) => done += some,

@@ -170,8 +170,8 @@ impl Alteration for Session<'_> {
     }
 }
 
-/// A page of a walk: rows of at most 16 MiB.
-const WALK: &str = "FETCH FORWARD 256 FROM walk";
+/// A page of a walk.
+const WALK: &str = "FETCH FORWARD 64 FROM walk";
 
 fn kind(value: &Value<'_>) -> Type {
     match value {

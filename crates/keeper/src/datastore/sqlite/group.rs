@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 /// The write connection and its queue.
 pub(super) struct Writer {
@@ -20,6 +21,8 @@ pub(super) struct Writer {
     queue: AtomicUsize,
     /// Callers ever.
     arrivals: AtomicU64,
+    /// How long another process is waited for.
+    busy: Duration,
 }
 
 struct State {
@@ -70,9 +73,9 @@ enum Joined {
 type Body<'b> = &'b mut dyn FnMut(&mut Session<'_>) -> Outcome;
 
 impl Writer {
-    pub(super) fn new(connection: Connection) -> Self {
+    pub(super) fn new(connection: Connection, busy: Duration) -> Self {
         let state = State { connection, open: None, busy_until: 0, dead: None };
-        Self { state: Mutex::new(state), queue: AtomicUsize::new(0), arrivals: AtomicU64::new(0) }
+        Self { state: Mutex::new(state), queue: AtomicUsize::new(0), arrivals: AtomicU64::new(0), busy }
     }
 
     /// Runs `body` in a transaction, again if a neighbour's failure took it down.
@@ -95,13 +98,15 @@ impl Writer {
         }
     }
 
-    /// Folds the write-ahead log into the file and empties it, between groups.
-    pub(super) fn checkpoint(&self) -> Result<()> {
+    /// Folds the write-ahead log into the file and empties it, between groups, if its readers end in this time; then `then`, before anybody of
+    /// this process writes.
+    pub(super) fn emptied<T>(&self, patience: Duration, then: impl FnOnce() -> Result<T>) -> Result<T> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.settle();
-        let busy: i64 =
-            state.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(translate)?;
-        if busy == 0 { Ok(()) } else { Err(Error::Busy) }
+        state.connection.busy_timeout(patience).map_err(translate)?;
+        let busy = state.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        state.connection.busy_timeout(self.busy).map_err(translate)?;
+        if busy.map_err(translate)? == 0 { then() } else { Err(Error::Busy) }
     }
 
     fn attempt(&self, body: Body<'_>, company: Company) -> Joined {

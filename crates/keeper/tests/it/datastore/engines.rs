@@ -1,8 +1,9 @@
 //! What each engine promises beyond the common suite, and which databases are refused.
 
 use super::{Fixture, Outcome, Place, SCHEMA, file};
-use keeper::datastore::{Datastore, Error, Lock, postgres, sqlite};
+use keeper::datastore::{Datastore, Error, Lock, Snapshot, Transaction, postgres, sqlite};
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 use testkit::postgres::{Collation, Postgres};
@@ -250,4 +251,150 @@ fn a_second_writer_in_the_same_process_is_busy_after_its_wait() -> Outcome {
     })?;
     other.write(|tx| tx.query(INSERT, &[b"b".into()]))?;
     Ok(())
+}
+
+/// The bytes of a snapshot as a database of its own: that it holds together, its keys, and the sum of their times.
+fn opened(snapshot: &mut Snapshot, dir: &tempfile::TempDir) -> Result<(i64, i64), Box<dyn std::error::Error>> {
+    let path = dir.path().join("opened.db");
+    let mut file = std::fs::File::create(&path)?;
+    assert_eq!(std::io::copy(&mut snapshot.bytes, &mut file)?, snapshot.len);
+    let db = rusqlite::Connection::open(&path)?;
+    let told: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
+    assert_eq!(told, "ok");
+    let sql = "SELECT COUNT(*), COALESCE(SUM(at), 0) FROM command";
+    Ok(db.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?)
+}
+
+fn summed(tx: &mut dyn Transaction) -> Result<(i64, i64), Error> {
+    let sql = "SELECT CAST(COUNT(*) AS BIGINT), CAST(COALESCE(SUM(at), 0) AS BIGINT) FROM command";
+    let row = tx.query(sql, &[])?.one()?;
+    Ok((row.integer(0)?, row.integer(1)?))
+}
+
+/// Rows of which some are more than a page, so that the log soon has more than SQLite folds in by itself.
+fn fill(store: &Datastore, from: u32, count: u32) -> Result<(), Error> {
+    store.write(|tx| {
+        for n in from..from + count {
+            let (key, answer) = (n.to_be_bytes(), vec![7_u8; 6_000]);
+            let values = [(&key).into(), (&answer).into(), i64::from(n).into()];
+            tx.query("INSERT INTO command (key, answer, at) VALUES ($1, $2, $3)", &values)?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_snapshot_is_the_sqlite_file_itself_and_stays_what_it_was() -> Outcome {
+    let fixture = Fixture::sqlite();
+    // Nothing can be copied there.
+    let room = folder(&fixture).path().join("nowhere").join("room");
+    fill(&fixture.store, 0, 10)?;
+    let (then, mut snapshot) = fixture.store.snapshot(&room, summed)?;
+    for round in 1..20 {
+        fill(&fixture.store, round * 100, 100)?;
+        fixture.store.write(|tx| tx.query("DELETE FROM command WHERE at < 5", &[]))?;
+    }
+    // Nor can anybody fold into the file what was written since.
+    assert_eq!(fixture.store.scrub(), Err(Error::Busy));
+    let dir = tempfile::tempdir()?;
+    assert_eq!(opened(&mut snapshot, &dir)?, then);
+    assert_eq!(then.0, 10);
+    drop(snapshot);
+    fixture.store.scrub()?;
+    let (now, mut snapshot) = fixture.store.snapshot(&room, summed)?;
+    assert_eq!((opened(&mut snapshot, &dir)?, now.0), (now, 1_905));
+    Ok(())
+}
+
+#[test]
+fn a_snapshot_is_a_copy_while_somebody_reads_from_the_log() -> Outcome {
+    let fixture = Fixture::sqlite();
+    let dir = folder(&fixture).path();
+    let busy = sqlite::Options { busy: Duration::from_millis(50), ..sqlite::Options::default() };
+    let store = Datastore::sqlite(&file(folder(&fixture)), &busy)?;
+    fill(&store, 0, 10)?;
+    let other = fixture.place.open();
+    other.read(|tx| -> Outcome {
+        let then = summed(tx)?;
+        fill_elsewhere(&store, 100)?;
+        let nowhere = dir.join("nowhere").join("room");
+        let (refused, copied) = std::thread::scope(|scope| {
+            let taken = scope.spawn(|| {
+                let copied = store
+                    .snapshot(&dir.join("room"), summed)
+                    .map(|(now, mut snapshot)| (now, opened(&mut snapshot, &tempfile::tempdir().unwrap()).unwrap()));
+                (store.snapshot(&nowhere, summed).map(|(now, _)| now), copied)
+            });
+            taken.join().unwrap()
+        });
+        assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+        let (now, found) = copied?;
+        assert_eq!((now, found.0), (found, 110));
+        assert_eq!(summed(tx)?, then);
+        Ok(())
+    })?;
+    assert!(!dir.join("room").exists());
+    Ok(())
+}
+
+fn fill_elsewhere(store: &Datastore, from: u32) -> Result<(), Error> {
+    std::thread::scope(|scope| scope.spawn(|| fill(store, from, 100)).join().unwrap())
+}
+
+#[test]
+fn snapshots_hold_together_while_this_program_and_another_write() -> Outcome {
+    let fixture = Fixture::sqlite();
+    let busy = sqlite::Options { busy: Duration::from_millis(20), ..sqlite::Options::default() };
+    let (store, other) = (fixture.place.open(), Datastore::sqlite(&file(folder(&fixture)), &busy)?);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| -> Outcome {
+        let writing = scope.spawn(|| {
+            for round in 0..100_000 {
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                fill(&store, round * 10, 10).unwrap();
+                store.write(|tx| tx.query("DELETE FROM command WHERE at > 400 AND at < 900000", &[])).unwrap();
+            }
+        });
+        let dir = tempfile::tempdir()?;
+        let (room, nowhere) = (dir.path().join("room"), dir.path().join("nowhere").join("room"));
+        let mut files = 0;
+        for round in 0..20 {
+            let (then, mut snapshot) = match store.snapshot(&nowhere, summed) {
+                Err(Error::Unavailable(_)) => store.snapshot(&room, summed)?,
+                itself => itself.inspect(|_| files += 1)?,
+            };
+            // What another program writes then, and would fold into the file.
+            let _ = fill(&other, 1_000_000 + round * 10, 10);
+            let _ = other.scrub();
+            assert_eq!(opened(&mut snapshot, &dir)?, then);
+        }
+        stop.store(true, Ordering::Relaxed);
+        writing.join().unwrap();
+        println!("{files} of 20 were the file itself");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_snapshot_of_a_linked_file_looks_at_the_log_beside_the_file() -> Outcome {
+    let (fixture, dir) = (Fixture::sqlite(), tempfile::tempdir()?);
+    let link = dir.path().join("link.db");
+    std::os::unix::fs::symlink(file(folder(&fixture)), &link)?;
+    // What would be its log, were the link not followed.
+    std::fs::write(dir.path().join("link.db-wal"), b"something")?;
+    let store = Datastore::sqlite(&link, &sqlite::Options::default())?;
+    fill(&store, 0, 10)?;
+    let (then, mut snapshot) = store.snapshot(&dir.path().join("nowhere").join("room"), summed)?;
+    fill(&store, 100, 10)?;
+    assert_eq!((opened(&mut snapshot, &dir)?, then.0), (then, 10));
+    Ok(())
+}
+
+#[test]
+fn a_snapshot_of_a_server_is_refused() {
+    let fixture = Fixture::postgres();
+    let refused = fixture.store.snapshot(std::path::Path::new("room"), summed).map(|(now, _)| now);
+    assert!(matches!(refused, Err(Error::Unsupported(_))), "{refused:?}");
 }

@@ -23,23 +23,27 @@ impl<T: Ord> ById<T> {
         Self { rows, starts }
     }
 
-    /// What an id has, in order.
-    pub(super) fn of(&self, id: &Id) -> &[(Id, T)] {
+    /// All from the first that an id has, in order.
+    fn from(&self, id: &Id) -> &[(Id, T)] {
         let bound = |at: usize| self.starts.get(at).copied().unwrap_or_default();
         let like = self.rows.get(bound(beginning(id))..bound(beginning(id) + 1)).unwrap_or_default();
-        let from = like.partition_point(|(other, _)| other < id);
-        let rest = like.get(from..).unwrap_or_default();
-        rest.get(..rest.iter().take_while(|(other, _)| other == id).count()).unwrap_or_default()
+        like.get(like.partition_point(|(other, _)| other < id)..).unwrap_or_default()
+    }
+
+    /// What an id has, in order.
+    pub(super) fn of(&self, id: &Id) -> &[(Id, T)] {
+        let from = self.from(id);
+        from.get(..from.iter().take_while(|(other, _)| other == id).count()).unwrap_or_default()
     }
 
     /// The first that an id has.
     pub(super) fn first(&self, id: &Id) -> Option<&T> {
-        self.of(id).first().map(|(_, value)| value)
+        self.from(id).first().filter(|(other, _)| other == id).map(|(_, value)| value)
     }
 
     /// Whether an id has any.
     pub(super) fn has(&self, id: &Id) -> bool {
-        !self.of(id).is_empty()
+        self.first(id).is_some()
     }
 
     pub(super) fn rows(&self) -> &[(Id, T)] {

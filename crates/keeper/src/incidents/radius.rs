@@ -349,6 +349,7 @@ impl Seen {
         keys.sort_by_cached_key(|touched| touched.begun);
         let each_once = |id: fn(&Touched) -> Id| {
             let mut ids: Vec<(Id, ())> = keys.iter().map(|touched| (id(touched), ())).collect();
+            ids.sort_unstable();
             ids.dedup();
             ById::new(ids)
         };

@@ -176,7 +176,8 @@ mod claims {
                 Ok::<_, Error>(seen)
             })?;
             let mut all: Vec<([u8; 2], i64)> = keys.iter().map(|key| (*key, 7)).collect();
-            (seen.sort_unstable(), all.sort_unstable());
+            seen.sort_unstable();
+            all.sort_unstable();
             assert_eq!(seen, all);
         }
         Ok(())

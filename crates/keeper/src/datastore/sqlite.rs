@@ -4,9 +4,9 @@
 //! under a mutex, runs its transaction as a savepoint, and the last one in the queue commits for all (`group`). Another
 //! process may use the same file: it waits up to [`Options::busy`], then [`Error::Busy`].
 
-mod copy;
 mod group;
 mod session;
+mod snapshot;
 
 use super::error::{ConstraintKind, Error, Result};
 use super::{Alteration, Driver, Outcome, Snapshot, Transaction};
@@ -147,7 +147,7 @@ impl Driver for Sqlite {
 
     fn snapshot(&self, room: &Path, body: &mut dyn FnMut(&mut dyn Transaction) -> Outcome) -> Result<Option<Snapshot>> {
         let reader = self.new_reader()?;
-        let quiet = copy::quiet(self, &reader)?;
+        let quiet = snapshot::quiet(self, &reader)?;
         if quiet.is_none() && reader.is_autocommit() {
             execute(&reader, "BEGIN DEFERRED")?;
         }
@@ -158,7 +158,7 @@ impl Driver for Sqlite {
             (Outcome::RollBack, ..) => Ok(None),
             (Outcome::Commit, Some(error), _) => Err(error),
             (Outcome::Commit, None, Some(file)) => Ok(Some(file.read_by(reader))),
-            (Outcome::Commit, None, None) => copy::copied(&reader, room).map(Some),
+            (Outcome::Commit, None, None) => snapshot::copied(&reader, room).map(Some),
         }
     }
 
